@@ -1,0 +1,103 @@
+"""Every way in which a request can fail, and how a failure travels between services and to clients.
+
+    ServiceError(code)  ->  OpenAI's envelope + HTTP status  ->  ServiceError(code)
+
+It is raised where the fact is known, and turned into HTTP by one table, `HTTP_STATUS`.
+"""
+
+from enum import StrEnum
+from typing import Any, Self
+
+
+class ErrorCode(StrEnum):
+    """A closed list; a client may branch on it."""
+
+    INVALID_REQUEST = "invalid_request"
+    UNSUPPORTED_PARAMETER = "unsupported_parameter"
+    AUDIO_UNDECODABLE = "audio_undecodable"
+    NOT_FOUND = "not_found"
+    MODEL_NOT_FOUND = "model_not_found"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    AUDIO_TOO_LARGE = "audio_too_large"
+    OVERLOADED = "overloaded"
+    MODEL_NOT_READY = "model_not_ready"
+    BACKEND_UNAVAILABLE = "backend_unavailable"
+    BACKEND_TIMEOUT = "backend_timeout"
+    INTERNAL = "internal_error"
+
+
+HTTP_STATUS: dict[ErrorCode, int] = {
+    ErrorCode.INVALID_REQUEST: 400,
+    ErrorCode.UNSUPPORTED_PARAMETER: 400,
+    ErrorCode.AUDIO_UNDECODABLE: 400,
+    ErrorCode.NOT_FOUND: 404,
+    ErrorCode.MODEL_NOT_FOUND: 404,
+    ErrorCode.METHOD_NOT_ALLOWED: 405,
+    ErrorCode.AUDIO_TOO_LARGE: 413,
+    ErrorCode.OVERLOADED: 429,
+    ErrorCode.INTERNAL: 500,
+    ErrorCode.MODEL_NOT_READY: 503,
+    ErrorCode.BACKEND_UNAVAILABLE: 503,
+    ErrorCode.BACKEND_TIMEOUT: 504,
+}
+
+# OpenAI's SDKs send a request again, whole upload included, on 408, 409, 429 and every 5xx. Where the same
+# request would fail the same way again, we tell them not to. Source: openai-python, _base_client.py.
+_SAME_AGAIN = frozenset({ErrorCode.INTERNAL, ErrorCode.BACKEND_TIMEOUT})
+
+
+class ServiceError(Exception):
+    """A failure with a reason that may be shown to whoever sent the request.
+
+    Args:
+        code: which failure.
+        message: what is wrong and, where somebody can mend it, how. Never a transcript, a file name or a secret.
+        param: the request's field that is at fault, if one is.
+        retry_after_s: when it makes sense to try again, if it does.
+    """
+
+    def __init__(
+        self, code: ErrorCode, message: str, *, param: str | None = None, retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.param = param
+        self.retry_after_s = retry_after_s
+
+    @property
+    def status(self) -> int:
+        return HTTP_STATUS[self.code]
+
+    def envelope(self) -> dict[str, Any]:
+        """The body that OpenAI's clients read.
+
+        Source: https://github.com/openai/openai-openapi, schema ErrorResponse.
+        """
+        match self.status:
+            case 429:
+                kind = "rate_limit_error"
+            case status if status >= 500:
+                kind = "server_error"
+            case _:
+                kind = "invalid_request_error"
+        return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code.value}}
+
+    def headers(self) -> dict[str, str]:
+        """What tells an SDK whether and when to send the request again."""
+        if self.code in _SAME_AGAIN:
+            return {"x-should-retry": "false"}
+        if self.retry_after_s is not None:
+            return {"retry-after": f"{max(1, round(self.retry_after_s))}"}
+        return {}
+
+    @classmethod
+    def from_response(cls, status: int, body: Any, retry_after: str | None = None) -> Self:
+        """The failure that another RAPL service answered; anything that is no envelope becomes INTERNAL."""
+        match body:
+            case {"error": {"message": str(message), "code": str(code), **rest}} if code in set(ErrorCode):
+                param = rest.get("param")
+                retry_after_s = float(retry_after) if retry_after and retry_after.isdecimal() else None
+                return cls(ErrorCode(code), message, param=param, retry_after_s=retry_after_s)
+            case _:
+                return cls(ErrorCode.INTERNAL, f"an internal service answered {status} without a reason")

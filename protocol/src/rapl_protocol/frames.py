@@ -1,0 +1,77 @@
+"""The framing of internal requests and answers: a line of JSON, then as many raw bytes as it announces.
+
+    {"type": "segment", "start_s": 0.0, "end_s": 3.2, "payload_bytes": 102400}\\n<102400 bytes>
+
+It needs no base64 and no multipart parser, and curl can write and read it:
+
+    { echo '{"model": "rapl/selftest"}'; cat speech.wav; } | curl --data-binary @- $ENGINE/v1/transcribe
+"""
+
+import json
+from collections.abc import AsyncIterable, AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+MAX_HEADER_BYTES = 1 << 20
+CONTENT_TYPE = "application/vnd.rapl.frames"
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    header: dict[str, Any]
+    payload: bytes | memoryview = b""
+
+
+def encode_frame(header: dict[str, Any], *payload: bytes | memoryview) -> bytes:
+    size = sum(len(part) for part in payload)
+    line = json.dumps({**header, "payload_bytes": size} if size else header).encode()
+    return b"".join((line, b"\n", *payload))
+
+
+def decode_single_frame(body: bytes) -> Frame:
+    """Reads a body that is one frame; its payload is all that follows the line.
+
+    Raises:
+        ValueError: the body does not begin with a line of JSON.
+    """
+    end = body.find(b"\n", 0, MAX_HEADER_BYTES)
+    if end < 0:
+        raise ValueError("the body does not begin with a line of JSON")
+    return Frame(_header(body[:end]), memoryview(body)[end + 1 :])
+
+
+async def decode_frames(chunks: AsyncIterable[bytes]) -> AsyncIterator[Frame]:
+    """Reads frames as they arrive.
+
+    Raises:
+        ValueError: what arrives is not framed like this, or ends in the middle of a frame.
+    """
+    buffer = bytearray()
+    header: dict[str, Any] | None = None
+    async for chunk in chunks:
+        buffer += chunk
+        while True:
+            if header is None:
+                end = buffer.find(b"\n")
+                if end < 0:
+                    if len(buffer) > MAX_HEADER_BYTES:
+                        raise ValueError("a frame's header does not end")
+                    break
+                header = _header(bytes(buffer[:end]))
+                del buffer[: end + 1]
+            size = header.pop("payload_bytes", 0)
+            if len(buffer) < size:
+                header["payload_bytes"] = size
+                break
+            yield Frame(header, bytes(buffer[:size]))
+            del buffer[:size]
+            header = None
+    if buffer or header is not None:
+        raise ValueError("the frames end in the middle of one")
+
+
+def _header(line: bytes) -> dict[str, Any]:
+    header = json.loads(line)
+    if not isinstance(header, dict):
+        raise ValueError("a frame's header is not a JSON object")
+    return header

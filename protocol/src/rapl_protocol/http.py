@@ -1,0 +1,129 @@
+"""The manners that every RAPL service shares on HTTP: one error shape, a request id, one log line a request."""
+
+import logging
+import re
+import time
+import uuid
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from rapl_protocol.errors import ErrorCode, ServiceError
+
+REQUEST_ID_HEADER = "x-request-id"
+_SAFE_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+
+log = logging.getLogger("rapl")
+
+
+def configure_logging(level: str = "INFO") -> None:
+    """Sends the log to stderr, a line a record, with the time in UTC."""
+    handler = logging.StreamHandler()
+    formatter = logging.Formatter("%(asctime)sZ %(levelname)s %(name)s %(message)s", "%Y-%m-%dT%H:%M:%S")
+    formatter.converter = time.gmtime
+    handler.setFormatter(formatter)
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+
+
+def error_response(error: ServiceError) -> JSONResponse:
+    return JSONResponse(error.envelope(), error.status, headers=error.headers())
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """Answers every failure of `app` in OpenAI's envelope."""
+
+    async def on_service_error(request: Request, error: Any) -> JSONResponse:
+        log_fields(request)["error"] = error.code.value
+        return error_response(error)
+
+    async def on_http_error(request: Request, error: Any) -> JSONResponse:
+        return await on_service_error(request, _from_http_error(request, error))
+
+    async def on_invalid(request: Request, error: Any) -> JSONResponse:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"][1:]) or None
+        message = f"{field}: {first['msg']}" if field else first["msg"]
+        return await on_service_error(request, ServiceError(ErrorCode.INVALID_REQUEST, message, param=field))
+
+    app.add_exception_handler(ServiceError, on_service_error)
+    app.add_exception_handler(HTTPException, on_http_error)
+    app.add_exception_handler(RequestValidationError, on_invalid)
+
+
+def _from_http_error(request: Request, error: HTTPException) -> ServiceError:
+    place = f"{request.method} {request.url.path}"
+    match error.status_code:
+        case 404:
+            return ServiceError(ErrorCode.NOT_FOUND, f"Invalid URL ({place})")
+        case 405:
+            return ServiceError(ErrorCode.METHOD_NOT_ALLOWED, f"Not allowed: {place}")
+        case status if status >= 500:
+            return ServiceError(ErrorCode.INTERNAL, "internal error; the server's log has the cause")
+        case _:
+            return ServiceError(ErrorCode.INVALID_REQUEST, str(error.detail))
+
+
+def log_fields(request: Request) -> dict[str, Any]:
+    """What a route adds to the line that is logged for this request; never a transcript, a prompt or a file name."""
+    return request.scope["rapl_log"]
+
+
+def request_id(request: Request) -> str:
+    return request.scope["rapl_request_id"]
+
+
+class RequestMiddleware:
+    """Gives each request an id, answers it in the header, logs one line, and turns what nobody foresaw into a 500."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        scope["rapl_request_id"] = rid = _given_request_id(scope) or f"req_{uuid.uuid4().hex}"
+        scope["rapl_log"] = fields = {}
+        status = 0
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (REQUEST_ID_HEADER.encode(), rid.encode())]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_id)
+        except Exception:
+            log.exception("request_id=%s failed", rid)
+            if status:
+                raise  # the answer has begun: only a cut connection can still say that it is not whole
+            error = ServiceError(ErrorCode.INTERNAL, "internal error; the server's log has the cause")
+            await error_response(error)(scope, receive, send_with_id)
+        finally:
+            _log_request(scope, rid, status, time.perf_counter() - began, fields)
+
+
+def _given_request_id(scope: Scope) -> str | None:
+    for name, value in scope["headers"]:
+        if name == REQUEST_ID_HEADER.encode():
+            text = value.decode("latin-1")
+            return text if _SAFE_REQUEST_ID.fullmatch(text) else None
+    return None
+
+
+def _log_request(scope: Scope, rid: str, status: int, took_s: float, fields: dict[str, Any]) -> None:
+    level = logging.DEBUG if scope["path"].startswith("/health") else logging.INFO
+    if log.isEnabledFor(level):
+        details = "".join(f" {name}={value}" for name, value in fields.items())
+        log.log(
+            level,
+            "request_id=%s method=%s path=%s status=%s took_s=%.4f%s",
+            rid, scope["method"], scope["path"], status, took_s, details,
+        )  # fmt: skip

@@ -1,0 +1,67 @@
+"""What a service says of the models that it can run."""
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict
+
+from rapl_protocol.errors import ErrorCode, ServiceError
+
+
+class ModelState(StrEnum):
+    ABSENT = "absent"
+    """Its weights are not on this machine."""
+    DOWNLOADING = "downloading"
+    LOADING = "loading"
+    READY = "ready"
+    FAILED = "failed"
+
+
+class Progress(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    done_bytes: int
+    total_bytes: int | None = None
+    """None while the hub has not said."""
+    bytes_per_s: float | None = None
+
+
+class Capabilities(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    languages: tuple[str, ...] | None = None
+    """ISO 639 codes that may be asked for; None where the engine does not say."""
+    language_detection: bool = True
+    prompt: bool = False
+    word_timestamps: bool = False
+    emotion_and_events: bool = False
+
+
+class ModelInfo(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    state: ModelState
+    reason: str | None = None
+    """Why it is not ready, for a person."""
+    remedy: str | None = None
+    """What a person can do about it."""
+    progress: Progress | None = None
+    capabilities: Capabilities = Capabilities()
+
+    def not_ready_error(self) -> ServiceError:
+        """What to answer to a request for this model while it is not ready."""
+        parts = [f"model {self.id!r} is not ready: {self.state.value}"]
+        if self.progress:
+            parts.append(_percent(self.progress))
+        if self.reason:
+            parts.append(f"({self.reason})")
+        sentence = " ".join(p for p in parts if p) + "."
+        if self.remedy:
+            sentence += f" {self.remedy}"
+        return ServiceError(ErrorCode.MODEL_NOT_READY, sentence, param="model", retry_after_s=5)
+
+
+def _percent(progress: Progress) -> str:
+    if not progress.total_bytes:
+        return f"{progress.done_bytes / 1e6:.0f} MB"
+    return f"{progress.done_bytes / progress.total_bytes:.0%} of {progress.total_bytes / 1e6:.0f} MB"

@@ -1,0 +1,57 @@
+"""What preprocess-service answers: the source's description, its speech segments in order, then the end."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from rapl_protocol.audio import WavAudio
+
+MAX_SEGMENT_S = 30.0
+"""No segment is longer. SenseVoice's attention grows with the square of the length: 16 MB of scores for a
+minute, 54 GB for an hour. Source: https://github.com/QwenAudio/SenseVoice/issues/7"""
+
+
+class SourceInfo(BaseModel):
+    """What came in, as FFmpeg's libraries see it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    type: Literal["source"] = "source"
+    container: str
+    """FFmpeg's name of the demuxer, such as "matroska,webm"."""
+    codec: str
+    sample_rate_hz: int
+    channels: int
+
+
+class SegmentHeader(BaseModel):
+    """Where a segment lies in the source; its samples follow as the frame's payload."""
+
+    model_config = ConfigDict(frozen=True)
+
+    type: Literal["segment"] = "segment"
+    start_s: float
+    end_s: float
+
+
+class PrepareEnd(BaseModel):
+    """The last event. Without it the answer is cut off."""
+
+    model_config = ConfigDict(frozen=True)
+
+    type: Literal["end"] = "end"
+    duration_s: float
+    """Of the whole source."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechSegment:
+    """A piece of the source of at most MAX_SEGMENT_S; times count from the source's start."""
+
+    start_s: float
+    end_s: float
+    audio: WavAudio
+
+
+PreparedEvent = SourceInfo | SpeechSegment | PrepareEnd

@@ -1,0 +1,112 @@
+"""The fakes that every test uses. They stand in where a test needs a failure or an answer on demand."""
+
+import asyncio
+import math
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from rapl_protocol.audio import SAMPLE_RATE_HZ, WavAudio
+from rapl_protocol.errors import ErrorCode, ServiceError
+from rapl_protocol.models import ModelInfo, ModelState
+from rapl_protocol.transcript import Segment, TranscribeOptions, Transcript
+
+
+def make_tone(duration_s: float, frequency_hz: float = 440.0, amplitude: float = 0.3) -> WavAudio:
+    """A sine tone as canonical audio; amplitude is a share of full scale."""
+    count = round(duration_s * SAMPLE_RATE_HZ)
+    step = 2 * math.pi * frequency_hz / SAMPLE_RATE_HZ
+    samples = (round(32767 * amplitude * math.sin(step * i)) for i in range(count))
+    return WavAudio(struct.pack(f"<{count}h", *samples))
+
+
+@asynccontextmanager
+async def served(app: ASGIApp) -> AsyncIterator[str]:
+    """Runs `app` on a real socket of 127.0.0.1, in this event loop, and gives its base URL."""
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", ws="none"))
+    task = asyncio.create_task(server.serve())
+    while not server.started:
+        if task.done():
+            task.result()
+        await asyncio.sleep(0.005)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        await task
+
+
+class FakeTranscriber:
+    """An engine whose answers and failures a test chooses.
+
+    Args:
+        model_ids: the models it says it has, all in the same state.
+        text: what it answers; `{model}` and `{n}` are the model's id and the number of the call, from 1.
+        language: the language that it says it detected.
+        delay_s: how long a call takes.
+        state: of its models; a call while it is not READY fails as a real engine's does.
+        fails_with: raised by every call.
+        crashes: a call raises what no engine should, to see that it is answered as a 500.
+    """
+
+    def __init__(
+        self,
+        *model_ids: str,
+        text: str = "fake text",
+        language: str | None = "en",
+        delay_s: float = 0.0,
+        state: ModelState = ModelState.READY,
+        fails_with: ServiceError | None = None,
+        crashes: bool = False,
+    ) -> None:
+        self.model_ids = list(model_ids or ("fake/model",))
+        self.text = text
+        self.language = language
+        self.delay_s = delay_s
+        self.state = state
+        self.fails_with = fails_with
+        self.crashes = crashes
+        self.calls: list[tuple[WavAudio, TranscribeOptions]] = []
+        self.is_started = False
+
+    async def start(self) -> None:
+        self.is_started = True
+
+    async def close(self) -> None:
+        self.is_started = False
+
+    def models(self) -> list[ModelInfo]:
+        return [ModelInfo(id=model_id, state=self.state) for model_id in self.model_ids]
+
+    async def load(self, model_id: str) -> ModelInfo:
+        self.state = ModelState.READY
+        return self._info(model_id)
+
+    async def unload(self, model_id: str) -> ModelInfo:
+        self.state = ModelState.ABSENT
+        return self._info(model_id)
+
+    async def transcribe(self, audio: WavAudio, options: TranscribeOptions) -> Transcript:
+        info = self._info(options.model)
+        if info.state is not ModelState.READY:
+            raise info.not_ready_error()
+        self.calls.append((audio, options))
+        number = len(self.calls)
+        await asyncio.sleep(self.delay_s)
+        if self.fails_with:
+            raise self.fails_with
+        if self.crashes:
+            raise RuntimeError("the fake engine crashed, as asked")
+        text = self.text.format(model=options.model, n=number)
+        segment = Segment(start_s=0.0, end_s=audio.duration_s, text=text, language=self.language)
+        return Transcript(text=text, language=self.language, duration_s=audio.duration_s, segments=(segment,))
+
+    def _info(self, model_id: str) -> ModelInfo:
+        for info in self.models():
+            if info.id == model_id:
+                return info
+        raise ServiceError(ErrorCode.MODEL_NOT_FOUND, f"no model {model_id!r} here", param="model")

@@ -1,0 +1,186 @@
+"""Both ends of the wire at once: the real client against the real server around a fake engine."""
+
+import asyncio
+import io
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+from rapl_protocol.client import PreprocessClient, Service, TranscriberClient
+from rapl_protocol.errors import ErrorCode, ServiceError
+from rapl_protocol.frames import encode_frame
+from rapl_protocol.models import ModelState
+from rapl_protocol.prepared import PrepareEnd, SourceInfo, SpeechSegment
+from rapl_protocol.server import transcriber_app
+from rapl_protocol.testing import FakeTranscriber, make_tone, served
+from rapl_protocol.transcript import TranscribeOptions
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import StreamingResponse
+from starlette.routing import Route
+
+OPTIONS = TranscribeOptions(model="fake/model", language="en", prompt="Käse\nund Brot", temperature=0.2)
+SPEECH = make_tone(0.2)
+NOBODY = Service("mlx-service", "http://127.0.0.1:9", "Start it with `./rapl mlx`.")
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+def service(url: str) -> Service:
+    return Service("engine", url, "Look at its log.")
+
+
+async def test_an_engine_receives_what_the_client_was_given_and_the_client_what_it_answers(http: aiohttp.ClientSession):
+    engine = FakeTranscriber(text="three one four")
+    async with served(transcriber_app(engine)) as url:
+        transcript = await TranscriberClient(http, service(url)).transcribe(SPEECH, OPTIONS, deadline_s=5)
+
+    [(audio, options)] = engine.calls
+    assert bytes(audio.pcm) == SPEECH.pcm
+    assert options == OPTIONS
+    assert (transcript.text, transcript.language, transcript.duration_s) == ("three one four", "en", 0.2)
+    assert transcript.segments[0].text == "three one four"
+
+
+async def test_models_are_listed_with_their_state_and_can_be_unloaded_and_loaded(http: aiohttp.ClientSession):
+    async with served(transcriber_app(FakeTranscriber("a/b", "c"))) as url:
+        client = TranscriberClient(http, service(url))
+        assert [(m.id, m.state) for m in await client.models()] == [("a/b", "ready"), ("c", "ready")]
+        assert (await client.unload("a/b")).state is ModelState.ABSENT
+        assert (await client.load("a/b")).state is ModelState.READY
+
+
+@pytest.mark.parametrize(
+    ("engine", "code"),
+    [
+        (FakeTranscriber("another/model"), ErrorCode.MODEL_NOT_FOUND),
+        (FakeTranscriber(state=ModelState.DOWNLOADING), ErrorCode.MODEL_NOT_READY),
+        (FakeTranscriber(fails_with=ServiceError(ErrorCode.OVERLOADED, "full", retry_after_s=3)), ErrorCode.OVERLOADED),
+        (FakeTranscriber(crashes=True), ErrorCode.INTERNAL),
+    ],
+)
+async def test_an_engines_failure_reaches_the_caller_with_its_code(
+    http: aiohttp.ClientSession, engine: FakeTranscriber, code: ErrorCode
+):
+    async with served(transcriber_app(engine)) as url:
+        with pytest.raises(ServiceError) as caught:
+            await TranscriberClient(http, service(url)).transcribe(SPEECH, OPTIONS, deadline_s=5)
+
+    assert caught.value.code is code
+    assert "crashed, as asked" not in caught.value.message
+
+
+async def test_a_service_that_is_not_there_is_named_with_its_address_and_remedy(http: aiohttp.ClientSession):
+    with pytest.raises(ServiceError) as caught:
+        await TranscriberClient(http, NOBODY).transcribe(SPEECH, OPTIONS, deadline_s=5)
+
+    assert caught.value.code is ErrorCode.BACKEND_UNAVAILABLE
+    for part in (NOBODY.name, NOBODY.url, NOBODY.remedy):
+        assert part in caught.value.message
+
+
+async def test_an_engine_that_does_not_answer_in_time_is_a_timeout(http: aiohttp.ClientSession):
+    async with served(transcriber_app(FakeTranscriber(delay_s=1))) as url:
+        with pytest.raises(ServiceError) as caught:
+            await TranscriberClient(http, service(url)).transcribe(SPEECH, OPTIONS, deadline_s=0.05)
+
+    assert caught.value.code is ErrorCode.BACKEND_TIMEOUT
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"no header line", 400),
+        (b'{"language": "en"}\n' + SPEECH.to_wav(), 400),
+        (b'{"model": "fake/model"}\nnot audio', 400),
+        (b'{"model": "fake/model"}\n' + make_tone(31).to_wav(), 413),
+        (b'{"model": "fake/model"}\n' + bytes(4 << 20), 413),
+    ],
+)
+async def test_a_bad_request_to_an_engine_is_refused_in_the_envelope(
+    http: aiohttp.ClientSession, body: bytes, status: int
+):
+    async with (
+        served(transcriber_app(FakeTranscriber())) as url,
+        http.post(f"{url}/v1/transcribe", data=io.BytesIO(body)) as answer,
+    ):
+        assert answer.status == status
+        assert set((await answer.json())["error"]) == {"message", "type", "param", "code"}
+
+
+async def test_health_says_live_at_once_and_ready_only_with_a_ready_model(http: aiohttp.ClientSession):
+    engine = FakeTranscriber(state=ModelState.LOADING)
+    async with served(transcriber_app(engine)) as url:
+        statuses = []
+        for state in (ModelState.LOADING, ModelState.READY):
+            engine.state = state
+            for path in ("/health/live", "/health/ready"):
+                async with http.get(url + path) as answer:
+                    statuses.append(answer.status)
+
+    assert statuses == [200, 503, 200, 200]
+
+
+async def test_a_given_request_id_is_kept_and_a_dangerous_one_replaced(http: aiohttp.ClientSession):
+    async with served(transcriber_app(FakeTranscriber())) as url:
+        ids = []
+        for given in ("req_mine", "two words"):
+            async with http.get(f"{url}/v1/models", headers={"x-request-id": given}) as answer:
+                ids.append(answer.headers["x-request-id"])
+
+    assert ids[0] == "req_mine"
+    assert ids[1].startswith("req_")
+
+
+def preprocess_stub(*frames: bytes) -> Starlette:
+    """A stand-in for preprocess-service that answers these bytes, whatever comes in."""
+
+    async def prepare(request: Request) -> StreamingResponse:
+        await request.body()
+
+        async def answer() -> AsyncIterator[bytes]:
+            for frame in frames:
+                yield frame
+                await asyncio.sleep(0)
+
+        return StreamingResponse(answer())
+
+    return Starlette(routes=[Route("/v1/prepare", prepare, methods=["POST"])])
+
+
+SOURCE = encode_frame(
+    {"type": "source", "container": "wav", "codec": "pcm_s16le", "sample_rate_hz": 8000, "channels": 1}
+)
+SEGMENT = encode_frame({"type": "segment", "start_s": 0.0, "end_s": 0.2}, SPEECH.pcm)
+END = encode_frame({"type": "end", "duration_s": 0.2})
+
+
+async def test_prepared_events_arrive_typed_and_in_order(http: aiohttp.ClientSession):
+    async with served(preprocess_stub(SOURCE, SEGMENT, END)) as url:
+        events = [e async for e in PreprocessClient(http, service(url)).prepare(b"media", deadline_s=5)]
+
+    assert [type(e) for e in events] == [SourceInfo, SpeechSegment, PrepareEnd]
+    assert events[1] == SpeechSegment(0.0, 0.2, SPEECH)
+
+
+async def test_an_error_in_the_middle_of_the_events_is_raised(http: aiohttp.ClientSession):
+    refusal = ServiceError(ErrorCode.AUDIO_UNDECODABLE, "broken at 0.2 s", param="file")
+    error = encode_frame({"type": "error", **refusal.envelope()})
+    async with served(preprocess_stub(SOURCE, SEGMENT, error)) as url:
+        with pytest.raises(ServiceError, match="broken at"):
+            [e async for e in PreprocessClient(http, service(url)).prepare(b"media", deadline_s=5)]
+
+
+@pytest.mark.parametrize("frames", [(SOURCE, SEGMENT), (SOURCE, SEGMENT[:-10]), (b"not frames",)])
+async def test_events_that_break_off_are_an_error_and_never_a_short_answer(
+    http: aiohttp.ClientSession, frames: tuple[bytes, ...]
+):
+    async with served(preprocess_stub(*frames)) as url:
+        with pytest.raises(ServiceError) as caught:
+            [e async for e in PreprocessClient(http, service(url)).prepare(b"media", deadline_s=5)]
+
+    assert caught.value.code is ErrorCode.BACKEND_UNAVAILABLE
