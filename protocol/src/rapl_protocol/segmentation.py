@@ -1,0 +1,63 @@
+"""Cuts audio that is longer than a segment may be, each time at the quietest point near the limit."""
+
+import sys
+from array import array
+from collections.abc import Iterator
+
+from rapl_protocol.audio import BYTES_PER_SECOND, SAMPLE_RATE_HZ, SAMPLE_WIDTH_BYTES, WavAudio
+from rapl_protocol.prepared import MAX_SEGMENT_S, SpeechSegment
+
+SEARCH_S = 5.0
+"""How far before the limit a quiet point may lie."""
+_FRAME_SAMPLES = SAMPLE_RATE_HZ // 50
+_PAUSE_FRAMES = 5
+"""A pause between words is about a tenth of a second or more; one quiet 20 ms frame may be a stop consonant."""
+_MAX_BYTES = int(MAX_SEGMENT_S * BYTES_PER_SECOND)
+_SEARCH_BYTES = int(SEARCH_S * BYTES_PER_SECOND)
+
+
+class Segmenter:
+    """Takes PCM as it comes and gives back segments of at most MAX_SEGMENT_S that lie end to end.
+
+    It holds at most one segment and what was fed last. Audio of up to MAX_SEGMENT_S is one segment, untouched.
+    """
+
+    def __init__(self) -> None:
+        self._pending = bytearray()
+        self._start_bytes = 0
+
+    @property
+    def duration_s(self) -> float:
+        """Of all the audio that was fed."""
+        return (self._start_bytes + len(self._pending)) / BYTES_PER_SECOND
+
+    def feed(self, pcm: bytes | memoryview) -> Iterator[SpeechSegment]:
+        """Adds 16 kHz mono s16le samples, and yields the segments that are complete with them."""
+        self._pending += pcm
+        while len(self._pending) > _MAX_BYTES:
+            with memoryview(self._pending) as pending:
+                window = bytes(pending[_MAX_BYTES - _SEARCH_BYTES : _MAX_BYTES])
+            yield self._cut(_MAX_BYTES - _SEARCH_BYTES + _quietest_point(window))
+
+    def finish(self) -> Iterator[SpeechSegment]:
+        """Yields what is left, if anything is."""
+        if self._pending:
+            yield self._cut(len(self._pending))
+
+    def _cut(self, size: int) -> SpeechSegment:
+        pcm = bytes(self._pending[:size])
+        del self._pending[:size]
+        start, self._start_bytes = self._start_bytes, self._start_bytes + size
+        return SpeechSegment(start / BYTES_PER_SECOND, self._start_bytes / BYTES_PER_SECOND, WavAudio(pcm))
+
+
+def _quietest_point(pcm: bytes) -> int:
+    """The byte offset of the middle of the quietest tenth of a second; the last of equals, for the longest segment."""
+    samples = array("h", pcm)
+    if sys.byteorder == "big":
+        samples.byteswap()
+    frames = range(0, len(samples) - _FRAME_SAMPLES + 1, _FRAME_SAMPLES)
+    loudness = [sum(map(abs, samples[i : i + _FRAME_SAMPLES])) for i in frames]
+    pauses = [sum(loudness[i : i + _PAUSE_FRAMES]) for i in range(len(loudness) - _PAUSE_FRAMES + 1)]
+    quietest = max(range(len(pauses)), key=lambda i: (-pauses[i], i))
+    return (quietest * _FRAME_SAMPLES + _PAUSE_FRAMES * _FRAME_SAMPLES // 2) * SAMPLE_WIDTH_BYTES
