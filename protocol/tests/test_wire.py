@@ -161,7 +161,7 @@ END = encode_frame({"type": "end", "duration_s": 0.2})
 
 async def test_prepared_events_arrive_typed_and_in_order(http: aiohttp.ClientSession):
     async with served(preprocess_stub(SOURCE, SEGMENT, END)) as url:
-        events = [e async for e in PreprocessClient(http, service(url)).prepare(b"media", deadline_s=5)]
+        events = [e async for e in PreprocessClient(http, service(url)).prepare(b"media", idle_s=5)]
 
     assert [type(e) for e in events] == [SourceInfo, SpeechSegment, PrepareEnd]
     assert events[1] == SpeechSegment(0.0, 0.2, SPEECH)
@@ -172,7 +172,7 @@ async def test_an_error_in_the_middle_of_the_events_is_raised(http: aiohttp.Clie
     error = encode_frame({"type": "error", **refusal.envelope()})
     async with served(preprocess_stub(SOURCE, SEGMENT, error)) as url:
         with pytest.raises(ServiceError, match="broken at"):
-            [e async for e in PreprocessClient(http, service(url)).prepare(b"media", deadline_s=5)]
+            [e async for e in PreprocessClient(http, service(url)).prepare(b"media", idle_s=5)]
 
 
 @pytest.mark.parametrize("frames", [(SOURCE, SEGMENT), (SOURCE, SEGMENT[:-10]), (b"not frames",)])
@@ -181,6 +181,6 @@ async def test_events_that_break_off_are_an_error_and_never_a_short_answer(
 ):
     async with served(preprocess_stub(*frames)) as url:
         with pytest.raises(ServiceError) as caught:
-            [e async for e in PreprocessClient(http, service(url)).prepare(b"media", deadline_s=5)]
+            [e async for e in PreprocessClient(http, service(url)).prepare(b"media", idle_s=5)]
 
     assert caught.value.code is ErrorCode.BACKEND_UNAVAILABLE

@@ -6,7 +6,7 @@ second with it and 500 with httpx.
 
 import io
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import IO, Any
@@ -14,6 +14,7 @@ from typing import IO, Any
 import aiohttp
 
 from rapl_protocol.audio import WavAudio
+from rapl_protocol.connection import KEEP_ALIVE_S
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.frames import CONTENT_TYPE, decode_frames, encode_frame
 from rapl_protocol.models import ModelInfo
@@ -35,6 +36,14 @@ class Service:
     url: str
     """Base URL without a trailing slash."""
     remedy: str
+
+
+def open_http() -> aiohttp.ClientSession:
+    """The pool of connections through which one service calls the others; needs a running event loop."""
+    # Let go of an idle connection well before the other end does: a request written into a connection that is
+    # being closed is lost, and a POST cannot simply be sent again.
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S / 2)
+    return aiohttp.ClientSession(connector=connector, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar())
 
 
 class TranscriberClient:
@@ -65,7 +74,7 @@ class TranscriberClient:
     async def _call(
         self, method: str, path: str, deadline_s: float, body: bytes | None = None, request_id: str | None = None
     ) -> Any:
-        async with _open(self._http, self.service, method, path, deadline_s, body, request_id) as response:
+        async with _open(self._http, self.service, method, path, _deadline(deadline_s), body, request_id) as response:
             return json.loads(await response.read())
 
 
@@ -77,16 +86,22 @@ class PreprocessClient:
         self.service = service
 
     async def prepare(
-        self, media: bytes | memoryview | IO[bytes], *, deadline_s: float, request_id: str | None = None
-    ) -> AsyncIterator[PreparedEvent]:
+        self, media: bytes | memoryview | IO[bytes], *, idle_s: float, request_id: str | None = None
+    ) -> AsyncGenerator[PreparedEvent, None]:
         """Yields SourceInfo, then the speech segments in order as they are decoded, then PrepareEnd.
+
+        Args:
+            media: any file that FFmpeg's libraries read, from its start.
+            idle_s: how long to wait for the next event; the time between two that the caller takes does not count.
+            request_id: named in the other service's log.
 
         Raises:
             ServiceError: AUDIO_UNDECODABLE where the media are at fault, BACKEND_UNAVAILABLE or BACKEND_TIMEOUT
                 where the service is; also in the middle of the events. It never ends in silence without PrepareEnd.
         """
         ended = False
-        async with _open(self._http, self.service, "POST", "/v1/prepare", deadline_s, media, request_id) as response:
+        timeout = aiohttp.ClientTimeout(sock_connect=CONNECT_TIMEOUT_S, sock_read=idle_s)
+        async with _open(self._http, self.service, "POST", "/v1/prepare", timeout, media, request_id) as response:
             try:
                 async for frame in decode_frames(response.content.iter_any()):
                     event = _event(frame.header, frame.payload)
@@ -99,7 +114,7 @@ class PreprocessClient:
 
     async def is_live(self) -> bool:
         try:
-            async with _open(self._http, self.service, "GET", "/health/live", 2.0):
+            async with _open(self._http, self.service, "GET", "/health/live", _deadline(2.0)):
                 return True
         except ServiceError:
             return False
@@ -126,7 +141,7 @@ async def _open(
     service: Service,
     method: str,
     path: str,
-    deadline_s: float,
+    limits: aiohttp.ClientTimeout,
     body: Any = None,
     request_id: str | None = None,
 ) -> AsyncIterator[aiohttp.ClientResponse]:
@@ -135,14 +150,17 @@ async def _open(
     headers = {"content-type": CONTENT_TYPE}
     if request_id:
         headers["x-request-id"] = request_id
-    timeout = aiohttp.ClientTimeout(total=deadline_s, sock_connect=CONNECT_TIMEOUT_S)
-    with _failures_named(service, deadline_s):
-        async with http.request(method, service.url + path, data=body, headers=headers, timeout=timeout) as response:
+    with _failures_named(service, limits.total or limits.sock_read):
+        async with http.request(method, service.url + path, data=body, headers=headers, timeout=limits) as response:
             if response.status >= 400:
                 raise ServiceError.from_response(
                     response.status, _json_or_none(await response.read()), response.headers.get("retry-after")
                 )
             yield response
+
+
+def _deadline(total_s: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=total_s, sock_connect=CONNECT_TIMEOUT_S)
 
 
 def _json_or_none(body: bytes) -> Any:
@@ -153,7 +171,7 @@ def _json_or_none(body: bytes) -> Any:
 
 
 @contextmanager
-def _failures_named(service: Service, deadline_s: float) -> Iterator[None]:
+def _failures_named(service: Service, deadline_s: float | None) -> Iterator[None]:
     try:
         yield
     except TimeoutError as error:  # aiohttp's own time-outs are TimeoutErrors too

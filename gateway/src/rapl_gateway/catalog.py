@@ -1,0 +1,212 @@
+"""Which models the gateway offers, and which engine serves each: built in, and changed by `rapl.toml`."""
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from rapl_protocol.client import Service
+from rapl_protocol.errors import ErrorCode, ServiceError
+
+from rapl_gateway.settings import Settings
+
+SENSEVOICE = "sensevoice"
+MLX = "mlx"
+DEFAULT_MODELS = {SENSEVOICE: "iic/SenseVoiceSmall", MLX: "mlx-community/Qwen3-ASR-1.7B-8bit"}
+"""The model that each engine is for."""
+OPENAI_NAMES = ("whisper-1", "gpt-4o-transcribe", "gpt-4o-mini-transcribe", "gpt-transcribe")
+"""Names that clients send without asking their user; each means the default model."""
+
+
+class _BackendEntry(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    url: str
+    remedy: str = "Look at its log."
+
+
+class _ModelEntry(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    backend: str
+    """Name of the backend that serves it."""
+    id: str | None = None
+    """The engine's own id, where it is another one."""
+
+
+class _File(BaseModel):
+    """What `rapl.toml` may say."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    default_model: str | None = None
+    unknown_model: Literal["error", "default"] = "error"
+    backends: dict[str, _BackendEntry] = {}
+    models: dict[str, _ModelEntry] = {}
+    aliases: dict[str, str] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a request goes."""
+
+    model: str
+    """The model's public id."""
+    engine_model: str
+    """The engine's own id for it."""
+    backend: str
+    """Name of the backend."""
+
+
+@dataclass(frozen=True)
+class ModelCatalog:
+    backends: Mapping[str, Service]
+    routes: Mapping[str, Route]
+    """By public id. A key with `*` or `?` matches every id of that form."""
+    aliases: Mapping[str, str]
+    """Other names, and the public id that each stands for."""
+    default_model: str
+    unknown_is_default: bool = False
+    _patterns: list[Route] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        patterns = [route for route in self.routes.values() if _is_pattern(route.model)]
+        object.__setattr__(self, "_patterns", patterns)
+
+    @classmethod
+    def load(cls, settings: Settings) -> Self:
+        """Reads the file, if it exists, over what is built in.
+
+        Raises:
+            ValueError: the file is wrong, or names a model or backend that it does not define; says which.
+        """
+        file = _read(settings.config)
+        backends = _backends(settings) | {
+            name: Service(name, entry.url.rstrip("/"), entry.remedy) for name, entry in file.backends.items()
+        }
+        default = _default_model(settings, file)
+        routes = {route.model: route for route in _built_in_routes()}
+        if settings.local_model and settings.local_model not in routes:
+            routes[settings.local_model] = Route(
+                settings.local_model, settings.local_model, settings.backend or SENSEVOICE
+            )
+        for model, entry in file.models.items():
+            routes[model] = Route(model, entry.id or model, entry.backend)
+        catalog = cls(
+            backends=backends,
+            routes=routes,
+            aliases=dict.fromkeys(OPENAI_NAMES, default) | file.aliases,
+            default_model=default,
+            unknown_is_default=(settings.unknown_model or file.unknown_model) == "default",
+        )
+        catalog._require_consistent()
+        return catalog
+
+    def ids(self) -> list[str]:
+        """Every public id that can be listed: models first, then aliases."""
+        return [*(model for model in self.routes if not _is_pattern(model)), *self.aliases]
+
+    def resolve(self, model: str | None, discovered: Iterable[Route] = ()) -> Route:
+        """Finds where a request for `model` goes; None or "" asks for the default.
+
+        Args:
+            model: as the client wrote it.
+            discovered: further models that backends said they have.
+
+        Raises:
+            ServiceError: MODEL_NOT_FOUND, where unknown models are not for the default one.
+        """
+        discovered = list(discovered)
+        try:
+            return self.find(model or self.default_model, discovered)
+        except ServiceError:
+            if not self.unknown_is_default:
+                raise
+            return self.find(self.default_model, discovered)
+
+    def find(self, model: str, discovered: Iterable[Route] = ()) -> Route:
+        """The route of the model with this very id or alias.
+
+        Raises:
+            ServiceError: MODEL_NOT_FOUND, naming it.
+        """
+        found = self._find(self.aliases.get(model, model), discovered)
+        if found is None:
+            message = f"The model `{model}` does not exist; GET /v1/models lists those that do."
+            raise ServiceError(ErrorCode.MODEL_NOT_FOUND, message, param="model")
+        return found
+
+    def _find(self, model: str, discovered: Iterable[Route] = ()) -> Route | None:
+        if model in self.routes and not _is_pattern(model):
+            return self.routes[model]
+        for route in discovered:
+            if route.model == model:
+                return route
+        for route in self._patterns:
+            if fnmatchcase(model, route.model):
+                return Route(model, model, route.backend)
+        return None
+
+    def _require_consistent(self) -> None:
+        for route in self.routes.values():
+            if route.backend not in self.backends:
+                raise ValueError(f"model {route.model!r} names the backend {route.backend!r}, which is not defined")
+        for alias, model in self.aliases.items():
+            if self._find(model) is None:
+                raise ValueError(f"alias {alias!r} stands for {model!r}, which no model is called")
+        if self._find(self.default_model) is None and self.default_model not in self.aliases:
+            raise ValueError(f"the default model {self.default_model!r} is not defined")
+
+
+def _is_pattern(model: str) -> bool:
+    return "*" in model or "?" in model
+
+
+def _read(path: Path) -> _File:
+    if not path.exists():
+        return _File()
+    try:
+        content: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        return _File.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ValueError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _backends(settings: Settings) -> dict[str, Service]:
+    return {
+        SENSEVOICE: Service(
+            "sensevoice-service",
+            settings.sensevoice_url,
+            "Start it with `docker compose up` or `./rapl up`.",
+        ),
+        MLX: Service(
+            "mlx-service",
+            settings.mlx_url,
+            "Start the native process on the Mac with `./rapl mlx`.",
+        ),
+    }
+
+
+def _built_in_routes() -> list[Route]:
+    return [
+        Route(DEFAULT_MODELS[SENSEVOICE], DEFAULT_MODELS[SENSEVOICE], SENSEVOICE),
+        Route(DEFAULT_MODELS[MLX], DEFAULT_MODELS[MLX], MLX),
+        Route("rapl/selftest", "rapl/selftest", SENSEVOICE),
+        Route("mlx-community/*", "mlx-community/*", MLX),
+    ]
+
+
+def _default_model(settings: Settings, file: _File) -> str:
+    if settings.default_model:
+        return settings.default_model
+    if settings.local_model:
+        return settings.local_model
+    if settings.backend:
+        return DEFAULT_MODELS[settings.backend]
+    return file.default_model or DEFAULT_MODELS[SENSEVOICE]

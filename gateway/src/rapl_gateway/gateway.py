@@ -1,0 +1,38 @@
+"""What every route works with, for as long as the service runs."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from fastapi import Request
+from rapl_protocol.client import PreprocessClient, Service, open_http
+
+from rapl_gateway.backends import Backends
+from rapl_gateway.catalog import ModelCatalog
+from rapl_gateway.pipeline import Pipeline
+from rapl_gateway.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    settings: Settings
+    catalog: ModelCatalog
+    backends: Backends
+    preprocess: PreprocessClient
+    pipeline: Pipeline
+
+
+@asynccontextmanager
+async def open_gateway(settings: Settings, catalog: ModelCatalog) -> AsyncIterator[Gateway]:
+    async with open_http() as http:
+        preprocess = PreprocessClient(
+            http,
+            Service("preprocess-service", settings.preprocess_url, "Start it with `docker compose up` or `./rapl up`."),
+        )
+        backends = Backends(http, catalog.backends)
+        async with backends.watched():
+            yield Gateway(settings, catalog, backends, preprocess, Pipeline(preprocess, settings))
+
+
+def gateway_of(request: Request) -> Gateway:
+    return request.app.state.gateway

@@ -1,0 +1,47 @@
+"""/health/live says that the gateway runs; /health/ready, whether a request for the default model would be served."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+from rapl_protocol.models import ModelState
+
+from rapl_gateway.gateway import Gateway, gateway_of
+
+router = APIRouter()
+
+
+@router.get("/health/live")
+async def live() -> dict[str, str]:
+    return {"status": "ok"}
+
+
+@router.get("/health/ready")
+async def ready(request: Request) -> JSONResponse:
+    gateway = gateway_of(request)
+    await gateway.backends.first_answers()
+    problems = {name: reason for name, reason in _problems(gateway).items() if reason}
+    default_problem = _default_problem(gateway)
+    body: dict[str, Any] = {"status": "not ready" if default_problem else "ok", "problems": problems}
+    if default_problem:
+        body["reason"] = default_problem
+    if not await gateway.preprocess.is_live():
+        service = gateway.preprocess.service
+        problems[service.name] = f"{service.name} at {service.url} cannot be reached. {service.remedy}"
+    return JSONResponse(body, 503 if default_problem else 200)
+
+
+def _problems(gateway: Gateway) -> dict[str, str | None]:
+    return {b.client.service.name: b.problem and b.problem.message for b in gateway.backends}
+
+
+def _default_problem(gateway: Gateway) -> str | None:
+    """Why a request for the default model would fail, if it would."""
+    route = gateway.catalog.resolve(None, gateway.backends.discovered())
+    backend = gateway.backends[route.backend]
+    if backend.problem:
+        return backend.problem.message
+    info = backend.info(route.engine_model)
+    if info is None:
+        return f"{backend.client.service.name} does not know the model {route.engine_model!r}."
+    return None if info.state is ModelState.READY else info.not_ready_error().message

@@ -1,0 +1,48 @@
+"""The gateway's settings, from the environment."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AliasChoices, BeforeValidator, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+BaseUrl = Annotated[str, Field(pattern=r"^https?://[^/]+"), BeforeValidator(lambda url: str(url).rstrip("/"))]
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="RAPL_", frozen=True, env_ignore_empty=True)
+
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: int = Field(8000, ge=0, le=65535)
+    """Port to listen on."""
+    config: Path = Path("rapl.toml")
+    """File with the model catalog; what it does not say is built in, so it need not exist."""
+    default_model: str | None = None
+    """Model for requests that name none; goes before the file, and before BACKEND and LOCAL_MODEL."""
+    unknown_model: Literal["error", "default"] | None = None
+    """What to do with a model that nobody knows: answer 404, or use the default model."""
+    preprocess_url: BaseUrl = "http://127.0.0.1:8010"
+    """Where preprocess-service listens."""
+    sensevoice_url: BaseUrl = "http://127.0.0.1:8020"
+    """Where sensevoice-service listens."""
+    mlx_url: BaseUrl = "http://127.0.0.1:8030"
+    """Where mlx-service listens."""
+    max_upload_bytes: int = Field(1 << 30, gt=0)
+    """Largest request body."""
+    deadline_base_s: float = Field(60.0, gt=0)
+    """How long an engine may take for a segment, however short it is."""
+    deadline_per_audio_s: float = Field(10.0, ge=0)
+    """How much longer for each second of audio in the segment."""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """DEBUG also logs health checks."""
+
+    # The original single-process server's settings, so that its users can move over unchanged.
+    backend: Literal["sensevoice", "mlx"] | None = Field(None, validation_alias=AliasChoices("BACKEND"))
+    """Which engine's own default model is the default: sensevoice or mlx."""
+    local_model: str | None = Field(None, validation_alias=AliasChoices("LOCAL_MODEL"))
+    """The default model's id, on the engine that BACKEND names."""
+
+    def deadline_s(self, audio_s: float) -> float:
+        """How long an engine may take for `audio_s` seconds of audio."""
+        return self.deadline_base_s + self.deadline_per_audio_s * audio_s

@@ -1,0 +1,92 @@
+"""A gateway on a real socket, between fake engines and a stand-in for preprocess-service."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+
+import httpx
+import pytest
+from openai import AsyncOpenAI
+from rapl_gateway.app import create_app
+from rapl_gateway.settings import Settings
+from rapl_protocol.errors import ErrorCode, ServiceError
+from rapl_protocol.frames import encode_frame
+from rapl_protocol.http import error_response
+from rapl_protocol.server import transcriber_app
+from rapl_protocol.testing import FakeTranscriber, make_tone, served
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+SPEECH = make_tone(0.5)
+NOWHERE = "http://127.0.0.1:9"
+
+
+def fake_preprocess() -> Starlette:
+    """Takes bytes that begin with "MEDIA:n" for n seconds of media, as n segments of 1 s, and refuses all else."""
+
+    async def prepare(request: Request) -> Response:
+        name, _, seconds = (await request.body())[:32].partition(b":")
+        if name != b"MEDIA":
+            return error_response(ServiceError(ErrorCode.AUDIO_UNDECODABLE, "not media", param="file"))
+        frames = [
+            encode_frame({"type": "segment", "start_s": float(n), "end_s": n + 1.0}, make_tone(1.0).pcm)
+            for n in range(int(seconds))
+        ]
+        return Response(b"".join([*frames, encode_frame({"type": "end", "duration_s": float(seconds)})]))
+
+    async def live(_: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    return Starlette(routes=[Route("/v1/prepare", prepare, methods=["POST"]), Route("/health/live", live)])
+
+
+class Fleet:
+    """What a test talks to, and the engines whose answers it chooses."""
+
+    speech = SPEECH
+    nowhere = NOWHERE
+
+    def __init__(self, url: str, sensevoice: FakeTranscriber, mlx: FakeTranscriber) -> None:
+        self.url = url
+        self.sensevoice = sensevoice
+        self.mlx = mlx
+        self.http = httpx.AsyncClient(base_url=url, timeout=30)
+        self.openai = AsyncOpenAI(base_url=f"{url}/v1", api_key="any", max_retries=0)
+
+    async def transcribe(self, file: bytes | None = None, **fields: str) -> httpx.Response:
+        files = {"file": ("speech.wav", SPEECH.to_wav() if file is None else file)}
+        return await self.http.post("/v1/audio/transcriptions", data=fields, files=files)
+
+    async def close(self) -> None:
+        await self.http.aclose()
+        await self.openai.close()
+
+
+@pytest.fixture
+async def start(tmp_path) -> AsyncIterator[Callable[..., Awaitable[Fleet]]]:
+    """Starts a fleet; `mlx_url` and `preprocess_url` may point at nobody."""
+    async with AsyncExitStack() as stack:
+
+        async def start_fleet(
+            sensevoice: FakeTranscriber | None = None, mlx: FakeTranscriber | None = None, **settings: object
+        ) -> Fleet:
+            sensevoice = sensevoice or FakeTranscriber("iic/SenseVoiceSmall", "rapl/selftest", text="{model} {n}")
+            mlx = mlx or FakeTranscriber("mlx-community/Qwen3-ASR-1.7B-8bit", "local/model", text="mlx {n}")
+            urls = {
+                "sensevoice_url": await stack.enter_async_context(served(transcriber_app(sensevoice))),
+                "mlx_url": await stack.enter_async_context(served(transcriber_app(mlx))),
+                "preprocess_url": await stack.enter_async_context(served(fake_preprocess())),
+            }
+            given = {"config": tmp_path / "rapl.toml", **urls, **settings}
+            gateway = await stack.enter_async_context(served(create_app(Settings(**given))))
+            fleet = Fleet(gateway, sensevoice, mlx)
+            stack.push_async_callback(fleet.close)
+            return fleet
+
+        yield start_fleet
+
+
+@pytest.fixture
+async def fleet(start: Callable[..., Awaitable[Fleet]]) -> Fleet:
+    return await start()

@@ -1,0 +1,131 @@
+"""Every way of failing, through one assertion of OpenAI's error envelope."""
+
+import httpx
+import pytest
+from rapl_protocol.errors import ErrorCode, ServiceError
+from rapl_protocol.testing import FakeTranscriber
+
+
+def assert_openai_error(answer: httpx.Response, status: int, code: str, param: str | None, part: str) -> None:
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["x-request-id"]
+    [(name, error)] = answer.json().items()
+    assert name == "error"
+    assert set(error) == {"message", "type", "param", "code"}
+    assert (error["code"], error["param"]) == (code, param)
+    assert part in error["message"]
+    expected_type = "server_error" if status >= 500 else "invalid_request_error"
+    assert error["type"] == ("rate_limit_error" if status == 429 else expected_type)
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "code", "param", "part"),
+    [
+        ({"model": "gpt-5"}, 404, "model_not_found", "model", "gpt-5"),
+        ({"model": "../../etc/passwd"}, 404, "model_not_found", "model", "does not exist"),
+        ({"response_format": "xml"}, 400, "invalid_request", "response_format", "'verbose_json'"),
+        ({"temperature": "hot"}, 400, "invalid_request", "temperature", "0 to 1"),
+        ({"temperature": "1.5"}, 400, "invalid_request", "temperature", "0 to 1"),
+        ({"temperature": "nan"}, 400, "invalid_request", "temperature", "0 to 1"),
+        ({"language": "klingon"}, 400, "invalid_request", "language", "klingon"),
+        ({"timestamp_granularities[]": "syllable"}, 400, "invalid_request", "timestamp_granularities", "'word'"),
+        ({"stream": "true"}, 400, "unsupported_parameter", "stream", "stream"),
+        ({"prompt": "x" * 100_001}, 400, "invalid_request", "prompt", "100000"),
+    ],
+)
+async def test_a_field_that_is_wrong_is_named(fleet, fields, status, code, param, part):
+    assert_openai_error(await fleet.transcribe(**fields), status, code, param, part)
+
+
+@pytest.mark.parametrize("junk", [bytes(1024), b"", b"<html>", b"RIFF\x24\x00\x00\x00WAVEfmt "])
+async def test_audio_that_cannot_be_decoded_is_a_400(fleet, junk):
+    assert_openai_error(await fleet.transcribe(junk), 400, "audio_undecodable", "file", "not media")
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "part"),
+    [
+        ("application/json", b"{}", "multipart/form-data"),
+        ("multipart/form-data; boundary=x", b"--x\r\nnot a part", "cannot be read"),
+        ("multipart/form-data", b"", "cannot be read"),
+        ("multipart/form-data; boundary=x", b"--x--\r\n", "'file'"),
+        (
+            "multipart/form-data; boundary=x",
+            b'--x\r\nContent-Disposition: form-data; name="file"\r\n\r\ntext\r\n--x--\r\n',
+            "'file'",
+        ),
+    ],
+)
+async def test_a_body_that_is_no_form_with_a_file_is_a_400(fleet, content_type, body, part):
+    answer = await fleet.http.post("/v1/audio/transcriptions", content=body, headers={"content-type": content_type})
+
+    assert answer.status_code == 400
+    assert part in answer.json()["error"]["message"]
+
+
+async def test_an_upload_over_the_limit_is_a_413_counted_while_it_arrives(start):
+    fleet = await start(max_upload_bytes=1_000_000)
+
+    async def endless():
+        yield b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+        for _ in range(30):
+            yield bytes(50_000)
+
+    answer = await fleet.http.post(
+        "/v1/audio/transcriptions",
+        content=endless(),
+        headers={"content-type": "multipart/form-data; boundary=x"},
+    )
+
+    assert_openai_error(answer, 413, "audio_too_large", "file", "1000000")
+    assert fleet.sensevoice.calls == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/nowhere", 404, "not_found"),
+        ("GET", "/v1/audio/transcriptions", 405, "method_not_allowed"),
+        ("GET", "/v1/models/no/such", 404, "model_not_found"),
+        ("DELETE", "/v1/models", 405, "method_not_allowed"),
+    ],
+)
+async def test_a_wrong_place_is_answered_in_the_envelope(fleet, method, path, status, code):
+    answer = await fleet.http.request(method, path)
+
+    assert_openai_error(answer, status, code, "model" if code == "model_not_found" else None, "")
+
+
+@pytest.mark.parametrize(
+    ("error", "headers"),
+    [
+        (ServiceError(ErrorCode.OVERLOADED, "full", retry_after_s=3), {"retry-after": "3"}),
+        (ServiceError(ErrorCode.UNSUPPORTED_PARAMETER, "no such language", param="language"), {}),
+        (ServiceError(ErrorCode.BACKEND_TIMEOUT, "too slow"), {"x-should-retry": "false"}),
+    ],
+)
+async def test_an_engines_refusal_reaches_the_client_as_it_is(start, error, headers):
+    fleet = await start(FakeTranscriber("iic/SenseVoiceSmall", fails_with=error))
+
+    answer = await fleet.transcribe()
+
+    assert_openai_error(answer, error.status, error.code, error.param, error.message)
+    assert headers.items() <= answer.headers.items()
+
+
+async def test_a_crashed_engine_is_a_500_that_gives_nothing_away(start):
+    fleet = await start(FakeTranscriber("iic/SenseVoiceSmall", crashes=True))
+
+    answer = await fleet.transcribe()
+
+    assert_openai_error(answer, 500, "internal_error", None, "internal error")
+    assert "as asked" not in answer.text
+
+
+async def test_an_engine_that_is_too_slow_is_a_504(start):
+    fleet = await start(
+        FakeTranscriber("iic/SenseVoiceSmall", delay_s=5), deadline_base_s=0.1, deadline_per_audio_s=0.0
+    )
+
+    assert_openai_error(await fleet.transcribe(), 504, "backend_timeout", None, "did not answer within 0.1 s")

@@ -1,0 +1,81 @@
+from urllib.parse import quote
+
+import pytest
+from rapl_protocol.models import ModelInfo, ModelState, Progress
+from rapl_protocol.testing import FakeTranscriber
+
+NOWHERE = "http://127.0.0.1:9"
+
+
+async def listed(fleet) -> dict[str, dict]:
+    return {model["id"]: model for model in (await fleet.http.get("/v1/models")).json()["data"]}
+
+
+async def test_the_list_has_the_models_the_aliases_and_what_the_engines_say_they_have(fleet):
+    models = [model.id async for model in fleet.openai.models.list()]
+
+    assert models == [
+        "iic/SenseVoiceSmall",
+        "mlx-community/Qwen3-ASR-1.7B-8bit",
+        "rapl/selftest",
+        "whisper-1",
+        "gpt-4o-transcribe",
+        "gpt-4o-mini-transcribe",
+        "gpt-transcribe",
+        "local/model",
+    ]
+
+
+async def test_every_model_has_openais_fields_and_its_state(fleet):
+    for model in (await listed(fleet)).values():
+        assert model["object"] == "model"
+        assert isinstance(model["created"], int)
+        assert model["owned_by"] in ("sensevoice-service", "mlx-service")
+        assert model["state"] == "ready"
+        assert model["capabilities"]["language_detection"] is True
+
+
+async def test_a_download_shows_its_progress(start):
+    class Downloading(FakeTranscriber):
+        def models(self) -> list[ModelInfo]:
+            progress = Progress(done_bytes=250, total_bytes=1000, bytes_per_s=50)
+            return [ModelInfo(id="iic/SenseVoiceSmall", state=ModelState.DOWNLOADING, progress=progress)]
+
+    model = (await listed(await start(Downloading())))["iic/SenseVoiceSmall"]
+
+    assert model["state"] == "downloading"
+    assert model["progress"] == {"done_bytes": 250, "total_bytes": 1000, "bytes_per_s": 50}
+
+
+async def test_a_model_whose_engine_is_away_says_why_and_what_to_do(start):
+    model = (await listed(await start(mlx_url=NOWHERE)))["mlx-community/Qwen3-ASR-1.7B-8bit"]
+
+    assert model["state"] == "unreachable"
+    assert "./rapl mlx" in model["reason"]
+
+
+@pytest.mark.parametrize("written", ["iic/SenseVoiceSmall", quote("iic/SenseVoiceSmall", safe="")])
+async def test_a_model_is_found_by_its_id_with_the_slash_raw_or_encoded(fleet, written):
+    answer = await fleet.http.get(f"/v1/models/{written}")
+
+    assert (answer.status_code, answer.json()["id"]) == (200, "iic/SenseVoiceSmall")
+
+
+async def test_the_openai_sdk_retrieves_a_model_whose_id_has_a_slash(fleet):
+    assert (await fleet.openai.models.retrieve("rapl/selftest")).id == "rapl/selftest"
+
+
+async def test_ready_says_whether_the_default_model_would_answer(start):
+    loading = await start(FakeTranscriber("iic/SenseVoiceSmall", state=ModelState.LOADING))
+    ready = await start()
+
+    answers = [await fleet.http.get("/health/ready") for fleet in (loading, ready)]
+
+    assert [answer.status_code for answer in answers] == [503, 200]
+    assert "loading" in answers[0].json()["reason"]
+
+
+async def test_live_is_live_whatever_is_missing(start):
+    fleet = await start(mlx_url=NOWHERE, sensevoice_url=NOWHERE, preprocess_url=NOWHERE)
+
+    assert (await fleet.http.get("/health/live")).json() == {"status": "ok"}

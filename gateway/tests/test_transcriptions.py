@@ -1,0 +1,181 @@
+import asyncio
+
+import openai
+import pytest
+from rapl_protocol.errors import ErrorCode, ServiceError
+from rapl_protocol.models import ModelState
+from rapl_protocol.testing import FakeTranscriber, make_tone
+
+NOWHERE = "http://127.0.0.1:9"
+
+
+async def test_the_openai_sdk_gets_the_text_of_the_model_that_it_names(fleet):
+    answers = [
+        await fleet.openai.audio.transcriptions.create(file=("a.wav", fleet.speech.to_wav()), model=model)
+        for model in ("rapl/selftest", "mlx-community/Qwen3-ASR-1.7B-8bit")
+    ]
+
+    assert [answer.text for answer in answers] == ["rapl/selftest 1", "mlx 1"]
+
+
+async def test_interleaved_clients_each_get_their_own_models_answer(start):
+    fleet = await start(
+        FakeTranscriber("iic/SenseVoiceSmall", text="sensevoice", delay_s=0.02),
+        FakeTranscriber(text="mlx", delay_s=0.01),
+    )
+
+    async def client(model: str) -> set[str]:
+        return {(await fleet.transcribe(model=model)).json()["text"] for _ in range(20)}
+
+    assert await asyncio.gather(client("iic/SenseVoiceSmall"), client("fake/model")) == [{"sensevoice"}, {"mlx"}]
+
+
+async def test_what_the_client_asked_for_reaches_the_engine(fleet):
+    await fleet.transcribe(
+        model="rapl/selftest",
+        language="English",
+        prompt="Käse",
+        temperature="0.3",
+        response_format="verbose_json",
+        **{"timestamp_granularities[]": "word"},
+    )
+
+    [(audio, options)] = fleet.sensevoice.calls
+    assert bytes(audio.pcm) == fleet.speech.pcm
+    assert options.model_dump() == {
+        "model": "rapl/selftest",
+        "language": "en",
+        "prompt": "Käse",
+        "temperature": 0.3,
+        "word_timestamps": True,
+    }
+
+
+async def test_empty_fields_are_fields_that_were_not_sent(fleet):
+    answer = await fleet.transcribe(model="", language="", prompt="", temperature="", response_format="")
+
+    [(_, options)] = fleet.sensevoice.calls
+    assert answer.status_code == 200
+    assert options.model_dump(exclude_none=True) == {"model": "iic/SenseVoiceSmall", "word_timestamps": False}
+
+
+async def test_fields_that_nobody_knows_are_passed_over(fleet):
+    assert (await fleet.transcribe(model="rapl/selftest", vad_filter="true")).status_code == 200
+
+
+async def test_media_that_are_no_canonical_wav_are_prepared_and_their_segments_put_together(fleet):
+    answer = await fleet.transcribe(b"MEDIA:3", model="rapl/selftest", response_format="verbose_json")
+
+    body = answer.json()
+    assert body["text"] == "rapl/selftest 1 rapl/selftest 2 rapl/selftest 3"
+    assert [(s["id"], s["start"], s["end"]) for s in body["segments"]] == [(0, 0, 1), (1, 1, 2), (2, 2, 3)]
+    assert body["duration"] == 3.0
+
+
+async def test_an_upload_larger_than_memory_should_hold_comes_through_whole(fleet):
+    audio = make_tone(29.9)
+    await fleet.transcribe(audio.to_wav(), model="rapl/selftest", prompt="x" * 50_000)
+    await fleet.transcribe(b"MEDIA:1" + b" " * (3 << 20), model="rapl/selftest")
+
+    (first, _), (second, _) = fleet.sensevoice.calls
+    assert bytes(first.pcm) == audio.pcm
+    assert second.duration_s == 1.0
+
+
+async def test_silence_is_an_empty_text_and_no_error(start):
+    fleet = await start(FakeTranscriber("iic/SenseVoiceSmall", text="", language=None))
+
+    answer = await fleet.transcribe()
+
+    assert (answer.status_code, answer.json()["text"]) == (200, "")
+
+
+async def test_a_segment_that_fails_fails_the_whole_so_that_nothing_is_missing_in_silence(start):
+    class FailsOnce(FakeTranscriber):
+        async def transcribe(self, audio, options):
+            transcript = await super().transcribe(audio, options)
+            if len(self.calls) == 2:
+                raise ServiceError(ErrorCode.INTERNAL, "the second segment failed")
+            return transcript
+
+    fleet = await start(FailsOnce("rapl/selftest"))
+
+    answer = await fleet.transcribe(b"MEDIA:3", model="rapl/selftest")
+
+    assert (answer.status_code, answer.json()["error"]["message"]) == (500, "the second segment failed")
+
+
+class TestWithoutPreprocessService:
+    async def test_a_canonical_wav_is_served_all_the_same(self, start):
+        fleet = await start(preprocess_url=NOWHERE)
+
+        assert (await fleet.transcribe(model="rapl/selftest")).json()["text"] == "rapl/selftest 1"
+
+    async def test_a_long_canonical_wav_is_cut_by_the_gateway(self, start):
+        fleet = await start(preprocess_url=NOWHERE)
+
+        answer = await fleet.transcribe(make_tone(70).to_wav(), model="rapl/selftest", response_format="verbose_json")
+
+        body = answer.json()
+        assert body["duration"] == 70.0
+        assert (body["segments"][0]["start"], body["segments"][-1]["end"]) == (0.0, 70.0)
+        assert sum(audio.duration_s for audio, _ in fleet.sensevoice.calls) == 70.0
+
+    async def test_anything_else_is_a_503_that_names_the_service_and_the_remedy(self, start):
+        fleet = await start(preprocess_url=NOWHERE)
+
+        answer = await fleet.transcribe(b"MEDIA:1", model="rapl/selftest")
+
+        assert answer.status_code == 503
+        message = answer.json()["error"]["message"]
+        assert "preprocess-service" in message
+        assert NOWHERE in message
+        assert "docker compose up" in message
+
+
+class TestWithoutAnEngine:
+    async def test_its_model_is_a_503_that_names_backend_address_and_remedy(self, start):
+        fleet = await start(mlx_url=NOWHERE)
+
+        with pytest.raises(openai.InternalServerError) as caught:
+            await fleet.openai.audio.transcriptions.create(
+                file=fleet.speech.to_wav(), model="mlx-community/Qwen3-ASR-1.7B-8bit"
+            )
+
+        assert caught.value.status_code == 503
+        assert caught.value.code == "backend_unavailable"
+        for part in ("mlx-service", NOWHERE, "./rapl mlx"):
+            assert part in caught.value.message
+
+    async def test_the_other_models_go_on_working(self, start):
+        fleet = await start(mlx_url=NOWHERE)
+
+        assert (await fleet.transcribe(model="rapl/selftest")).status_code == 200
+
+    async def test_a_model_that_is_not_ready_is_a_503_with_its_state(self, start):
+        fleet = await start(FakeTranscriber("iic/SenseVoiceSmall", state=ModelState.DOWNLOADING))
+
+        answer = await fleet.transcribe()
+
+        assert answer.status_code == 503
+        assert answer.headers["retry-after"] == "5"
+        assert answer.json()["error"]["code"] == "model_not_ready"
+        assert "downloading" in answer.json()["error"]["message"]
+
+
+async def test_the_answer_says_how_long_each_stage_took(fleet):
+    answer = await fleet.transcribe()
+
+    stages = [stage.split(";")[0] for stage in answer.headers["server-timing"].split(", ")]
+    assert stages == ["receive", "prepare", "infer", "render"]
+
+
+async def test_no_transcript_prompt_or_file_name_is_logged(fleet, caplog):
+    caplog.set_level("DEBUG")
+
+    files = {"file": ("secret-name.wav", fleet.speech.to_wav())}
+    await fleet.http.post("/v1/audio/transcriptions", data={"prompt": "secret-prompt"}, files=files)
+
+    lines = [record.getMessage() for record in caplog.records if record.name == "rapl"]
+    assert any("path=/v1/audio/transcriptions status=200" in line for line in lines)
+    assert not any("secret" in line or "SenseVoiceSmall 1" in line for line in lines)

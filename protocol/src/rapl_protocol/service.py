@@ -1,0 +1,69 @@
+"""How every RAPL service starts: settings from the environment, a log on stderr, one app on one port."""
+
+import sys
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+import uvicorn
+from fastapi import FastAPI
+from pydantic import ValidationError
+from pydantic_settings import BaseSettings
+
+from rapl_protocol.connection import KEEP_ALIVE_S
+from rapl_protocol.http import configure_logging
+
+BAD_SETTING_EXIT_CODE = 2
+_DRAIN_S = 30
+"""How long a service that is told to stop goes on with what it has begun."""
+
+
+class ServiceSettings(Protocol):
+    """What the settings of any service say of where it listens and how much it logs."""
+
+    @property
+    def host(self) -> str: ...
+    @property
+    def port(self) -> int: ...
+    @property
+    def log_level(self) -> str: ...
+
+
+S = TypeVar("S", bound=BaseSettings)
+
+
+def settings_or_exit(settings_class: type[S]) -> S:
+    """The settings from the environment. A wrong one ends the process, with a line that names the variable."""
+    try:
+        return settings_class()
+    except ValidationError as error:
+        prefix = settings_class.model_config.get("env_prefix", "")
+        for problem in error.errors():
+            name = "_".join(str(part) for part in problem["loc"])
+            variable = name if name.isupper() else f"{prefix}{name}".upper()  # an alias is the whole name
+            print(f"{variable}: {problem['msg']}", file=sys.stderr)  # noqa: T201
+        sys.exit(BAD_SETTING_EXIT_CODE)
+
+
+def run(create_app: Callable[[S], FastAPI], settings_class: type[S]) -> None:
+    """Runs a service until it is told to stop. What is wrong with its configuration ends it, with the reason."""
+    settings = settings_or_exit(settings_class)
+    try:
+        app = create_app(settings)
+    except ValueError as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        sys.exit(BAD_SETTING_EXIT_CODE)
+    serve(app, settings)  # type: ignore[arg-type]
+
+
+def serve(app: FastAPI, settings: ServiceSettings) -> None:
+    configure_logging(settings.log_level)
+    uvicorn.run(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=_DRAIN_S,
+    )
