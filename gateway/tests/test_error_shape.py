@@ -125,7 +125,7 @@ async def test_a_crashed_engine_is_a_500_that_gives_nothing_away(start):
 
 async def test_an_engine_that_is_too_slow_is_a_504(start):
     fleet = await start(
-        FakeTranscriber("iic/SenseVoiceSmall", delay_s=5), deadline_base_s=0.1, deadline_per_audio_s=0.0
+        FakeTranscriber("iic/SenseVoiceSmall", delay_s=0.5), deadline_base_s=0.1, deadline_per_audio_s=0.0
     )
 
     assert_openai_error(await fleet.transcribe(), 504, "backend_timeout", None, "did not answer within 0.1 s")

@@ -26,18 +26,17 @@ def make_tone(duration_s: float, frequency_hz: float = 440.0, amplitude: float =
 @asynccontextmanager
 async def served(app: ASGIApp) -> AsyncIterator[str]:
     """Runs `app` on a real socket of 127.0.0.1, in this event loop, and gives its base URL."""
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", ws="none"))
-    task = asyncio.create_task(server.serve())
-    while not server.started:
-        if task.done():
-            task.result()
-        await asyncio.sleep(0.005)
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", ws="none")
+    config.load()
+    server = uvicorn.Server(config)
+    server.lifespan = config.lifespan_class(config)
+    # Not `serve()`: it looks for the end of its work only every tenth of a second, and a test has many servers.
+    await server.startup()
     port = server.servers[0].sockets[0].getsockname()[1]
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
-        server.should_exit = True
-        await task
+        await server.shutdown()
 
 
 class FakeTranscriber:

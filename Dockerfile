@@ -1,0 +1,72 @@
+# The images of the services, one target each; docker-compose.yml builds them all.
+#
+# Third-party packages come from the lock and lie in a layer of their own, so that a change of our code builds in
+# seconds. Source of the method: https://docs.astral.sh/uv/guides/integration/docker/
+
+FROM python:3.11-slim-bookworm AS build
+RUN pip install --no-cache-dir uv==0.13.9
+ENV UV_PROJECT_ENVIRONMENT=/app UV_LINK_MODE=copy UV_NO_CACHE=1 UV_PYTHON_DOWNLOADS=never UV_COMPILE_BYTECODE=1
+WORKDIR /src
+COPY pyproject.toml uv.lock ./
+COPY protocol/pyproject.toml protocol/
+COPY gateway/pyproject.toml gateway/
+COPY preprocess-service/pyproject.toml preprocess-service/
+COPY sensevoice-service/pyproject.toml sensevoice-service/
+COPY mlx-service/pyproject.toml mlx-service/
+COPY cli/pyproject.toml cli/
+
+FROM build AS build-gateway
+RUN uv sync --frozen --no-dev --no-install-workspace --package rapl-gateway
+COPY protocol protocol
+COPY gateway gateway
+RUN uv sync --frozen --no-dev --no-editable --package rapl-gateway
+
+FROM build AS build-preprocess-service
+RUN uv sync --frozen --no-dev --no-install-workspace --package rapl-preprocess
+COPY protocol protocol
+COPY preprocess-service preprocess-service
+RUN uv sync --frozen --no-dev --no-editable --package rapl-preprocess
+
+FROM build AS build-sensevoice-service
+RUN uv sync --frozen --no-dev --no-install-workspace --package rapl-sensevoice
+COPY sensevoice-service/install-runtime sensevoice-service/
+COPY sensevoice-service/requirements sensevoice-service/requirements
+RUN sensevoice-service/install-runtime /app/bin/python
+COPY protocol protocol
+COPY sensevoice-service sensevoice-service
+RUN uv sync --frozen --no-dev --no-editable --inexact --package rapl-sensevoice
+
+# What every image runs on: nothing but Python, and a user without rights.
+FROM python:3.11-slim-bookworm AS runtime
+ENV PATH=/app/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp
+RUN useradd --uid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin rapl
+
+FROM runtime AS gateway
+COPY --from=build-gateway /app /app
+ENV RAPL_HOST=0.0.0.0
+USER rapl
+EXPOSE 8000
+HEALTHCHECK --interval=5s --timeout=5s --start-period=30s \
+  CMD ["python", "-m", "rapl_protocol.health", "http://127.0.0.1:8000/health/live"]
+CMD ["python", "-m", "rapl_gateway"]
+
+FROM runtime AS preprocess-service
+COPY --from=build-preprocess-service /app /app
+ENV RAPL_PREPROCESS_HOST=0.0.0.0
+USER rapl
+EXPOSE 8010
+HEALTHCHECK --interval=5s --timeout=5s --start-period=30s \
+  CMD ["python", "-m", "rapl_protocol.health", "http://127.0.0.1:8010/health/live"]
+CMD ["python", "-m", "rapl_preprocess"]
+
+FROM runtime AS sensevoice-service
+COPY --from=build-sensevoice-service /app /app
+# A new volume takes over the owner of the folder that it is mounted on.
+RUN mkdir /models && chown rapl /models
+ENV RAPL_SENSEVOICE_HOST=0.0.0.0 RAPL_SENSEVOICE_MODEL_DIR=/models NUMBA_CACHE_DIR=/tmp/numba
+USER rapl
+VOLUME /models
+EXPOSE 8020
+HEALTHCHECK --interval=5s --timeout=5s --start-period=60s \
+  CMD ["python", "-m", "rapl_protocol.health", "http://127.0.0.1:8020/health/live"]
+CMD ["python", "-m", "rapl_sensevoice"]

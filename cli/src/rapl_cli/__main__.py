@@ -1,0 +1,65 @@
+"""The commands of `rapl`."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from rapl_cli import demo, development, doctor, programs, up
+from rapl_cli.environments import InstallError
+from rapl_cli.programs import Ports
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = _parser()
+    given, rest = parser.parse_known_args(arguments)
+    if rest and given.command != "test":
+        parser.error(f"unknown arguments: {' '.join(rest)}")
+    try:
+        return _run(given, rest)
+    except InstallError as error:
+        print(f"rapl: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="rapl", description="A private, local, OpenAI-compatible speech-to-text API.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    fleet = commands.add_parser("up", help="run the fleet on this machine, without Docker")
+    fleet.add_argument("--mlx", action=argparse.BooleanOptionalAction, help="with the MLX engine (a Mac's default)")
+    fleet.add_argument("--no-download", action="store_true", help="do not fetch SenseVoiceSmall if it is absent")
+    fleet.add_argument("--detach", action="store_true", help="return as soon as it is up")
+    commands.add_parser("down", help="end the fleet that `up` started")
+    commands.add_parser("demo", help="transcribe the sample through the whole fleet, and end")
+    commands.add_parser("mlx", help="run the MLX engine natively, beside a fleet in Docker")
+    check = commands.add_parser("doctor", help="say what works, and how to mend what does not")
+    check.add_argument("--url", default=Ports.from_environment().gateway_url, help="the gateway (default: %(default)s)")
+    commands.add_parser("test", help="run the tests; further arguments go to pytest", add_help=False)
+    return parser
+
+
+def _run(given: argparse.Namespace, rest: list[str]) -> int:
+    match given.command:
+        case "up":
+            return up.up(with_mlx=given.mlx, download=not given.no_download, detach=given.detach)
+        case "down":
+            return up.down()
+        case "demo":
+            return demo.demo()
+        case "doctor":
+            return doctor.doctor(given.url)
+        case "test":
+            return development.test(rest)
+        case _:
+            return _mlx()
+
+
+def _mlx() -> int:
+    program = programs.mlx(Ports.from_environment())
+    os.execve(program.command[0], program.command, {**os.environ, **program.environ})
+
+
+if __name__ == "__main__":
+    sys.exit(main())

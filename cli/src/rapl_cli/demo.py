@@ -1,0 +1,70 @@
+"""`rapl demo`: the whole fleet, for as long as it takes to transcribe the sample with the self-test model."""
+
+import asyncio
+import socket
+import sys
+import time
+from contextlib import ExitStack
+
+from rapl_cli import programs
+from rapl_cli.checkout import ROOT, SAMPLE, SAMPLE_MODEL
+from rapl_cli.gateway_api import GatewayApi, NotAnswered
+from rapl_cli.programs import Ports
+from rapl_cli.supervisor import Supervisor
+
+_READY_LIMIT_S = 180.0
+NEXT = """
+Next:
+  ./rapl up                    keep it running, and download SenseVoiceSmall (about 900 MB, once)
+  ./rapl mlx                   on a Mac with Apple silicon: the MLX engine beside it
+  docker compose up            the same in containers
+  curl -F file=@samples/three-one-four.wav -F model=rapl/selftest http://127.0.0.1:8000/v1/audio/transcriptions
+"""
+
+
+def demo() -> int:
+    try:
+        text, took_s = asyncio.run(_transcribe_sample())
+    except NotAnswered as error:
+        print(f"rapl: {error}", file=sys.stderr)
+        return 1
+    print(f"\n{SAMPLE.relative_to(ROOT)} ({SAMPLE_MODEL}, {took_s * 1000:.0f} ms):\n\n  {text}")
+    print(NEXT)
+    return 0
+
+
+async def _transcribe_sample() -> tuple[str, float]:
+    ports = _free_ports()
+    fleet = [programs.preprocess(ports), programs.sensevoice(ports), programs.gateway(ports)]
+    supervisor = Supervisor(fleet, quiet=True)
+    running = asyncio.create_task(supervisor.run())
+    try:
+        print("rapl: starting gateway, preprocess-service and sensevoice-service", file=sys.stderr)
+        async with GatewayApi(ports.gateway_url) as api:
+            await _ready_or_dead(api, supervisor)
+            began = time.perf_counter()
+            return await api.transcribe(SAMPLE, SAMPLE_MODEL), time.perf_counter() - began
+    finally:
+        supervisor.stop()
+        await running
+
+
+async def _ready_or_dead(api: GatewayApi, supervisor: Supervisor) -> None:
+    ready = asyncio.create_task(api.wait_until_ready(SAMPLE_MODEL, limit_s=_READY_LIMIT_S))
+    died = asyncio.create_task(supervisor.died.wait())
+    await asyncio.wait({ready, died}, return_when=asyncio.FIRST_COMPLETED)
+    died.cancel()
+    if not ready.done():
+        ready.cancel()
+        logs = "\n".join(filter(None, (supervisor.tail(name) for name in ("gateway", "preprocess", "sensevoice"))))
+        raise NotAnswered(f"a service ended while it should run. Their logs:\n{logs}")
+    await ready
+
+
+def _free_ports() -> Ports:
+    """Ports that nobody uses, so that a demo does not disturb a fleet that is up."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(4)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return Ports(*(each.getsockname()[1] for each in sockets))

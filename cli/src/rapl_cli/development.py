@@ -1,0 +1,19 @@
+"""`rapl test`: every environment that the tests need, then the tests."""
+
+import os
+import subprocess
+
+from rapl_cli.checkout import ROOT
+from rapl_cli.environments import MLX, SENSEVOICE
+
+
+def test(arguments: list[str]) -> int:
+    """Runs pytest with `arguments`, and with the engines' interpreters, so that tests run the real engines."""
+    environ = {
+        **os.environ,
+        "RAPL_SENSEVOICE_PYTHON": str(SENSEVOICE.ensure()),
+        "RAPL_MLX_PYTHON": str(MLX.ensure()),
+    }
+    uv = os.environ.get("UV", "uv")
+    command = [uv, "run", "--frozen", "--project", str(ROOT), "python", "-m", "pytest", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=environ).returncode

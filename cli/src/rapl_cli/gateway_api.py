@@ -1,0 +1,66 @@
+"""The gateway, as the command-line program calls it."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+
+class NotAnswered(Exception):
+    """The gateway did not do what was asked; the message says why, in its own words."""
+
+
+class GatewayApi:
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._http = httpx.AsyncClient(base_url=url, timeout=httpx.Timeout(600.0, connect=2.0))
+
+    async def __aenter__(self) -> "GatewayApi":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._http.aclose()
+
+    async def models(self) -> list[dict[str, Any]]:
+        """Every model with its state. Raises: NotAnswered."""
+        return (await self._ask("GET", "/v1/models"))["data"]
+
+    async def transcribe(self, audio: Path, model: str) -> str:
+        """The text of an audio file. Raises: NotAnswered."""
+        content = await asyncio.to_thread(audio.read_bytes)
+        answer = await self._ask(
+            "POST", "/v1/audio/transcriptions", data={"model": model}, files={"file": (audio.name, content)}
+        )
+        return answer["text"]
+
+    async def wait_until_ready(self, model: str, *, limit_s: float) -> None:
+        """Returns when a model answers. Raises: NotAnswered, where it failed or took too long."""
+        problem = "it did not answer"
+        with_deadline = asyncio.timeout(limit_s)
+        try:
+            async with with_deadline:
+                while True:
+                    try:
+                        found = next((m for m in await self.models() if m["id"] == model), {})
+                    except NotAnswered as error:
+                        problem = str(error)
+                    else:
+                        problem = f"{found.get('state', 'unknown')}: {found.get('reason')}"
+                        if found.get("state") == "ready":
+                            return
+                        if found.get("state") == "failed":
+                            raise NotAnswered(f"{model}: {found.get('reason')}")
+                    await asyncio.sleep(0.2)
+        except TimeoutError:
+            raise NotAnswered(f"{model} is not ready after {limit_s:g} s ({problem})") from None
+
+    async def _ask(self, method: str, path: str, **content: Any) -> Any:
+        try:
+            answer = await self._http.request(method, path, **content)
+        except httpx.HTTPError as error:
+            raise NotAnswered(f"the gateway at {self.url} cannot be reached ({type(error).__name__})") from error
+        body = answer.json()
+        if answer.is_error:
+            raise NotAnswered(body["error"]["message"])
+        return body

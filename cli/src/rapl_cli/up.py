@@ -1,0 +1,132 @@
+"""`rapl up` and `rapl down`: the fleet natively, without Docker."""
+
+import asyncio
+import os
+import platform
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+
+from tqdm import tqdm
+
+from rapl_cli import programs
+from rapl_cli.checkout import ROOT, SAMPLE_MODEL, STATE
+from rapl_cli.gateway_api import GatewayApi, NotAnswered
+from rapl_cli.programs import Ports, Program
+from rapl_cli.supervisor import STOP_GRACE_S, Supervisor
+
+PID_FILE = STATE / "up.pid"
+LOG_FILE = STATE / "up.log"
+_READY_LIMIT_S = 180.0
+
+
+def up(*, with_mlx: bool | None, download: bool, detach: bool) -> int:
+    """Runs the fleet until it is told to stop. `with_mlx` None means: on a Mac with Apple silicon."""
+    if pid := _running_pid():
+        print(f"rapl: a fleet is up already (process {pid}); `./rapl down` ends it", file=sys.stderr)
+        return 1
+    ports = Ports.from_environment()
+    fleet = _programs(ports, with_mlx, download)
+    if detach:
+        return _detach(with_mlx, download)
+    STATE.mkdir(exist_ok=True)
+    PID_FILE.write_text(str(os.getpid()))
+    try:
+        asyncio.run(_run(fleet, ports))
+    finally:
+        PID_FILE.unlink(missing_ok=True)
+    return 0
+
+
+def down() -> int:
+    pid = _running_pid()
+    if pid is None:
+        print("rapl: no fleet is up", file=sys.stderr)
+        return 0
+    os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + STOP_GRACE_S + 5
+    while _running_pid() == pid:
+        if time.monotonic() > deadline:
+            print(f"rapl: process {pid} does not end", file=sys.stderr)
+            return 1
+        time.sleep(0.1)
+    return 0
+
+
+def _programs(ports: Ports, with_mlx: bool | None, download: bool) -> list[Program]:
+    fleet = [programs.preprocess(ports), programs.sensevoice(ports), programs.gateway(ports)]
+    if download:
+        fleet.append(programs.prepare_model())
+    if with_mlx is None:
+        with_mlx = (platform.system(), platform.machine()) == ("Darwin", "arm64")
+    return [*fleet, programs.mlx(ports)] if with_mlx else fleet
+
+
+async def _run(fleet: list[Program], ports: Ports) -> None:
+    supervisor = Supervisor(fleet)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, supervisor.stop)
+    async with GatewayApi(ports.gateway_url) as api:
+        follower = asyncio.create_task(_tell(api))
+        await supervisor.run()
+        follower.cancel()
+
+
+async def _tell(api: GatewayApi) -> None:
+    """Says when the fleet is up, and shows a bar for each model that is being downloaded."""
+    try:
+        await api.wait_until_ready(SAMPLE_MODEL, limit_s=_READY_LIMIT_S)
+    except NotAnswered as error:
+        tqdm.write(f"rapl: {error}", file=sys.stderr)
+    else:
+        tqdm.write(f"rapl: up at {api.url} (OpenAI clients: {api.url}/v1). Ctrl-C ends it.", file=sys.stderr)
+    bars: dict[str, tqdm] = {}
+    while sys.stderr.isatty():  # elsewhere the services' own log lines tell of downloads
+        with suppress(NotAnswered):  # the gateway is being started again, which the log says
+            _draw(bars, await api.models())
+        await asyncio.sleep(0.5)
+
+
+def _draw(bars: dict[str, tqdm], models: list[dict]) -> None:
+    for model in models:
+        name, progress = model["id"], model.get("progress")
+        if model["state"] == "downloading" and progress and name == model["engine_model"]:
+            bar = bars.setdefault(name, tqdm(desc=name, unit="B", unit_scale=True, leave=False, file=sys.stderr))
+            bar.total = progress["total_bytes"]
+            bar.n = progress["done_bytes"]
+            bar.refresh()
+        elif name in bars:
+            bars.pop(name).close()
+
+
+def _detach(with_mlx: bool | None, download: bool) -> int:
+    STATE.mkdir(exist_ok=True)
+    command = [sys.executable, "-m", "rapl_cli", "up"]
+    command += [] if download else ["--no-download"]
+    command += [] if with_mlx is None else ["--mlx" if with_mlx else "--no-mlx"]
+    with LOG_FILE.open("ab") as log:
+        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=ROOT)
+    return asyncio.run(_wait_detached(Ports.from_environment()))
+
+
+async def _wait_detached(ports: Ports) -> int:
+    async with GatewayApi(ports.gateway_url) as api:
+        try:
+            await api.wait_until_ready(SAMPLE_MODEL, limit_s=_READY_LIMIT_S)
+        except NotAnswered as error:
+            print(f"rapl: {error}; see {LOG_FILE.relative_to(ROOT)}", file=sys.stderr)
+            return 1
+    print(f"rapl: up at {ports.gateway_url}; its log is {LOG_FILE.relative_to(ROOT)}, `./rapl down` ends it")
+    return 0
+
+
+def _running_pid() -> int | None:
+    try:
+        pid = int(PID_FILE.read_text())
+        os.kill(pid, 0)
+    except (FileNotFoundError, ValueError, ProcessLookupError):
+        return None
+    return pid
