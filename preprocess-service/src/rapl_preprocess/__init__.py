@@ -1,0 +1,1 @@
+"""Media in, 16 kHz mono speech out."""
