@@ -34,7 +34,8 @@ class ServiceProcess:
 
     def __init__(self, python: str, module: str, port_variable: str, log: Path, **environ: str) -> None:
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        host = next((value for name, value in environ.items() if name.endswith("_HOST")), "127.0.0.1")
+        self.url = f"http://{host}:{self.port}"
         self.log = log
         self._command = [python, "-m", module]
         self._environ = {**os.environ, port_variable: str(self.port), **environ}

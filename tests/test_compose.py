@@ -1,0 +1,179 @@
+"""The fleet in containers, as a person starts it: images, health, the main job, and no way out for what is spoken."""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import openai
+import pytest
+from media import as_media, as_wav
+from openai import OpenAI
+from services import ServiceProcess, free_port, until
+
+pytestmark = pytest.mark.docker
+
+ROOT = Path(__file__).parents[1]
+PORT = free_port()
+PROJECT = "rapl-test"
+QWEN = "mlx-community/Qwen3-ASR-1.7B-8bit"
+BUILD_LIMIT_S = 1800
+IMAGE_LIMIT_BYTES = 150 * 1024 * 1024
+PROBE = """
+import socket, sys
+for address in (("1.1.1.1", 443), ("8.8.8.8", 53), ("172.17.0.1", 22), ("pypi.org", 443)):
+    try:
+        socket.create_connection(address, timeout=3)
+        sys.exit(f"reached {address}")
+    except OSError:
+        pass
+"""
+
+
+def docker(*arguments: str, limit_s: float = 120) -> str:
+    ended = subprocess.run(["docker", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=limit_s)
+    assert ended.returncode == 0, f"docker {' '.join(arguments)}:\n{ended.stdout[-3000:]}\n{ended.stderr[-3000:]}"
+    return ended.stdout
+
+
+def compose(*arguments: str, limit_s: float = 120) -> str:
+    files = ("-f", "docker-compose.yml", "-f", "docker-compose.linux.yml")
+    return docker("compose", *files, "-p", PROJECT, *arguments, limit_s=limit_s)
+
+
+@pytest.fixture(scope="module")
+def bridge_address() -> str:
+    """The host, as containers on Linux see it."""
+    network = json.loads(docker("network", "inspect", "bridge"))[0]
+    return network["IPAM"]["Config"][0]["Gateway"]
+
+
+@pytest.fixture(scope="module")
+def mlx(mlx_python: str, bridge_address: str, tmp_path_factory: pytest.TempPathFactory) -> ServiceProcess:
+    """The native MLX process on the host, with the tiny model under the real one's id; not started."""
+    return ServiceProcess(
+        mlx_python,
+        "rapl_mlx",
+        "RAPL_MLX_PORT",
+        tmp_path_factory.mktemp("mlx") / "log",
+        RAPL_MLX_HOST=bridge_address,
+        RAPL_MLX_MODELS=f"{QWEN}={ROOT / 'tests' / 'models' / 'digits-Qwen3-ASR-8bit'}",
+    )
+
+
+@pytest.fixture(scope="module")
+def client(mlx: ServiceProcess) -> Iterator[OpenAI]:
+    """A client of the fleet in containers."""
+    os.environ |= {"RAPL_PORT": str(PORT), "RAPL_MLX_URL": f"http://host.docker.internal:{mlx.port}"}
+    try:
+        compose("up", "--build", "--wait", "--detach", limit_s=BUILD_LIMIT_S)
+        with OpenAI(base_url=f"http://127.0.0.1:{PORT}/v1", api_key="any", max_retries=0) as openai_client:
+            until("the self-test model is ready", lambda: state_of(openai_client, "rapl/selftest") == "ready")
+            yield openai_client
+    finally:
+        compose("down", "--volumes", "--timeout", "5")
+
+
+def state_of(client: OpenAI, model: str) -> str:
+    return httpx.get(f"{client.base_url}models/{model}").json()["state"]
+
+
+def words(client: OpenAI, sample: bytes, model: str) -> str:
+    return client.audio.transcriptions.create(file=("sample.wav", sample), model=model).text
+
+
+def test_every_service_is_healthy(client):
+    services = [json.loads(line) for line in compose("ps", "--format", "json").splitlines()]
+
+    health = {service["Service"]: service["Health"] for service in services}
+    assert health.pop("prepare-model") == ""
+    assert set(health.values()) == {"healthy"}
+
+
+def test_the_official_sdk_gets_the_samples_words(client, sample):
+    assert words(client, sample, "rapl/selftest") == "3 1 4 1 5 9."
+
+
+def test_other_formats_come_through_preprocess_service(client, sample_pcm):
+    assert words(client, as_media(sample_pcm, "webm"), "rapl/selftest") == "3 1 4 1 5 9."
+
+
+def test_a_large_upload_is_spooled_although_the_file_system_is_read_only(client, sample_pcm):
+    large = as_wav(sample_pcm * 8, 48_000, 2, "f32")
+
+    assert words(client, large, "rapl/selftest") == " ".join(["3 1 4 1 5 9."] * 8)
+
+
+def test_the_native_mlx_process_answers_for_its_model_and_without_it_the_503_says_what_to_do(client, mlx, sample):
+    with mlx:
+        until("the gateway sees the MLX model", lambda: state_of(client, QWEN) == "ready")
+        assert words(client, sample, QWEN) == "three one four one five nine"
+
+    with pytest.raises(openai.InternalServerError) as caught:
+        words(client, sample, QWEN)
+
+    assert caught.value.status_code == 503
+    for part in ("mlx-service", f"http://host.docker.internal:{mlx.port}", "./rapl mlx"):
+        assert part in caught.value.message
+
+
+def test_sensevoice_without_its_weights_is_a_503_with_state_and_reason(client, sample):
+    until("prepare-model has tried", lambda: state_of(client, "iic/SenseVoiceSmall") != "absent")
+
+    with pytest.raises(openai.InternalServerError) as caught:
+        words(client, sample, "iic/SenseVoiceSmall")
+
+    assert caught.value.status_code == 503
+    assert caught.value.code == "model_not_ready"
+    assert "iic/SenseVoiceSmall" in caught.value.message
+    assert words(client, sample, "rapl/selftest") == "3 1 4 1 5 9."
+
+
+@pytest.mark.parametrize("service", ["sensevoice-service", "preprocess-service"])
+def test_what_hears_the_audio_can_reach_no_outside_address(client, service):
+    compose("exec", "-T", service, "python", "-c", PROBE)
+
+
+def test_the_probe_notices_a_way_out_where_there_is_one(client):
+    program = PROBE.replace('("1.1.1.1", 443)', '("127.0.0.1", 8000)')
+
+    with pytest.raises(AssertionError, match="reached"):
+        compose("exec", "-T", "gateway", "python", "-c", program)
+
+
+@pytest.mark.parametrize("service", ["gateway", "sensevoice-service", "preprocess-service"])
+def test_a_service_runs_without_rights_on_a_read_only_file_system(client, service):
+    container = json.loads(docker("inspect", compose("ps", "--quiet", service).strip()))[0]
+
+    assert compose("exec", "-T", service, "id", "-u").strip() == "10001"
+    assert container["HostConfig"]["ReadonlyRootfs"]
+    assert container["HostConfig"]["CapDrop"] == ["ALL"]
+    assert "no-new-privileges:true" in container["HostConfig"]["SecurityOpt"]
+
+
+def test_only_the_gateway_publishes_a_port_and_only_on_this_machine(client):
+    config = json.loads(compose("config", "--format", "json"))
+
+    published = {name: service["ports"] for name, service in config["services"].items() if service.get("ports")}
+    assert list(published) == ["gateway"]
+    assert {port["host_ip"] for port in published["gateway"]} == {"127.0.0.1"}
+
+
+def test_the_gateways_image_is_light_and_has_no_model_library(client):
+    base, image = (
+        int(docker("image", "inspect", "--format", "{{.Size}}", name))
+        for name in ("python:3.11-slim-bookworm", "rapl/gateway")
+    )
+    program = "import importlib.util as u; print([m for m in ('numpy', 'torch', 'funasr', 'av') if u.find_spec(m)])"
+
+    assert image - base < IMAGE_LIMIT_BYTES
+    assert compose("exec", "-T", "gateway", "python", "-c", program).strip() == "[]"
+
+
+@pytest.mark.parametrize("service", ["gateway", "preprocess-service"])
+def test_no_torch_outside_sensevoice_service(client, service):
+    program = "import importlib.util as u; print(u.find_spec('torch'))"
+
+    assert compose("exec", "-T", service, "python", "-c", program).strip() == "None"

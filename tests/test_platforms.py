@@ -1,0 +1,61 @@
+"""What is installed resolves for every platform that RAPL is run on."""
+
+import os
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PLATFORMS = ("x86_64-manylinux_2_28", "aarch64-manylinux_2_28", "aarch64-apple-darwin")
+MLX_PLATFORMS = ("x86_64-manylinux_2_35", "aarch64-manylinux_2_35", "aarch64-apple-darwin")
+"""MLX's Linux wheels want glibc 2.35."""
+FUNASR = ROOT / "sensevoice-service" / "requirements" / "funasr.txt"
+
+
+def resolve(*arguments: str, platform: str) -> str:
+    command = [os.environ.get("UV", "uv"), "pip", "compile", "--quiet", "--python-platform", platform]
+    # Only wheels: a source package would have to be compiled on the user's machine.
+    command += ["--python-version", "3.11", "--no-header", *arguments]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_the_funasr_runtime_resolves_and_never_brings_torchaudio(platform):
+    resolved = resolve(str(FUNASR), platform=platform)
+
+    assert "torch==2.13.0" in resolved
+    assert "torchaudio" not in resolved
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+@pytest.mark.parametrize("member", ["gateway", "preprocess-service", "sensevoice-service", "cli"])
+def test_every_service_resolves(platform, member):
+    assert "pydantic" in resolve(f"{member}/pyproject.toml", platform=platform)
+
+
+@pytest.mark.parametrize("platform", MLX_PLATFORMS)
+def test_the_mlx_engine_resolves(platform):
+    resolved = resolve("mlx-service/pyproject.toml", "--extra", "engine", platform=platform)
+
+    assert "mlx-audio==0.6.2" in resolved
+    assert ("mlx-cpu" in resolved) == ("manylinux" in platform)
+
+
+def test_the_lock_is_up_to_date_and_knows_the_three_platforms():
+    ended = subprocess.run(
+        [os.environ.get("UV", "uv"), "lock", "--check"], cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
+    lock = tomllib.loads((ROOT / "uv.lock").read_text())
+
+    assert ended.returncode == 0, ended.stderr
+    assert len(lock["supported-markers"]) == len(PLATFORMS)
+
+
+def test_the_lock_is_free_of_torch_and_cuda():
+    names = {package["name"] for package in tomllib.loads((ROOT / "uv.lock").read_text())["package"]}
+
+    assert not {name for name in names if name.startswith(("torch", "nvidia", "triton"))}
