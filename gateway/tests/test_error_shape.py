@@ -30,12 +30,40 @@ def assert_openai_error(answer: httpx.Response, status: int, code: str, param: s
         ({"temperature": "nan"}, 400, "invalid_request", "temperature", "0 to 1"),
         ({"language": "klingon"}, 400, "invalid_request", "language", "klingon"),
         ({"timestamp_granularities[]": "syllable"}, 400, "invalid_request", "timestamp_granularities", "'word'"),
-        ({"stream": "true"}, 400, "unsupported_parameter", "stream", "stream"),
+        ({"stream": "maybe"}, 400, "invalid_request", "stream", "true or false"),
+        ({"response_format": "diarized_json"}, 400, "unsupported_parameter", "response_format", "speakers"),
+        ({"include[]": "logprobs"}, 400, "unsupported_parameter", "include", "log probabilities"),
+        ({"known_speaker_names[]": "Ada"}, 400, "unsupported_parameter", "known_speaker_names", "speakers"),
+        ({"languages[]": "en", "language": "en"}, 400, "invalid_request", "languages", "not both"),
+        ({"languages[]": "klingon"}, 400, "invalid_request", "languages", "klingon"),
+        ({"keywords[]": "<b>"}, 400, "invalid_request", "keywords", "line break"),
+        ({"chunking_strategy": "sometimes"}, 400, "invalid_request", "chunking_strategy", "'auto'"),
+        ({"chunking_strategy": "[1]"}, 400, "invalid_request", "chunking_strategy", "'auto'"),
+        ({"chunking_strategy[type]": "vad"}, 400, "invalid_request", "chunking_strategy", "'server_vad'"),
+        (
+            {"chunking_strategy": '{"type": "server_vad", "threshold": 2}'},
+            400,
+            "invalid_request",
+            "chunking_strategy.threshold",
+            "0 to 1",
+        ),
         ({"prompt": "x" * 100_001}, 400, "invalid_request", "prompt", "100000"),
     ],
 )
 async def test_a_field_that_is_wrong_is_named(fleet, fields, status, code, param, part):
     assert_openai_error(await fleet.transcribe(**fields), status, code, param, part)
+
+
+@pytest.mark.parametrize(
+    "authorization", [None, "Bearer", "Bearer wrong", "Basic secret-1", "secret-1", "Bearer secret-1x", "Bearer \xff"]
+)
+async def test_without_a_known_key_nothing_is_answered_where_keys_are_asked_for(start, authorization):
+    fleet = await start(api_keys=("secret-1", "secret-2"))
+    headers = {"authorization": authorization.encode("latin-1")} if authorization else {}
+
+    for method, path in (("POST", "/v1/audio/transcriptions"), ("GET", "/v1/models"), ("GET", "/nowhere")):
+        answer = await fleet.http.request(method, path, headers=headers)
+        assert_openai_error(answer, 401, "invalid_api_key", None, "Incorrect API key")
 
 
 @pytest.mark.parametrize("junk", [bytes(1024), b"", b"<html>", b"RIFF\x24\x00\x00\x00WAVEfmt "])

@@ -21,7 +21,11 @@ async def test_the_list_has_the_models_the_aliases_and_what_the_engines_say_they
         "whisper-1",
         "gpt-4o-transcribe",
         "gpt-4o-mini-transcribe",
+        "gpt-4o-mini-transcribe-2025-12-15",
+        "gpt-4o-transcribe-diarize",
         "gpt-transcribe",
+        "gpt-live-transcribe",
+        "gpt-realtime-whisper",
         "local/model",
     ]
 

@@ -19,7 +19,7 @@ async def test_json_is_the_text_and_the_seconds_and_nothing_behind_it(answer_as)
     answer = await answer_as("json")
 
     assert answer.headers["content-type"] == "application/json"
-    assert answer.text == '{"text":"part 1 part 2","usage":{"type":"duration","seconds":2}}'
+    assert answer.text == '{"text":"part 1 part 2","languages":[{"code":"en"}],"usage":{"type":"duration","seconds":2}}'
 
 
 async def test_text_is_the_text_and_one_line_feed(answer_as):

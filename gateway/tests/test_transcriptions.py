@@ -5,6 +5,7 @@ import pytest
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.models import ModelState
 from rapl_protocol.testing import FakeTranscriber, make_tone
+from rapl_protocol.transcript import TranscribeOptions
 
 NOWHERE = "http://127.0.0.1:9"
 
@@ -30,11 +31,40 @@ async def test_interleaved_clients_each_get_their_own_models_answer(start):
     assert await asyncio.gather(client("iic/SenseVoiceSmall"), client("fake/model")) == [{"sensevoice"}, {"mlx"}]
 
 
+@pytest.mark.parametrize("key", ["secret-1", "secret-2", "from-the-file"])
+async def test_each_of_the_keys_opens_the_door(start, tmp_path, key):
+    (tmp_path / "keys").write_text("from-the-file\n\n")
+    fleet = await start(api_keys=("secret-1", "secret-2"), api_keys_file=tmp_path / "keys")
+
+    client = fleet.openai.with_options(api_key=key)
+
+    assert (await client.audio.transcriptions.create(file=fleet.speech.to_wav(), model="rapl/selftest")).text
+
+
+async def test_health_asks_for_no_key(start):
+    fleet = await start(api_keys=("secret",))
+
+    assert (await fleet.http.get("/health/live")).status_code == 200
+
+
+async def test_translations_reach_the_engine_as_such(fleet):
+    files = {"file": fleet.speech.to_wav()}
+    answer = await fleet.http.post(
+        "/v1/audio/translations", data={"model": "rapl/selftest", "prompt": "cheese"}, files=files
+    )
+
+    assert answer.json() == {"text": "rapl/selftest 1"}
+
+    [(_, options)] = fleet.sensevoice.calls
+    assert (options.translate, options.language, options.prompt) == (True, None, "cheese")
+
+
 async def test_what_the_client_asked_for_reaches_the_engine(fleet):
     await fleet.transcribe(
         model="rapl/selftest",
         language="English",
         prompt="Käse",
+        **{"keywords[]": ["Emmentaler", "Gouda"]},
         temperature="0.3",
         response_format="verbose_json",
         **{"timestamp_granularities[]": "word"},
@@ -46,6 +76,8 @@ async def test_what_the_client_asked_for_reaches_the_engine(fleet):
         "model": "rapl/selftest",
         "language": "en",
         "prompt": "Käse",
+        "keywords": ("Emmentaler", "Gouda"),
+        "translate": False,
         "temperature": 0.3,
         "word_timestamps": True,
     }
@@ -56,7 +88,39 @@ async def test_empty_fields_are_fields_that_were_not_sent(fleet):
 
     [(_, options)] = fleet.sensevoice.calls
     assert answer.status_code == 200
-    assert options.model_dump(exclude_none=True) == {"model": "iic/SenseVoiceSmall", "word_timestamps": False}
+    assert options == TranscribeOptions(model="iic/SenseVoiceSmall")
+
+
+@pytest.mark.parametrize(
+    ("fields", "language", "keywords"),
+    [
+        ({"languages[]": "zh-CN"}, "zh", ()),
+        ({"languages": "english"}, "en", ()),
+        ({"languages[]": ["zh", "en"]}, None, ()),
+        ({"languages": "zh,en"}, None, ()),
+        ({"keywords": "Emmentaler, Gouda"}, None, ("Emmentaler", "Gouda")),
+        ({"keywords[]": "Ada, Countess of Lovelace"}, None, ("Ada, Countess of Lovelace",)),
+    ],
+)
+async def test_arrays_are_read_in_every_form_that_clients_send(fleet, fields, language, keywords):
+    await fleet.transcribe(**fields)
+
+    [(_, options)] = fleet.sensevoice.calls
+    assert (options.language, options.keywords) == (language, keywords)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"chunking_strategy": "auto"},
+        {"chunking_strategy": '{"type": "server_vad", "threshold": 0.4}'},
+        {"chunking_strategy[type]": "server_vad", "chunking_strategy[silence_duration_ms]": "200"},
+        {"stream": "false"},
+        {"stream": ""},
+    ],
+)
+async def test_what_changes_nothing_here_is_accepted(fleet, fields):
+    assert (await fleet.transcribe(**fields)).json()["text"] == "iic/SenseVoiceSmall 1"
 
 
 async def test_fields_that_nobody_knows_are_passed_over(fleet):

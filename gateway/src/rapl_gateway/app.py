@@ -5,16 +5,19 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from rapl_protocol.http import RequestMiddleware, install_error_handlers
+from starlette.middleware.cors import CORSMiddleware
 
 from rapl_gateway import health, model_routes, transcriptions
+from rapl_gateway.access import ApiKeys, cors_policy
 from rapl_gateway.catalog import ModelCatalog
 from rapl_gateway.gateway import open_gateway
+from rapl_gateway.paths import CanonicalPath
 from rapl_gateway.settings import Settings
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """Raises: ValueError, where the model catalog is wrong."""
-    catalog = ModelCatalog.load(settings)
+    """Raises: ValueError, where the model catalog or the file of API keys is wrong."""
+    catalog, keys = ModelCatalog.load(settings), settings.keys()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -24,6 +27,12 @@ def create_app(settings: Settings) -> FastAPI:
 
     app = FastAPI(title="RAPL", lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False)
     install_error_handlers(app)
+    # The last one added is the first to see a request.
+    app.add_middleware(CanonicalPath)
+    if keys:
+        app.add_middleware(ApiKeys, keys=keys)
+    if settings.cors_origins:
+        app.add_middleware(CORSMiddleware, **cors_policy(settings.cors_origins))
     app.add_middleware(RequestMiddleware)
     for routes in (transcriptions, model_routes, health):
         app.include_router(routes.router)

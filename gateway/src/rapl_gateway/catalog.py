@@ -17,7 +17,16 @@ SENSEVOICE = "sensevoice"
 MLX = "mlx"
 DEFAULT_MODELS = {SENSEVOICE: "iic/SenseVoiceSmall", MLX: "mlx-community/Qwen3-ASR-1.7B-8bit"}
 """The model that each engine is for."""
-OPENAI_NAMES = ("whisper-1", "gpt-4o-transcribe", "gpt-4o-mini-transcribe", "gpt-transcribe")
+OPENAI_NAMES = (
+    "whisper-1",
+    "gpt-4o-transcribe",
+    "gpt-4o-mini-transcribe",
+    "gpt-4o-mini-transcribe-2025-12-15",
+    "gpt-4o-transcribe-diarize",
+    "gpt-transcribe",
+    "gpt-live-transcribe",
+    "gpt-realtime-whisper",
+)
 """Names that clients send without asking their user; each means the default model."""
 
 

@@ -1,9 +1,13 @@
-"""The only place that knows OpenAI's field names, defaults and tolerances."""
+"""The only place that knows OpenAI's field names, defaults and tolerances.
 
+Source: https://platform.openai.com/docs/api-reference/audio/createTranscription, and what its clients really send.
+"""
+
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.transcript import TranscribeOptions
@@ -12,6 +16,9 @@ from starlette.datastructures import FormData, UploadFile
 from rapl_gateway.languages import parse_language
 
 MAX_PROMPT_CHARACTERS = 100_000
+MAX_KEYWORDS = 1_000
+_TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off", "null")
+_VAD_LIMITS = {"threshold": 1.0, "prefix_padding_ms": 60_000.0, "silence_duration_ms": 60_000.0}
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -22,6 +29,7 @@ class ResponseFormat(StrEnum):
     SRT = "srt"
     VERBOSE_JSON = "verbose_json"
     VTT = "vtt"
+    DIARIZED_JSON = "diarized_json"
 
 
 class Granularity(StrEnum):
@@ -31,22 +39,22 @@ class Granularity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TranscriptionForm:
-    """A request to transcribe, as its sender meant it.
-
-    Source: https://platform.openai.com/docs/api-reference/audio/createTranscription
-    """
+    """A request to transcribe or translate, as its sender meant it."""
 
     file: UploadFile
     model: str | None
     language: str | None
     """ISO 639 code; None asks for detection."""
     prompt: str | None
+    keywords: tuple[str, ...]
     response_format: ResponseFormat
     temperature: float | None
     granularities: frozenset[Granularity]
+    stream: bool
+    translate: bool
 
     @classmethod
-    def parse(cls, form: FormData) -> Self:
+    def parse(cls, form: FormData, *, translate: bool = False) -> Self:
         """Reads the fields; an empty one is one that was not sent, and an unknown one is passed over.
 
         Raises:
@@ -55,17 +63,19 @@ class TranscriptionForm:
         file = form.get("file")
         if not isinstance(file, UploadFile):
             raise _invalid("file", "the audio is missing: send it as a form file named 'file'")
-        if _text(form, "stream") in ("true", "1"):
-            message = "stream=true is not offered yet; send the request without it"
-            raise ServiceError(ErrorCode.UNSUPPORTED_PARAMETER, message, param="stream")
+        _refuse_what_no_engine_can(form)
+        _check_chunking_strategy(form)
         return cls(
             file=file,
             model=_text(form, "model"),
-            language=parse_language(_text(form, "language")),
+            language=None if translate else _language(form),
             prompt=_prompt(form),
-            response_format=_one_of(ResponseFormat, "response_format", _text(form, "response_format") or "json"),
-            temperature=_temperature(form),
+            keywords=_keywords(form),
+            response_format=_response_format(form),
+            temperature=_number(form, "temperature", 1.0),
             granularities=_granularities(form),
+            stream=not translate and _flag(form, "stream"),
+            translate=translate,
         )
 
     @property
@@ -77,13 +87,19 @@ class TranscriptionForm:
             model=engine_model,
             language=self.language,
             prompt=self.prompt,
+            keywords=self.keywords,
             temperature=self.temperature,
             word_timestamps=self.wants_words,
+            translate=self.translate,
         )
 
 
 def _invalid(field: str, message: str) -> ServiceError:
     return ServiceError(ErrorCode.INVALID_REQUEST, message, param=field)
+
+
+def _unsupported(field: str, message: str) -> ServiceError:
+    return ServiceError(ErrorCode.UNSUPPORTED_PARAMETER, message, param=field)
 
 
 def _text(form: FormData, field: str) -> str | None:
@@ -95,8 +111,56 @@ def _text(form: FormData, field: str) -> str | None:
 
 def _texts(form: FormData, field: str) -> Sequence[str]:
     """Every value of an array, as SDKs send it (`name[]` again and again) and as people do (`name`, or `a,b`)."""
-    values = [v for name in (f"{field}[]", field) for v in form.getlist(name) if isinstance(v, str)]
-    return [part.strip() for value in values for part in value.split(",") if part.strip()]
+    repeated = [value for value in form.getlist(f"{field}[]") if isinstance(value, str)]
+    listed = [part for value in form.getlist(field) if isinstance(value, str) for part in value.split(",")]
+    return [text.strip() for text in (*repeated, *listed) if text.strip()]
+
+
+def _one_of(kind: type[E], field: str, text: str) -> E:
+    try:
+        return kind(text)
+    except ValueError:
+        allowed = ", ".join(f"'{member.value}'" for member in kind)
+        raise _invalid(field, f"{text[:64]!r} is not one of {allowed}") from None
+
+
+def _flag(form: FormData, field: str) -> bool:
+    text = (_text(form, field) or "false").lower()
+    if text not in _TRUE + _FALSE:
+        raise _invalid(field, f"'{field}' must be true or false")
+    return text in _TRUE
+
+
+def _number(form: FormData, field: str, most: float) -> float | None:
+    text = _text(form, field)
+    return None if text is None else _checked_number(field, text, most)
+
+
+def _checked_number(field: str, value: Any, most: float) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = -1.0
+    if not 0 <= number <= most:  # also what is not a number
+        raise _invalid(field, f"'{field}' must be a number from 0 to {most:g}")
+    return number
+
+
+def _response_format(form: FormData) -> ResponseFormat:
+    wanted = _one_of(ResponseFormat, "response_format", _text(form, "response_format") or "json")
+    if wanted is ResponseFormat.DIARIZED_JSON:
+        message = "response_format 'diarized_json' is not offered: none of the models tells speakers apart."
+        raise _unsupported("response_format", message)
+    return wanted
+
+
+def _language(form: FormData) -> str | None:
+    """`languages[]` stands for `language`. Of several, none can be held to: the model detects which it is."""
+    language, languages = _text(form, "language"), _texts(form, "languages")
+    if language and languages:
+        raise _invalid("languages", "send either 'language' or 'languages', not both")
+    codes = [parse_language(text, "languages") for text in languages] or [parse_language(language)]
+    return codes[0] if len(codes) == 1 else None
 
 
 def _prompt(form: FormData) -> str | None:
@@ -106,17 +170,13 @@ def _prompt(form: FormData) -> str | None:
     return prompt
 
 
-def _temperature(form: FormData) -> float | None:
-    text = _text(form, "temperature")
-    if text is None:
-        return None
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise _invalid("temperature", "the temperature must be a number from 0 to 1")
-    return value
+def _keywords(form: FormData) -> tuple[str, ...]:
+    keywords = tuple(_texts(form, "keywords"))
+    if len(keywords) > MAX_KEYWORDS:
+        raise _invalid("keywords", f"more than {MAX_KEYWORDS} keywords")
+    if any(character in keyword for keyword in keywords for character in "<>\r\n"):
+        raise _invalid("keywords", "a keyword may not contain '<', '>' or a line break")
+    return keywords
 
 
 def _granularities(form: FormData) -> frozenset[Granularity]:
@@ -125,9 +185,27 @@ def _granularities(form: FormData) -> frozenset[Granularity]:
     return wanted or frozenset({Granularity.SEGMENT})
 
 
-def _one_of(kind: type[E], field: str, text: str) -> E:
-    try:
-        return kind(text)
-    except ValueError:
-        allowed = ", ".join(f"'{member.value}'" for member in kind)
-        raise _invalid(field, f"{text[:64]!r} is not one of {allowed}") from None
+def _refuse_what_no_engine_can(form: FormData) -> None:
+    """Whoever asks for these relies on them: to answer without would mislead."""
+    if _texts(form, "include"):
+        raise _unsupported("include", "'include' is not offered: no engine gives log probabilities.")
+    for field in ("known_speaker_names", "known_speaker_references"):
+        if _texts(form, field):
+            raise _unsupported(field, f"'{field}' is not offered: none of the models tells speakers apart.")
+
+
+def _check_chunking_strategy(form: FormData) -> None:
+    """`auto`, or an object: as SDKs send one (`chunking_strategy[type]`), or as JSON. Long audio is always cut."""
+    field = "chunking_strategy"
+    text = _text(form, field)
+    strategy: Any = {key[len(field) + 1 : -1]: form[key] for key in form if key.startswith(f"{field}[")}
+    if text and text != "auto":
+        try:
+            strategy = json.loads(text)
+        except ValueError:
+            strategy = None
+    if not isinstance(strategy, dict) or (strategy and strategy.get("type") != "server_vad"):
+        raise _invalid(field, f"'{field}' must be 'auto' or an object of type 'server_vad'")
+    for name, most in _VAD_LIMITS.items():
+        if name in strategy:
+            _checked_number(f"{field}.{name}", strategy[name], most)

@@ -29,8 +29,12 @@ _CODES = {name: code for code, name in NAMES.items()} | {"mandarin": "zh", "burm
 _AUTOMATIC = ("", "auto", "automatic", "detect", "none", "null")
 
 
-def parse_language(text: str | None) -> str | None:
+def parse_language(text: str | None, param: str = "language") -> str | None:
     """Reads what clients send: a code, a code with a region (`en-US`, `zh_CN`), an English name, `auto` or nothing.
+
+    Args:
+        text: what was sent.
+        param: the field in which it was.
 
     Returns: the ISO 639 code; None asks for detection.
 
@@ -48,4 +52,4 @@ def parse_language(text: str | None) -> str | None:
     if code in NAMES:
         return code
     message = f"Invalid language {wanted[:32]!r}: an ISO 639-1 code such as 'en', or nothing for detection."
-    raise ServiceError(ErrorCode.INVALID_REQUEST, message, param="language")
+    raise ServiceError(ErrorCode.INVALID_REQUEST, message, param=param)

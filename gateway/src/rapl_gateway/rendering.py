@@ -7,7 +7,8 @@ from typing import Any
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from rapl_protocol.transcript import Segment, Transcript
 
-from rapl_gateway.form import Granularity, ResponseFormat
+from rapl_gateway.assembly import Assembly
+from rapl_gateway.form import Granularity, ResponseFormat, TranscriptionForm
 from rapl_gateway.languages import NAMES
 from rapl_gateway.subtitles import to_srt, to_vtt
 
@@ -15,11 +16,10 @@ UNKNOWN_LANGUAGE = "unknown"
 """What verbose_json says where no engine named a language: the field may not be missing, and must not be invented."""
 
 
-def render(transcript: Transcript, response_format: ResponseFormat, granularities: frozenset[Granularity]) -> Response:
+def render(result: Assembly, form: TranscriptionForm) -> Response:
     """Writes a transcript as OpenAI's server would."""
-    match response_format:
-        case ResponseFormat.JSON:
-            return JSONResponse({"text": transcript.text, "usage": _usage(transcript)})
+    transcript = result.transcript()
+    match form.response_format:
         case ResponseFormat.TEXT:
             return PlainTextResponse(transcript.text + "\n")
         case ResponseFormat.SRT:
@@ -27,7 +27,16 @@ def render(transcript: Transcript, response_format: ResponseFormat, granularitie
         case ResponseFormat.VTT:
             return PlainTextResponse(to_vtt(transcript.segments))
         case ResponseFormat.VERBOSE_JSON:
-            return JSONResponse(_verbose(transcript, granularities))
+            return JSONResponse(_verbose(transcript, form))
+        case _:
+            return JSONResponse(_json(transcript, result.languages, form))
+
+
+def _json(transcript: Transcript, languages: list[str], form: TranscriptionForm) -> dict[str, Any]:
+    if form.translate:
+        return {"text": transcript.text}
+    codes = [{"code": code} for code in languages]
+    return {"text": transcript.text, "languages": codes, "usage": _usage(transcript)}
 
 
 def _usage(transcript: Transcript) -> dict[str, Any]:
@@ -35,16 +44,16 @@ def _usage(transcript: Transcript) -> dict[str, Any]:
     return {"type": "duration", "seconds": math.ceil(transcript.duration_s)}
 
 
-def _verbose(transcript: Transcript, granularities: frozenset[Granularity]) -> dict[str, Any]:
+def _verbose(transcript: Transcript, form: TranscriptionForm) -> dict[str, Any]:
     body: dict[str, Any] = {
-        "task": "transcribe",
-        "language": _language_name(transcript.language),
+        "task": "translate" if form.translate else "transcribe",
+        "language": "english" if form.translate else _language_name(transcript.language),
         "duration": round(transcript.duration_s, 3),
         "text": transcript.text,
     }
-    if Granularity.SEGMENT in granularities:
+    if Granularity.SEGMENT in form.granularities:
         body["segments"] = [_segment(number, segment) for number, segment in enumerate(transcript.segments)]
-    if Granularity.WORD in granularities:
+    if Granularity.WORD in form.granularities:
         body["words"] = [
             {"word": word.word, "start": round(word.start_s, 3), "end": round(word.end_s, 3)}
             for segment in transcript.segments

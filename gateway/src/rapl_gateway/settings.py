@@ -3,14 +3,20 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, BeforeValidator, Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 BaseUrl = Annotated[str, Field(pattern=r"^https?://[^/]+"), BeforeValidator(lambda url: str(url).rstrip("/"))]
 
 
+def _split(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
 class Settings(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix="RAPL_", frozen=True, env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        env_prefix="RAPL_", frozen=True, env_ignore_empty=True, use_attribute_docstrings=True
+    )
 
     host: str = "127.0.0.1"
     """Address to listen on."""
@@ -34,6 +40,12 @@ class Settings(BaseSettings):
     """How long an engine may take for a segment, however short it is."""
     deadline_per_audio_s: float = Field(10.0, ge=0)
     """How much longer for each second of audio in the segment."""
+    api_keys: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)] = ()
+    """Keys, separated by commas, one of which every request must send; none: no key is asked for."""
+    api_keys_file: Path | None = None
+    """File with one key a line, in addition."""
+    cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = ()
+    """Origins, separated by commas, whose web pages may call the API from a browser; `*` is every web page."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """DEBUG also logs health checks."""
 
@@ -46,3 +58,18 @@ class Settings(BaseSettings):
     def deadline_s(self, audio_s: float) -> float:
         """How long an engine may take for `audio_s` seconds of audio."""
         return self.deadline_base_s + self.deadline_per_audio_s * audio_s
+
+    def keys(self) -> list[str]:
+        """Every API key, from the setting and from the file.
+
+        Raises:
+            ValueError: the file cannot be read.
+        """
+        keys = [key.get_secret_value() for key in self.api_keys]
+        if self.api_keys_file:
+            try:
+                lines = self.api_keys_file.read_text(encoding="utf-8").splitlines()
+            except OSError as error:
+                raise ValueError(f"RAPL_API_KEYS_FILE: {error.strerror}: {error.filename}") from error
+            keys += [line.strip() for line in lines if line.strip()]
+        return keys

@@ -24,3 +24,6 @@ class Stopwatch:
 
     def log_fields(self) -> dict[str, str]:
         return {f"{name}_s": f"{took_s:.4f}" for name, took_s in self.stages_s.items()}
+
+    def total_ms(self) -> str:
+        return str(round(sum(self.stages_s.values()) * 1000))

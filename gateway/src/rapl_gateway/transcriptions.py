@@ -1,33 +1,74 @@
-"""POST /v1/audio/transcriptions: the story of a request."""
+"""POST /v1/audio/transcriptions and /v1/audio/translations: the story of a request."""
+
+import asyncio
+from contextlib import AsyncExitStack, aclosing
 
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import StreamingResponse
 from rapl_protocol.http import log_fields, request_id
+from starlette.background import BackgroundTask
 
 from rapl_gateway.form import TranscriptionForm
 from rapl_gateway.gateway import gateway_of
+from rapl_gateway.pipeline import Job, Pipeline
 from rapl_gateway.rendering import render
+from rapl_gateway.sse import event_stream, next_text
 from rapl_gateway.timing import Stopwatch
 from rapl_gateway.upload import content, received_form
 
 router = APIRouter()
 
+FIRST_TEXT_S = 20.0
+"""How long a stream waits for its first text before it begins: until then a failure has its own HTTP status."""
+
 
 @router.post("/v1/audio/transcriptions")
 async def create_transcription(request: Request) -> Response:
+    return await _answer(request, translate=False)
+
+
+@router.post("/v1/audio/translations")
+async def create_translation(request: Request) -> Response:
+    return await _answer(request, translate=True)
+
+
+async def _answer(request: Request, *, translate: bool) -> Response:
     gateway, stopwatch = gateway_of(request), Stopwatch()
-    async with received_form(request, gateway.settings.max_upload_bytes, stopwatch) as fields:
-        form = TranscriptionForm.parse(fields)
+    async with AsyncExitStack() as upload:
+        fields = await upload.enter_async_context(received_form(request, gateway.settings.max_upload_bytes, stopwatch))
+        form = TranscriptionForm.parse(fields, translate=translate)
         route = gateway.catalog.resolve(form.model, gateway.backends.discovered())
         log_fields(request).update(model=route.model, backend=route.backend)
-        transcript = await gateway.pipeline.transcribe(
-            content(form.file),
-            form.options(route.engine_model),
-            gateway.backends[route.backend],
-            stopwatch,
-            request_id(request),
-        )
-    log_fields(request).update(audio_s=f"{transcript.duration_s:.2f}", **stopwatch.log_fields())
-    with stopwatch.stage("render"):
-        response = render(transcript, form.response_format, form.granularities)
-    response.headers["server-timing"] = stopwatch.header()
+        options, backend = form.options(route.engine_model), gateway.backends[route.backend]
+        job = Job(content(form.file), options, backend, request_id(request), stopwatch)
+        if form.stream:
+            return await _streamed(gateway.pipeline, job, upload.pop_all())
+        return await _whole(gateway.pipeline, job, form, request)
+
+
+async def _whole(pipeline: Pipeline, job: Job, form: TranscriptionForm, request: Request) -> Response:
+    async with aclosing(pipeline.texts(job)) as texts:
+        async for _ in texts:
+            pass
+    transcript = job.result.transcript()
+    log_fields(request).update(audio_s=f"{transcript.duration_s:.2f}", **job.stopwatch.log_fields())
+    with job.stopwatch.stage("render"):
+        response = render(job.result, form)
+    response.headers["server-timing"] = job.stopwatch.header()
+    response.headers["openai-processing-ms"] = job.stopwatch.total_ms()
     return response
+
+
+async def _streamed(pipeline: Pipeline, job: Job, upload: AsyncExitStack) -> Response:
+    texts = pipeline.texts(job)
+    first = next_text(texts)
+    done, _ = await asyncio.wait({first}, timeout=FIRST_TEXT_S)
+    if done and first.exception():
+        await upload.aclose()
+        first.result()
+    return StreamingResponse(
+        event_stream(first, texts, job.result),
+        media_type="text/event-stream",
+        headers={"cache-control": "no-cache", "x-accel-buffering": "no", "server-timing": job.stopwatch.header()},
+        background=BackgroundTask(upload.aclose),
+    )

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import IO
 
 from rapl_protocol.errors import ErrorCode, ServiceError
+from rapl_protocol.http import drain
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -47,7 +48,7 @@ async def _read(request: Request, max_bytes: int) -> FormData:
     try:
         return await bounded.form(max_files=8, max_fields=_MAX_FIELDS, max_part_size=_MAX_FIELD_BYTES)
     except _TooLarge:
-        await _drain(request.receive, max_bytes)
+        await drain(request.receive)
         message = f"Maximum content size limit ({max_bytes}) exceeded"
         raise ServiceError(ErrorCode.AUDIO_TOO_LARGE, message, param="file") from None
     except ClientDisconnect:
@@ -68,15 +69,6 @@ def _bounded(receive: Receive, max_bytes: int) -> Receive:
         return message
 
     return receive_bounded
-
-
-async def _drain(receive: Receive, max_bytes: int) -> None:
-    drained = 0
-    while drained < max_bytes:
-        message = await receive()
-        drained += len(message.get("body", b""))
-        if message["type"] != "http.request" or not message.get("more_body"):
-            return
 
 
 def content(upload: UploadFile) -> bytes | memoryview:

@@ -15,6 +15,7 @@ class ErrorCode(StrEnum):
     INVALID_REQUEST = "invalid_request"
     UNSUPPORTED_PARAMETER = "unsupported_parameter"
     AUDIO_UNDECODABLE = "audio_undecodable"
+    INVALID_API_KEY = "invalid_api_key"
     NOT_FOUND = "not_found"
     MODEL_NOT_FOUND = "model_not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
@@ -30,6 +31,7 @@ HTTP_STATUS: dict[ErrorCode, int] = {
     ErrorCode.INVALID_REQUEST: 400,
     ErrorCode.UNSUPPORTED_PARAMETER: 400,
     ErrorCode.AUDIO_UNDECODABLE: 400,
+    ErrorCode.INVALID_API_KEY: 401,
     ErrorCode.NOT_FOUND: 404,
     ErrorCode.MODEL_NOT_FOUND: 404,
     ErrorCode.METHOD_NOT_ALLOWED: 405,

@@ -15,6 +15,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from rapl_protocol.errors import ErrorCode, ServiceError
 
 REQUEST_ID_HEADER = "x-request-id"
+MAX_DRAIN_BYTES = 256 << 20
+"""Of a refused body; whoever sends more sees the connection close."""
 _SAFE_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
 log = logging.getLogger("rapl")
@@ -65,6 +67,19 @@ def _from_http_error(request: Request, error: HTTPException) -> ServiceError:
             return ServiceError(ErrorCode.INTERNAL, "internal error; the server's log has the cause")
         case _:
             return ServiceError(ErrorCode.INVALID_REQUEST, str(error.detail))
+
+
+async def drain(receive: Receive, max_bytes: int = MAX_DRAIN_BYTES) -> None:
+    """Reads the rest of a body and throws it away, so that a client that is still sending sees its answer.
+
+    Node's fetch reports a broken pipe instead of the answer, and sends everything again.
+    """
+    drained = 0
+    while drained < max_bytes:
+        message = await receive()
+        drained += len(message.get("body", b""))
+        if message["type"] != "http.request" or not message.get("more_body"):
+            return
 
 
 def log_fields(request: Request) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict
 
 from rapl_protocol.errors import ErrorCode, ServiceError
+from rapl_protocol.transcript import TranscribeOptions
 
 
 class ModelState(StrEnum):
@@ -32,8 +33,29 @@ class Capabilities(BaseModel):
     """ISO 639 codes that may be asked for; None where the engine does not say."""
     language_detection: bool = True
     prompt: bool = False
+    """Whether it makes use of a prompt; where it does not, one is accepted and has no effect."""
+    keywords: bool = False
+    """Likewise, of keywords."""
     word_timestamps: bool = False
+    translation: bool = False
+    """Into English."""
     emotion_and_events: bool = False
+
+    def require(self, options: TranscribeOptions) -> None:
+        """Refuses what would mislead if it were passed over. A prompt or keywords without effect would not.
+
+        Raises:
+            ServiceError: UNSUPPORTED_PARAMETER, naming the request's field.
+        """
+        if options.translate and not self.translation:
+            raise _unsupported("model", f"The model {options.model!r} cannot translate.")
+        if options.word_timestamps and not self.word_timestamps:
+            message = f"The model {options.model!r} gives no times of words."
+            raise _unsupported("timestamp_granularities", message)
+        if options.language and self.languages is not None and options.language not in self.languages:
+            spoken = ", ".join(self.languages) or "none that can be chosen: it detects them by itself"
+            message = f"The model {options.model!r} does not take language {options.language!r}, but: {spoken}."
+            raise _unsupported("language", message)
 
 
 class ModelInfo(BaseModel):
@@ -59,6 +81,10 @@ class ModelInfo(BaseModel):
         if self.remedy:
             sentence += f" {self.remedy}"
         return ServiceError(ErrorCode.MODEL_NOT_READY, sentence, param="model", retry_after_s=5)
+
+
+def _unsupported(param: str, message: str) -> ServiceError:
+    return ServiceError(ErrorCode.UNSUPPORTED_PARAMETER, message, param=param)
 
 
 def _percent(progress: Progress) -> str:

@@ -40,6 +40,7 @@ def transcriber_app(transcriber: Transcriber) -> FastAPI:
     async def transcribe(request: Request) -> Response:
         options, audio = _parse(await _read_body(request))
         log_fields(request).update(model=options.model, audio_s=f"{audio.duration_s:.2f}")
+        _require_capable(transcriber, options)
         transcript = await transcriber.transcribe(audio, options)
         return Response(transcript.model_dump_json(), media_type="application/json")
 
@@ -92,6 +93,12 @@ def _parse(body: bytes) -> tuple[TranscribeOptions, WavAudio]:
     if audio.duration_s > MAX_SEGMENT_S + 0.1:
         raise _too_long()
     return options, audio
+
+
+def _require_capable(transcriber: Transcriber, options: TranscribeOptions) -> None:
+    for info in transcriber.models():
+        if info.id == options.model:
+            info.capabilities.require(options)
 
 
 def _too_long() -> ServiceError:

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 
 from rapl_protocol.audio import SAMPLE_RATE_HZ, WavAudio
 from rapl_protocol.errors import ErrorCode, ServiceError
-from rapl_protocol.models import ModelInfo, ModelState
+from rapl_protocol.models import Capabilities, ModelInfo, ModelState
 from rapl_protocol.transcript import Segment, TranscribeOptions, Transcript
 
 
@@ -39,6 +39,9 @@ async def served(app: ASGIApp) -> AsyncIterator[str]:
         await server.shutdown()
 
 
+EVERYTHING = Capabilities(prompt=True, keywords=True, word_timestamps=True, translation=True)
+
+
 class FakeTranscriber:
     """An engine whose answers and failures a test chooses.
 
@@ -47,6 +50,7 @@ class FakeTranscriber:
         text: what it answers; `{model}` and `{n}` are the model's id and the number of the call, from 1.
         language: the language that it says it detected.
         delay_s: how long a call takes.
+        capabilities: of its models; by default it can do everything.
         state: of its models; a call while it is not READY fails as a real engine's does.
         fails_with: raised by every call.
         crashes: a call raises what no engine should, to see that it is answered as a 500.
@@ -58,6 +62,7 @@ class FakeTranscriber:
         text: str = "fake text",
         language: str | None = "en",
         delay_s: float = 0.0,
+        capabilities: Capabilities = EVERYTHING,
         state: ModelState = ModelState.READY,
         fails_with: ServiceError | None = None,
         crashes: bool = False,
@@ -66,6 +71,7 @@ class FakeTranscriber:
         self.text = text
         self.language = language
         self.delay_s = delay_s
+        self.capabilities = capabilities
         self.state = state
         self.fails_with = fails_with
         self.crashes = crashes
@@ -79,7 +85,7 @@ class FakeTranscriber:
         self.is_started = False
 
     def models(self) -> list[ModelInfo]:
-        return [ModelInfo(id=model_id, state=self.state) for model_id in self.model_ids]
+        return [ModelInfo(id=each, state=self.state, capabilities=self.capabilities) for each in self.model_ids]
 
     async def load(self, model_id: str) -> ModelInfo:
         self.state = ModelState.READY

@@ -17,9 +17,13 @@ class TranscribeOptions(_Wire):
     """ISO 639 code, lower case; None asks the model to detect it."""
     prompt: str | None = None
     """Text that the model may take as context."""
+    keywords: tuple[str, ...] = ()
+    """Names and terms that are likely to occur."""
     temperature: float | None = None
     """Sampling temperature, 0 to 1; None leaves it to the model."""
     word_timestamps: bool = False
+    translate: bool = False
+    """Into English, instead of transcribing."""
 
 
 class Word(_Wire):

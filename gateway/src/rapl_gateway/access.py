@@ -1,0 +1,54 @@
+"""Who may call: API keys, and web pages of other origins. Nobody is asked or let in unless the operator says so."""
+
+import hashlib
+import hmac
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rapl_protocol.errors import ErrorCode, ServiceError
+from rapl_protocol.http import drain, error_response
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+_OPEN_PREFIX = "/health/"
+
+
+def cors_policy(origins: Sequence[str]) -> dict[str, Any]:
+    """What browsers are told about pages of these origins; the rest of the names is what OpenAI's clients read."""
+    return {
+        "allow_origins": list(origins),
+        "allow_methods": ["GET", "POST", "OPTIONS"],
+        "allow_headers": ["*"],  # answered by naming those that were asked for: `*` would not cover Authorization
+        "allow_private_network": True,
+        "expose_headers": ["x-request-id", "retry-after", "x-should-retry", "openai-processing-ms", "server-timing"],
+        "max_age": 600,
+    }
+
+
+class ApiKeys:
+    """ASGI middleware: a request without a known key is answered 401 before its body is looked at."""
+
+    def __init__(self, app: ASGIApp, keys: Iterable[str]) -> None:
+        self._app = app
+        self._digests = [_digest(key) for key in keys]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"].startswith(_OPEN_PREFIX) or self._is_known(Request(scope)):
+            await self._app(scope, receive, send)
+            return
+        await drain(receive)
+        message = "Incorrect API key provided: send one of the server's keys as `Authorization: Bearer <key>`."
+        scope["rapl_log"]["error"] = ErrorCode.INVALID_API_KEY.value
+        await error_response(ServiceError(ErrorCode.INVALID_API_KEY, message))(scope, receive, send)
+
+    def _is_known(self, request: Request) -> bool:
+        scheme, _, key = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            return False
+        given = _digest(key.strip())
+        # Every key is compared, in constant time: how long it takes tells nothing of which one came close.
+        return any([hmac.compare_digest(given, known) for known in self._digests])
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()

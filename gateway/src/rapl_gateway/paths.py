@@ -1,0 +1,36 @@
+"""Finds the endpoint that is meant, whatever base URL a person typed.
+
+Clients append `/audio/transcriptions`, or `/v1/audio/transcriptions`, to what they are given; people give them the
+host, the host with `/v1`, or the whole address. Nobody is redirected: some clients lose the body on the way.
+"""
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+_AUDIO = ("/audio/transcriptions", "/audio/translations")
+_MODELS = "/models"
+
+
+def canonical_path(path: str) -> str:
+    """The path of our own route, such as `/v1/models/iic/SenseVoiceSmall`; any other path comes back as it is."""
+    trimmed = path.rstrip("/")
+    for endpoint in _AUDIO:
+        if trimmed.endswith(endpoint):
+            return f"/v1{endpoint}"
+    _, found, model = trimmed.partition(_MODELS)
+    if found and not model:
+        return f"/v1{_MODELS}"
+    if found and model.startswith("/"):
+        return f"/v1{_MODELS}/{model.lstrip('/')}"
+    return path
+
+
+class CanonicalPath:
+    """ASGI middleware: every request sees its canonical path."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            scope = {**scope, "path": canonical_path(scope["path"])}
+        await self._app(scope, receive, send)

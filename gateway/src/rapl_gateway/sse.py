@@ -1,0 +1,75 @@
+"""The events of `stream=true`, in the form that OpenAI's SDKs read.
+
+Source: https://platform.openai.com/docs/api-reference/audio/transcript-text-delta-event; `[DONE]` ends the real
+server's stream too. Each event is one write: some clients cannot put one together from two reads.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, suppress
+from typing import Any
+
+from rapl_protocol.errors import ServiceError
+
+from rapl_gateway.assembly import Assembly
+
+KEEP_ALIVE_S = 15.0
+"""A comment is sent after so long without text, or before the first one: proxies and clients give up after a minute."""
+_KEEP_ALIVE = ": still working\n\n"
+
+
+async def event_stream(
+    first: asyncio.Task[str | None], texts: AsyncGenerator[str, None], result: Assembly
+) -> AsyncIterator[str]:
+    """Writes each text as a delta, then the whole, then the end; or the error that kept it from being whole.
+
+    Args:
+        first: the first text, which may not be there yet; None where there is none.
+        texts: those that follow.
+        result: what the texts are parts of; whole when they end.
+    """
+    async with aclosing(texts):
+        pending = first
+        try:
+            while True:
+                while not (await asyncio.wait({pending}, timeout=KEEP_ALIVE_S))[0]:
+                    yield _KEEP_ALIVE
+                text = pending.result()
+                if text is None:
+                    break
+                if text:
+                    yield _event({"type": "transcript.text.delta", "delta": text})
+                pending = next_text(texts)
+        except ServiceError as error:
+            # Both SDKs raise it. They take a stream that merely ends for the whole, so that it must be said.
+            yield f"event: error\n{_event(error.envelope())}"
+            return
+        finally:
+            await _cancelled(pending)
+        yield _event({"type": "transcript.text.done", "text": result.transcript().text, "languages": _codes(result)})
+        yield "data: [DONE]\n\n"
+
+
+def next_text(texts: AsyncGenerator[str, None]) -> asyncio.Task[str | None]:
+    """The next text as a task, so that waiting for it can be interrupted without losing it."""
+
+    async def take() -> str | None:
+        return await anext(texts, None)
+
+    return asyncio.create_task(take())
+
+
+async def _cancelled(task: asyncio.Task[Any]) -> None:
+    if not task.done():
+        task.cancel()
+        with suppress(asyncio.CancelledError, ServiceError):
+            await task
+
+
+def _codes(result: Assembly) -> list[dict[str, str]]:
+    return [{"code": code} for code in result.languages]
+
+
+def _event(content: dict[str, Any]) -> str:
+    return f"data: {json.dumps(content, ensure_ascii=False, separators=(',', ':'))}\n\n"

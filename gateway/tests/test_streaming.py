@@ -1,0 +1,89 @@
+import json
+
+import openai
+import pytest
+from rapl_protocol.errors import ErrorCode, ServiceError
+from rapl_protocol.testing import FakeTranscriber
+
+
+@pytest.fixture
+def events():
+    """The events of an answer, as they stand on the wire."""
+
+    def read(text: str) -> list:
+        blocks = text.removesuffix("\n\n").split("\n\n")
+        data = [
+            line.removeprefix("data: ") for block in blocks for line in block.split("\n") if line.startswith("data")
+        ]
+        return [block if block == "[DONE]" else json.loads(block) for block in data]
+
+    return read
+
+
+async def test_each_segment_is_a_delta_and_together_they_are_the_text(fleet, events):
+    answer = await fleet.transcribe(b"MEDIA:3", model="rapl/selftest", stream="true")
+
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    *deltas, done, end = events(answer.text)
+    assert [event["delta"] for event in deltas] == ["rapl/selftest 1", " rapl/selftest 2", " rapl/selftest 3"]
+    assert done == {
+        "type": "transcript.text.done",
+        "text": "".join(event["delta"] for event in deltas),
+        "languages": [{"code": "en"}],
+    }
+    assert end == "[DONE]"
+
+
+async def test_the_sdk_yields_the_deltas_and_then_the_whole(fleet):
+    stream = await fleet.openai.audio.transcriptions.create(file=fleet.speech.to_wav(), model="whisper-1", stream=True)
+
+    assert [event.type async for event in stream] == ["transcript.text.delta", "transcript.text.done"]
+
+
+@pytest.mark.parametrize("response_format", ["text", "srt", "verbose_json"])
+async def test_a_stream_is_a_stream_whatever_the_format(fleet, events, response_format):
+    answer = await fleet.transcribe(stream="true", response_format=response_format)
+
+    assert [event["type"] for event in events(answer.text)[:-1]] == ["transcript.text.delta", "transcript.text.done"]
+
+
+async def test_silence_is_a_whole_of_nothing(start, events):
+    fleet = await start(FakeTranscriber("iic/SenseVoiceSmall", text="", language=None))
+
+    answer = await fleet.transcribe(stream="true")
+
+    assert events(answer.text) == [{"type": "transcript.text.done", "text": "", "languages": []}, "[DONE]"]
+
+
+async def test_a_failure_before_the_first_text_has_its_own_status(fleet):
+    answer = await fleet.transcribe(b"junk", stream="true")
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "audio_undecodable")
+
+
+async def test_a_failure_in_the_middle_is_raised_by_the_sdk_and_no_done_follows(start, events):
+    class FailsAtTheSecond(FakeTranscriber):
+        async def transcribe(self, audio, options):
+            if self.calls:
+                raise ServiceError(ErrorCode.INTERNAL, "the second segment failed")
+            return await super().transcribe(audio, options)
+
+    fleet = await start(FailsAtTheSecond("iic/SenseVoiceSmall", text="first"))
+
+    answer = await fleet.openai.audio.transcriptions.create(file=b"MEDIA:3", model="whisper-1", stream=True)
+    stream = aiter(answer)
+
+    assert (await anext(stream)).type == "transcript.text.delta"
+    with pytest.raises(openai.APIError, match="the second segment failed"):
+        await anext(stream)
+
+
+async def test_each_event_is_a_write_of_its_own(fleet):
+    chunks = []
+    async with fleet.http.stream(
+        "POST", "/v1/audio/transcriptions", data={"stream": "true"}, files={"file": b"MEDIA:3"}
+    ) as answer:
+        async for chunk in answer.aiter_raw():
+            chunks.append(chunk)
+
+    assert all(chunk.endswith(b"\n\n") for chunk in chunks)
