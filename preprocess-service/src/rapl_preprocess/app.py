@@ -1,0 +1,42 @@
+"""Puts the service together."""
+
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from functools import partial
+
+from fastapi import FastAPI, Request, Response
+from rapl_protocol.http import RequestMiddleware, install_error_handlers, log_fields, request_id
+
+from rapl_preprocess.answer import answer
+from rapl_preprocess.prepare import prepare_in_batches
+from rapl_preprocess.settings import Settings
+from rapl_preprocess.threads import DecodeThreads
+from rapl_preprocess.upload import receive_media
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The service; while it runs it owns its threads, and gives them back when it ends."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        with DecodeThreads(settings.workers) as decoding, ThreadPoolExecutor(1, "upload") as writer:
+            app.state.decoding, app.state.writer = decoding, writer
+            yield
+
+    app = FastAPI(title="RAPL preprocess-service", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    install_error_handlers(app)
+    app.add_middleware(RequestMiddleware)
+
+    @app.post("/v1/prepare")
+    async def prepare(request: Request) -> Response:
+        media = await receive_media(request, settings.max_upload_bytes, app.state.writer)
+        work = partial(prepare_in_batches, media, settings.max_duration_s, request_id(request))
+        return await answer(app.state.decoding.items(work), log_fields(request))
+
+    @app.get("/health/live")
+    @app.get("/health/ready")
+    async def health() -> dict[str, str]:
+        return {"status": "ok"}
+
+    return app

@@ -1,0 +1,257 @@
+"""The service under load, at its limits, and when its clients misbehave."""
+
+import asyncio
+import logging
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+from rapl_preprocess.app import create_app
+from rapl_preprocess.settings import Settings
+from rapl_preprocess.threads import DecodeThreads
+from rapl_protocol.client import PreprocessClient, Service
+from rapl_protocol.errors import ErrorCode, ServiceError
+from rapl_protocol.prepared import PreparedEvent, PrepareEnd, SpeechSegment
+from rapl_protocol.testing import make_tone, served
+
+SETTINGS_TABLE = Path(__file__).parents[1] / "README.md"
+
+
+def long_wav(duration_s: int) -> bytes:
+    """Quiet 8 kHz u8 audio: small for its length, and yet it has to be decoded and resampled."""
+    size = duration_s * 8000
+    header = struct.pack(
+        "<4sI4s4sIHHIIHH4sI", b"RIFF", 36 + size, b"WAVE", b"fmt ", 16, 1, 1, 8000, 8000, 1, 8, b"data", size
+    )
+    return header + b"\x80\x81" * (size // 2)
+
+
+async def refused(http: aiohttp.ClientSession, settings: Settings, media: object) -> ServiceError:
+    async with served(create_app(settings)) as url:
+        client = PreprocessClient(http, Service("preprocess-service", url, ""))
+        with pytest.raises(ServiceError) as caught:
+            await collect(client.prepare(media, idle_s=30), [])  # type: ignore[arg-type]
+    return caught.value
+
+
+@pytest.mark.parametrize("size_bytes", [100_001, 5_000_000])
+@pytest.mark.parametrize("has_length", [True, False])
+async def test_an_upload_over_the_limit_is_413_and_the_sender_sees_it(
+    http: aiohttp.ClientSession, size_bytes: int, has_length: bool
+):
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, size_bytes, 65_536):
+            yield bytes(min(65_536, size_bytes - start))
+
+    error = await refused(http, Settings(max_upload_bytes=100_000), bytes(size_bytes) if has_length else pieces())
+
+    assert (error.code, error.param) == (ErrorCode.AUDIO_TOO_LARGE, "file")
+    assert "100000 bytes" in error.message
+
+
+async def test_an_upload_without_content_length_is_taken(client: PreprocessClient):
+    async def pieces() -> AsyncIterator[bytes]:
+        media = long_wav(600)
+        for start in range(0, len(media), 100_000):
+            yield media[start : start + 100_000]
+
+    events = [event async for event in client.prepare(pieces(), idle_s=30)]  # type: ignore[arg-type]
+
+    assert events[-1] == PrepareEnd(duration_s=600.0)
+
+
+async def test_a_large_canonical_wav_passes_through_its_temporary_file_unchanged(client: PreprocessClient):
+    tone = make_tone(100)
+
+    events = [event async for event in client.prepare(tone.to_wav(), idle_s=30)]
+
+    assert b"".join(e.audio.pcm for e in events if isinstance(e, SpeechSegment)) == tone.pcm
+
+
+async def test_audio_longer_than_the_limit_is_413_at_once_where_its_length_is_known(
+    http: aiohttp.ClientSession, encode
+):
+    settings = Settings(max_duration_s=2)
+    for media in (make_tone(2.5).to_wav(), encode("mp4", "aac"), encode("mp3", "libmp3lame")):
+        error = await refused(http, settings, media)
+        assert error.code is ErrorCode.AUDIO_TOO_LARGE
+        assert "longer than 2 s" in error.message
+
+
+async def test_a_failure_after_the_first_segments_is_an_error_among_the_events(http: aiohttp.ClientSession):
+    received: list[PreparedEvent] = []
+    async with served(create_app(Settings(max_duration_s=100))) as url:
+        events = PreprocessClient(http, Service("preprocess-service", url, "")).prepare(long_wav(600), idle_s=30)
+        with pytest.raises(ServiceError, match="longer than 100 s") as caught:
+            await collect(events, received)
+
+    assert caught.value.code is ErrorCode.AUDIO_TOO_LARGE
+    assert isinstance(received[1], SpeechSegment)
+
+
+async def collect(events: AsyncIterator[PreparedEvent], received: list[PreparedEvent]) -> None:
+    async for event in events:
+        received.append(event)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the memory of the process as Linux tells it")
+async def test_two_hours_of_audio_pass_in_bounded_memory(client: PreprocessClient, tmp_path: Path):
+    (tmp_path / "long.wav").write_bytes(long_wav(7200))
+    before, peak, duration_s = anonymous_bytes(), 0, 0.0
+
+    with (tmp_path / "long.wav").open("rb") as media:
+        async for event in client.prepare(media, idle_s=30):
+            peak = max(peak, anonymous_bytes())
+            duration_s += event.audio.duration_s if isinstance(event, SpeechSegment) else 0
+
+    assert duration_s == pytest.approx(7200)
+    assert peak - before < 40 << 20  # of 230 MB that were sent, in the process that sends and receives them
+
+
+def anonymous_bytes() -> int:
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("RssAnon:")[2].split()[0]) << 10
+
+
+async def test_a_client_that_goes_away_ends_its_request(client: PreprocessClient, caplog: pytest.LogCaptureFixture):
+    with caplog.at_level(logging.INFO, "rapl"):
+        events = client.prepare(long_wav(3600), idle_s=30)
+        await anext(events)
+        await events.aclose()
+        await until(lambda: "path=/v1/prepare" in caplog.text)
+
+    assert "Traceback" not in caplog.text
+    used_s = time.process_time()
+    await asyncio.sleep(0.3)
+    assert time.process_time() - used_s < 0.15
+
+
+async def test_a_client_that_goes_away_while_it_sends_leaves_one_line_and_no_traceback(
+    url: str, caplog: pytest.LogCaptureFixture
+):
+    with caplog.at_level(logging.INFO, "rapl"):
+        _, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+        writer.write(b"POST /v1/prepare HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\nRIFF")
+        await writer.drain()
+        await asyncio.sleep(0.05)
+        writer.close()
+        await until(lambda: "path=/v1/prepare" in caplog.text)
+
+    assert "Traceback" not in caplog.text
+
+
+async def test_eight_clients_at_once_each_get_their_own_sound(client: PreprocessClient, encode, make_melody):
+    async def duration_s(seconds: int) -> float:
+        media = await asyncio.to_thread(encode, "webm", "libopus", sound=make_melody(48_000)[: 48_000 * seconds // 4])
+        events = [event async for event in client.prepare(media, idle_s=30)]
+        return events[-1].duration_s  # type: ignore[union-attr]
+
+    lengths = range(2, 10)
+    assert await asyncio.gather(*map(duration_s, lengths)) == pytest.approx([n / 4 for n in lengths], abs=0.01)
+
+
+async def test_a_short_clip_does_not_wait_for_the_end_of_long_files(http: aiohttp.ClientSession):
+    async with served(create_app(Settings(workers=1))) as url:
+        client = PreprocessClient(http, Service("preprocess-service", url, ""))
+        unread = [client.prepare(long_wav(3600), idle_s=30) for _ in range(4)]
+        for events in unread:
+            await anext(events)
+
+        clip = [event async for event in client.prepare(make_tone(1).to_wav(), idle_s=5)]
+        assert clip[-1] == PrepareEnd(duration_s=1.0)
+
+        for events in unread:
+            await events.aclose()
+
+
+async def test_a_given_request_id_is_kept_and_logged(
+    http: aiohttp.ClientSession, url: str, caplog: pytest.LogCaptureFixture
+):
+    with caplog.at_level(logging.INFO, "rapl"):
+        async with http.post(
+            f"{url}/v1/prepare", data=make_tone(1).to_wav(), headers={"x-request-id": "req_mine"}
+        ) as answer:
+            assert answer.headers["x-request-id"] == "req_mine"
+            assert answer.content_type == "application/vnd.rapl.frames"
+
+    assert "request_id=req_mine" in caplog.text
+    assert "container=wav codec=pcm_s16le audio_s=1.00" in caplog.text
+
+
+async def test_health_says_live_and_ready(http: aiohttp.ClientSession, url: str):
+    for path in ("/health/live", "/health/ready"):
+        async with http.get(url + path) as answer:
+            assert answer.status == 200
+
+
+async def test_at_most_one_item_is_made_ahead_and_closing_ends_the_making():
+    made, is_closed = [], threading.Event()
+
+    def numbers(is_stopped) -> Iterator[int]:
+        try:
+            for number in range(1, 1000):
+                made.append(number)
+                yield number
+        finally:
+            is_closed.set()
+
+    with DecodeThreads(1) as threads:
+        items = threads.items(numbers)  # type: ignore[arg-type]
+        assert await anext(items) == 1
+        await asyncio.sleep(0.1)
+        assert made == [1, 2]
+
+        await items.aclose()
+        assert await asyncio.to_thread(is_closed.wait, 5)
+    assert made == [1, 2]
+
+
+async def test_a_step_that_runs_when_its_reader_goes_is_told_to_stop():
+    is_running, ended = threading.Event(), threading.Event()
+
+    def stubborn(is_stopped) -> Iterator[int]:
+        yield 1
+        is_running.set()
+        while not is_stopped():
+            time.sleep(0.001)
+        ended.set()
+
+    with DecodeThreads(1) as threads:
+        items = threads.items(stubborn)  # type: ignore[arg-type]
+        await anext(items)
+        await asyncio.to_thread(is_running.wait, 5)
+        await items.aclose()
+        assert await asyncio.to_thread(ended.wait, 5)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("PORT", "99999"), ("MAX_UPLOAD_BYTES", "1 GB"), ("WORKERS", "0"), ("LOG_LEVEL", "loud")]
+)
+def test_a_bad_setting_ends_the_start_with_one_line_that_names_it(name: str, value: str):
+    variable = f"RAPL_PREPROCESS_{name}"
+    ended = subprocess.run(
+        [sys.executable, "-m", "rapl_preprocess"], env={variable: value}, capture_output=True, text=True, timeout=60
+    )
+
+    assert ended.returncode == 2
+    [line] = ended.stderr.splitlines()
+    assert line.startswith(f"{variable}:")
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_every_setting_is_in_the_readme_with_its_default(name: str):
+    field = Settings.model_fields[name]
+
+    assert f"| `RAPL_PREPROCESS_{name.upper()}` | `{field.default}` |" in SETTINGS_TABLE.read_text()
+
+
+async def until(is_so, timeout_s: float = 5.0) -> None:
+    async with asyncio.timeout(timeout_s):
+        while not is_so():  # noqa: ASYNC110 - nothing tells when a log line comes
+            await asyncio.sleep(0.01)
