@@ -16,7 +16,7 @@ async def live() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@router.get("/health/ready")
+@router.get("/health/ready", responses={503: {"description": "It would not; the body says why."}})
 async def ready(request: Request) -> JSONResponse:
     gateway = gateway_of(request)
     await gateway.backends.first_answers()

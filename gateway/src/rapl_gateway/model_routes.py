@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request
 
 from rapl_gateway.catalog import Route
 from rapl_gateway.gateway import Gateway, gateway_of
+from rapl_gateway.openapi import errors
 
 router = APIRouter()
 
@@ -13,7 +14,7 @@ CREATED = 1_735_689_600
 """OpenAI's schema wants a time of creation. No engine knows one, so that it is the same for all: 2025-01-01."""
 
 
-@router.get("/v1/models")
+@router.get("/v1/models", responses=errors(401))
 async def list_models(request: Request) -> dict[str, Any]:
     gateway = gateway_of(request)
     await gateway.backends.first_answers()
@@ -23,7 +24,7 @@ async def list_models(request: Request) -> dict[str, Any]:
     return {"object": "list", "data": [_model(gateway, model, route) for model, route in routes.items()]}
 
 
-@router.get("/v1/models/{model:path}")
+@router.get("/v1/models/{model:path}", responses=errors(401, 404))
 async def retrieve_model(model: str, request: Request) -> dict[str, Any]:
     gateway = gateway_of(request)
     await gateway.backends.first_answers()

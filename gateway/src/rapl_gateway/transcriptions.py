@@ -10,6 +10,7 @@ from starlette.background import BackgroundTask
 
 from rapl_gateway.form import TranscriptionForm
 from rapl_gateway.gateway import gateway_of
+from rapl_gateway.openapi import TRANSCRIPTION_ANSWERS, TRANSCRIPTION_REQUEST, TRANSLATION_REQUEST
 from rapl_gateway.pipeline import Job, Pipeline
 from rapl_gateway.rendering import render
 from rapl_gateway.sse import event_stream, next_text
@@ -22,12 +23,12 @@ FIRST_TEXT_S = 20.0
 """How long a stream waits for its first text before it begins: until then a failure has its own HTTP status."""
 
 
-@router.post("/v1/audio/transcriptions")
+@router.post("/v1/audio/transcriptions", openapi_extra=TRANSCRIPTION_REQUEST, responses=TRANSCRIPTION_ANSWERS)
 async def create_transcription(request: Request) -> Response:
     return await _answer(request, translate=False)
 
 
-@router.post("/v1/audio/translations")
+@router.post("/v1/audio/translations", openapi_extra=TRANSLATION_REQUEST, responses=TRANSCRIPTION_ANSWERS)
 async def create_translation(request: Request) -> Response:
     return await _answer(request, translate=True)
 

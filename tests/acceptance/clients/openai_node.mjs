@@ -1,0 +1,48 @@
+// The official Node SDK against a gateway: node openai_node.mjs BASE_URL SAMPLE MODEL -> what it saw, as JSON.
+import fs from "node:fs";
+import OpenAI, { toFile } from "openai";
+
+const [baseURL, sample, model] = process.argv.slice(2);
+const client = new OpenAI({ baseURL, apiKey: "any", maxRetries: 0 });
+const { transcriptions } = client.audio;
+const bytes = fs.readFileSync(sample);
+const saw = {};
+
+saw.readStream = (await transcriptions.create({ file: fs.createReadStream(sample), model })).text;
+saw.buffer = (await transcriptions.create({ file: await toFile(bytes), model })).text;
+for (const response_format of ["text", "srt", "vtt"]) {
+  saw[response_format] = await transcriptions.create({ file: fs.createReadStream(sample), model, response_format });
+}
+saw.verbose = await transcriptions.create({
+  file: fs.createReadStream(sample),
+  model,
+  response_format: "verbose_json",
+  timestamp_granularities: ["word", "segment"],
+});
+
+saw.events = [];
+for await (const event of await transcriptions.create({ file: fs.createReadStream(sample), model, stream: true })) {
+  saw.events.push(event);
+}
+
+saw.models = [];
+for await (const found of client.models.list()) saw.models.push(found.id);
+saw.retrieved = (await client.models.retrieve(model)).id;
+
+const { data, response } = await transcriptions.create({ file: fs.createReadStream(sample), model }).withResponse();
+saw.requestId = response.headers.get("x-request-id");
+saw.sameRequestId = data._request_id === saw.requestId;
+
+async function failure(promise) {
+  try {
+    await promise;
+    return "no failure";
+  } catch (error) {
+    const { status, code, param, requestID } = error;
+    return { name: error.constructor.name, status, code, param, message: error.message, hasRequestId: Boolean(requestID) };
+  }
+}
+saw.unknownModel = await failure(transcriptions.create({ file: fs.createReadStream(sample), model: "no/such" }));
+saw.undecodable = await failure(transcriptions.create({ file: await toFile(new Uint8Array(1024), "probe.wav"), model }));
+
+console.log(JSON.stringify(saw));

