@@ -1,0 +1,131 @@
+"""One model's life: its weights, its thread, its state.
+
+    absent -> downloading -> loading -> ready        (any of them -> failed)
+
+Everything here runs on the event loop, except what is handed to the worker: so a state changes in one place only.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from rapl_protocol.audio import WavAudio
+from rapl_protocol.models import Capabilities, ModelInfo, ModelState
+from rapl_protocol.transcript import TranscribeOptions, Transcript
+
+from rapl_sensevoice.rich_tags import LANGUAGES
+from rapl_sensevoice.runtime import Runtime
+from rapl_sensevoice.transcripts import transcript_from
+from rapl_sensevoice.unusable import ModelUnusable
+from rapl_sensevoice.weights import Weights
+from rapl_sensevoice.worker import InferenceWorker
+
+CAPABILITIES = Capabilities(
+    languages=LANGUAGES, language_detection=True, prompt=False, word_timestamps=True, emotion_and_events=True
+)
+
+log = logging.getLogger("rapl.sensevoice")
+
+
+class HostedModel:
+    """
+    Args:
+        model_id: by which it is asked for.
+        weights: where they are.
+        runtime: what computes it; this model's alone.
+        max_jobs: requests held at once.
+    """
+
+    def __init__(self, model_id: str, weights: Weights, runtime: Runtime, max_jobs: int) -> None:
+        self.model_id = model_id
+        self._weights = weights
+        self._runtime = runtime
+        self._worker = InferenceWorker(f"inference {model_id}", max_jobs)
+        self._is_wanted = True
+        self._load_task: asyncio.Task[None] | None = None
+        self._loaded_stamp: tuple[int, ...] | None = None
+        self.info = self._in_state(ModelState.LOADING, reason="the server has just started")
+
+    def start(self) -> None:
+        self._worker.start()
+
+    async def close(self) -> None:
+        if self._load_task:
+            self._load_task.cancel()
+        await asyncio.to_thread(self._worker.close)
+
+    async def refresh(self) -> None:
+        """Looks at the weights, and begins to load them once they are whole; weights that failed only if changed."""
+        if not self._is_wanted or self._is_loading() or self.info.state is ModelState.READY:
+            return
+        status = await asyncio.to_thread(self._weights.look)
+        if not self._is_wanted or self._is_loading():
+            return
+        if status.state is None:
+            if status.stamp != self._loaded_stamp:
+                self._begin_load(status.stamp)
+        else:
+            self.info = self._in_state(status.state, status.reason, status.remedy).model_copy(
+                update={"progress": status.progress}
+            )
+
+    async def load(self) -> ModelInfo:
+        self._is_wanted = True
+        self._loaded_stamp = None  # weights that failed are tried again when somebody asks
+        await self.refresh()
+        return self.info
+
+    async def unload(self) -> ModelInfo:
+        """Requests that were taken are still answered; the memory is free when this returns."""
+        if self.info.state not in (ModelState.READY, ModelState.LOADING):
+            return self.info  # there is nothing to give back
+        self._is_wanted = False
+        self._load_task = None
+        self._loaded_stamp = None
+        remedy = f"POST /v1/models/{self.model_id}/load loads it again."
+        self.info = self._in_state(ModelState.ABSENT, "unloaded; its weights stay on disk", remedy)
+        await self._worker.run_always(self._runtime.unload)
+        return self.info
+
+    async def transcribe(self, audio: WavAudio, options: TranscribeOptions) -> Transcript:
+        CAPABILITIES.require(options)  # FunASR detects, in silence, where it does not know a language
+        if self.info.state is not ModelState.READY:
+            raise self.info.not_ready_error()
+        decoded = await self._worker.run(
+            lambda: self._runtime.decode(audio, options.language, with_times=options.word_timestamps)
+        )
+        return transcript_from(decoded, audio.duration_s)
+
+    def _is_loading(self) -> bool:
+        return self._load_task is not None and not self._load_task.done()
+
+    def _begin_load(self, stamp: tuple[int, ...]) -> None:
+        self._loaded_stamp = stamp
+        self.info = self._in_state(ModelState.LOADING)
+        self._load_task = asyncio.create_task(self._load(), name=f"load {self.model_id}")
+
+    async def _load(self) -> None:
+        began = asyncio.get_running_loop().time()
+        info = await self._outcome(self._load_on_worker)
+        if self._load_task is asyncio.current_task():  # else it was unloaded in the meantime
+            self.info = info
+            took_s = asyncio.get_running_loop().time() - began
+            log.info("model=%s state=%s took_s=%.1f", self.model_id, info.state, took_s)
+
+    async def _outcome(self, job: Callable[[], None]) -> ModelInfo:
+        try:
+            await self._worker.run_always(job)
+        except ModelUnusable as error:
+            log.error("model=%s: %s", self.model_id, error.reason)
+            return self._in_state(ModelState.FAILED, error.reason, error.remedy)
+        except Exception:
+            log.exception("model=%s could not be loaded", self.model_id)
+            return self._in_state(ModelState.FAILED, "loading it failed", "The server's log has the cause.")
+        return self._in_state(ModelState.READY)
+
+    def _load_on_worker(self) -> None:
+        self._weights.verify()
+        self._runtime.load(self._weights.folder)
+
+    def _in_state(self, state: ModelState, reason: str | None = None, remedy: str | None = None) -> ModelInfo:
+        return ModelInfo(id=self.model_id, state=state, reason=reason, remedy=remedy, capabilities=CAPABILITIES)

@@ -1,0 +1,31 @@
+"""The seam between what SenseVoice is asked for and what computes it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from rapl_protocol.audio import WavAudio
+
+from rapl_sensevoice.words import TimedToken
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    rich_text: str
+    """As the model wrote it, tags included."""
+    tokens: tuple[TimedToken, ...] | None = None
+    """None where times were not asked for, or the runtime has none."""
+
+
+class Runtime(Protocol):
+    """One loaded model. One thread calls it, and nobody else."""
+
+    def load(self, folder: Path) -> None:
+        """Takes verified weights from `folder`. Model libraries are imported here, never before."""
+
+    def unload(self) -> None:
+        """Gives the memory back, as far as a process can."""
+
+    def decode(self, audio: WavAudio, language: str | None, *, with_times: bool) -> Decoded:
+        """Transcribes; `language` is one of `rich_tags.LANGUAGES`, None to detect it."""
+        ...

@@ -1,0 +1,86 @@
+"""SenseVoice behind RAPL's engine interface: the real model, and the small one that proves the way to it."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rapl_protocol.audio import WavAudio
+from rapl_protocol.errors import ErrorCode, ServiceError
+from rapl_protocol.models import ModelInfo
+from rapl_protocol.transcript import TranscribeOptions, Transcript
+
+from rapl_sensevoice.hosted_model import HostedModel
+from rapl_sensevoice.runtime import Runtime
+from rapl_sensevoice.weights import REPO, DownloadedWeights, PackagedWeights
+
+SELFTEST = "rapl/selftest"
+SELFTEST_FOLDER = Path(__file__).parent / "selftest_model"
+LOOK_EVERY_S = 1.0
+
+log = logging.getLogger("rapl.sensevoice")
+
+
+class SenseVoiceTranscriber:
+    """
+    Args:
+        model_dir: where `prepare-model` keeps weights.
+        make_runtime: makes what computes one model; called once a model.
+        max_jobs: requests that one model holds at once.
+        selftest_folder: the weights of the self-test model.
+    """
+
+    def __init__(
+        self,
+        model_dir: Path,
+        make_runtime: Callable[[], Runtime],
+        max_jobs: int,
+        selftest_folder: Path = SELFTEST_FOLDER,
+    ) -> None:
+        self._models = {
+            REPO: HostedModel(REPO, DownloadedWeights(model_dir / REPO), make_runtime(), max_jobs),
+            SELFTEST: HostedModel(SELFTEST, PackagedWeights(selftest_folder), make_runtime(), max_jobs),
+        }
+        self._watch: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        for model in self._models.values():
+            model.start()
+        await self._look()
+        self._watch = asyncio.create_task(self._watch_weights(), name="watch weights")
+
+    async def close(self) -> None:
+        if self._watch:
+            self._watch.cancel()
+        await asyncio.gather(*(model.close() for model in self._models.values()))
+
+    def models(self) -> Sequence[ModelInfo]:
+        return [model.info for model in self._models.values()]
+
+    async def load(self, model_id: str) -> ModelInfo:
+        return await self._model(model_id).load()
+
+    async def unload(self, model_id: str) -> ModelInfo:
+        return await self._model(model_id).unload()
+
+    async def transcribe(self, audio: WavAudio, options: TranscribeOptions) -> Transcript:
+        return await self._model(options.model).transcribe(audio, options)
+
+    def _model(self, model_id: str) -> HostedModel:
+        if model := self._models.get(model_id):
+            return model
+        message = f"no model {model_id!r} here; there are {', '.join(self._models)}"
+        raise ServiceError(ErrorCode.MODEL_NOT_FOUND, message, param="model")
+
+    async def _watch_weights(self) -> None:
+        """A download beside a running server makes the model ready without a restart."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            await self._look()
+
+    async def _look(self) -> None:
+        for model in self._models.values():
+            try:
+                await model.refresh()
+            except OSError:
+                log.exception("cannot look at the weights of %s", model.model_id)

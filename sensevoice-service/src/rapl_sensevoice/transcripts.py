@@ -1,0 +1,22 @@
+"""From what SenseVoice wrote to what is answered."""
+
+from rapl_protocol.transcript import Segment, Transcript
+
+from rapl_sensevoice.rich_tags import parse_rich_text
+from rapl_sensevoice.runtime import Decoded
+from rapl_sensevoice.words import words_from_tokens
+
+
+def transcript_from(decoded: Decoded, duration_s: float) -> Transcript:
+    """One segment; none where neither words nor anything else is heard."""
+    rich = parse_rich_text(decoded.rich_text)
+    if not rich.text and not rich.events:
+        return Transcript(text="", language=rich.language, duration_s=duration_s)
+    words = None
+    if decoded.tokens is not None:
+        words = words_from_tokens(rich.text, decoded.tokens, duration_s)
+    segment = Segment(
+        start_s=0.0, end_s=duration_s, text=rich.text, words=words,
+        language=rich.language, emotion=rich.emotion, events=rich.events,
+    )  # fmt: skip
+    return Transcript(text=rich.text, language=rich.language, duration_s=duration_s, segments=(segment,))

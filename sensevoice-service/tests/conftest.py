@@ -1,0 +1,227 @@
+import asyncio
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from rapl_protocol.audio import WavAudio
+from rapl_protocol.client import Service, TranscriberClient
+from rapl_protocol.models import ModelInfo
+from rapl_protocol.transcript import TranscribeOptions, Transcript
+from rapl_sensevoice.transcriber import SELFTEST_FOLDER
+from rapl_sensevoice.weights import REPO
+
+ROOT = Path(__file__).parents[2]
+PATIENCE_S = 180.0
+"""Importing FunASR takes 5 s on free cores, and many times that beside other work."""
+
+
+def environ_with(**changes: str) -> dict[str, str]:
+    """This process's environment without settings of RAPL or of a hub, and with these."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("RAPL_", "HF_", "MODELSCOPE_"))}
+    return inherited | changes
+
+
+def wait_for(condition: Callable[[], Any], what: str, patience_s: float = PATIENCE_S) -> Any:
+    """Polls until the condition gives something, and gives that."""
+    until = time.monotonic() + patience_s
+    while time.monotonic() < until:
+        if result := condition():
+            return result
+        time.sleep(0.02)
+    pytest.fail(f"waited {patience_s:g} s for {what}")
+
+
+@pytest.fixture(scope="session")
+def engine_python() -> str:
+    """The interpreter that has FunASR."""
+    python = os.environ.get("RAPL_SENSEVOICE_PYTHON")
+    if not python:
+        pytest.fail(
+            "RAPL_SENSEVOICE_PYTHON is not set: name an interpreter with sensevoice-service and "
+            "sensevoice-service/requirements/funasr.txt installed"
+        )
+    return python
+
+
+@dataclass
+class Engine:
+    """The real service in a process of its own."""
+
+    process: subprocess.Popen[bytes]
+    url: str
+    model_dir: Path
+    log_path: Path
+
+    def get(self, path: str) -> Any:
+        """What the service answers; None while it does not answer with 200."""
+        try:
+            with urllib.request.urlopen(self.url + path, timeout=60) as answer:
+                return json.loads(answer.read())
+        except OSError:
+            return None
+
+    def post(self, path: str) -> Any:
+        with urllib.request.urlopen(urllib.request.Request(self.url + path, method="POST"), timeout=60) as answer:
+            return json.loads(answer.read())
+
+    def info(self, model_id: str) -> ModelInfo | None:
+        answer = self.get("/v1/models") or {"models": []}
+        return next((ModelInfo.model_validate(m) for m in answer["models"] if m["id"] == model_id), None)
+
+    def wait_for_state(self, model_id: str, state: str) -> ModelInfo:
+        def reached() -> ModelInfo | None:
+            assert self.process.poll() is None, self.log_path.read_text()
+            info = self.info(model_id)
+            assert info is None or info.state != "failed" or state == "failed", info
+            return info if info and info.state == state else None
+
+        return wait_for(reached, f"{model_id} to be {state}")
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(60)
+
+    async def transcribe(self, audio: WavAudio, model: str = "rapl/selftest", **options: Any) -> Transcript:
+        async with aiohttp.ClientSession() as http:
+            client = TranscriberClient(http, Service("sensevoice-service", self.url, "Look at its log."))
+            return await client.transcribe(audio, TranscribeOptions(model=model, **options), deadline_s=PATIENCE_S)
+
+
+@pytest.fixture(scope="session")
+def start_engine(engine_python: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Engine]]:
+    """Starts services, and stops them all at the end."""
+    engines: list[Engine] = []
+
+    def start() -> Engine:
+        folder = tmp_path_factory.mktemp("engine")
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        settings = {
+            "RAPL_SENSEVOICE_PORT": str(port),
+            "RAPL_SENSEVOICE_MODEL_DIR": str(folder / "models"),
+            "RAPL_SENSEVOICE_THREADS": "1",
+        }
+        log_path = folder / "log"
+        with log_path.open("wb") as log:
+            process = subprocess.Popen(
+                [engine_python, "-m", "rapl_sensevoice"], env=environ_with(**settings), stdout=log, stderr=log
+            )
+        engine = Engine(process, f"http://127.0.0.1:{port}", folder / "models", log_path)
+        engines.append(engine)
+        wait_for(lambda: process.poll() is not None or engine.get("/health/live"), "the service to answer")
+        assert process.poll() is None, log_path.read_text()
+        return engine
+
+    yield start
+    for engine in engines:
+        engine.stop()
+
+
+@pytest.fixture(scope="session")
+def engine(start_engine: Callable[[], Engine]) -> Engine:
+    """A service whose self-test model is ready, and whose real model was never downloaded."""
+    engine = start_engine()
+    engine.wait_for_state("rapl/selftest", "ready")
+    return engine
+
+
+@pytest.fixture(scope="session")
+def digits() -> WavAudio:
+    """A synthetic voice says "three one four one five nine"."""
+    return WavAudio.from_wav((ROOT / "samples" / "three-one-four.wav").read_bytes())
+
+
+@pytest.fixture(scope="session")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a hub holds: the self-test model's files, and some that nobody should take."""
+    folder = tmp_path_factory.mktemp("repository")
+    for path in SELFTEST_FOLDER.iterdir():
+        if path.is_file():
+            shutil.copy(path, folder / path.name)
+    (folder / "model.py").write_text("raise SystemExit('code of a repository was run')")
+    (folder / "example").mkdir()
+    (folder / "example" / "config.yaml").write_text("of another model")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def local_hub_class() -> Any:
+    sys.path.insert(0, str(ROOT / "tests"))
+    try:
+        from local_hub import LocalHub
+    finally:
+        sys.path.remove(str(ROOT / "tests"))
+    return LocalHub
+
+
+@pytest.fixture
+def hub(local_hub_class: Any, repository: Path) -> Iterator[Any]:
+    with local_hub_class() as hub:
+        hub.add("iic/SenseVoiceSmall", repository)
+        hub.add("FunAudioLLM/SenseVoiceSmall", repository)
+        yield hub
+
+
+@dataclass
+class Preparation:
+    """Runs of `prepare-model` against one hub, into one folder."""
+
+    python: str
+    hub: Any
+    model_dir: Path
+
+    @property
+    def folder(self) -> Path:
+        return self.model_dir / REPO
+
+    def start(self, *arguments: str, **settings: str) -> subprocess.Popen[str]:
+        environ = environ_with(HF_HOME=str(self.model_dir / "home"), **self.hub.environ) | {
+            "RAPL_SENSEVOICE_MODEL_DIR": str(self.model_dir),
+            **settings,
+        }
+        command = [self.python, "-m", "rapl_sensevoice.prepare_model", *arguments]
+        return subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def run(self, *arguments: str, **settings: str) -> tuple[int, str]:
+        """Gives the exit code, and what was written."""
+        process = self.start(*arguments, **settings)
+        output, _ = process.communicate(timeout=PATIENCE_S)
+        return process.returncode, output
+
+    def state(self) -> dict[str, Any]:
+        """The state file's content; empty where there is none."""
+        try:
+            return json.loads((self.folder / "prepare-model.json").read_text())
+        except FileNotFoundError:
+            return {}
+
+
+@pytest.fixture
+def preparation(engine_python: str, hub: Any, tmp_path: Path) -> Preparation:
+    return Preparation(engine_python, hub, tmp_path / "models")
+
+
+@pytest.fixture
+def soon() -> Callable[[Callable[[], Any]], Coroutine[Any, Any, None]]:
+    """Waits, in an async test, until a condition holds."""
+
+    async def wait(condition: Callable[[], Any]) -> None:
+        until = time.monotonic() + PATIENCE_S
+        while not condition():
+            assert time.monotonic() < until, f"waited {PATIENCE_S:g} s"
+            await asyncio.sleep(0.01)
+
+    return wait

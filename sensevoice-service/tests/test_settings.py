@@ -1,0 +1,65 @@
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rapl_sensevoice.cpu_quota import cpu_quota
+from rapl_sensevoice.settings import Settings
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def test_every_setting_is_in_the_readme_with_its_default():
+    rows = re.findall(r"^\| `RAPL_SENSEVOICE_(\w+)` \| ([^|]*) \|", README.read_text(), re.MULTILINE)
+
+    assert [name.lower() for name, _ in rows] == list(Settings.model_fields)
+    for name, default in rows:
+        field = Settings.model_fields[name.lower()]
+        assert field.default_factory or default.strip() == f"`{field.default}`"
+
+
+def test_a_home_directory_is_written_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("RAPL_SENSEVOICE_MODEL_DIR", raising=False)
+
+    assert Settings().model_dir == tmp_path / ".cache/rapl/models"
+
+
+@pytest.mark.parametrize("module", ["rapl_sensevoice", "rapl_sensevoice.prepare_model"])
+@pytest.mark.parametrize(("variable", "value"), [("PORT", "eighty"), ("HUB", "github"), ("THREADS", "0")])
+def test_a_bad_setting_ends_the_start_with_one_line_that_names_the_variable(module: str, variable: str, value: str):
+    environ = {f"RAPL_SENSEVOICE_{variable}": value}
+    ended = subprocess.run([sys.executable, "-m", module], env=environ, capture_output=True, text=True, timeout=120)
+
+    assert ended.returncode == 2
+    [line] = ended.stderr.splitlines()
+    assert line.startswith(f"RAPL_SENSEVOICE_{variable}")
+
+
+@pytest.mark.parametrize(
+    ("files", "cores"),
+    [
+        ({"cpu.max": "100000 100000"}, 1),
+        ({"cpu.max": "50000 100000"}, 1),
+        ({"cpu/cpu.cfs_quota_us": "100000", "cpu/cpu.cfs_period_us": "100000"}, 1),
+    ],
+)
+def test_a_containers_limit_is_not_exceeded(tmp_path: Path, files: dict[str, str], cores: int):
+    (tmp_path / "cpu").mkdir()
+    for name, content in files.items():
+        (tmp_path / name).write_text(content + "\n")
+
+    assert cpu_quota(tmp_path) == cores
+
+
+@pytest.mark.parametrize(
+    "files",
+    [{}, {"cpu.max": "max 100000"}, {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}],
+)
+def test_without_a_limit_the_cores_of_the_affinity_count(tmp_path: Path, files: dict[str, str]):
+    (tmp_path / "cpu").mkdir()
+    for name, content in files.items():
+        (tmp_path / name).write_text(content)
+
+    assert cpu_quota(tmp_path) == cpu_quota(tmp_path / "nothing") >= 1

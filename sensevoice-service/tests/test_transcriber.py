@@ -1,0 +1,286 @@
+"""The transcriber around a runtime whose answers a test chooses; the weights are files without content."""
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rapl_protocol.audio import WavAudio
+from rapl_protocol.errors import ErrorCode, ServiceError
+from rapl_protocol.models import ModelState
+from rapl_protocol.testing import make_tone
+from rapl_protocol.transcript import TranscribeOptions
+from rapl_sensevoice.manifest import Manifest, ManifestFile, sha256_of
+from rapl_sensevoice.runtime import Decoded
+from rapl_sensevoice.transcriber import SELFTEST, SenseVoiceTranscriber
+from rapl_sensevoice.unusable import ModelUnusable
+from rapl_sensevoice.weights import REPO
+from rapl_sensevoice.words import TimedToken
+
+AUDIO = make_tone(0.5)
+Soon = Callable[[Callable[[], Any]], Any]
+
+
+class FakeRuntime:
+    def __init__(self) -> None:
+        self.loaded_from: Path | None = None
+        self.fails_with: Exception | None = None
+        self.may_load = threading.Event()
+        self.may_load.set()
+        self.may_decode = threading.Event()
+        self.may_decode.set()
+        self.languages: list[str | None] = []
+
+    def load(self, folder: Path) -> None:
+        self.may_load.wait(60)
+        if self.fails_with:
+            raise self.fails_with
+        self.loaded_from = folder
+
+    def unload(self) -> None:
+        self.loaded_from = None
+
+    def decode(self, audio: WavAudio, language: str | None, *, with_times: bool) -> Decoded:
+        assert self.loaded_from
+        self.may_decode.wait(60)
+        self.languages.append(language)
+        tokens = (TimedToken("▁ok", 0.1, 0.2), TimedToken(".", 0.2, 0.3))
+        return Decoded("<|en|><|HAPPY|><|BGM|><|withitn|>ok.", tokens if with_times else None)
+
+
+def fill(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "configuration.json").write_text(
+        json.dumps({"file_path_metas": {"init_param": "model.pt", "config": "config.yaml"}})
+    )
+    for name in ("model.pt", "config.yaml"):
+        (folder / name).write_text(name)
+
+
+def prepare(folder: Path) -> None:
+    """What `prepare-model` does, without the network."""
+    fill(folder)
+    paths = [folder / name for name in ("configuration.json", "model.pt", "config.yaml")]
+    files = [ManifestFile(name=p.name, size=p.stat().st_size, sha256=sha256_of(p)) for p in paths]
+    Manifest(hub="modelscope", repo=REPO, revision="r", asked_revision="master", files=tuple(files)).write(folder)
+
+
+class House:
+    """A transcriber that is started by the test, with the runtimes of its two models."""
+
+    def __init__(self, folder: Path) -> None:
+        self.model_dir = folder / "models"
+        self.real, self.selftest = FakeRuntime(), FakeRuntime()
+        runtimes = iter((self.real, self.selftest))
+        fill(folder / "selftest")
+        self.transcriber = SenseVoiceTranscriber(self.model_dir, lambda: next(runtimes), 4, folder / "selftest")
+
+    def state(self, model_id: str) -> ModelState:
+        return next(info.state for info in self.transcriber.models() if info.id == model_id)
+
+    def is_ready(self, model_id: str = SELFTEST) -> bool:
+        return self.state(model_id) is ModelState.READY
+
+    async def transcribe(self, model: str = SELFTEST, **options: Any):
+        return await self.transcriber.transcribe(AUDIO, TranscribeOptions(model=model, **options))
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    house = House(tmp_path)
+    yield house
+    for runtime in (house.real, house.selftest):
+        runtime.may_load.set()
+        runtime.may_decode.set()
+    await house.transcriber.close()
+
+
+async def test_the_real_model_is_listed_before_the_self_test_model(house: House):
+    assert [info.id for info in house.transcriber.models()] == [REPO, SELFTEST]
+
+
+async def test_what_the_model_heard_arrives_as_fields(house: House, soon: Soon):
+    await house.transcriber.start()
+    await soon(house.is_ready)
+    transcript = await house.transcribe(word_timestamps=True)
+
+    [segment] = transcript.segments
+    assert (transcript.text, transcript.language, transcript.duration_s) == ("ok.", "en", 0.5)
+    assert (segment.emotion, segment.events) == ("happy", ("bgm",))
+    assert [(w.word, w.start_s, w.end_s) for w in segment.words or ()] == [("ok", 0.1, 0.2)]
+
+
+async def test_without_weights_the_real_model_is_absent_and_the_other_answers(house: House, soon: Soon):
+    await house.transcriber.start()
+    await soon(house.is_ready)
+    with pytest.raises(ServiceError) as caught:
+        await house.transcribe(REPO)
+
+    assert caught.value.code is ErrorCode.MODEL_NOT_READY
+    assert "prepare-model" in caught.value.message
+    assert (await house.transcribe(SELFTEST)).text == "ok."
+
+
+async def test_weights_that_come_later_are_loaded_without_a_restart(house: House, soon: Soon):
+    await house.transcriber.start()
+    assert house.state(REPO) is ModelState.ABSENT
+    prepare(house.model_dir / REPO)
+    await soon(lambda: house.is_ready(REPO))
+
+    assert house.real.loaded_from == house.model_dir / REPO
+
+
+async def test_changed_weights_are_never_loaded_until_somebody_puts_others_there(house: House, soon: Soon):
+    folder = house.model_dir / REPO
+    prepare(folder)
+    (folder / "model.pt").write_text("MODEL.PT")
+    await house.transcriber.start()
+    await soon(lambda: house.state(REPO) is ModelState.FAILED)
+
+    assert house.real.loaded_from is None
+    assert "model.pt" in (house.transcriber.models()[0].reason or "")
+    prepare(folder)
+    await soon(lambda: house.is_ready(REPO))
+
+
+@pytest.mark.parametrize(
+    ("failure", "reason"),
+    [(ModelUnusable("no device", "Set another."), "no device"), (RuntimeError("secret"), "loading it failed")],
+)
+async def test_a_failure_to_load_is_told_with_its_remedy(house: House, soon: Soon, failure: Exception, reason: str):
+    house.selftest.fails_with = failure
+    await house.transcriber.start()
+    await soon(lambda: house.state(SELFTEST) is ModelState.FAILED)
+
+    info = house.transcriber.models()[1]
+    assert info.reason == reason
+    assert info.remedy
+
+
+async def test_starting_does_not_wait_for_a_model_and_the_event_loop_goes_on_while_it_loads(house: House):
+    house.selftest.may_load.clear()
+    began = time.perf_counter()
+    await house.transcriber.start()
+    for _ in range(10):
+        await asyncio.sleep(0.001)
+
+    assert time.perf_counter() - began < 5
+    assert house.state(SELFTEST) is ModelState.LOADING
+    with pytest.raises(ServiceError, match="loading"):
+        await house.transcribe()
+
+
+async def test_an_unloaded_model_stays_unloaded_until_it_is_asked_for(house: House, soon: Soon):
+    await house.transcriber.start()
+    await soon(house.is_ready)
+    assert (await house.transcriber.unload(SELFTEST)).state is ModelState.ABSENT
+    assert house.selftest.loaded_from is None
+    await asyncio.sleep(1.5)  # longer than the watch takes for a look
+    assert house.state(SELFTEST) is ModelState.ABSENT
+
+    assert (await house.transcriber.load(SELFTEST)).state is ModelState.LOADING
+    await soon(house.is_ready)
+    assert (await house.transcribe()).text == "ok."
+
+
+async def test_a_model_that_is_unloaded_while_it_loads_ends_unloaded(house: House, soon: Soon):
+    house.selftest.may_load.clear()
+    await house.transcriber.start()
+    unloading = asyncio.create_task(house.transcriber.unload(SELFTEST))
+    await asyncio.sleep(0.05)
+    house.selftest.may_load.set()
+    await unloading
+
+    assert house.state(SELFTEST) is ModelState.ABSENT
+    assert house.selftest.loaded_from is None
+
+
+async def test_unloading_a_model_that_is_not_there_changes_nothing(house: House):
+    await house.transcriber.start()
+    before = house.transcriber.models()[0]
+
+    assert await house.transcriber.unload(REPO) == before
+    prepare(house.model_dir / REPO)
+    assert (await house.transcriber.load(REPO)).state is ModelState.LOADING
+
+
+async def test_requests_that_were_taken_are_answered_before_the_model_is_unloaded(house: House, soon: Soon):
+    await house.transcriber.start()
+    await soon(house.is_ready)
+    house.selftest.may_decode.clear()
+    request = asyncio.create_task(house.transcribe())
+    await asyncio.sleep(0.05)
+    unloading = asyncio.create_task(house.transcriber.unload(SELFTEST))
+    await asyncio.sleep(0.05)
+    house.selftest.may_decode.set()
+
+    assert (await request).text == "ok."
+    assert (await unloading).state is ModelState.ABSENT
+
+
+async def test_a_request_that_is_cancelled_in_the_queue_is_never_run(house: House, soon: Soon):
+    await house.transcriber.start()
+    await soon(house.is_ready)
+    house.selftest.may_decode.clear()
+    first = asyncio.create_task(house.transcribe(language="en"))
+    second = asyncio.create_task(house.transcribe(language="ko"))
+    await asyncio.sleep(0.05)
+    second.cancel()
+    await asyncio.wait([second])
+    house.selftest.may_decode.set()
+    await first
+    await house.transcribe(language="ja")
+
+    assert house.selftest.languages == ["en", "ja"]
+
+
+async def test_more_requests_than_may_wait_are_refused(house: House, soon: Soon):
+    await house.transcriber.start()
+    await soon(house.is_ready)
+    house.selftest.may_decode.clear()
+    requests = [asyncio.create_task(house.transcribe()) for _ in range(5)]
+    done, held = await asyncio.wait(requests, return_when=asyncio.FIRST_COMPLETED)
+    house.selftest.may_decode.set()
+
+    [refused] = done
+    error = refused.exception()
+    assert isinstance(error, ServiceError)
+    assert error.code is ErrorCode.OVERLOADED
+    assert [(await request).text for request in held] == ["ok."] * 4
+
+
+@pytest.mark.parametrize(("asked", "forced"), [(None, None), ("en", "en"), ("yue", "yue")])
+async def test_the_language_is_forced_or_left_to_the_model(house: House, soon: Soon, asked: str, forced: str):
+    await house.transcriber.start()
+    await soon(house.is_ready)
+    await house.transcribe(language=asked)
+
+    assert house.selftest.languages == [forced]
+
+
+async def test_a_language_that_sensevoice_does_not_know_is_refused_with_those_it_knows(house: House):
+    with pytest.raises(ServiceError) as caught:
+        await house.transcribe(language="fr")
+
+    assert (caught.value.code, caught.value.param) == (ErrorCode.UNSUPPORTED_PARAMETER, "language")
+    assert "zh, en, yue, ja, ko" in caught.value.message
+
+
+async def test_what_it_can_and_cannot_do_is_declared(house: House):
+    for info in house.transcriber.models():
+        assert info.capabilities.languages == ("zh", "en", "yue", "ja", "ko")
+        assert not info.capabilities.prompt
+        assert info.capabilities.word_timestamps
+        assert info.capabilities.emotion_and_events
+
+
+@pytest.mark.parametrize("action", ["load", "unload"])
+async def test_an_unknown_model_is_named_with_those_there_are(house: House, action: str):
+    with pytest.raises(ServiceError, match="rapl/selftest") as caught:
+        await getattr(house.transcriber, action)("nobody/nothing")
+
+    assert caught.value.code is ErrorCode.MODEL_NOT_FOUND

@@ -1,0 +1,98 @@
+import asyncio
+import threading
+from collections.abc import Iterator
+
+import pytest
+from rapl_protocol.errors import ErrorCode, ServiceError
+from rapl_sensevoice.worker import InferenceWorker
+
+
+@pytest.fixture
+def worker() -> Iterator[InferenceWorker]:
+    worker = InferenceWorker("test worker", max_jobs=2)
+    worker.start()
+    yield worker
+    worker.close()
+
+
+@pytest.fixture
+def gate() -> Iterator[threading.Event]:
+    """Jobs that wait for it go on when it is set, at the latest when the test ends."""
+    gate = threading.Event()
+    yield gate
+    gate.set()
+
+
+async def test_jobs_run_one_after_another_on_the_worker_thread(worker: InferenceWorker):
+    names = []
+    for _ in range(3):
+        await worker.run(lambda: names.append(threading.current_thread().name))
+
+    assert names == ["test worker"] * 3
+
+
+async def test_one_job_more_than_may_wait_is_refused_at_once_with_a_time_to_retry(
+    worker: InferenceWorker, gate: threading.Event
+):
+    held = [asyncio.create_task(worker.run(gate.wait)) for _ in range(2)]
+    await asyncio.sleep(0)
+    with pytest.raises(ServiceError) as caught:
+        await worker.run(gate.wait)
+
+    assert caught.value.code is ErrorCode.OVERLOADED
+    assert caught.value.retry_after_s is not None
+    gate.set()
+    assert await asyncio.gather(*held) == [True, True]
+    assert await worker.run(lambda: "there is room again") == "there is room again"
+
+
+async def test_a_job_whose_caller_is_cancelled_before_it_began_is_not_run_and_gives_its_place_back(
+    worker: InferenceWorker, gate: threading.Event
+):
+    ran = []
+    first = asyncio.create_task(worker.run(gate.wait))
+    second = asyncio.create_task(worker.run(lambda: ran.append("second")))
+    await asyncio.sleep(0.05)
+    second.cancel()
+    await asyncio.wait([second])
+    third = asyncio.create_task(worker.run(lambda: ran.append("third")))
+    await asyncio.sleep(0)
+    gate.set()
+    await asyncio.gather(first, third)
+
+    assert ran == ["third"]
+
+
+async def test_a_job_in_work_keeps_its_place_when_its_caller_is_cancelled(
+    worker: InferenceWorker, gate: threading.Event
+):
+    began = threading.Event()
+    first = asyncio.create_task(worker.run(lambda: began.set() or gate.wait()))
+    second = asyncio.create_task(worker.run(gate.wait))
+    await asyncio.to_thread(began.wait)
+    first.cancel()
+    await asyncio.wait([first])
+    with pytest.raises(ServiceError):
+        await worker.run(gate.wait)
+
+    gate.set()
+    await second
+
+
+async def test_the_work_of_the_house_is_done_even_when_requests_fill_the_queue(
+    worker: InferenceWorker, gate: threading.Event
+):
+    held = [asyncio.create_task(worker.run(gate.wait)) for _ in range(2)]
+    house = asyncio.create_task(worker.run_always(lambda: "loaded"))
+    await asyncio.sleep(0)
+    gate.set()
+
+    assert await house == "loaded"
+    await asyncio.gather(*held)
+
+
+async def test_a_failure_reaches_the_caller_and_the_worker_goes_on(worker: InferenceWorker):
+    with pytest.raises(ZeroDivisionError):
+        await worker.run(lambda: 1 // 0)
+
+    assert await worker.run(lambda: "still here") == "still here"
