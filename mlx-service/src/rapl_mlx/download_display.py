@@ -1,0 +1,51 @@
+"""A download as the operator sees it: a bar where stderr is a terminal, and otherwise a line now and then."""
+
+import logging
+import sys
+import time
+
+from rapl_protocol.models import Progress
+from tqdm import tqdm
+
+_LINE_EVERY_S = 10.0
+
+log = logging.getLogger("rapl.mlx")
+
+
+class DownloadDisplay:
+    def __init__(self, model_id: str) -> None:
+        self._model_id = model_id
+        self._bar: tqdm | None = None
+        self._last_line_at: float | None = None
+        """On the monotonic clock, seconds."""
+
+    def show(self, progress: Progress) -> None:
+        if sys.stderr.isatty():
+            self._draw(progress)
+        elif self._last_line_at is None or time.monotonic() - self._last_line_at >= _LINE_EVERY_S:
+            self._last_line_at = time.monotonic()
+            log.info("model=%s downloading %s", self._model_id, describe(progress))
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+        self._bar = None
+        self._last_line_at = None
+
+    def _draw(self, progress: Progress) -> None:
+        if self._bar is None:
+            self._bar = tqdm(desc=self._model_id, unit="B", unit_scale=True, initial=progress.done_bytes)
+        self._bar.total = progress.total_bytes
+        self._bar.n = progress.done_bytes
+        self._bar.refresh()
+
+
+def describe(progress: Progress) -> str:
+    """Such as "512 of 2464 MB (20.8 %), 41.5 MB/s, 47 s left"."""
+    done, total, rate = progress.done_bytes, progress.total_bytes, progress.bytes_per_s
+    parts = [f"{done / 1e6:.0f} of {total / 1e6:.0f} MB ({done / total:.1%})" if total else f"{done / 1e6:.0f} MB"]
+    if rate:
+        parts.append(f"{rate / 1e6:.1f} MB/s")
+        if total:
+            parts.append(f"{max(0, total - done) / rate:.0f} s left")
+    return ", ".join(parts)

@@ -1,0 +1,64 @@
+"""Results without what a model made up: times that are no times, segments without text."""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from rapl_protocol.transcript import Segment, Transcript, Word
+
+
+def make_transcript(
+    text: str, language: str | None, duration_s: float, segments: Iterable[Segment | None] = ()
+) -> Transcript:
+    """With these segments if they hold all of the text, and otherwise with one that spans the audio."""
+    text = text.strip()
+    kept = tuple(segment for segment in segments if segment)
+    if text and _length("".join(segment.text for segment in kept)) < _length(text):
+        kept = (Segment(start_s=0.0, end_s=duration_s, text=text, language=language),)
+    return Transcript(text=text, language=language, duration_s=duration_s, segments=kept if text else ())
+
+
+def _length(text: str) -> int:
+    return sum(not character.isspace() for character in text)
+
+
+def make_segment(
+    start_s: Any,
+    end_s: Any,
+    text: str,
+    language: str | None,
+    duration_s: float,
+    words: Iterable[Word | None] | None = None,
+) -> Segment | None:
+    """None where there is no text, or where the times are missing, NaN, or not in order."""
+    times = clamp_times(start_s, end_s, duration_s)
+    if times is None or not text.strip():
+        return None
+    kept = tuple(word for word in words if word) if words is not None else None
+    return Segment(start_s=times[0], end_s=times[1], text=text.strip(), language=language, words=kept or None)
+
+
+def make_word(word: str, start_s: Any, end_s: Any, duration_s: float) -> Word | None:
+    times = clamp_times(start_s, end_s, duration_s, may_be_empty=True)
+    if times is None or not word.strip():
+        return None
+    return Word(word=word.strip(), start_s=times[0], end_s=times[1])
+
+
+def clamp_times(
+    start_s: Any, end_s: Any, duration_s: float, *, may_be_empty: bool = False
+) -> tuple[float, float] | None:
+    """The times as plain floats within the audio; models pad it, and their times may lie beyond its end."""
+    try:
+        start, end = float(start_s), float(end_s)
+    except (TypeError, ValueError):
+        return None
+    if not (math.isfinite(start) and math.isfinite(end)):
+        return None
+    start, end = max(0.0, min(start, duration_s)), max(0.0, min(end, duration_s))
+    return (start, end) if end > start or (may_be_empty and end == start) else None
+
+
+def max_tokens_for(duration_s: float) -> int:
+    """A bound for a decoder that does not end by itself; quick speech in any language has fewer than 20 a second."""
+    return 64 + math.ceil(20 * duration_s)

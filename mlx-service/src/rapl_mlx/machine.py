@@ -1,0 +1,29 @@
+"""Whether MLX can run on this machine at all."""
+
+import platform
+
+_MIN_MACOS = 14
+"""MLX has no wheel for an older macOS since 0.30. Source: https://pypi.org/project/mlx/#files"""
+
+
+def unsupported_reason(system: str, machine: str, mac_version: str) -> str | None:
+    """Why MLX cannot run on such a machine and what to do about it; None where it can.
+
+    Args:
+        system: as `platform.system()`.
+        machine: as `platform.machine()`, of the running Python, not of the processor.
+        mac_version: as `platform.mac_ver()[0]`, such as "15.1"; "" elsewhere.
+    """
+    if system == "Linux":
+        return None  # without a GPU: for tests
+    if system != "Darwin":
+        return f"MLX runs on Macs with Apple silicon, not on {system}. Use sensevoice-service here."
+    if machine != "arm64":
+        return f"MLX needs an arm64 Python and this one is {machine}. On an Apple silicon Mac, install a native Python."
+    if int(mac_version.partition(".")[0] or 0) < _MIN_MACOS:
+        return f"MLX needs macOS {_MIN_MACOS} or newer, and this is {mac_version}. Update macOS."
+    return None
+
+
+def this_machine_unsupported_reason() -> str | None:
+    return unsupported_reason(platform.system(), platform.machine(), platform.mac_ver()[0])

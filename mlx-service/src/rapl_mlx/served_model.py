@@ -1,0 +1,267 @@
+"""One model that may be asked for: its state, its process while it has one, and its requests.
+
+absent -> loading -> [downloading -> loading] -> ready
+          failed (tries again by itself where time may heal it, and whenever it is told to load)
+"""
+
+import asyncio
+import contextlib
+import logging
+from asyncio import TimerHandle
+from collections.abc import Callable
+from pathlib import Path
+
+from rapl_protocol.audio import WavAudio
+from rapl_protocol.errors import ErrorCode, ServiceError
+from rapl_protocol.frames import Frame
+from rapl_protocol.models import Capabilities, ModelInfo, ModelState, Progress
+from rapl_protocol.transcript import TranscribeOptions, Transcript
+
+from rapl_mlx.catalog import ModelSource
+from rapl_mlx.child import Child
+from rapl_mlx.contract import ChildConfig, Failure
+from rapl_mlx.download_display import DownloadDisplay
+from rapl_mlx.jobs import Job, JobQueue
+from rapl_mlx.settings import Settings
+
+_MAX_IDLE_DEATHS = 5
+"""In a row and before any request reached the process; then the model counts as failed."""
+_TRY_AGAIN_S = 60.0
+_STOP_GRACE_S = 3.0
+_SEE_LOG = "The log of mlx-service has the cause."
+_UNKNOWN = Capabilities(prompt=True, keywords=True, word_timestamps=True, translation=True)
+"""Until the model is loaded nothing is refused in its name; its process looks at each request again."""
+_SETTLED = (ModelState.ABSENT, ModelState.READY, ModelState.FAILED)
+
+log = logging.getLogger("rapl.mlx")
+
+
+class ServedModel:
+    """Must be made and used in one event loop."""
+
+    def __init__(self, source: ModelSource, settings: Settings) -> None:
+        self._source = source
+        self._settings = settings
+        self._jobs = JobQueue(settings.max_queue)
+        self._child: Child | None = None
+        self._keeper: asyncio.Task[None] | None = None
+        self._changing = asyncio.Lock()
+        self._is_leaving = False
+        self._retry_now = asyncio.Event()
+        self._watchdog: TimerHandle | None = None
+        self._failure: Failure | None = None
+        self._idle_deaths = 0
+        self._capabilities = _UNKNOWN
+        self._display = DownloadDisplay(source.id)
+        self.settled = asyncio.Event()
+        """Set while the model neither downloads nor loads."""
+        self.settled.set()
+        reason = "it loads when it is first asked for"
+        self.info = ModelInfo(id=source.id, state=ModelState.ABSENT, reason=reason, capabilities=_UNKNOWN)
+
+    async def load(self) -> None:
+        """Begins to make the model ready, or to try again at once, and returns."""
+        async with self._changing:
+            self._retry_now.set()
+            if self._keeper is None or self._keeper.done():
+                self._idle_deaths = 0
+                self._show(ModelState.LOADING)
+                self._keeper = asyncio.create_task(self._keep_running(), name=f"keeper of {self._source.id}")
+
+    async def unload(self, drain_s: float) -> None:
+        """Ends the process, after the requests that it has accepted or `drain_s`."""
+        async with self._changing:
+            if self._keeper is None:
+                return
+            self._is_leaving = True
+            if answers := self._jobs.answers():
+                await asyncio.wait(answers, timeout=drain_s)
+            self._keeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._keeper
+            self._keeper = None
+            self._is_leaving = False
+            self._show(ModelState.ABSENT, "it was unloaded; the next request loads it again")
+            if unanswered := self._jobs.finish():
+                unanswered.fail(self.info.not_ready_error())
+            self._jobs.fail_waiting(self.info.not_ready_error())
+
+    async def transcribe(self, audio: WavAudio, options: TranscribeOptions) -> Transcript:
+        """Raises: ServiceError, see `Transcriber`."""
+        if self._keeper is None or self._is_leaving:
+            await self.load()
+        if self.info.state in (ModelState.DOWNLOADING, ModelState.FAILED):
+            raise self.info.not_ready_error()
+        job = Job(audio, options)
+        self._jobs.admit(job)
+        if self.info.state is not ModelState.READY:
+            asyncio.get_running_loop().call_later(self._settings.load_wait_s, self._lose_patience, job)
+        self._dispatch()
+        return await job.answer
+
+    def _lose_patience(self, job: Job) -> None:
+        if self.info.state is not ModelState.READY and self._jobs.is_waiting(job):
+            job.fail(self.info.not_ready_error())
+
+    async def _keep_running(self) -> None:
+        try:
+            pause_s: float | None = 0.0
+            while pause_s is not None:
+                await self._pause(pause_s)
+                how = await self._run_child()
+                self._jobs.process_died(how)
+                pause_s = self._after_end(how)
+        except Exception:
+            log.exception("model=%s the keeper of its process failed", self._source.id)
+            self._give_up(Failure(reason="its process cannot be run", remedy=_SEE_LOG))
+
+    async def _pause(self, pause_s: float) -> None:
+        self._retry_now.clear()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._retry_now.wait(), pause_s)
+
+    async def _run_child(self) -> str:
+        """Runs one process to its end, and says how it ended."""
+        self._failure = None
+        child = self._child = await Child.start(self._configure)
+        log.info("model=%s pid=%d started", self._source.id, child.pid)
+        self._show(ModelState.LOADING, self.info.reason if self._idle_deaths else None)
+        self._watch(self._settings.load_timeout_s, self._on_load_timeout)
+        try:
+            async for frame in child.frames():
+                self._on_frame(frame)
+        except asyncio.CancelledError:
+            await child.stop(_STOP_GRACE_S)
+            raise
+        finally:
+            self._child = None
+            self._stop_watching()
+            self._display.close()
+            how = await child.ended()
+            log.info("model=%s pid=%d ended how=%r", self._source.id, child.pid, how)
+        return how
+
+    def _configure(self, work_dir: Path) -> ChildConfig:
+        return ChildConfig(
+            id=self._source.id,
+            folder=self._source.folder,
+            revision=self._source.revision,
+            may_run_code=self._source.id in self._settings.trust_code,
+            work_dir=work_dir,
+            cache_limit_bytes=self._settings.cache_limit_mb << 20,
+            log_level=self._settings.log_level,
+        )
+
+    def _after_end(self, how: str) -> float | None:
+        """Shows what the end of the process means; returns when to start another one, if at all."""
+        self._idle_deaths += 1
+        if self._failure is None and self._idle_deaths > _MAX_IDLE_DEATHS:
+            self._failure = Failure(
+                reason=f"its process ended {_MAX_IDLE_DEATHS} times in a row ({how})",
+                remedy=_SEE_LOG,
+                retry_after_s=_TRY_AGAIN_S,
+            )
+        if self._failure:
+            self._give_up(self._failure)
+            return self._failure.retry_after_s
+        self._show(ModelState.LOADING, f"its process ended ({how}) and starts again")
+        return 0.0 if self._idle_deaths == 1 else 0.5 * 2**self._idle_deaths
+
+    def _give_up(self, failure: Failure) -> None:
+        self._idle_deaths = 0
+        self._show(ModelState.FAILED, failure.reason, failure.remedy)
+        self._jobs.fail_waiting(self.info.not_ready_error())
+
+    def _on_frame(self, frame: Frame) -> None:
+        match frame.header:
+            case {"type": "downloading", **progress}:
+                self._on_download(Progress.model_validate(progress))
+            case {"type": "loading"}:
+                self._display.close()
+                self._show(ModelState.LOADING)
+                self._watch(self._settings.load_timeout_s, self._on_load_timeout)
+            case {"type": "warming"}:
+                self._show(ModelState.LOADING, "it transcribes a test sound")
+            case {"type": "ready", "capabilities": capabilities}:
+                self._stop_watching()
+                self._capabilities = Capabilities.model_validate(capabilities)
+                self._show(ModelState.READY)
+            case {"type": "failed", **failure}:
+                self._failure = Failure.model_validate(failure)
+            case {"type": "result", "transcript": transcript}:
+                if job := self._finish_job():
+                    job.succeed(Transcript.model_validate(transcript))
+            case {"type": "error", **envelope}:
+                if job := self._finish_job():
+                    job.fail(ServiceError.from_response(200, envelope))
+        self._dispatch()
+
+    def _on_download(self, progress: Progress) -> None:
+        self._stop_watching()  # it takes as long as it takes, and the hub's client has time-outs of its own
+        self._display.show(progress)
+        self._show(ModelState.DOWNLOADING, progress=progress)
+        self._jobs.fail_waiting(self.info.not_ready_error())
+
+    def _dispatch(self) -> None:
+        if self._child is None or self.info.state is not ModelState.READY or self._jobs.running:
+            return
+        if job := self._jobs.start_next():
+            self._idle_deaths = 0
+            deadline_s = self._settings.deadline_base_s + self._settings.deadline_per_audio_s * job.audio.duration_s
+            self._watch(deadline_s, lambda: self._on_deadline(deadline_s))
+            self._child.send({"type": "transcribe", "options": job.options.model_dump()}, job.audio.pcm)
+
+    def _finish_job(self) -> Job | None:
+        self._stop_watching()
+        return self._jobs.finish()
+
+    def _on_deadline(self, deadline_s: float) -> None:
+        if job := self._finish_job():
+            message = f"the model did not answer within {deadline_s:g} s; its process is started again"
+            job.fail(ServiceError(ErrorCode.BACKEND_TIMEOUT, message))
+        self._show(ModelState.LOADING, "its process hung and starts again")
+        self._kill()
+
+    def _on_load_timeout(self) -> None:
+        reason = f"it did not load within {self._settings.load_timeout_s:g} s"
+        remedy = "Choose a smaller model, or raise RAPL_MLX_LOAD_TIMEOUT_S."
+        self._failure = Failure(reason=reason, remedy=remedy)
+        self._kill()
+
+    def _kill(self) -> None:
+        if self._child:
+            self._child.kill()
+
+    def _watch(self, delay_s: float, on_timeout: Callable[[], None]) -> None:
+        self._stop_watching()
+        self._watchdog = asyncio.get_running_loop().call_later(delay_s, on_timeout)
+
+    def _stop_watching(self) -> None:
+        if self._watchdog:
+            self._watchdog.cancel()
+            self._watchdog = None
+
+    def _show(
+        self,
+        state: ModelState,
+        reason: str | None = None,
+        remedy: str | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        before, self.info = (
+            self.info,
+            ModelInfo(
+                id=self._source.id,
+                state=state,
+                reason=reason,
+                remedy=remedy,
+                progress=progress,
+                capabilities=self._capabilities,
+            ),
+        )
+        if (before.state, before.reason) != (state, reason):
+            log.info("model=%s state=%s reason=%r remedy=%r", self._source.id, state.value, reason, remedy)
+        if state in _SETTLED:
+            self.settled.set()
+        else:
+            self.settled.clear()

@@ -1,0 +1,65 @@
+"""What an operator can set, each as an environment variable `RAPL_MLX_...`."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from rapl_mlx.catalog import ModelList, split_list
+
+DEFAULT_MODEL = "mlx-community/Qwen3-ASR-1.7B-8bit"
+
+
+def _parse_models(value: Any) -> Any:
+    return ModelList.parse(value) if isinstance(value, str) else value
+
+
+def _parse_ids(value: Any) -> Any:
+    return split_list(value) if isinstance(value, str) else value
+
+
+Ids = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parse_ids)]
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="RAPL_MLX_", frozen=True, arbitrary_types_allowed=True)
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8030, ge=0, le=65535)
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    models: Annotated[ModelList, NoDecode, BeforeValidator(_parse_models)] = ModelList.parse(DEFAULT_MODEL)
+    """The operator's list; `rapl_mlx.catalog` says what an entry may be."""
+    preload: Ids | None = None
+    """Made ready at start, one after the other; None is the first of `models` that is no pattern."""
+    trust_code: Ids = ()
+    """Models whose repositories may run their own Python code in this process."""
+
+    max_queue: int = Field(default=64, ge=1)
+    """Requests that may wait for one model; the next is answered 429."""
+    load_wait_s: float = Field(default=20, ge=0)
+    """How long a request waits for a model that is only loading, before it is told to come back."""
+    load_timeout_s: float = Field(default=600, gt=0)
+    """From weights on disk to ready. A model that takes longer is given up."""
+    deadline_base_s: float = Field(default=30, gt=0)
+    deadline_per_audio_s: float = Field(default=4, ge=0)
+    """One request may run for the base and this many seconds per second of audio; then its process is killed."""
+    cache_limit_mb: int = Field(default=512, ge=0)
+    """Of freed buffers that MLX keeps. Its own limit is about 95 % of the memory: 12.6 GB in 1.6 minutes were seen.
+    Source: https://github.com/stenolabs/stenoai/issues/465"""
+
+    @field_validator("preload")
+    @classmethod
+    def _preload_is_listed(cls, preload: tuple[str, ...] | None, info: ValidationInfo) -> tuple[str, ...] | None:
+        models = info.data.get("models")
+        if preload and isinstance(models, ModelList):
+            for model_id in preload:
+                if model_id not in models.by_id:
+                    raise ValueError(f"{model_id!r} is not in RAPL_MLX_MODELS")
+        return preload
+
+    @property
+    def preload_ids(self) -> tuple[str, ...]:
+        if self.preload is None:
+            return tuple(source.id for source in self.models.sources[:1])
+        return self.preload

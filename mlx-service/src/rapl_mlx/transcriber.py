@@ -1,0 +1,63 @@
+"""The engine: the models that the operator allows, each in a process of its own."""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+
+from rapl_protocol.audio import WavAudio
+from rapl_protocol.models import ModelInfo
+from rapl_protocol.transcript import TranscribeOptions, Transcript
+
+from rapl_mlx.served_model import ServedModel
+from rapl_mlx.settings import Settings
+
+_UNLOAD_DRAIN_S = 30.0
+
+
+class MlxTranscriber:
+    """A `rapl_protocol.transcriber.Transcriber`. This process never imports mlx."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._models: dict[str, ServedModel] = {}
+        self._preloading: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        for source in self._settings.models.sources:
+            self._models[source.id] = ServedModel(source, self._settings)
+        self._preloading = asyncio.create_task(self._preload(), name="preload")
+
+    async def _preload(self) -> None:
+        """One after the other, so that the first in the list is ready first."""
+        for model_id in self._settings.preload_ids:
+            await self._models[model_id].load()
+            await self._models[model_id].settled.wait()
+
+    async def close(self) -> None:
+        if self._preloading:
+            self._preloading.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._preloading
+        await asyncio.gather(*(model.unload(drain_s=0) for model in self._models.values()))
+
+    def models(self) -> Sequence[ModelInfo]:
+        return [model.info for model in self._models.values()]
+
+    async def load(self, model_id: str) -> ModelInfo:
+        model = self._model(model_id)
+        await model.load()
+        return model.info
+
+    async def unload(self, model_id: str) -> ModelInfo:
+        model = self._model(model_id)
+        await model.unload(_UNLOAD_DRAIN_S)
+        return model.info
+
+    async def transcribe(self, audio: WavAudio, options: TranscribeOptions) -> Transcript:
+        return await self._model(options.model).transcribe(audio, options)
+
+    def _model(self, model_id: str) -> ServedModel:
+        """A model that only a pattern allows is listed from the moment that it is asked for."""
+        if model_id not in self._models:
+            self._models[model_id] = ServedModel(self._settings.models.resolve(model_id), self._settings)
+        return self._models[model_id]

@@ -1,0 +1,208 @@
+"""What each family is called with and what becomes of its result: pure functions, without mlx."""
+
+import inspect
+import math
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from rapl_mlx.families import Family, family_name
+from rapl_mlx.families.by_signature import HINTS, BySignature, Hints
+from rapl_mlx.families.languages import NAME_BY_CODE, code_of
+from rapl_mlx.families.parakeet import Parakeet
+from rapl_mlx.families.qwen3_asr import Qwen3Asr
+from rapl_mlx.families.results import max_tokens_for
+from rapl_mlx.families.whisper import Whisper
+from rapl_protocol.transcript import Segment, TranscribeOptions, Word
+
+DURATION_S = 3.0
+
+
+def options(**given: Any) -> TranscribeOptions:
+    return TranscribeOptions(model="a/b", **given)
+
+
+def by_signature(signature: str, hints: Hints | None = None, languages: tuple[str, ...] | None = None) -> BySignature:
+    """An adapter for `generate(audio, <signature>)`."""
+    generate = eval(f"lambda audio, {signature}: None")
+    parameters = dict(list(inspect.signature(generate).parameters.items())[1:])
+    return BySignature(parameters, hints or Hints(), languages)
+
+
+QWEN = Qwen3Asr(["Chinese", "English", "German"])
+WHISPER = Whisper(("en", "de"))
+TOKENS = max_tokens_for(DURATION_S)
+PLAIN_LLM = "*, max_tokens=128, temperature=0.0, language=None, prompt=None, verbose=False, stream=False, **kwargs"
+
+
+@pytest.mark.parametrize(
+    ("family", "given", "expected"),
+    [
+        (QWEN, {}, {"verbose": False, "max_tokens": TOKENS}),
+        (QWEN, {"language": "de"}, {"verbose": False, "max_tokens": TOKENS, "language": "German"}),
+        (QWEN, {"prompt": "Käse"}, {"verbose": False, "max_tokens": TOKENS, "system_prompt": "Käse"}),
+        (QWEN, {"keywords": ("Käse",)}, {"verbose": False, "max_tokens": TOKENS, "hotwords": ["Käse"]}),
+        (WHISPER, {"translate": True}, {"verbose": None, "word_timestamps": False, "task": "translate"}),
+        (QWEN, {"temperature": 0.0}, {"verbose": False, "max_tokens": TOKENS, "temperature": 0.0}),
+        (WHISPER, {}, {"verbose": None, "word_timestamps": False}),
+        (
+            WHISPER,
+            {"language": "de", "prompt": "Käse", "temperature": 0.4, "word_timestamps": True},
+            {
+                "verbose": None,
+                "word_timestamps": True,
+                "language": "de",
+                "initial_prompt": "Käse",
+                "temperature": 0.4,
+            },
+        ),
+        (Parakeet(), {"language": "en", "prompt": "x", "temperature": 0.3}, {"verbose": False}),
+        (by_signature(PLAIN_LLM), {"prompt": "x"}, {"verbose": False, "max_tokens": TOKENS}),
+        (by_signature(PLAIN_LLM), {"temperature": 0.3}, {"verbose": False, "max_tokens": TOKENS, "temperature": 0.3}),
+        (by_signature("beam_size=3, **kwargs"), {"language": "en", "temperature": 0.3}, {}),
+        (
+            by_signature("source_lang='en', target_lang='en'", HINTS["canary"]),
+            {"language": "de"},
+            {"source_lang": "de", "target_lang": "de"},
+        ),
+        (
+            by_signature("language=None, source_language=None, prompt=None", HINTS["granite_speech"]),
+            {"language": "de", "prompt": "x"},
+            {"source_language": "de"},
+        ),
+        (
+            by_signature("language=None, context=None", HINTS["fun_asr_nano"]),
+            {"language": "zh", "prompt": "names"},
+            {"language": "zh", "context": "names"},
+        ),
+    ],
+)
+def test_a_family_is_called_with_what_it_understands_and_no_more(
+    family: Family, given: dict[str, Any], expected: dict[str, Any]
+):
+    assert family.arguments(options(**given), DURATION_S) == expected
+
+
+@pytest.mark.parametrize(
+    ("family", "languages"),
+    [
+        (Parakeet(), None),
+        (by_signature("beam_size=3"), None),
+        (by_signature(PLAIN_LLM), ()),
+        (by_signature(PLAIN_LLM, HINTS["cohere_asr"], ("en", "de")), ("en", "de")),
+        (by_signature(PLAIN_LLM, HINTS["fun_asr_nano"]), None),
+    ],
+)
+def test_a_language_may_be_named_unless_a_family_takes_it_in_a_way_that_is_not_known(
+    family: Family, languages: tuple[str, ...] | None
+):
+    assert family.capabilities.languages == languages
+
+
+@pytest.mark.parametrize(
+    ("named", "code"),
+    [
+        ("English", "en"), (" cantonese ", "yue"), ("de", "de"),
+        ("None", None), ("auto", None), ("Klingon", None), ("", None), (None, None), (7, None),
+    ],
+)  # fmt: skip
+def test_a_language_becomes_its_code_or_nothing(named: object, code: str | None):
+    assert code_of(named) == code
+
+
+def test_a_model_without_a_list_of_languages_is_taken_to_know_all_of_qwen3_asrs():
+    assert Qwen3Asr([]).capabilities.languages == tuple(NAME_BY_CODE)
+    assert QWEN.capabilities.languages == ("zh", "en", "de")
+
+
+@pytest.mark.parametrize(
+    ("text", "languages", "asked", "language"),
+    [
+        ("eins zwei", ["German"], None, "de"),
+        ("eins zwei", ["German"], "de", "de"),
+        ("", ["English"], None, None),
+        ("x", ["None"], None, None),
+        ("x", "English", None, "en"),
+    ],
+)
+def test_qwen3_asr_says_the_language_it_heard_in_one_segment_over_all(
+    text: str, languages: object, asked: str | None, language: str | None
+):
+    result = SimpleNamespace(text=text, language=languages, segments=[{"start": 0.0, "end": 1.2, "text": text}])
+    transcript = QWEN.transcript(result, options(language=asked), DURATION_S)
+
+    assert (transcript.text, transcript.language) == (text, language)
+    assert [(s.start_s, s.end_s) for s in transcript.segments] == ([(0.0, DURATION_S)] if text else [])
+
+
+def test_whispers_segments_keep_their_times_within_the_audio():
+    segments = [
+        {"start": 0.0, "end": 1.5, "text": " eins", "avg_logprob": math.nan},
+        {"start": 1.5, "end": 30.0, "text": " zwei", "avg_logprob": -0.2},
+        {"start": 2.0, "end": 2.0, "text": ""},
+    ]
+    transcript = WHISPER.transcript(
+        SimpleNamespace(text=" eins zwei", language="de", segments=segments), options(), DURATION_S
+    )
+
+    assert transcript.segments == (
+        Segment(start_s=0.0, end_s=1.5, text="eins", language="de"),
+        Segment(start_s=1.5, end_s=3.0, text="zwei", language="de"),
+    )
+
+
+def test_whispers_words_are_given_with_their_times():
+    words = [{"word": " eins", "start": 0.1, "end": 0.4, "probability": 0.9}]
+    result = SimpleNamespace(
+        text="eins", language="de", segments=[{"start": 0, "end": 1, "text": "eins", "words": words}]
+    )
+    [segment] = WHISPER.transcript(result, options(word_timestamps=True), DURATION_S).segments
+
+    assert segment.words == (Word(word="eins", start_s=0.1, end_s=0.4),)
+
+
+@pytest.mark.parametrize("bad", [math.nan, None, "soon", 0.0])
+def test_text_whose_times_are_no_times_is_kept_in_one_segment(bad: object):
+    segments = [{"start": 0.0, "end": 1.0, "text": "one"}, {"start": 1.0, "end": bad, "text": "two"}]
+    result = SimpleNamespace(text="one two", language="en", segments=segments)
+
+    transcript = WHISPER.transcript(result, options(), DURATION_S)
+
+    assert [(s.start_s, s.end_s, s.text) for s in transcript.segments] == [(0.0, DURATION_S, "one two")]
+
+
+def token(text: str, start: float, end: float) -> SimpleNamespace:
+    return SimpleNamespace(text=text, start=start, end=end)
+
+
+def test_parakeets_tokens_become_words():
+    tokens = [token(" for", 0.2, 0.3), token("ty", 0.3, 0.5), token(" two", 0.6, 0.8), token(".", 0.8, 0.8)]
+    sentence = SimpleNamespace(text=" forty two.", start=0.2, end=0.8, tokens=tokens)
+    result = SimpleNamespace(text="forty two.", sentences=[sentence])
+    transcript = Parakeet().transcript(result, options(word_timestamps=True), DURATION_S)
+
+    [segment] = transcript.segments
+    assert segment.words == (Word(word="forty", start_s=0.2, end_s=0.5), Word(word="two.", start_s=0.6, end_s=0.8))
+    assert (transcript.language, segment.start_s, segment.end_s) == (None, 0.2, 0.8)
+
+
+@pytest.mark.parametrize(
+    ("result", "times"),
+    [
+        ("one", [(0.0, 3.0)]),
+        (SimpleNamespace(text="one", segments=None, language="en"), [(0.0, 3.0)]),
+        (SimpleNamespace(text="one", segments=[{"start": 0.0, "end": 0.0, "text": "one"}]), [(0.0, 3.0)]),
+        (SimpleNamespace(text="one", segments=[{"start": 0.5, "end": 1.0, "text": "one"}]), [(0.5, 1.0)]),
+        (SimpleNamespace(text="one", sentences=[SimpleNamespace(text="one", start=0.5, end=1.0)]), [(0.5, 1.0)]),
+    ],
+)
+def test_an_unknown_familys_result_is_read_whatever_its_shape(result: object, times: list[tuple[float, float]]):
+    transcript = by_signature("verbose=False").transcript(result, options(), DURATION_S)
+
+    assert (transcript.text, transcript.language) == ("one", None)
+    assert [(s.start_s, s.end_s) for s in transcript.segments] == times
+
+
+def test_a_family_is_named_after_the_module_of_its_class():
+    model = type("Model", (), {"__module__": "mlx_audio.stt.models.granite_speech.granite_speech"})()
+    assert family_name(model) == "granite_speech"

@@ -1,0 +1,206 @@
+"""The real service with a real model: requests, failures of its processes, and how it ends."""
+
+import asyncio
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from mlx_service_process import RunningService, StartService, is_running, until
+from rapl_protocol.audio import WavAudio
+from rapl_protocol.client import TranscriberClient
+from rapl_protocol.errors import ErrorCode, ServiceError
+from rapl_protocol.transcript import TranscribeOptions, Transcript
+
+SPOKEN = "three one four one five nine"
+A, B = "digits/a", "digits/b"
+DEADLINE_S = 100
+
+ClientOf = Callable[[RunningService], TranscriberClient]
+
+
+@pytest.fixture(scope="module")
+def service(start_service: StartService, digits: Path) -> Iterator[RunningService]:
+    """Two models, both ready; a request may take 20 s."""
+    models = f"{A}={digits},{B}={digits},missing/model={digits.parent / 'nothing'}"
+    settings = {"PRELOAD": f"{A},{B}", "DEADLINE_BASE_S": 20, "DEADLINE_PER_AUDIO_S": 0, "LOAD_WAIT_S": 100}
+    with start_service(MODELS=models, **settings) as service:
+        for model_id in (A, B):
+            service.wait_for(model_id, "ready")
+        yield service
+
+
+@pytest.fixture
+def client(client_of: ClientOf, service: RunningService) -> TranscriberClient:
+    return client_of(service)
+
+
+async def ask(client: TranscriberClient, audio: WavAudio, model: str = A, **given: object) -> Transcript:
+    options = TranscribeOptions.model_validate({"model": model, **given})
+    return await client.transcribe(audio, options, deadline_s=DEADLINE_S)
+
+
+@pytest.mark.parametrize("given", [{}, {"language": "en"}, {"prompt": "digits"}, {"temperature": 0.0}])
+async def test_speech_becomes_text(client: TranscriberClient, speech: WavAudio, given: dict[str, object]):
+    transcript = await ask(client, speech, **given)
+
+    assert (transcript.text, transcript.language) == (SPOKEN, "en")
+    assert [(s.start_s, s.end_s) for s in transcript.segments] == [(0.0, speech.duration_s)]
+
+
+async def test_silence_and_no_audio_at_all_are_no_text_or_a_clear_answer(client: TranscriberClient):
+    for audio in (WavAudio(bytes(32_000)), WavAudio(b"")):
+        assert (await ask(client, audio)).duration_s == audio.duration_s
+
+
+@pytest.mark.parametrize(
+    ("given", "param"), [({"word_timestamps": True}, "timestamp_granularities"), ({"language": "fr-FR"}, "language")]
+)
+async def test_what_the_model_cannot_do_is_refused_by_name(
+    client: TranscriberClient, speech: WavAudio, given: dict[str, object], param: str
+):
+    with pytest.raises(ServiceError) as caught:
+        await ask(client, speech, **given)
+
+    assert (caught.value.code, caught.value.param) == (ErrorCode.UNSUPPORTED_PARAMETER, param)
+
+
+async def test_requests_to_two_models_are_answered_side_by_side(client: TranscriberClient, speech: WavAudio):
+    transcripts = await asyncio.gather(*(ask(client, speech, model) for model in (A, B, A, B, B, A)))
+
+    assert [t.text for t in transcripts] == [SPOKEN] * 6
+
+
+async def test_an_unknown_model_is_404_and_the_answer_says_how_to_allow_it(client: TranscriberClient, speech: WavAudio):
+    with pytest.raises(ServiceError, match="RAPL_MLX_MODELS") as caught:
+        await ask(client, speech, "someone/else")
+
+    assert caught.value.status == 404
+
+
+async def test_a_model_whose_folder_is_missing_has_failed_with_the_reason(service: RunningService):
+    assert service.post("/v1/models/missing/model/load").status_code == 200
+    info = service.wait_for("missing/model", "failed")
+
+    assert "no folder" in info["reason"]
+    assert "RAPL_MLX_MODELS" in info["remedy"]
+
+
+async def test_an_unloaded_model_has_no_process_and_loads_again_when_it_is_asked(
+    service: RunningService, client: TranscriberClient, speech: WavAudio
+):
+    before = service.children()
+    assert (await client.unload(B)).state == "absent"
+    assert len(service.children()) == len(before) - 1
+    assert (await ask(client, speech, B)).text == SPOKEN
+
+
+async def test_a_model_can_be_unloaded_and_loaded(service: RunningService, client: TranscriberClient):
+    await client.unload(B)
+    assert (await client.load(B)).state in ("loading", "ready")
+    service.wait_for(B, "ready")
+
+
+def process_of(service: RunningService, model_id: str) -> int:
+    """The model's newest process."""
+    started = [line for line in service.log.splitlines() if f"model={model_id} pid=" in line and "started" in line]
+    return int(started[-1].split("pid=")[1].split()[0])
+
+
+async def test_a_request_survives_the_death_of_its_process(
+    service: RunningService, client: TranscriberClient, speech: WavAudio
+):
+    pid = process_of(service, A)
+    os.kill(pid, signal.SIGSTOP)  # so that the request is surely under way when its process dies
+    requests = [asyncio.create_task(ask(client, speech)) for _ in range(2)]
+    await asyncio.sleep(1)
+    os.kill(pid, signal.SIGKILL)
+
+    assert [(await request).text for request in requests] == [SPOKEN] * 2
+    assert "the request runs once more" in service.log
+
+
+async def test_a_request_that_ends_two_processes_is_answered_and_the_next_one_works(
+    service: RunningService, client: TranscriberClient, speech: WavAudio, long_speech: WavAudio
+):
+    service.wait_for(A, "ready")
+    pid = process_of(service, A)
+    os.kill(pid, signal.SIGSTOP)
+    request = asyncio.create_task(ask(client, long_speech))
+    await asyncio.sleep(1)
+    os.kill(pid, signal.SIGKILL)
+    await asyncio.to_thread(until, lambda: process_of(service, A) != pid, service)
+    await asyncio.to_thread(service.wait_for, A, "ready")
+    os.kill(process_of(service, A), signal.SIGKILL)
+
+    with pytest.raises(ServiceError, match="2 times") as caught:
+        await request
+    assert caught.value.code is ErrorCode.INTERNAL
+    assert (await ask(client, speech)).text == SPOKEN
+
+
+async def test_a_process_that_hangs_is_ended_at_the_requests_deadline_and_starts_again(
+    service: RunningService, client: TranscriberClient, speech: WavAudio
+):
+    service.wait_for(A, "ready")
+    hung = process_of(service, A)
+    os.kill(hung, signal.SIGSTOP)
+    with pytest.raises(ServiceError) as caught:
+        await ask(client, speech)
+
+    assert caught.value.code is ErrorCode.BACKEND_TIMEOUT
+    assert (await ask(client, speech)).text == SPOKEN
+    assert not is_running(hung)
+
+
+def test_the_audio_of_a_request_is_nowhere_on_the_disk_afterwards(service: RunningService):
+    work_dirs = list(service.temporary.glob("rapl-mlx-*"))
+
+    assert len(work_dirs) == len(service.children())
+    assert not [path for work_dir in work_dirs for path in work_dir.iterdir()]
+
+
+async def test_a_full_queue_is_429(start_service: StartService, digits: Path, speech: WavAudio, client_of: ClientOf):
+    with start_service(MODELS=f"{A}={digits}", MAX_QUEUE=1) as service:
+        service.wait_for(A, "ready")
+        requests = [ask(client_of(service), speech) for _ in range(8)]
+        answers = await asyncio.gather(*requests, return_exceptions=True)
+
+    refused = [a for a in answers if isinstance(a, ServiceError)]
+    assert {a.code for a in refused} == {ErrorCode.OVERLOADED}
+    assert 0 < len(refused) < len(answers)
+
+
+def test_stopping_the_service_ends_every_process(start_service: StartService, digits: Path):
+    with start_service(MODELS=f"{A}={digits},{B}={digits}", PRELOAD=f"{A},{B}") as service:
+        service.wait_for(B, "ready")
+        children = service.children()
+        assert len(children) == 2
+
+    assert service.process.returncode in (0, -signal.SIGTERM)
+    assert not any(map(is_running, children))
+
+
+def test_no_process_outlives_a_service_that_was_killed(start_service: StartService, digits: Path):
+    with start_service(MODELS=f"{A}={digits}") as service:
+        service.wait_for(A, "ready")
+        [child] = service.children()
+        service.process.kill()
+        until(lambda: not is_running(child), service)
+
+
+def test_a_model_that_needs_too_long_to_load_has_failed(start_service: StartService, digits: Path):
+    with start_service(MODELS=f"{A}={digits}", LOAD_TIMEOUT_S=0.2) as service:
+        assert "did not load within 0.2 s" in service.wait_for(A, "failed")["reason"]
+
+
+def test_the_service_itself_never_imports_mlx(mlx_python: str):
+    program = (
+        "import sys, rapl_mlx.__main__, rapl_mlx.transcriber as t, rapl_mlx.settings as s\n"
+        "rapl_mlx.__main__.create_app(s.Settings())\n"
+        "heavy = {'mlx', 'mlx_audio', 'numpy', 'transformers', 'huggingface_hub'} & set(sys.modules)\n"
+        "sys.exit(repr(heavy) if heavy else 0)"
+    )
+    subprocess.run([mlx_python, "-c", program], check=True, timeout=60)
