@@ -46,8 +46,6 @@ COPY --from=build-gateway /app /app
 ENV RAPL_HOST=0.0.0.0
 USER rapl
 EXPOSE 8000
-HEALTHCHECK --interval=5s --timeout=5s --start-period=30s \
-  CMD ["python", "-m", "rapl_protocol.health", "http://127.0.0.1:8000/health/live"]
 CMD ["python", "-m", "rapl_gateway"]
 
 FROM runtime AS preprocess-service
@@ -55,8 +53,6 @@ COPY --from=build-preprocess-service /app /app
 ENV RAPL_PREPROCESS_HOST=0.0.0.0
 USER rapl
 EXPOSE 8010
-HEALTHCHECK --interval=5s --timeout=5s --start-period=30s \
-  CMD ["python", "-m", "rapl_protocol.health", "http://127.0.0.1:8010/health/live"]
 CMD ["python", "-m", "rapl_preprocess"]
 
 FROM runtime AS sensevoice-service
@@ -67,6 +63,4 @@ ENV RAPL_SENSEVOICE_HOST=0.0.0.0 RAPL_SENSEVOICE_MODEL_DIR=/models NUMBA_CACHE_D
 USER rapl
 VOLUME /models
 EXPOSE 8020
-HEALTHCHECK --interval=5s --timeout=5s --start-period=60s \
-  CMD ["python", "-m", "rapl_protocol.health", "http://127.0.0.1:8020/health/live"]
 CMD ["python", "-m", "rapl_sensevoice"]

@@ -50,7 +50,7 @@ def test_a_list_with_a_mistake_is_refused(text: str):
         ({}, (DEFAULT_MODEL,)),
         ({"RAPL_MLX_MODELS": "x/*,a/b,c/d"}, ("a/b",)),
         ({"RAPL_MLX_MODELS": "x/*"}, ()),
-        ({"RAPL_MLX_MODELS": "a/b,c/d", "RAPL_MLX_PRELOAD": ""}, ()),
+        ({"RAPL_MLX_MODELS": "a/b,c/d", "RAPL_MLX_PRELOAD": "none"}, ()),
         ({"RAPL_MLX_MODELS": "a/b,c/d", "RAPL_MLX_PRELOAD": "c/d, a/b"}, ("c/d", "a/b")),
     ],
 )

@@ -15,6 +15,8 @@ def _parse_models(value: Any) -> Any:
 
 
 def _parse_ids(value: Any) -> Any:
+    if value == "none":
+        return ()
     return split_list(value) if isinstance(value, str) else value
 
 
@@ -22,16 +24,25 @@ Ids = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parse_ids)]
 
 
 class Settings(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix="RAPL_MLX_", frozen=True, arbitrary_types_allowed=True)
+    model_config = SettingsConfigDict(
+        env_prefix="RAPL_MLX_",
+        frozen=True,
+        env_ignore_empty=True,
+        arbitrary_types_allowed=True,
+        use_attribute_docstrings=True,
+    )
 
     host: str = "127.0.0.1"
+    """Address to listen on."""
     port: int = Field(default=8030, ge=0, le=65535)
+    """Port to listen on."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """Least severity that is logged."""
 
     models: Annotated[ModelList, NoDecode, BeforeValidator(_parse_models)] = ModelList.parse(DEFAULT_MODEL)
-    """The operator's list; `rapl_mlx.catalog` says what an entry may be."""
+    """Models that may be asked for, separated by commas: hub ids (`@revision` pins one), `id=/absolute/folder`, patterns."""
     preload: Ids | None = None
-    """Made ready at start, one after the other; None is the first of `models` that is no pattern."""
+    """Made ready at start, one after the other; "none" is none, and unset is the first that is no pattern."""
     trust_code: Ids = ()
     """Models whose repositories may run their own Python code in this process."""
 
@@ -42,11 +53,13 @@ class Settings(BaseSettings):
     load_timeout_s: float = Field(default=600, gt=0)
     """From weights on disk to ready. A model that takes longer is given up."""
     deadline_base_s: float = Field(default=30, gt=0)
+    """How long a request may run, however short its audio."""
     deadline_per_audio_s: float = Field(default=4, ge=0)
-    """One request may run for the base and this many seconds per second of audio; then its process is killed."""
+    """How much longer for each second of audio; after that its process is killed."""
+    # MLX's own limit is about 95 % of the memory: 12.6 GB in 1.6 minutes were seen.
+    # Source: https://github.com/stenolabs/stenoai/issues/465
     cache_limit_mb: int = Field(default=512, ge=0)
-    """Of freed buffers that MLX keeps. Its own limit is about 95 % of the memory: 12.6 GB in 1.6 minutes were seen.
-    Source: https://github.com/stenolabs/stenoai/issues/465"""
+    """How much of its freed buffers MLX keeps."""
 
     @field_validator("preload")
     @classmethod

@@ -7,7 +7,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class Settings(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix="RAPL_PREPROCESS_", frozen=True, env_ignore_empty=True, use_attribute_docstrings=True)
+    model_config = SettingsConfigDict(
+        env_prefix="RAPL_PREPROCESS_", frozen=True, env_ignore_empty=True, use_attribute_docstrings=True
+    )
 
     host: str = "127.0.0.1"
     """Address to listen on."""

@@ -134,7 +134,8 @@ def _given_request_id(scope: Scope) -> str | None:
 
 
 def _log_request(scope: Scope, rid: str, status: int, took_s: float, fields: dict[str, Any]) -> None:
-    level = logging.DEBUG if scope["path"].startswith("/health") else logging.INFO
+    # Machines ask for health and for lists every few seconds; a line for each would bury those that count.
+    level = logging.DEBUG if scope["method"] == "GET" and status < 400 else logging.INFO
     if log.isEnabledFor(level):
         details = "".join(f" {name}={value}" for name, value in fields.items())
         log.log(

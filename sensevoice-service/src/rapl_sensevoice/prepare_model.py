@@ -138,7 +138,6 @@ def _download(hub: Hub, asked_revision: str, folder: Path, progress: DownloadPro
     if _is_prepared(folder, asked_revision):  # by the one that this one waited for
         progress.finish()
         return
-    progress.downloading()
     pinned = _pinned(hub, asked_revision, folder)
     listing = hub.list_files(pinned.revision if pinned else asked_revision)
     files = files_to_take(listing, hub)

@@ -58,9 +58,9 @@ class DownloadProgress:
         if self._bar is not None:
             self._bar.close()
 
-    def downloading(self, files: Sequence[HubFile] | None = None) -> None:
-        """The hub is asked; `files` are what will come, once that is known."""
-        self._files = files or self._files
+    def downloading(self, files: Sequence[HubFile]) -> None:
+        """`files` are what comes now; what was wrong before is over."""
+        self._files = files
         self._enter(DownloadState(phase=DownloadPhase.DOWNLOADING))
 
     def waiting(self, reason: str, remedy: str) -> None:

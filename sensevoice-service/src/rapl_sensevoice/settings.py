@@ -12,7 +12,9 @@ Hub = Literal["modelscope", "huggingface"]
 
 
 class Settings(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix="RAPL_SENSEVOICE_", frozen=True, env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        env_prefix="RAPL_SENSEVOICE_", frozen=True, env_ignore_empty=True, use_attribute_docstrings=True
+    )
 
     host: str = "127.0.0.1"
     """Address to listen on."""
