@@ -16,9 +16,9 @@ FUNASR = ROOT / "sensevoice-service" / "requirements" / "funasr.txt"
 
 def resolve(*arguments: str, platform: str) -> str:
     command = [os.environ.get("UV", "uv"), "pip", "compile", "--quiet", "--python-platform", platform]
-    # Only wheels: a source package would have to be compiled on the user's machine.
     command += ["--python-version", "3.11", "--no-header", *arguments]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    environ = {**os.environ, "MACOSX_DEPLOYMENT_TARGET": "14.0"}  # MLX and torch have no wheels for older ones
+    ended = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=300)
     assert ended.returncode == 0, ended.stderr
     return ended.stdout
 

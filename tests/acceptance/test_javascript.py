@@ -32,6 +32,13 @@ def test_node_gets_text_formats_as_text(saw, model, words):
     assert saw(model)["vtt"].startswith("WEBVTT\n\n00:00:0")
 
 
+def test_node_gets_segments_with_times(saw, model, words):
+    verbose = saw(model)["verbose"]
+
+    assert [segment["text"] for segment in verbose["segments"]] == [words]
+    assert verbose["segments"][0]["end"] == pytest.approx(verbose["duration"], abs=0.01)
+
+
 def test_node_gets_the_deltas_and_the_whole(saw, model, words):
     *deltas, done = saw(model)["events"]
 

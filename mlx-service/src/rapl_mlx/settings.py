@@ -40,7 +40,7 @@ class Settings(BaseSettings):
     """Least severity that is logged."""
 
     models: Annotated[ModelList, NoDecode, BeforeValidator(_parse_models)] = ModelList.parse(DEFAULT_MODEL)
-    """Models that may be asked for, separated by commas: hub ids (`@revision` pins one), `id=/absolute/folder`, patterns."""
+    """Models that may be asked for, by commas: hub ids (`@revision` pins one), `id=/absolute/folder`, patterns."""
     preload: Ids | None = None
     """Made ready at start, one after the other; "none" is none, and unset is the first that is no pattern."""
     trust_code: Ids = ()

@@ -1,5 +1,6 @@
 """How every RAPL service starts: settings from the environment, a log on stderr, one app on one port."""
 
+import signal
 import sys
 from collections.abc import Callable
 from typing import Protocol, TypeVar
@@ -57,6 +58,8 @@ def run(create_app: Callable[[S], FastAPI], settings_class: type[S]) -> None:
 
 def serve(app: FastAPI, settings: ServiceSettings) -> None:
     configure_logging(settings.log_level)
+    # uvicorn ends what it has begun and then raises the signal again, which would make an orderly end look like a kill.
+    signal.signal(signal.SIGTERM, lambda *_: None)
     uvicorn.run(
         app,
         host=settings.host,

@@ -17,7 +17,7 @@ saw.verbose = await transcriptions.create({
   file: fs.createReadStream(sample),
   model,
   response_format: "verbose_json",
-  timestamp_granularities: ["word", "segment"],
+  timestamp_granularities: ["segment"],
 });
 
 saw.events = [];
