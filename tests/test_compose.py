@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import openai
 import pytest
+from local_hub import LocalHub
 from media import as_media, as_wav
 from openai import OpenAI
 from services import ServiceProcess, free_port, until
@@ -16,6 +17,7 @@ from services import ServiceProcess, free_port, until
 pytestmark = pytest.mark.docker
 
 ROOT = Path(__file__).parents[1]
+SELFTEST_FOLDER = ROOT / "sensevoice-service" / "src" / "rapl_sensevoice" / "selftest_model"
 PORT = free_port()
 PROJECT = "rapl-test"
 QWEN = "mlx-community/Qwen3-ASR-1.7B-8bit"
@@ -46,8 +48,9 @@ def compose(*arguments: str, limit_s: float = 120) -> str:
 @pytest.fixture(scope="module")
 def bridge_address() -> str:
     """The host, as containers on Linux see it."""
-    network = json.loads(docker("network", "inspect", "bridge"))[0]
-    return network["IPAM"]["Config"][0]["Gateway"]
+    program = "import socket; print(socket.gethostbyname('host.docker.internal'))"
+    name = "--add-host=host.docker.internal:host-gateway"
+    return docker("run", "--rm", name, "python:3.11-slim-bookworm", "python3", "-c", program).strip()
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +132,22 @@ def test_sensevoice_without_its_weights_is_a_503_with_state_and_reason(client, s
     assert caught.value.code == "model_not_ready"
     assert "iic/SenseVoiceSmall" in caught.value.message
     assert words(client, sample, "rapl/selftest") == "3 1 4 1 5 9."
+
+
+def test_the_weights_come_from_the_hub_into_the_volume_and_the_model_is_ready_without_a_restart(
+    client, bridge_address, sample, monkeypatch
+):
+    with LocalHub(host=bridge_address) as hub:
+        hub.add("iic/SenseVoiceSmall", SELFTEST_FOLDER)
+        monkeypatch.setenv("MODELSCOPE_ENDPOINT", hub.url)
+        compose("up", "--wait", "--detach")
+        until("the model is ready", lambda: state_of(client, "iic/SenseVoiceSmall") == "ready")
+
+    assert words(client, sample, "whisper-1") == "3 1 4 1 5 9."
+    until(
+        "prepare-model has ended", lambda: "exited" in compose("ps", "--all", "prepare-model", "--format", "{{.State}}")
+    )
+    compose("up", "--wait", "--detach")  # with nothing left to prepare
 
 
 @pytest.mark.parametrize("service", ["sensevoice-service", "preprocess-service"])
