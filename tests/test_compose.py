@@ -144,9 +144,6 @@ def test_the_weights_come_from_the_hub_into_the_volume_and_the_model_is_ready_wi
         until("the model is ready", lambda: state_of(client, "iic/SenseVoiceSmall") == "ready")
 
     assert words(client, sample, "whisper-1") == "3 1 4 1 5 9."
-    until(
-        "prepare-model has ended", lambda: "exited" in compose("ps", "--all", "prepare-model", "--format", "{{.State}}")
-    )
     compose("up", "--wait", "--detach")  # with nothing left to prepare
 
 
