@@ -34,6 +34,32 @@ async def test_each_segment_is_a_delta_and_together_they_are_the_text(fleet, eve
     assert end == "[DONE]"
 
 
+async def test_words_are_deltas_where_the_engine_has_them_before_the_end(start, events):
+    fleet = await start(FakeTranscriber("iic/SenseVoiceSmall", text="part {n}.", streams=True))
+
+    answer = await fleet.transcribe(b"MEDIA:2", stream="true")
+
+    *deltas, done, _ = events(answer.text)
+    assert [event["delta"] for event in deltas] == ["part", " 1.", " part", " 2."]
+    assert done["text"] == "part 1. part 2."
+
+
+async def test_an_engine_that_takes_words_back_is_an_error_and_not_a_wrong_text(start):
+    class ChangesItsMind(FakeTranscriber):
+        async def transcribe(self, audio, options, on_text=None):
+            on_text("one two")
+            transcript = await super().transcribe(audio, options)
+            return transcript.model_copy(update={"text": "one three"})
+
+    fleet = await start(ChangesItsMind("iic/SenseVoiceSmall"))
+
+    answer = await fleet.openai.audio.transcriptions.create(file=fleet.speech.to_wav(), model="whisper-1", stream=True)
+    stream = aiter(answer)
+    assert (await anext(stream)).delta == "one two"
+    with pytest.raises(openai.APIError, match="took back"):
+        await anext(stream)
+
+
 async def test_the_sdk_yields_the_deltas_and_then_the_whole(fleet):
     stream = await fleet.openai.audio.transcriptions.create(file=fleet.speech.to_wav(), model="whisper-1", stream=True)
 
@@ -63,7 +89,7 @@ async def test_a_failure_before_the_first_text_has_its_own_status(fleet):
 
 async def test_a_failure_in_the_middle_is_raised_by_the_sdk_and_no_done_follows(start, events):
     class FailsAtTheSecond(FakeTranscriber):
-        async def transcribe(self, audio, options):
+        async def transcribe(self, audio, options, on_text=None):
             if self.calls:
                 raise ServiceError(ErrorCode.INTERNAL, "the second segment failed")
             return await super().transcribe(audio, options)

@@ -156,7 +156,7 @@ async def test_silence_is_an_empty_text_and_no_error(start):
 
 async def test_a_segment_that_fails_fails_the_whole_so_that_nothing_is_missing_in_silence(start):
     class FailsOnce(FakeTranscriber):
-        async def transcribe(self, audio, options):
+        async def transcribe(self, audio, options, on_text=None):
             transcript = await super().transcribe(audio, options)
             if len(self.calls) == 2:
                 raise ServiceError(ErrorCode.INTERNAL, "the second segment failed")

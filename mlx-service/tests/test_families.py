@@ -10,7 +10,7 @@ from rapl_mlx.families import Family, family_name
 from rapl_mlx.families.by_signature import HINTS, BySignature, Hints
 from rapl_mlx.families.languages import NAME_BY_CODE, code_of
 from rapl_mlx.families.parakeet import Parakeet
-from rapl_mlx.families.qwen3_asr import Qwen3Asr
+from rapl_mlx.families.qwen3_asr import Heard, Qwen3Asr
 from rapl_mlx.families.results import max_tokens_for
 from rapl_mlx.families.whisper import Whisper
 from rapl_protocol.transcript import Segment, TranscribeOptions, Word
@@ -38,12 +38,12 @@ PLAIN_LLM = "*, max_tokens=128, temperature=0.0, language=None, prompt=None, ver
 @pytest.mark.parametrize(
     ("family", "given", "expected"),
     [
-        (QWEN, {}, {"verbose": False, "max_tokens": TOKENS}),
-        (QWEN, {"language": "de"}, {"verbose": False, "max_tokens": TOKENS, "language": "German"}),
-        (QWEN, {"prompt": "Käse"}, {"verbose": False, "max_tokens": TOKENS, "system_prompt": "Käse"}),
-        (QWEN, {"keywords": ("Käse",)}, {"verbose": False, "max_tokens": TOKENS, "hotwords": ["Käse"]}),
+        (QWEN, {}, {"max_tokens": TOKENS}),
+        (QWEN, {"language": "de"}, {"max_tokens": TOKENS, "language": "German"}),
+        (QWEN, {"prompt": "Käse"}, {"max_tokens": TOKENS, "system_prompt": "Käse"}),
+        (QWEN, {"keywords": ("Käse",)}, {"max_tokens": TOKENS, "hotwords": ["Käse"]}),
         (WHISPER, {"translate": True}, {"verbose": None, "word_timestamps": False, "task": "translate"}),
-        (QWEN, {"temperature": 0.0}, {"verbose": False, "max_tokens": TOKENS, "temperature": 0.0}),
+        (QWEN, {"temperature": 0.0}, {"max_tokens": TOKENS, "temperature": 0.0}),
         (WHISPER, {}, {"verbose": None, "word_timestamps": False}),
         (
             WHISPER,
@@ -115,24 +115,50 @@ def test_a_model_without_a_list_of_languages_is_taken_to_know_all_of_qwen3_asrs(
     assert QWEN.capabilities.languages == ("zh", "en", "de")
 
 
+ENGLISH = "language English<asr_text>"
+
+
+@pytest.mark.parametrize("size", [1, 4, 1000])
 @pytest.mark.parametrize(
-    ("text", "languages", "asked", "language"),
+    ("told", "written", "language", "text"),
     [
-        ("eins zwei", ["German"], None, "de"),
-        ("eins zwei", ["German"], "de", "de"),
-        ("", ["English"], None, None),
-        ("x", ["None"], None, None),
-        ("x", "English", None, "en"),
+        (None, f"{ENGLISH}one two", "English", "one two"),
+        (None, f"{ENGLISH} one\n", "English", "one"),
+        (None, "language Haitian Creole<asr_text>yon", "Haitian Creole", "yon"),
+        (None, "language None<asr_text>", "None", ""),
+        (None, "one two three four", None, "one two three four"),
+        (None, "language is a skin", None, "language is a skin"),
+        (None, "language English", None, ""),
+        (None, "", None, ""),
+        ("German", "eins zwei", "German", "eins zwei"),
+        ("English", "language is a skin", "English", "language is a skin"),
     ],
 )
-def test_qwen3_asr_says_the_language_it_heard_in_one_segment_over_all(
-    text: str, languages: object, asked: str | None, language: str | None
+def test_qwen3_asrs_prefix_is_read_and_never_taken_for_words_nor_words_for_a_prefix(
+    told: str | None, written: str, language: str | None, text: str, size: int
 ):
-    result = SimpleNamespace(text=text, language=languages, segments=[{"start": 0.0, "end": 1.2, "text": text}])
-    transcript = QWEN.transcript(result, options(language=asked), DURATION_S)
+    pieces: list[str] = []
+    heard = Heard(told, pieces.append)
+    for at in range(0, len(written), size):
+        heard.add(written[at : at + size])
+    heard.finish()
 
-    assert (transcript.text, transcript.language) == (text, language)
-    assert [(s.start_s, s.end_s) for s in transcript.segments] == ([(0.0, DURATION_S)] if text else [])
+    assert (heard.language, heard.text) == (language, text)
+    assert "".join(pieces) == text
+
+
+@pytest.mark.parametrize(
+    ("written", "language"),
+    [("language German<asr_text>eins", "de"), ("language Klingon<asr_text>x", None), ("x", None)],
+)
+def test_qwen3_asr_says_the_language_it_heard_in_one_segment_over_all(written: str, language: str | None):
+    heard = Heard()
+    heard.add(written)
+    heard.finish()
+    transcript = QWEN.transcript(heard, options(), DURATION_S)
+
+    assert transcript.language == language
+    assert [(s.start_s, s.end_s) for s in transcript.segments] == [(0.0, DURATION_S)]
 
 
 def test_whispers_segments_keep_their_times_within_the_audio():

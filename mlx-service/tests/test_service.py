@@ -50,6 +50,33 @@ async def test_speech_becomes_text(client: TranscriberClient, speech: WavAudio, 
     assert [(s.start_s, s.end_s) for s in transcript.segments] == [(0.0, speech.duration_s)]
 
 
+@pytest.mark.parametrize("given", [{}, {"language": "en"}])
+async def test_words_come_one_by_one_and_together_they_are_the_text(
+    client: TranscriberClient, speech: WavAudio, given: dict[str, object]
+):
+    options = TranscribeOptions.model_validate({"model": A, **given})
+
+    *texts, transcript = [t async for t in client.stream(speech, options, deadline_s=DEADLINE_S)]
+
+    assert isinstance(transcript, Transcript)
+    assert transcript.text == "".join(str(text) for text in texts) == SPOKEN
+    assert len(texts) == len(SPOKEN.split())
+
+
+async def test_a_stream_goes_on_where_its_process_died_and_tells_no_word_twice(
+    service: RunningService, client: TranscriberClient, long_speech: WavAudio
+):
+    stream = client.stream(long_speech, TranscribeOptions(model=A), deadline_s=DEADLINE_S)
+    texts = [str(await anext(stream))]
+    for pid in service.children():
+        os.kill(pid, signal.SIGKILL)
+
+    *rest, transcript = [t async for t in stream]
+
+    assert isinstance(transcript, Transcript)
+    assert "".join([*texts, *(str(text) for text in rest)]) == transcript.text
+
+
 async def test_silence_and_no_audio_at_all_are_no_text_or_a_clear_answer(client: TranscriberClient):
     for audio in (WavAudio(bytes(32_000)), WavAudio(b"")):
         assert (await ask(client, audio)).duration_s == audio.duration_s

@@ -13,7 +13,7 @@ from rapl_protocol.models import ModelState
 from rapl_protocol.prepared import PrepareEnd, SourceInfo, SpeechSegment
 from rapl_protocol.server import transcriber_app
 from rapl_protocol.testing import FakeTranscriber, make_tone, served
-from rapl_protocol.transcript import TranscribeOptions
+from rapl_protocol.transcript import TranscribeOptions, Transcript
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
@@ -44,6 +44,34 @@ async def test_an_engine_receives_what_the_client_was_given_and_the_client_what_
     assert options == OPTIONS
     assert (transcript.text, transcript.language, transcript.duration_s) == ("three one four", "en", 0.2)
     assert transcript.segments[0].text == "three one four"
+
+
+async def test_words_come_before_the_end_from_an_engine_that_has_them(http: aiohttp.ClientSession):
+    async with served(transcriber_app(FakeTranscriber(text="three one four", streams=True))) as url:
+        stream = TranscriberClient(http, service(url)).stream(SPEECH, OPTIONS, deadline_s=5)
+        *texts, transcript = [item async for item in stream]
+
+    assert texts == ["three", " one", " four"]
+    assert isinstance(transcript, Transcript)
+    assert transcript.text == "three one four"
+
+
+@pytest.mark.parametrize(
+    ("engine", "code"),
+    [
+        (FakeTranscriber("another/model"), ErrorCode.MODEL_NOT_FOUND),
+        (FakeTranscriber(fails_with=ServiceError(ErrorCode.OVERLOADED, "full")), ErrorCode.OVERLOADED),
+        (FakeTranscriber(crashes=True), ErrorCode.BACKEND_UNAVAILABLE),
+    ],
+)
+async def test_a_stream_that_fails_raises_and_never_ends_in_silence(
+    http: aiohttp.ClientSession, engine: FakeTranscriber, code: ErrorCode
+):
+    async with served(transcriber_app(engine)) as url:
+        with pytest.raises(ServiceError) as caught:
+            [item async for item in TranscriberClient(http, service(url)).stream(SPEECH, OPTIONS, deadline_s=5)]
+
+    assert caught.value.code is code
 
 
 async def test_models_are_listed_with_their_state_and_can_be_unloaded_and_loaded(http: aiohttp.ClientSession):

@@ -54,6 +54,13 @@ def test_a_stream_yields_deltas_that_are_together_the_text(client, sample, words
     assert "".join(event.delta for event in deltas) == done.text == words
 
 
+def test_mlx_streams_word_by_word(client, sample):
+    stream = client.audio.transcriptions.create(file=sample, model="mlx-community/digits-Qwen3-ASR-8bit", stream=True)
+    *deltas, _ = [event.type for event in stream]
+
+    assert len(deltas) == len(["three", "one", "four", "one", "five", "nine"])
+
+
 async def test_the_asynchronous_client_gets_words_and_streams(fleet, sample, words, model):
     async with AsyncOpenAI(base_url=f"{fleet.gateway.url}/v1", api_key="any") as client:
         answer = await client.audio.transcriptions.create(file=sample, model=model)

@@ -33,6 +33,8 @@ class Job:
     backend: Backend
     request_id: str
     stopwatch: Stopwatch
+    is_streamed: bool = False
+    """Whether the text is wanted word by word, from engines that have it so."""
     result: Assembly = field(default_factory=Assembly)
 
 
@@ -54,19 +56,29 @@ class Pipeline:
                 with job.stopwatch.stage("prepare"):
                     event = await anext(events, None)
                 if isinstance(event, SpeechSegment):
-                    yield await self._transcribe(job, event)
+                    async with aclosing(self._transcribe(job, event)) as texts:
+                        async for text in texts:
+                            yield text
                 elif isinstance(event, PrepareEnd):
                     job.result.duration_s = event.duration_s
                 elif event is None:
                     return
 
-    async def _transcribe(self, job: Job, segment: SpeechSegment) -> str:
-        deadline_s = self._settings.deadline_s(segment.audio.duration_s)
-        with job.stopwatch.stage("infer"):
-            part = await job.backend.client.transcribe(
-                segment.audio, job.options, deadline_s=deadline_s, request_id=job.request_id
-            )
-        return job.result.add(part, segment.start_s)
+    async def _transcribe(self, job: Job, segment: SpeechSegment) -> AsyncGenerator[str, None]:
+        """Yields how the text grows: by the segment's words as they come, or by all of them at once."""
+        audio, client = segment.audio, job.backend.client
+        limits = {"deadline_s": self._settings.deadline_s(audio.duration_s), "request_id": job.request_id}
+        if not job.is_streamed:
+            with job.stopwatch.stage("infer"):
+                part = await client.transcribe(audio, job.options, **limits)
+            yield job.result.add(part, segment.start_s)
+            return
+        async with aclosing(client.stream(audio, job.options, **limits)) as texts:
+            async for text in texts:
+                if isinstance(text, str):
+                    yield job.result.add_text(text)
+                else:
+                    yield job.result.add(text, segment.start_s)
 
     async def _prepared(self, job: Job) -> AsyncGenerator[PreparedEvent, None]:
         """What preprocess-service makes of the media; a canonical WAV does not need it."""

@@ -41,7 +41,7 @@ async def _answer(request: Request, *, translate: bool) -> Response:
         route = gateway.catalog.resolve(form.model, gateway.backends.discovered())
         log_fields(request).update(model=route.model, backend=route.backend)
         options, backend = form.options(route.engine_model), gateway.backends[route.backend]
-        job = Job(content(form.file), options, backend, request_id(request), stopwatch)
+        job = Job(content(form.file), options, backend, request_id(request), stopwatch, form.stream)
         if form.stream:
             return await _streamed(gateway.pipeline, job, upload.pop_all())
         return await _whole(gateway.pipeline, job, form, request)

@@ -28,7 +28,7 @@ def main() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     engine = make_ready(config, wire)
     while True:
-        wire.send(answer(engine, wire.next_request()))
+        wire.send(answer(engine, wire.next_request(), wire))
         engine.release_buffers()
 
 
@@ -58,11 +58,16 @@ def make_ready(config: ChildConfig, wire: Wire) -> Engine:
     wire.leave()
 
 
-def answer(engine: Engine, request: Frame) -> dict:
+def answer(engine: Engine, request: Frame, wire: Wire) -> dict:
     """The result or the error; whatever goes wrong with a request, the model stays loaded."""
+
+    def on_text(text: str) -> None:
+        wire.send({"type": "text", "text": text})
+
     try:
         options = TranscribeOptions.model_validate(request.header["options"])
-        transcript = engine.transcribe(WavAudio(request.payload), options)
+        audio = WavAudio(request.payload)
+        transcript = engine.transcribe(audio, options, on_text if request.header["stream"] else None)
     except ServiceError as error:
         return {"type": "error", **error.envelope()}
     except Exception:

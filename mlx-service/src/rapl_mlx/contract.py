@@ -1,8 +1,9 @@
 """What the parent and a model's process must agree on. They speak in frames (`rapl_protocol.frames`).
 
-    parent -> child   transcribe: job, options, and the samples as payload; stop
+    parent -> child   transcribe: options, stream, and the samples as payload; stop
     child -> parent   downloading: done_bytes, total_bytes, bytes_per_s; loading; warming; ready: capabilities, family;
-                      failed: the fields of Failure; result: job, transcript; error: job and OpenAI's envelope
+                      failed: the fields of Failure; text: what is decoded, as it comes, where `stream` asked for it;
+                      result: transcript; error: OpenAI's envelope
 
 The child leaves when its input ends, so none outlives its parent.
 """

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from rapl_protocol.audio import WavAudio
 from rapl_protocol.errors import ErrorCode, ServiceError
+from rapl_protocol.transcriber import OnText
 from rapl_protocol.transcript import TranscribeOptions, Transcript
 
 _MAX_RUNS = 2
@@ -19,8 +20,25 @@ log = logging.getLogger("rapl.mlx")
 class Job:
     audio: WavAudio
     options: TranscribeOptions
+    on_text: OnText | None = None
     answer: asyncio.Future[Transcript] = field(default_factory=asyncio.Future)
     runs: int = 0
+    _heard: str = ""
+    """The text of this run."""
+    _told: str = ""
+    """How much of it whoever asked has been told, in this run or in one whose process died."""
+
+    def begin(self) -> None:
+        self.runs += 1
+        self._heard = ""
+
+    def hear(self, text: str) -> None:
+        """Passes on how the text grows; what a run before this one had already told is not told again."""
+        self._heard += text
+        if self.on_text and not self.answer.done() and self._heard.startswith(self._told):
+            grown, self._told = self._heard[len(self._told) :], self._heard
+            if grown:
+                self.on_text(grown)
 
     def succeed(self, transcript: Transcript) -> None:
         if not self.answer.done():  # whoever asked may have gone away
@@ -53,7 +71,7 @@ class JobQueue:
         while self._waiting and self.running is None:
             job = self._waiting.popleft()
             if not job.answer.done():
-                job.runs += 1
+                job.begin()
                 self.running = job
         return self.running
 

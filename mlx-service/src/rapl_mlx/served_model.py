@@ -15,6 +15,7 @@ from rapl_protocol.audio import WavAudio
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.frames import Frame
 from rapl_protocol.models import Capabilities, ModelInfo, ModelState, Progress
+from rapl_protocol.transcriber import OnText
 from rapl_protocol.transcript import TranscribeOptions, Transcript
 
 from rapl_mlx.catalog import ModelSource
@@ -86,13 +87,15 @@ class ServedModel:
                 unanswered.fail(self.info.not_ready_error())
             self._jobs.fail_waiting(self.info.not_ready_error())
 
-    async def transcribe(self, audio: WavAudio, options: TranscribeOptions) -> Transcript:
+    async def transcribe(
+        self, audio: WavAudio, options: TranscribeOptions, on_text: OnText | None = None
+    ) -> Transcript:
         """Raises: ServiceError, see `Transcriber`."""
         if self._keeper is None or self._is_leaving:
             await self.load()
         if self.info.state in (ModelState.DOWNLOADING, ModelState.FAILED):
             raise self.info.not_ready_error()
-        job = Job(audio, options)
+        job = Job(audio, options, on_text)
         self._jobs.admit(job)
         if self.info.state is not ModelState.READY:
             asyncio.get_running_loop().call_later(self._settings.load_wait_s, self._lose_patience, job)
@@ -188,6 +191,9 @@ class ServedModel:
                 self._show(ModelState.READY)
             case {"type": "failed", **failure}:
                 self._failure = Failure.model_validate(failure)
+            case {"type": "text", "text": text}:
+                if self._jobs.running:
+                    self._jobs.running.hear(text)
             case {"type": "result", "transcript": transcript}:
                 if job := self._finish_job():
                     job.succeed(Transcript.model_validate(transcript))
@@ -209,7 +215,8 @@ class ServedModel:
             self._idle_deaths = 0
             deadline_s = self._settings.deadline_base_s + self._settings.deadline_per_audio_s * job.audio.duration_s
             self._watch(deadline_s, lambda: self._on_deadline(deadline_s))
-            self._child.send({"type": "transcribe", "options": job.options.model_dump()}, job.audio.pcm)
+            request = {"options": job.options.model_dump(), "stream": job.on_text is not None}
+            self._child.send({"type": "transcribe", **request}, job.audio.pcm)
 
     def _finish_job(self) -> Job | None:
         self._stop_watching()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from rapl_protocol.audio import WavAudio
 from rapl_protocol.models import ModelInfo
+from rapl_protocol.transcriber import OnText
 from rapl_protocol.transcript import TranscribeOptions, Transcript
 
 from rapl_mlx.served_model import ServedModel
@@ -53,8 +54,10 @@ class MlxTranscriber:
         await model.unload(_UNLOAD_DRAIN_S)
         return model.info
 
-    async def transcribe(self, audio: WavAudio, options: TranscribeOptions) -> Transcript:
-        return await self._model(options.model).transcribe(audio, options)
+    async def transcribe(
+        self, audio: WavAudio, options: TranscribeOptions, on_text: OnText | None = None
+    ) -> Transcript:
+        return await self._model(options.model).transcribe(audio, options, on_text)
 
     def _model(self, model_id: str) -> ServedModel:
         """A model that only a pattern allows is listed from the moment that it is asked for."""

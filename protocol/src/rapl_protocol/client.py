@@ -61,6 +61,29 @@ class TranscriberClient:
         answer = await self._call("POST", "/v1/transcribe", deadline_s, body, request_id)
         return Transcript.model_validate(answer)
 
+    async def stream(
+        self, audio: WavAudio, options: TranscribeOptions, *, deadline_s: float, request_id: str | None = None
+    ) -> AsyncGenerator[str | Transcript, None]:
+        """Yields texts as they are decoded, if the engine has them before the end, and then the whole transcript.
+
+        Raises:
+            ServiceError: as `transcribe`, also after some texts. It never ends in silence without the transcript.
+        """
+        body = encode_frame({**options.model_dump(exclude_none=True), "stream": True}, audio.to_wav())
+        limits = _deadline(deadline_s)
+        async with _open(self._http, self.service, "POST", "/v1/transcribe", limits, body, request_id) as response:
+            with _broken_frames_named(self.service):
+                async for frame in decode_frames(response.content.iter_any()):
+                    match frame.header:
+                        case {"type": "text", "text": text}:
+                            yield text
+                        case {"type": "transcript", **transcript}:
+                            yield Transcript.model_validate(transcript)
+                            return
+                        case {"type": "error", **envelope}:
+                            raise ServiceError.from_response(200, envelope)
+        raise _unavailable(self.service, "broke off its answer")
+
     async def models(self, *, deadline_s: float = 2.0) -> list[ModelInfo]:
         answer = await self._call("GET", "/v1/models", deadline_s)
         return [ModelInfo.model_validate(info) for info in answer["models"]]
@@ -102,13 +125,11 @@ class PreprocessClient:
         ended = False
         timeout = aiohttp.ClientTimeout(sock_connect=CONNECT_TIMEOUT_S, sock_read=idle_s)
         async with _open(self._http, self.service, "POST", "/v1/prepare", timeout, media, request_id) as response:
-            try:
+            with _broken_frames_named(self.service):
                 async for frame in decode_frames(response.content.iter_any()):
                     event = _event(frame.header, frame.payload)
                     ended = isinstance(event, PrepareEnd)
                     yield event
-            except ValueError as error:
-                raise _unavailable(self.service, f"broke off its answer ({error})") from error
         if not ended:
             raise _unavailable(self.service, "broke off its answer")
 
@@ -183,6 +204,14 @@ def _failures_named(service: Service, deadline_s: float | None) -> Iterator[None
         raise _unavailable(service, "cannot be reached") from error
     except aiohttp.ClientError as error:
         raise _unavailable(service, "broke off its answer") from error
+
+
+@contextmanager
+def _broken_frames_named(service: Service) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise _unavailable(service, f"broke off its answer ({error})") from error
 
 
 def _unavailable(service: Service, what: str) -> ServiceError:

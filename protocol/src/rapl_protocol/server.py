@@ -1,16 +1,17 @@
 """The one HTTP face of every engine."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import ValidationError
 
 from rapl_protocol.audio import BYTES_PER_SECOND, WavAudio
 from rapl_protocol.errors import ErrorCode, ServiceError
-from rapl_protocol.frames import decode_single_frame
+from rapl_protocol.frames import CONTENT_TYPE, decode_single_frame, encode_frame
 from rapl_protocol.http import RequestMiddleware, install_error_handlers, log_fields
 from rapl_protocol.models import ModelInfo, ModelState
 from rapl_protocol.prepared import MAX_SEGMENT_S
@@ -38,9 +39,11 @@ def transcriber_app(transcriber: Transcriber) -> FastAPI:
 
     @app.post("/v1/transcribe")
     async def transcribe(request: Request) -> Response:
-        options, audio = _parse(await _read_body(request))
+        options, audio, is_streamed = _parse(await _read_body(request))
         log_fields(request).update(model=options.model, audio_s=f"{audio.duration_s:.2f}")
         _require_capable(transcriber, options)
+        if is_streamed:
+            return StreamingResponse(_texts_and_transcript(transcriber, audio, options), media_type=CONTENT_TYPE)
         transcript = await transcriber.transcribe(audio, options)
         return Response(transcript.model_dump_json(), media_type="application/json")
 
@@ -78,9 +81,28 @@ async def _read_body(request: Request) -> bytes:
     return bytes(body)
 
 
-def _parse(body: bytes) -> tuple[TranscribeOptions, WavAudio]:
+async def _texts_and_transcript(
+    transcriber: Transcriber, audio: WavAudio, options: TranscribeOptions
+) -> AsyncGenerator[bytes, None]:
+    """A frame for each text as it comes, then one with the transcript, or with the error."""
+    texts: asyncio.Queue[str | None] = asyncio.Queue()
+    work = asyncio.create_task(transcriber.transcribe(audio, options, texts.put_nowait))
+    work.add_done_callback(lambda _: texts.put_nowait(None))
+    try:
+        while (text := await texts.get()) is not None:
+            yield encode_frame({"type": "text", "text": text})
+        yield encode_frame({"type": "transcript", **(await work).model_dump()})
+    except ServiceError as error:
+        yield encode_frame({"type": "error", **error.envelope()})
+    finally:
+        work.cancel()
+
+
+def _parse(body: bytes) -> tuple[TranscribeOptions, WavAudio, bool]:
+    """What is to be done to which audio, and whether the text is wanted as it comes."""
     try:
         frame = decode_single_frame(body)
+        is_streamed = frame.header.pop("stream", False) is True
         options = TranscribeOptions.model_validate(frame.header)
     except ValidationError as error:
         raise ServiceError(ErrorCode.INVALID_REQUEST, f"invalid options: {error}") from error
@@ -92,7 +114,7 @@ def _parse(body: bytes) -> tuple[TranscribeOptions, WavAudio]:
         raise ServiceError(ErrorCode.AUDIO_UNDECODABLE, str(error), param="file") from error
     if audio.duration_s > MAX_SEGMENT_S + 0.1:
         raise _too_long()
-    return options, audio
+    return options, audio, is_streamed
 
 
 def _require_capable(transcriber: Transcriber, options: TranscribeOptions) -> None:

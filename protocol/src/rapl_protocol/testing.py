@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import re
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ from starlette.types import ASGIApp
 from rapl_protocol.audio import SAMPLE_RATE_HZ, WavAudio
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.models import Capabilities, ModelInfo, ModelState
+from rapl_protocol.transcriber import OnText
 from rapl_protocol.transcript import Segment, TranscribeOptions, Transcript
 
 
@@ -50,6 +52,7 @@ class FakeTranscriber:
         text: what it answers; `{model}` and `{n}` are the model's id and the number of the call, from 1.
         language: the language that it says it detected.
         delay_s: how long a call takes.
+        streams: gives its text word by word to those who want that.
         capabilities: of its models; by default it can do everything.
         state: of its models; a call while it is not READY fails as a real engine's does.
         fails_with: raised by every call.
@@ -62,6 +65,7 @@ class FakeTranscriber:
         text: str = "fake text",
         language: str | None = "en",
         delay_s: float = 0.0,
+        streams: bool = False,
         capabilities: Capabilities = EVERYTHING,
         state: ModelState = ModelState.READY,
         fails_with: ServiceError | None = None,
@@ -71,6 +75,7 @@ class FakeTranscriber:
         self.text = text
         self.language = language
         self.delay_s = delay_s
+        self.streams = streams
         self.capabilities = capabilities
         self.state = state
         self.fails_with = fails_with
@@ -95,7 +100,9 @@ class FakeTranscriber:
         self.state = ModelState.ABSENT
         return self._info(model_id)
 
-    async def transcribe(self, audio: WavAudio, options: TranscribeOptions) -> Transcript:
+    async def transcribe(
+        self, audio: WavAudio, options: TranscribeOptions, on_text: OnText | None = None
+    ) -> Transcript:
         info = self._info(options.model)
         if info.state is not ModelState.READY:
             raise info.not_ready_error()
@@ -107,6 +114,10 @@ class FakeTranscriber:
         if self.crashes:
             raise RuntimeError("the fake engine crashed, as asked")
         text = self.text.format(model=options.model, n=number)
+        if on_text and self.streams:
+            for word in re.findall(r"\s*\S+", text):
+                on_text(word)
+                await asyncio.sleep(0)
         segment = Segment(start_s=0.0, end_s=audio.duration_s, text=text, language=self.language)
         return Transcript(text=text, language=self.language, duration_s=audio.duration_s, segments=(segment,))
 

@@ -1,11 +1,14 @@
 """What an engine must be able to do. It knows nothing of HTTP, of response formats or of OpenAI."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from rapl_protocol.audio import WavAudio
 from rapl_protocol.models import ModelInfo
 from rapl_protocol.transcript import TranscribeOptions, Transcript
+
+OnText = Callable[[str], None]
+"""Is given how the text grows while it is decoded. What it was given, put together, is the transcript's text."""
 
 
 class Transcriber(Protocol):
@@ -35,8 +38,15 @@ class Transcriber(Protocol):
         """
         ...
 
-    async def transcribe(self, audio: WavAudio, options: TranscribeOptions) -> Transcript:
+    async def transcribe(
+        self, audio: WavAudio, options: TranscribeOptions, on_text: OnText | None = None
+    ) -> Transcript:
         """Transcribes up to MAX_SEGMENT_S of audio.
+
+        Args:
+            audio: what was said.
+            options: that the model's capabilities allow.
+            on_text: called in this event loop as words come, by an engine that has them before the end.
 
         Raises:
             ServiceError: MODEL_NOT_FOUND, MODEL_NOT_READY, UNSUPPORTED_PARAMETER, OVERLOADED, or INTERNAL.

@@ -8,6 +8,7 @@ from pathlib import Path
 from rapl_protocol.audio import WavAudio
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.models import ModelInfo
+from rapl_protocol.transcriber import OnText
 from rapl_protocol.transcript import TranscribeOptions, Transcript
 
 from rapl_sensevoice.hosted_model import HostedModel
@@ -63,7 +64,10 @@ class SenseVoiceTranscriber:
     async def unload(self, model_id: str) -> ModelInfo:
         return await self._model(model_id).unload()
 
-    async def transcribe(self, audio: WavAudio, options: TranscribeOptions) -> Transcript:
+    async def transcribe(
+        self, audio: WavAudio, options: TranscribeOptions, on_text: OnText | None = None
+    ) -> Transcript:
+        """SenseVoice decodes all of the audio in one step: there are no words before the end."""
         return await self._model(options.model).transcribe(audio, options)
 
     def _model(self, model_id: str) -> HostedModel:

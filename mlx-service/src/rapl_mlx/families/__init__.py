@@ -7,6 +7,7 @@ signature, so a new model needs no code here.
 from typing import Any, Protocol
 
 from rapl_protocol.models import Capabilities
+from rapl_protocol.transcriber import OnText
 from rapl_protocol.transcript import TranscribeOptions, Transcript
 
 from rapl_mlx.families.by_signature import BySignature
@@ -26,6 +27,10 @@ class Family(Protocol):
 
     def arguments(self, options: TranscribeOptions, duration_s: float) -> dict[str, Any]:
         """What to call the model's `generate` with, after the audio, for options that the capabilities allow."""
+        ...
+
+    def generate(self, model: Any, wav_path: str, arguments: dict[str, Any], on_text: OnText | None) -> Any:
+        """Runs the model, and tells `on_text` words as they are decoded, where that is known for the family."""
         ...
 
     def transcript(self, result: Any, options: TranscribeOptions, duration_s: float) -> Transcript:

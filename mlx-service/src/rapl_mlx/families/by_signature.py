@@ -10,7 +10,7 @@ from rapl_protocol.models import Capabilities
 from rapl_protocol.transcript import Segment, TranscribeOptions, Transcript
 
 from rapl_mlx.contract import ModelFailed
-from rapl_mlx.families.results import make_segment, make_transcript, max_tokens_for
+from rapl_mlx.families.results import WholeResult, make_segment, make_transcript, max_tokens_for
 
 _LANGUAGE_WORDS = frozenset({"language", "lang_code", "source_language", "source_lang"})
 
@@ -41,7 +41,7 @@ HINTS: dict[str, Hints] = {
 }
 
 
-class BySignature:
+class BySignature(WholeResult):
     def __init__(self, parameters: Mapping[str, Parameter], hints: Hints, languages: tuple[str, ...] | None) -> None:
         """`parameters` are those of `generate` after the audio; `languages` the model's ISO codes, if it says."""
         self._parameters = parameters

@@ -1,13 +1,24 @@
-"""Qwen3-ASR. Source: mlx_audio/stt/models/qwen3_asr/qwen3_asr.py, 0.6.2."""
+"""Qwen3-ASR. Source: mlx_audio/stt/models/qwen3_asr/qwen3_asr.py, 0.6.2.
 
-from collections.abc import Iterable
+Its own `generate` and `stream_transcribe` are not used: the one says "English" where the model named no language, the
+other drops the first three tokens unseen, whatever they are. Both stand on `stream_generate`, and so does this.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
 from typing import Any, Self
 
 from rapl_protocol.models import Capabilities
+from rapl_protocol.transcriber import OnText
 from rapl_protocol.transcript import TranscribeOptions, Transcript
 
 from rapl_mlx.families.languages import NAME_BY_CODE, code_of
 from rapl_mlx.families.results import make_transcript, max_tokens_for
+
+_MIN_SAMPLES = 16_000
+"""What mlx-audio pads shorter audio to; the feature extractor makes nothing of a few milliseconds."""
+_LANGUAGE, _TEXT = "language ", "<asr_text>"
+_BARE_PREFIX = re.compile(r"\s*(language(\s+\w+)?)?\s*")
 
 
 class Qwen3Asr:
@@ -21,7 +32,7 @@ class Qwen3Asr:
         return cls(model.config.support_languages or ())
 
     def arguments(self, options: TranscribeOptions, duration_s: float) -> dict[str, Any]:
-        arguments: dict[str, Any] = {"verbose": False, "max_tokens": max_tokens_for(duration_s)}
+        arguments: dict[str, Any] = {"max_tokens": max_tokens_for(duration_s)}
         if options.language:
             # By its name: a code goes into the model's prompt as it is, and words get lost.
             arguments["language"] = NAME_BY_CODE[options.language]
@@ -33,9 +44,91 @@ class Qwen3Asr:
             arguments["temperature"] = options.temperature
         return arguments
 
-    def transcript(self, result: Any, options: TranscribeOptions, duration_s: float) -> Transcript:
-        """Its segments are where the audio was cut, not where somebody spoke; so there is one, which spans it all."""
-        languages = result.language if isinstance(result.language, list) else [result.language]
-        text = result.text.strip()
-        language = options.language or (code_of(languages[0]) if text and languages else None)
-        return make_transcript(text, language, duration_s)
+    def generate(self, model: Any, wav_path: str, arguments: dict[str, Any], on_text: OnText | None) -> "Heard":
+        heard = Heard(arguments.get("language"), on_text)
+        for piece in _pieces(model, wav_path, **arguments):
+            heard.add(piece)
+        heard.finish()
+        return heard
+
+    def transcript(self, result: "Heard", options: TranscribeOptions, duration_s: float) -> Transcript:
+        """The model gives no times: there is one segment, which spans the audio."""
+        language = code_of(result.language) if result.text else None
+        return make_transcript(result.text, language, duration_s)
+
+
+class Heard:
+    """What the model writes, piece by piece: `language English<asr_text>one two`, or the text alone.
+
+    Args:
+        language: the name that the model was told; it then writes the text alone.
+        on_text: is given the text as it grows, without white space around it.
+    """
+
+    def __init__(self, language: str | None = None, on_text: OnText | None = None) -> None:
+        self.language = language
+        """Its English name; None where the model named none."""
+        self.text = ""
+        self._on_text = on_text
+        self._pending = ""
+        self._is_past_prefix = language is not None
+
+    def add(self, piece: str) -> None:
+        self._pending += piece
+        if not self._is_past_prefix:
+            self._read_prefix()
+        if self._is_past_prefix:
+            self._tell()
+
+    def finish(self) -> None:
+        """White space at the end is dropped, and so is a prefix that was all the model wrote."""
+        if not self._is_past_prefix and not _BARE_PREFIX.fullmatch(self._pending):
+            self._is_past_prefix = True
+            self._tell()
+
+    def _read_prefix(self) -> None:
+        before, found, after = self._pending.partition(_TEXT)
+        if found and before.startswith(_LANGUAGE):
+            self.language, self._pending, self._is_past_prefix = before[len(_LANGUAGE) :].strip(), after, True
+        elif not _LANGUAGE.startswith(before[: len(_LANGUAGE)]):
+            self._is_past_prefix = True
+
+    def _tell(self) -> None:
+        """Moves what is pending into the text, but for white space of which nobody knows yet what follows."""
+        grown = self._pending.rstrip()
+        self._pending = self._pending[len(grown) :]
+        grown = grown if self.text else grown.lstrip()
+        self.text += grown
+        if grown and self._on_text:
+            self._on_text(grown)
+
+
+def _pieces(
+    model: Any,
+    wav_path: str,
+    max_tokens: int,
+    language: str | None = None,
+    system_prompt: str | None = None,
+    hotwords: list[str] | None = None,
+    temperature: float = 0.0,
+) -> Iterator[str]:
+    """What the model writes, token by token, as far as tokens make whole characters."""
+    import numpy as np
+    from mlx_audio.lm.generate import StreamingDetokenizer
+    from mlx_audio.lm.sample_utils import make_sampler
+    from mlx_audio.stt.utils import load_audio, merge_hotwords
+
+    audio = np.array(load_audio(wav_path))
+    audio = np.pad(audio, (0, max(0, _MIN_SAMPLES - len(audio))))
+    detokenizer = StreamingDetokenizer(model._tokenizer, skip_special_tokens=True)
+    for token, _ in model.stream_generate(
+        audio,
+        max_tokens=max_tokens,
+        sampler=make_sampler(temperature),
+        language=language,
+        system_prompt=merge_hotwords(system_prompt, hotwords),
+    ):
+        detokenizer.add_token(int(token))
+        yield detokenizer.last_segment
+    detokenizer.finalize()
+    yield detokenizer.last_segment

@@ -4,7 +4,15 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+from rapl_protocol.transcriber import OnText
 from rapl_protocol.transcript import Segment, Transcript, Word
+
+
+class WholeResult:
+    """A family of which only the whole text is taken."""
+
+    def generate(self, model: Any, wav_path: str, arguments: dict[str, Any], on_text: OnText | None) -> Any:
+        return model.generate(wav_path, **arguments)
 
 
 def make_transcript(

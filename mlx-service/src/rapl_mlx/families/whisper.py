@@ -8,10 +8,10 @@ from rapl_protocol.models import Capabilities
 from rapl_protocol.transcript import Segment, TranscribeOptions, Transcript
 
 from rapl_mlx.families.languages import code_of
-from rapl_mlx.families.results import make_segment, make_transcript, make_word
+from rapl_mlx.families.results import WholeResult, make_segment, make_transcript, make_word
 
 
-class Whisper:
+class Whisper(WholeResult):
     def __init__(self, languages: tuple[str, ...]) -> None:
         """`languages` are the checkpoint's ISO codes; it would take any other word without complaint."""
         is_english_only = languages == ("en",)
