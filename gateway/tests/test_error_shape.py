@@ -10,6 +10,7 @@ def assert_openai_error(answer: httpx.Response, status: int, code: str, param: s
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/json"
     assert answer.headers["x-request-id"]
+    assert "total;dur=" in answer.headers["server-timing"]
     [(name, error)] = answer.json().items()
     assert name == "error"
     assert set(error) == {"message", "type", "param", "code"}

@@ -231,7 +231,8 @@ async def test_the_answer_says_how_long_each_stage_took(fleet):
     answer = await fleet.transcribe()
 
     stages = [stage.split(";")[0] for stage in answer.headers["server-timing"].split(", ")]
-    assert stages == ["receive", "prepare", "infer", "render"]
+    assert stages == ["receive", "prepare", "infer", "render", "total"]
+    assert int(answer.headers["openai-processing-ms"]) >= 0
 
 
 async def test_no_transcript_prompt_or_file_name_is_logged(fleet, caplog):

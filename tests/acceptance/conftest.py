@@ -3,16 +3,31 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from services import ServiceProcess
 
 CLIENTS = Path(__file__).parent / "clients"
 LIMIT_S = 600
 SELFTEST = "rapl/selftest"
 DIGITS = "mlx-community/digits-Qwen3-ASR-8bit"
+
+
+@pytest.fixture(scope="session")
+def selftest_gateway(fleet, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
+    """A second gateway to the same services, whose default model, and so `whisper-1`, is the self-test model."""
+    log = tmp_path_factory.mktemp("gateway") / "log"
+    environ = {
+        "RAPL_DEFAULT_MODEL": SELFTEST,
+        "RAPL_SENSEVOICE_URL": fleet.sensevoice.url,
+        "RAPL_PREPROCESS_URL": fleet.preprocess.url,
+        "RAPL_MLX_URL": fleet.mlx.url,
+    }
+    with ServiceProcess(sys.executable, "rapl_gateway", "RAPL_PORT", log, **environ) as gateway:
+        yield gateway
 
 
 @pytest.fixture(params=[SELFTEST, DIGITS], ids=["sensevoice", "mlx"])

@@ -93,9 +93,9 @@ def test_node_sees_why_a_large_upload_is_refused_although_it_is_still_sending(
 
 
 @pytest.fixture(scope="module")
-def ai_saw(fleet, node):
+def ai_saw(selftest_gateway, node):
     """What the AI SDK saw of SenseVoice."""
-    return node("ai_sdk.mjs", f"{fleet.gateway.url}/v1", SAMPLE, "rapl/selftest")
+    return node("ai_sdk.mjs", f"{selftest_gateway.url}/v1", SAMPLE, "rapl/selftest")
 
 
 def test_the_ai_sdk_gets_the_words(ai_saw):
@@ -107,5 +107,8 @@ def test_the_ai_sdk_gets_the_gateways_reason(ai_saw):
     assert "no/such" in ai_saw["unknownModel"]["message"]
 
 
-def test_the_ai_sdk_gets_the_reason_why_the_default_model_cannot_answer_yet(ai_saw):
-    assert "iic/SenseVoiceSmall" in ai_saw["whisper"]["error"]
+def test_the_ai_sdk_takes_the_complete_segments_that_it_asks_of_whisper(ai_saw):
+    assert ai_saw["whisper"]["text"] == "3 1 4 1 5 9."
+    [segment] = ai_saw["whisper"]["segments"]
+    assert (segment["text"], segment["startSecond"]) == ("3 1 4 1 5 9.", 0)
+    assert segment["endSecond"] == pytest.approx(3.06, abs=0.01)

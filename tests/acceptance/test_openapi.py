@@ -1,33 +1,19 @@
-"""schemathesis reads our own OpenAPI document and looks for requests that break its word."""
+"""schemathesis reads our own OpenAPI document and looks for requests that break its word.
+
+The default model has to be there: without it, a 503 would be the right answer.
+"""
 
 import re
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-from services import ServiceProcess
-
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
 
 
-@pytest.fixture(scope="module")
-def gateway(fleet, tmp_path_factory):
-    """A gateway whose default model is there: without one, a 503 would be the right answer."""
-    log = tmp_path_factory.mktemp("openapi") / "log"
-    environ = {
-        "RAPL_DEFAULT_MODEL": "rapl/selftest",
-        "RAPL_SENSEVOICE_URL": fleet.sensevoice.url,
-        "RAPL_PREPROCESS_URL": fleet.preprocess.url,
-        "RAPL_MLX_URL": fleet.mlx.url,
-    }
-    with ServiceProcess(sys.executable, "rapl_gateway", "RAPL_PORT", log, **environ) as gateway:
-        yield gateway
-
-
-def test_schemathesis_finds_no_server_error_and_no_undocumented_answer(gateway, tmp_path):
+def test_schemathesis_finds_no_server_error_and_no_undocumented_answer(selftest_gateway, tmp_path):
     command = [
-        Path(sys.executable).parent / "schemathesis", "run", f"{gateway.url}/openapi.json",
+        Path(sys.executable).parent / "schemathesis", "run", f"{selftest_gateway.url}/openapi.json",
         "--checks", CHECKS, "--seed", "1", "--max-examples", "60", "--generation-database", "none",
         "--include-path-regex", "^/v1/",
     ]  # fmt: skip

@@ -13,6 +13,7 @@ from rapl_gateway.catalog import ModelCatalog
 from rapl_gateway.gateway import open_gateway
 from rapl_gateway.paths import CanonicalPath
 from rapl_gateway.settings import Settings
+from rapl_gateway.timing import ServerTiming
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -33,6 +34,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.add_middleware(ApiKeys, keys=keys)
     if settings.cors_origins:
         app.add_middleware(CORSMiddleware, **cors_policy(settings.cors_origins))
+    app.add_middleware(ServerTiming)
     app.add_middleware(RequestMiddleware)
     for routes in (transcriptions, model_routes, health):
         app.include_router(routes.router)

@@ -14,7 +14,7 @@ from rapl_gateway.openapi import TRANSCRIPTION_ANSWERS, TRANSCRIPTION_REQUEST, T
 from rapl_gateway.pipeline import Job, Pipeline
 from rapl_gateway.rendering import render
 from rapl_gateway.sse import event_stream, next_text
-from rapl_gateway.timing import Stopwatch
+from rapl_gateway.timing import stopwatch_of
 from rapl_gateway.upload import content, received_form
 
 router = APIRouter()
@@ -34,7 +34,7 @@ async def create_translation(request: Request) -> Response:
 
 
 async def _answer(request: Request, *, translate: bool) -> Response:
-    gateway, stopwatch = gateway_of(request), Stopwatch()
+    gateway, stopwatch = gateway_of(request), stopwatch_of(request)
     async with AsyncExitStack() as upload:
         fields = await upload.enter_async_context(received_form(request, gateway.settings.max_upload_bytes, stopwatch))
         form = TranscriptionForm.parse(fields, translate=translate)
@@ -54,10 +54,7 @@ async def _whole(pipeline: Pipeline, job: Job, form: TranscriptionForm, request:
     transcript = job.result.transcript()
     log_fields(request).update(audio_s=f"{transcript.duration_s:.2f}", **job.stopwatch.log_fields())
     with job.stopwatch.stage("render"):
-        response = render(job.result, form)
-    response.headers["server-timing"] = job.stopwatch.header()
-    response.headers["openai-processing-ms"] = job.stopwatch.total_ms()
-    return response
+        return render(job.result, form)
 
 
 async def _streamed(pipeline: Pipeline, job: Job, upload: AsyncExitStack) -> Response:
@@ -70,6 +67,6 @@ async def _streamed(pipeline: Pipeline, job: Job, upload: AsyncExitStack) -> Res
     return StreamingResponse(
         event_stream(first, texts, job.result),
         media_type="text/event-stream",
-        headers={"cache-control": "no-cache", "x-accel-buffering": "no", "server-timing": job.stopwatch.header()},
+        headers={"cache-control": "no-cache", "x-accel-buffering": "no"},
         background=BackgroundTask(upload.aclose),
     )
