@@ -126,9 +126,3 @@ def test_the_sdk_tries_again_when_a_service_was_away_for_a_moment(fleet, client,
 def test_models_are_listed_and_found(client, model):
     assert model in [found.id for found in client.models.list()]
     assert client.models.retrieve(model).id == model
-
-
-@pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")
-def test_a_model_that_cannot_translate_says_so(client, sample, model):
-    with pytest.raises(openai.BadRequestError, match="cannot translate"):
-        client.audio.translations.create(file=sample, model=model)

@@ -1,0 +1,83 @@
+"""Translations, by a real Whisper with random weights: its words are noise, its answers are whole."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import jsonschema
+import openai
+import pytest
+from openai import OpenAI
+from openai_schemas import SEGMENT, STRING, array, const, record
+from services import ServiceProcess, until
+
+WHISPER = "tests/whisper-random"
+MAKE = Path(__file__).parents[1] / "models" / "make_random_whisper.py"
+# Source: CreateTranslationResponseJson and CreateTranslationResponseVerboseJson in OpenAI's openapi.yaml.
+TRANSLATION = record({"text": STRING})
+VERBOSE_TRANSLATION = record(
+    {"task": const("translate"), "language": const("english"), "duration": {"type": "number"}, "text": STRING},
+    {"segments": array(SEGMENT)},
+)
+
+
+@pytest.fixture(scope="module")
+def url(mlx_python, tmp_path_factory):
+    """A gateway in front of an mlx-service with that Whisper."""
+    folder = tmp_path_factory.mktemp("whisper")
+    subprocess.run([mlx_python, MAKE, folder / "model"], check=True, timeout=120)
+    models = f"{WHISPER}={folder / 'model'}"
+    with (
+        ServiceProcess(mlx_python, "rapl_mlx", "RAPL_MLX_PORT", folder / "mlx.log", RAPL_MLX_MODELS=models) as mlx,
+        ServiceProcess(sys.executable, "rapl_gateway", "RAPL_PORT", folder / "log", RAPL_MLX_URL=mlx.url) as gateway,
+    ):
+        until("Whisper is ready", lambda: found(gateway.url).get("state") == "ready")
+        yield gateway.url
+
+
+def found(url: str) -> dict:
+    return httpx.get(f"{url}/v1/models/{WHISPER}").json()
+
+
+def translate(url: str, sample: bytes, **fields: str) -> httpx.Response:
+    fields = {"model": WHISPER, "temperature": "0", **fields}
+    return httpx.post(f"{url}/v1/audio/translations", data=fields, files={"file": sample}, timeout=120)
+
+
+def test_whisper_says_that_it_can_translate(url):
+    assert found(url)["capabilities"]["translation"] is True
+
+
+def test_json_is_the_text_alone(url, sample):
+    answer = translate(url, sample)
+
+    assert answer.status_code == 200
+    jsonschema.validate(answer.json(), TRANSLATION)
+    assert list(answer.json()) == ["text"]
+
+
+def test_verbose_json_says_that_it_is_a_translation_into_english(url, sample):
+    answer = translate(url, sample, response_format="verbose_json")
+
+    jsonschema.validate(answer.json(), VERBOSE_TRANSLATION)
+    assert answer.json()["duration"] == pytest.approx(3.06, abs=0.01)
+
+
+@pytest.mark.parametrize("response_format", ["text", "srt", "vtt"])
+def test_text_formats_are_plain_text(url, sample, response_format):
+    answer = translate(url, sample, response_format=response_format)
+
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/plain; charset=utf-8")
+
+
+@pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")
+def test_the_sdk_gets_a_translation(url, sample):
+    with OpenAI(base_url=f"{url}/v1", api_key="any", max_retries=0) as client:
+        assert isinstance(client.audio.translations.create(file=sample, model=WHISPER, temperature=0).text, str)
+
+
+@pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")
+def test_a_model_that_cannot_translate_is_an_honest_400(client, sample, model):
+    with pytest.raises(openai.BadRequestError, match="cannot translate"):
+        client.audio.translations.create(file=sample, model=model)
