@@ -81,8 +81,13 @@ async def test_audio_that_cannot_be_decoded_is_a_400(fleet, junk):
         ("multipart/form-data; boundary=x", b"--x--\r\n", "'file'"),
         (
             "multipart/form-data; boundary=x",
-            b'--x\r\nContent-Disposition: form-data; name="file"\r\n\r\ntext\r\n--x--\r\n',
-            "'file'",
+            b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nRIFF\r\n--x\r\nContent-Dis',
+            "breaks off",
+        ),
+        (
+            "multipart/form-data; boundary=x",
+            b'--x\r\nContent-Disposition: form-data; name="file"; filename="cut off"\r\n\r\nRIFF',
+            "breaks off",
         ),
     ],
 )

@@ -123,6 +123,23 @@ async def test_what_changes_nothing_here_is_accepted(fleet, fields):
     assert (await fleet.transcribe(**fields)).json()["text"] == "iic/SenseVoiceSmall 1"
 
 
+@pytest.mark.parametrize("content_type", ["multipart/form-data; boundary=b", 'Multipart/Form-Data; boundary="b"'])
+@pytest.mark.parametrize("file_name", ['; filename=""', '; filename="../../x.wav"', "; filename*=UTF-8''%e4.wav", ""])
+async def test_the_file_is_found_whatever_it_is_called_and_however_the_boundary_is_written(
+    fleet, content_type, file_name
+):
+    head = f'--b\r\nContent-Disposition: form-data; name="file"{file_name}\r\n\r\n'
+    model = '\r\n--b\r\nContent-Disposition: form-data; name="model"\r\n\r\nrapl/selftest\r\n--b--\r\n'
+
+    answer = await fleet.http.post(
+        "/v1/audio/transcriptions",
+        content=head.encode() + fleet.speech.to_wav() + model.encode(),
+        headers={"content-type": content_type},
+    )
+
+    assert answer.json()["text"] == "rapl/selftest 1"
+
+
 async def test_fields_that_nobody_knows_are_passed_over(fleet):
     assert (await fleet.transcribe(model="rapl/selftest", vad_filter="true")).status_code == 200
 

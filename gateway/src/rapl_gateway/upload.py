@@ -5,10 +5,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import IO
 
+from python_multipart.multipart import parse_options_header
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.http import drain
 from starlette.datastructures import FormData, UploadFile
-from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message, Receive
 
@@ -44,17 +45,46 @@ async def received_form(request: Request, max_bytes: int, stopwatch: Stopwatch) 
 
 
 async def _read(request: Request, max_bytes: int) -> FormData:
-    bounded = Request(request.scope, _bounded(request.receive, max_bytes))
+    stream = Request(request.scope, _bounded(request.receive, max_bytes)).stream()
+    limits = {"max_files": 8, "max_fields": _MAX_FIELDS, "max_part_size": _MAX_FIELD_BYTES}
     try:
-        return await bounded.form(max_files=8, max_fields=_MAX_FIELDS, max_part_size=_MAX_FIELD_BYTES)
+        return await _FormParser(request.headers, stream, **limits).parse()
     except _TooLarge:
         await drain(request.receive)
         message = f"Maximum content size limit ({max_bytes}) exceeded"
         raise ServiceError(ErrorCode.AUDIO_TOO_LARGE, message, param="file") from None
     except ClientDisconnect:
         raise ServiceError(ErrorCode.INVALID_REQUEST, "the request broke off") from None
-    except HTTPException as error:
-        raise ServiceError(ErrorCode.INVALID_REQUEST, f"the form cannot be read: {error.detail}") from error
+    except MultiPartException as error:
+        raise ServiceError(ErrorCode.INVALID_REQUEST, f"the form cannot be read: {error.message}") from error
+
+
+class _FormParser(MultiPartParser):
+    """Starlette's parser, but for two things.
+
+    That one takes a part for a file only if it has a file name; some clients send none. And it takes a form that
+    breaks off for a whole one: fields would be missing in silence.
+    """
+
+    _has_ended = False
+
+    def on_end(self) -> None:
+        self._has_ended = True
+
+    async def parse(self) -> FormData:
+        form = await super().parse()
+        if not self._has_ended:
+            for file in self._files_to_close_on_error:
+                file.close()
+            raise MultiPartException("it breaks off before its last boundary.")
+        return form
+
+    def on_headers_finished(self) -> None:
+        part = self._current_part
+        _, options = parse_options_header(part.content_disposition)
+        if options.get(b"name") == b"file" and b"filename" not in options:
+            part.content_disposition = (part.content_disposition or b"") + b'; filename=""'
+        super().on_headers_finished()
 
 
 def _bounded(receive: Receive, max_bytes: int) -> Receive:
