@@ -1,5 +1,6 @@
 import asyncio
 
+import httpx
 import openai
 import pytest
 from rapl_protocol.errors import ErrorCode, ServiceError
@@ -78,6 +79,7 @@ async def test_what_the_client_asked_for_reaches_the_engine(fleet):
         "prompt": "Käse",
         "keywords": ("Emmentaler", "Gouda"),
         "translate": False,
+        "is_long": False,
         "temperature": 0.3,
         "word_timestamps": True,
     }
@@ -161,6 +163,30 @@ async def test_an_upload_larger_than_memory_should_hold_comes_through_whole(flee
     (first, _), (second, _) = fleet.sensevoice.calls
     assert bytes(first.pcm) == audio.pcm
     assert second.duration_s == 1.0
+
+
+async def test_the_pieces_of_something_long_are_marked_so_that_short_clips_may_pass(fleet):
+    await fleet.transcribe(make_tone(20).to_wav(), model="rapl/selftest")
+    await fleet.transcribe(b"MEDIA:27", model="rapl/selftest")
+
+    assert [options.is_long for _, options in fleet.sensevoice.calls] == [False] + [False] * 25 + [True] * 2
+
+
+async def test_when_the_client_leaves_the_rest_of_its_work_is_dropped(start):
+    fleet = await start(FakeTranscriber("rapl/selftest", delay_s=0.2))
+
+    with pytest.raises(httpx.ReadTimeout):
+        await fleet.http.post(
+            "/v1/audio/transcriptions",
+            data={"model": "rapl/selftest"},
+            files={"file": b"MEDIA:20"},
+            timeout=0.5,
+        )
+    await asyncio.sleep(0.2)
+    begun = len(fleet.sensevoice.calls)
+    await asyncio.sleep(0.6)
+
+    assert len(fleet.sensevoice.calls) == begun < 20
 
 
 async def test_silence_is_an_empty_text_and_no_error(start):

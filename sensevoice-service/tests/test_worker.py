@@ -46,6 +46,22 @@ async def test_one_job_more_than_may_wait_is_refused_at_once_with_a_time_to_retr
     assert await worker.run(lambda: "there is room again") == "there is room again"
 
 
+async def test_short_requests_pass_the_pieces_of_long_ones(gate: threading.Event):
+    worker = InferenceWorker("test worker", max_jobs=9)
+    worker.start()
+    order: list[str] = []
+    jobs = [asyncio.create_task(worker.run(gate.wait))]
+    for name, is_long in (("long 1", True), ("long 2", True), ("short", False)):
+        jobs.append(asyncio.create_task(worker.run(lambda name=name: order.append(name), is_long=is_long)))
+    jobs.append(asyncio.create_task(worker.run_always(lambda: order.append("house"))))
+    await asyncio.sleep(0.05)
+    gate.set()
+    await asyncio.gather(*jobs)
+    worker.close()
+
+    assert order == ["short", "long 1", "long 2", "house"]
+
+
 async def test_a_job_whose_caller_is_cancelled_before_it_began_is_not_run_and_gives_its_place_back(
     worker: InferenceWorker, gate: threading.Event
 ):

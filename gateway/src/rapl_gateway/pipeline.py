@@ -19,6 +19,8 @@ from rapl_gateway.timing import Stopwatch
 
 PREPARE_IDLE_S = 60.0
 """How long preprocess-service may take for one more segment; decoding 30 s of audio takes well under one second."""
+INTERACTIVE_S = 25.0
+"""A segment that ends later is long, or part of something long: the first one of a long file is longer than this."""
 _FEED_BYTES = 1 << 16
 
 log = logging.getLogger("rapl")
@@ -67,13 +69,14 @@ class Pipeline:
     async def _transcribe(self, job: Job, segment: SpeechSegment) -> AsyncGenerator[str, None]:
         """Yields how the text grows: by the segment's words as they come, or by all of them at once."""
         audio, client = segment.audio, job.backend.client
+        options = job.options.model_copy(update={"is_long": segment.end_s > INTERACTIVE_S})
         limits = {"deadline_s": self._settings.deadline_s(audio.duration_s), "request_id": job.request_id}
         if not job.is_streamed:
             with job.stopwatch.stage("infer"):
-                part = await client.transcribe(audio, job.options, **limits)
+                part = await client.transcribe(audio, options, **limits)
             yield job.result.add(part, segment.start_s)
             return
-        async with aclosing(client.stream(audio, job.options, **limits)) as texts:
+        async with aclosing(client.stream(audio, options, **limits)) as texts:
             async for text in texts:
                 if isinstance(text, str):
                     yield job.result.add_text(text)

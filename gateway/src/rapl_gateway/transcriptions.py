@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack, aclosing
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
-from rapl_protocol.http import log_fields, request_id
+from rapl_protocol.http import log_fields, request_id, unless_client_leaves
 from starlette.background import BackgroundTask
 
 from rapl_gateway.form import TranscriptionForm
@@ -48,13 +48,17 @@ async def _answer(request: Request, *, translate: bool) -> Response:
 
 
 async def _whole(pipeline: Pipeline, job: Job, form: TranscriptionForm, request: Request) -> Response:
-    async with aclosing(pipeline.texts(job)) as texts:
-        async for _ in texts:
-            pass
+    await unless_client_leaves(request, _finished(pipeline, job))
     transcript = job.result.transcript()
     log_fields(request).update(audio_s=f"{transcript.duration_s:.2f}", **job.stopwatch.log_fields())
     with job.stopwatch.stage("render"):
         return render(job.result, form)
+
+
+async def _finished(pipeline: Pipeline, job: Job) -> None:
+    async with aclosing(pipeline.texts(job)) as texts:
+        async for _ in texts:
+            pass
 
 
 async def _streamed(pipeline: Pipeline, job: Job, upload: AsyncExitStack) -> Response:

@@ -1,12 +1,12 @@
-"""The requests of one model: bounded, first come first served, one at a time."""
+"""The requests of one model: bounded, one at a time, short ones before the pieces of long ones."""
 
 import asyncio
 import logging
-from collections import deque
 from dataclasses import dataclass, field
 
 from rapl_protocol.audio import WavAudio
 from rapl_protocol.errors import ErrorCode, ServiceError
+from rapl_protocol.lanes import Lanes
 from rapl_protocol.transcriber import OnText
 from rapl_protocol.transcript import TranscribeOptions, Transcript
 
@@ -54,7 +54,7 @@ class JobQueue:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._waiting: deque[Job] = deque()
+        self._waiting: Lanes[Job] = Lanes()
         self.running: Job | None = None
 
     def admit(self, job: Job) -> None:
@@ -62,14 +62,13 @@ class JobQueue:
         if len(self._waiting) >= self._limit:
             message = f"{self._limit} requests are waiting for this model already"
             raise ServiceError(ErrorCode.OVERLOADED, message, retry_after_s=2)
-        self._waiting.append(job)
+        self._waiting.add(job, is_long=job.options.is_long)
 
     def start_next(self) -> Job | None:
         """Makes the next job that somebody still waits for the running one, if none is running."""
         if self.running:
             return None
-        while self._waiting and self.running is None:
-            job = self._waiting.popleft()
+        while self.running is None and (job := self._waiting.take()):
             if not job.answer.done():
                 job.begin()
                 self.running = job
@@ -87,7 +86,7 @@ class JobQueue:
             return
         if job.runs < _MAX_RUNS:
             log.warning("model=%s its process died (%s) and the request runs once more", job.options.model, how)
-            self._waiting.appendleft(job)
+            self._waiting.put_back(job)
             return
         message = f"the model's process died on this audio, {_MAX_RUNS} times in a row ({how}); its log has the cause"
         job.fail(ServiceError(ErrorCode.INTERNAL, message))
@@ -96,8 +95,8 @@ class JobQueue:
         return job in self._waiting
 
     def fail_waiting(self, error: ServiceError) -> None:
-        while self._waiting:
-            self._waiting.popleft().fail(error)
+        while job := self._waiting.take():
+            job.fail(error)
 
     def answers(self) -> list[asyncio.Future[Transcript]]:
         """Of all jobs that are not answered."""

@@ -1,10 +1,12 @@
 """The manners that every RAPL service shares on HTTP: one error shape, a request id, one log line a request."""
 
+import asyncio
 import logging
 import re
 import time
 import uuid
-from typing import Any
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -18,6 +20,8 @@ REQUEST_ID_HEADER = "x-request-id"
 MAX_DRAIN_BYTES = 256 << 20
 """Of a refused body; whoever sends more sees the connection close."""
 _SAFE_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+
+T = TypeVar("T")
 
 log = logging.getLogger("rapl")
 
@@ -80,6 +84,32 @@ async def drain(receive: Receive, max_bytes: int = MAX_DRAIN_BYTES) -> None:
         drained += len(message.get("body", b""))
         if message["type"] != "http.request" or not message.get("more_body"):
             return
+
+
+async def unless_client_leaves(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """Awaits the work for a request whose body has been read; when the client goes away it is cancelled.
+
+    A client that gave up sends its request again, and should not find its first one still in the way.
+
+    Raises:
+        ServiceError: INVALID_REQUEST, which nobody sees but the log.
+    """
+    working = asyncio.create_task(work)
+    leaving = asyncio.create_task(_client_leaves(request.receive))
+    try:
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            return working.result()
+        raise ServiceError(ErrorCode.INVALID_REQUEST, "the client went away")
+    finally:
+        for task in (working, leaving):
+            task.cancel()
+        await asyncio.wait({working, leaving})
+
+
+async def _client_leaves(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def log_fields(request: Request) -> dict[str, Any]:

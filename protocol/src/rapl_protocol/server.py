@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from rapl_protocol.audio import BYTES_PER_SECOND, WavAudio
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.frames import CONTENT_TYPE, decode_single_frame, encode_frame
-from rapl_protocol.http import RequestMiddleware, install_error_handlers, log_fields
+from rapl_protocol.http import RequestMiddleware, install_error_handlers, log_fields, unless_client_leaves
 from rapl_protocol.models import ModelInfo, ModelState
 from rapl_protocol.prepared import MAX_SEGMENT_S
 from rapl_protocol.transcriber import Transcriber
@@ -44,7 +44,7 @@ def transcriber_app(transcriber: Transcriber) -> FastAPI:
         _require_capable(transcriber, options)
         if is_streamed:
             return StreamingResponse(_texts_and_transcript(transcriber, audio, options), media_type=CONTENT_TYPE)
-        transcript = await transcriber.transcribe(audio, options)
+        transcript = await unless_client_leaves(request, transcriber.transcribe(audio, options))
         return Response(transcript.model_dump_json(), media_type="application/json")
 
     @app.get("/v1/models")

@@ -24,6 +24,8 @@ class TranscribeOptions(_Wire):
     word_timestamps: bool = False
     translate: bool = False
     """Into English, instead of transcribing."""
+    is_long: bool = False
+    """Whether the audio is a piece of something long: what is short and waited for by somebody goes first."""
 
 
 class Word(_Wire):

@@ -92,7 +92,8 @@ class HostedModel:
         if self.info.state is not ModelState.READY:
             raise self.info.not_ready_error()
         decoded = await self._worker.run(
-            lambda: self._runtime.decode(audio, options.language, with_times=options.word_timestamps)
+            lambda: self._runtime.decode(audio, options.language, with_times=options.word_timestamps),
+            is_long=options.is_long,
         )
         return transcript_from(decoded, audio.duration_s)
 

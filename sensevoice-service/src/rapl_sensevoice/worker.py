@@ -1,14 +1,15 @@
 """One thread that does a model's work, one job after another."""
 
 import asyncio
-import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from rapl_protocol.errors import ErrorCode, ServiceError
+from rapl_protocol.lanes import Lanes
 
 T = TypeVar("T")
 _Job = tuple[Future[Any], Callable[[], Any]]
@@ -19,6 +20,9 @@ CLOSE_WITHIN_S = 10.0
 class InferenceWorker:
     """A thread with a bounded queue. Only this thread ever calls the model.
 
+    Short requests pass the pieces of long ones (`Lanes`). The house's own jobs, such as unloading, come after every
+    request that was taken before them.
+
     A job counts against the bound until its work has ended: when its caller is cancelled the thread still works. A
     job whose caller is cancelled before it began is never run, and stops counting at once.
     """
@@ -26,8 +30,10 @@ class InferenceWorker:
     def __init__(self, name: str, max_jobs: int) -> None:
         self._max_jobs = max_jobs
         self._jobs = 0
-        self._lock = threading.Lock()
-        self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._changed = threading.Condition()
+        self._requests: Lanes[_Job] = Lanes()
+        self._house: deque[_Job] = deque()
+        self._is_closing = False
         self._last_job_s = 1.0
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
 
@@ -36,39 +42,38 @@ class InferenceWorker:
 
     def close(self) -> None:
         """Waits for the job in work, within limits; those behind it are cancelled."""
-        while True:
-            try:
-                waiting = self._queue.get_nowait()
-            except queue.Empty:
-                break
-            if waiting:
-                waiting[0].cancel()
-        self._queue.put(None)
+        with self._changed:
+            self._is_closing = True
+            waiting = [*self._requests, *self._house]
+            self._changed.notify()
+        for future, _ in waiting:  # outside the lock, which what follows a cancellation takes
+            future.cancel()
         if self._thread.is_alive():
             self._thread.join(CLOSE_WITHIN_S)
 
-    async def run(self, job: Callable[[], T]) -> T:
-        """Runs a request's job in its turn.
+    async def run(self, job: Callable[[], T], *, is_long: bool = False) -> T:
+        """Runs a request's job in its turn; `is_long` for a piece of something long.
 
         Raises:
             ServiceError: OVERLOADED, at once, where as many jobs as may be are waiting.
         """
-        with self._lock:
+        future: Future[T] = Future()
+        with self._changed:
             if self._jobs >= self._max_jobs:
                 raise self._overloaded()
             self._jobs += 1
-        future = self._put(lambda: self._timed(job))
+            self._requests.add((future, lambda: self._timed(job)), is_long=is_long)
+            self._changed.notify()
         future.add_done_callback(self._release)
         return await asyncio.wrap_future(future)
 
     async def run_always(self, job: Callable[[], T]) -> T:
         """Runs a job of the house, such as loading, in its turn; it takes no request's place."""
-        return await asyncio.wrap_future(self._put(job))
-
-    def _put(self, job: Callable[[], T]) -> Future[T]:
         future: Future[T] = Future()
-        self._queue.put((future, job))
-        return future
+        with self._changed:
+            self._house.append((future, job))
+            self._changed.notify()
+        return await asyncio.wrap_future(future)
 
     def _timed(self, job: Callable[[], T]) -> T:
         began = time.perf_counter()
@@ -78,7 +83,7 @@ class InferenceWorker:
             self._last_job_s = time.perf_counter() - began
 
     def _release(self, _: Future[Any]) -> None:
-        with self._lock:
+        with self._changed:
             self._jobs -= 1
 
     def _overloaded(self) -> ServiceError:
@@ -86,8 +91,19 @@ class InferenceWorker:
         return ServiceError(ErrorCode.OVERLOADED, message, retry_after_s=self._jobs * self._last_job_s)
 
     def _work(self) -> None:
-        while self._work_on(self._queue.get()):
+        while self._work_on(self._take()):
             pass
+
+    def _take(self) -> _Job | None:
+        """The next job, as soon as there is one; None when there will be no more."""
+        with self._changed:
+            while not self._is_closing:
+                if (request := self._requests.take()) is not None:
+                    return request
+                if self._house:
+                    return self._house.popleft()
+                self._changed.wait()
+            return None
 
     def _work_on(self, entry: _Job | None) -> bool:
         """False at the end. A function of its own, so that no request's audio lives on until the next one comes."""
