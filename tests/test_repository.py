@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from pydantic_settings import BaseSettings
+from rapl_protocol.errors import HTTP_STATUS
 
 ROOT = Path(__file__).parents[1]
 MEMBERS = {
@@ -75,11 +76,21 @@ def test_every_variable_in_the_compose_file_is_a_setting_or_the_hubs_own():
     assert used <= known | hubs
 
 
-@pytest.mark.parametrize("document", ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize(
+    "document", ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/openai.md", "docs/settings.md"]
+)
 def test_every_file_that_a_document_points_to_exists(document):
     links = re.findall(r"\]\((?!https?://)([^)#]+)", (ROOT / document).read_text())
 
     assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_every_error_code_is_in_the_table_of_errors_with_its_status():
+    table = (ROOT / "docs" / "openai.md").read_text()
+    rows = {code: int(status) for status, codes in re.findall(r"^\| (\d{3}) \| (.*?) \|", table, re.MULTILINE)
+            for code in re.findall(r"`(\w+)`", codes)}  # fmt: skip
+
+    assert rows == {code.value: status for code, status in HTTP_STATUS.items()}
 
 
 def test_every_file_in_the_architecture_table_exists():
