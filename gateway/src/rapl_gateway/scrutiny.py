@@ -1,0 +1,88 @@
+"""Looks at what an engine made of a segment, and doubts what is typical of lost words.
+
+Engines fail in silence: a token budget runs out in the middle of a sentence, a decoder repeats one phrase to the end
+of the segment, a segment comes back empty. Each leaves a mark that can be seen from outside.
+"""
+
+import re
+import statistics
+import unicodedata
+from collections.abc import Callable
+from enum import StrEnum
+
+LEAST_SPEECH_S = 1.0
+"""Less speech than this may well be no word: a cough, an "mm"."""
+_LEAST_PACE_S = 5.0
+"""Of less speech, how many words there are in a second says little."""
+_LEAST_SEGMENTS = 3
+_SLOW = 0.6
+"""Of the usual pace of this recording. One speaker's segments of half a minute differ by much less than that."""
+_LOOP_REPEATS = 5
+_LOOP_SHARE = 0.5
+_WORD = re.compile(r"\w+(?:['’-]\w+)*")
+
+
+class Doubt(StrEnum):
+    NO_TEXT = "speech without text"
+    LOOP = "the same words again and again"
+    TOO_LITTLE = "much less text than in the rest of the recording"
+
+
+class Scrutiny:
+    """Judges the segments of one recording, in the order in which they come."""
+
+    def __init__(self) -> None:
+        self._paces: list[float] = []
+
+    def doubt(self, text: str, speech_s: float) -> Doubt | None:
+        """Why this text of so much speech may not be all of it; None if nothing speaks against it."""
+        words = words_of(text)
+        if not words:
+            return Doubt.NO_TEXT if speech_s >= LEAST_SPEECH_S else None
+        if has_loop(words):
+            return Doubt.LOOP
+        if speech_s >= _LEAST_PACE_S and len(self._paces) >= _LEAST_SEGMENTS:
+            usual = statistics.median(self._paces)
+            if len(words) / speech_s < _SLOW * usual:
+                return Doubt.TOO_LITTLE
+        return None
+
+    def accept(self, text: str, speech_s: float) -> None:
+        """Takes this text as a measure for those that follow."""
+        if speech_s >= _LEAST_PACE_S:
+            self._paces.append(len(words_of(text)) / speech_s)
+
+
+def settles(doubt: Doubt, first: str, again: str) -> bool:
+    """Whether a second look, at smaller pieces of the same audio, ends the doubt about the first.
+
+    It does if it finds what was missing, or if it finds the same: then that is what was said.
+    """
+    settled: dict[Doubt, Callable[[list[str], list[str]], bool]] = {
+        Doubt.NO_TEXT: lambda _, now: bool(now),
+        Doubt.LOOP: lambda before, now: now == before or not has_loop(now),
+        # What remains little when it is heard in other pieces was little.
+        Doubt.TOO_LITTLE: lambda before, now: len(now) >= len(before),
+    }
+    return settled[doubt](words_of(first), words_of(again))
+
+
+def words_of(text: str) -> list[str]:
+    """The words, lower case, without punctuation; of scripts without spaces between words, the characters."""
+    found: list[str] = []
+    for word in _WORD.findall(text.casefold()):
+        found += list(word) if unicodedata.east_asian_width(word[0]) == "W" else [word]
+    return found
+
+
+def has_loop(words: list[str]) -> bool:
+    """Whether one phrase, said again and again without a break, makes up at least half of the words."""
+    for period in range(1, len(words) // _LOOP_REPEATS + 1):
+        run = longest = 0
+        for before, now in zip(words, words[period:], strict=False):
+            run = run + 1 if before == now else 0
+            longest = max(longest, run)
+        repeated = longest + period
+        if repeated >= _LOOP_REPEATS * period and repeated >= max(_LOOP_REPEATS + 1, _LOOP_SHARE * len(words)):
+            return True
+    return False

@@ -1,0 +1,74 @@
+import pytest
+from rapl_gateway.scrutiny import Doubt, Scrutiny, has_loop, settles, words_of
+
+SENTENCE = "the quick brown fox jumps over the lazy dog and then it goes home to sleep"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("It's 5 o'clock.", ["it's", "5", "o'clock"]),
+        ("你好，world!", ["你", "好", "world"]),
+        ("안녕 하세요", ["안", "녕", "하", "세", "요"]),
+        ("... !", []),
+    ],
+)
+def test_words_are_counted_in_any_script(text: str, words: list[str]):
+    assert words_of(text) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "is_loop"),
+    [
+        (SENTENCE, False),
+        ("no no no no", False),
+        ("thank you " * 20, True),
+        (SENTENCE + " so so so so so so so so so so so so so so so so so so", True),
+        (SENTENCE + " very very very good", False),
+        ("谢谢" * 12, True),
+        ("", False),
+    ],
+)
+def test_a_loop_is_a_phrase_that_takes_over_and_not_a_word_said_twice(text: str, is_loop: bool):
+    assert has_loop(words_of(text)) is is_loop
+
+
+@pytest.mark.parametrize(
+    ("text", "speech_s", "doubt"),
+    [
+        ("", 20.0, Doubt.NO_TEXT),
+        ("...", 20.0, Doubt.NO_TEXT),
+        ("", 0.5, None),
+        ("ok ok ok ok ok ok ok ok", 8.0, Doubt.LOOP),
+        ("the quick brown fox", 20.0, Doubt.TOO_LITTLE),
+        (SENTENCE * 2, 20.0, None),
+        ("the quick", 2.0, None),
+    ],
+)
+def test_what_is_typical_of_lost_words_is_doubted(text: str, speech_s: float, doubt: Doubt | None):
+    scrutiny = Scrutiny()
+    for _ in range(3):
+        scrutiny.accept(SENTENCE * 2, 20.0)
+
+    assert scrutiny.doubt(text, speech_s) is doubt
+
+
+def test_a_pace_is_judged_only_against_the_recordings_own():
+    assert Scrutiny().doubt("slowly", 20.0) is None
+
+
+@pytest.mark.parametrize(
+    ("doubt", "first", "again", "is_settled"),
+    [
+        (Doubt.NO_TEXT, "", "found", True),
+        (Doubt.NO_TEXT, "", "", False),
+        (Doubt.LOOP, "a " * 9, "a b c", True),
+        (Doubt.LOOP, "a " * 9, "A. " * 9, True),
+        (Doubt.LOOP, "a " * 9, "b " * 9, False),
+        (Doubt.TOO_LITTLE, "one two", "one two three", True),
+        (Doubt.TOO_LITTLE, "one two", "one two", True),
+        (Doubt.TOO_LITTLE, "one two", "one", False),
+    ],
+)
+def test_a_second_look_settles_a_doubt_if_it_finds_more_or_the_same(doubt, first, again, is_settled):
+    assert settles(doubt, first, again) is is_settled
