@@ -20,20 +20,25 @@ from starlette.routing import Route
 
 SPEECH = make_tone(0.5)
 NOWHERE = "http://127.0.0.1:9"
+LENGTHS_S = {b"MEDIA": 1.0, b"SPEECH": 9.0}
 
 
 def fake_preprocess() -> Starlette:
-    """Takes bytes that begin with "MEDIA:n" for n seconds of media, as n segments of 1 s, and refuses all else."""
+    """Takes bytes that begin with "MEDIA:n" for n segments of 1 s, or "SPEECH:n" for n of 9 s of which all is judged
+    to be speech, and refuses all else."""
 
     async def prepare(request: Request) -> Response:
-        name, _, seconds = (await request.body())[:32].partition(b":")
-        if name != b"MEDIA":
+        name, _, count = (await request.body())[:32].partition(b":")
+        if name not in LENGTHS_S:
             return error_response(ServiceError(ErrorCode.AUDIO_UNDECODABLE, "not media", param="file"))
+        length_s = LENGTHS_S[name]
+        judged = {"speech_s": length_s} if name == b"SPEECH" else {}
+        pcm = make_tone(length_s, amplitude=0.01).pcm
         frames = [
-            encode_frame({"type": "segment", "start_s": float(n), "end_s": n + 1.0}, make_tone(1.0).pcm)
-            for n in range(int(seconds))
+            encode_frame({"type": "segment", "start_s": n * length_s, "end_s": (n + 1) * length_s, **judged}, pcm)
+            for n in range(int(count))
         ]
-        return Response(b"".join([*frames, encode_frame({"type": "end", "duration_s": float(seconds)})]))
+        return Response(b"".join([*frames, encode_frame({"type": "end", "duration_s": int(count) * length_s})]))
 
     async def live(_: Request) -> Response:
         return JSONResponse({"status": "ok"})

@@ -1,5 +1,5 @@
 import pytest
-from rapl_gateway.scrutiny import Doubt, Scrutiny, has_loop, settles, words_of
+from rapl_gateway.scrutiny import Doubt, Scrutiny, has_loop, words_of
 
 SENTENCE = "the quick brown fox jumps over the lazy dog and then it goes home to sleep"
 
@@ -58,17 +58,25 @@ def test_a_pace_is_judged_only_against_the_recordings_own():
 
 
 @pytest.mark.parametrize(
-    ("doubt", "first", "again", "is_settled"),
+    ("doubt", "first", "again", "is_better", "left"),
     [
-        (Doubt.NO_TEXT, "", "found", True),
-        (Doubt.NO_TEXT, "", "", False),
-        (Doubt.LOOP, "a " * 9, "a b c", True),
-        (Doubt.LOOP, "a " * 9, "A. " * 9, True),
-        (Doubt.LOOP, "a " * 9, "b " * 9, False),
-        (Doubt.TOO_LITTLE, "one two", "one two three", True),
-        (Doubt.TOO_LITTLE, "one two", "one two", True),
-        (Doubt.TOO_LITTLE, "one two", "one", False),
+        (Doubt.NO_TEXT, "", SENTENCE * 2, True, None),
+        (Doubt.NO_TEXT, "", "the quick", True, Doubt.TOO_LITTLE),
+        (Doubt.NO_TEXT, "", "", False, Doubt.NO_TEXT),
+        (Doubt.LOOP, "a " * 9, SENTENCE * 2, True, None),
+        (Doubt.LOOP, "a " * 9, "A. " * 9, False, None),
+        (Doubt.LOOP, "a " * 9, "b " * 9, False, Doubt.LOOP),
+        (Doubt.TOO_LITTLE, "the quick", SENTENCE * 2, True, None),
+        (Doubt.TOO_LITTLE, "the quick", "the quick", False, Doubt.TOO_LITTLE),
+        (Doubt.TOO_LITTLE, "the quick", "the", False, Doubt.TOO_LITTLE),
+        (Doubt.TOO_LITTLE, "the quick", "the quick brown", True, Doubt.TOO_LITTLE),
     ],
 )
-def test_a_second_look_settles_a_doubt_if_it_finds_more_or_the_same(doubt, first, again, is_settled):
-    assert settles(doubt, first, again) is is_settled
+def test_a_second_look_is_kept_if_it_is_better_and_the_doubt_that_is_left_is_known(
+    doubt, first, again, is_better, left
+):
+    scrutiny = Scrutiny()
+    for _ in range(3):
+        scrutiny.accept(SENTENCE * 2, 20.0)
+
+    assert scrutiny.settle(doubt, first, again, 20.0) == (is_better, left)

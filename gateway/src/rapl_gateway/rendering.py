@@ -27,9 +27,29 @@ def render(result: Assembly, form: TranscriptionForm) -> Response:
         case ResponseFormat.VTT:
             return PlainTextResponse(to_vtt(transcript.segments))
         case ResponseFormat.VERBOSE_JSON:
-            return JSONResponse(_verbose(transcript, form))
+            return JSONResponse(_verbose(transcript, form) | account(result))
         case _:
             return JSONResponse(_json(transcript, result.languages, form))
+
+
+def account_headers(result: Assembly) -> dict[str, str]:
+    """What every format can say of how much of the speech has text: in headers."""
+    headers = {}
+    if result.coverage is not None:
+        headers["x-rapl-coverage"] = f"{result.coverage:.4f}"
+    if result.problems:
+        headers["x-rapl-problems"] = str(len(result.problems))
+    return headers
+
+
+def account(result: Assembly) -> dict[str, Any]:
+    """The same for answers in JSON."""
+    account: dict[str, Any] = {"coverage": result.coverage} if result.coverage is not None else {}
+    if result.problems:
+        account["problems"] = [
+            {"start": round(p.start_s, 3), "end": round(p.end_s, 3), "reason": p.doubt.value} for p in result.problems
+        ]
+    return account
 
 
 def _json(transcript: Transcript, languages: list[str], form: TranscriptionForm) -> dict[str, Any]:

@@ -7,7 +7,6 @@ of the segment, a segment comes back empty. Each leaves a mark that can be seen 
 import re
 import statistics
 import unicodedata
-from collections.abc import Callable
 from enum import StrEnum
 
 LEAST_SPEECH_S = 1.0
@@ -47,24 +46,26 @@ class Scrutiny:
                 return Doubt.TOO_LITTLE
         return None
 
+    def settle(self, doubt: Doubt, first: str, again: str, speech_s: float) -> tuple[bool, Doubt | None]:
+        """Weighs the text of a second look, at smaller pieces of the same audio, against the first.
+
+        Returns:
+            Whether the second is the one to keep, and the doubt that is left about the one that is kept. That the same
+            words come again ends the doubt about a loop: so it was said. It does not end the doubt about missing
+            words: what an engine loses twice is still lost.
+        """
+        before, now = words_of(first), words_of(again)
+        if now == before:
+            return False, None if doubt is Doubt.LOOP else doubt
+        left = self.doubt(again, speech_s)
+        if left is Doubt.LOOP or (left and len(now) <= len(before)):
+            return False, doubt
+        return True, left
+
     def accept(self, text: str, speech_s: float) -> None:
         """Takes this text as a measure for those that follow."""
         if speech_s >= _LEAST_PACE_S:
             self._paces.append(len(words_of(text)) / speech_s)
-
-
-def settles(doubt: Doubt, first: str, again: str) -> bool:
-    """Whether a second look, at smaller pieces of the same audio, ends the doubt about the first.
-
-    It does if it finds what was missing, or if it finds the same: then that is what was said.
-    """
-    settled: dict[Doubt, Callable[[list[str], list[str]], bool]] = {
-        Doubt.NO_TEXT: lambda _, now: bool(now),
-        Doubt.LOOP: lambda before, now: now == before or not has_loop(now),
-        # What remains little when it is heard in other pieces was little.
-        Doubt.TOO_LITTLE: lambda before, now: len(now) >= len(before),
-    }
-    return settled[doubt](words_of(first), words_of(again))
 
 
 def words_of(text: str) -> list[str]:

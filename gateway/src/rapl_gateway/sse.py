@@ -13,6 +13,7 @@ from typing import Any
 from rapl_protocol.errors import ServiceError
 
 from rapl_gateway.assembly import Assembly
+from rapl_gateway.rendering import account
 
 KEEP_ALIVE_S = 15.0
 """A comment is sent after so long without text, or before the first one: proxies and clients give up after a minute."""
@@ -47,7 +48,8 @@ async def event_stream(
             return
         finally:
             await _cancelled(pending)
-        yield _event({"type": "transcript.text.done", "text": result.transcript().text, "languages": _codes(result)})
+        done = {"type": "transcript.text.done", "text": result.transcript().text, "languages": _codes(result)}
+        yield _event(done | account(result))
         yield "data: [DONE]\n\n"
 
 

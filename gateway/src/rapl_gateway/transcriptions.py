@@ -12,7 +12,7 @@ from rapl_gateway.form import TranscriptionForm
 from rapl_gateway.gateway import gateway_of
 from rapl_gateway.openapi import TRANSCRIPTION_ANSWERS, TRANSCRIPTION_REQUEST, TRANSLATION_REQUEST
 from rapl_gateway.pipeline import Job, Pipeline
-from rapl_gateway.rendering import render
+from rapl_gateway.rendering import account_headers, render
 from rapl_gateway.sse import event_stream, next_text
 from rapl_gateway.timing import stopwatch_of
 from rapl_gateway.upload import content, received_form
@@ -52,7 +52,9 @@ async def _whole(pipeline: Pipeline, job: Job, form: TranscriptionForm, request:
     transcript = job.result.transcript()
     log_fields(request).update(audio_s=f"{transcript.duration_s:.2f}", **job.stopwatch.log_fields())
     with job.stopwatch.stage("render"):
-        return render(job.result, form)
+        response = render(job.result, form)
+        response.headers.update(account_headers(job.result))
+        return response
 
 
 async def _finished(pipeline: Pipeline, job: Job) -> None:

@@ -147,7 +147,7 @@ def _event(header: dict[str, Any], payload: bytes | memoryview) -> PreparedEvent
             return SourceInfo.model_validate(header)
         case "segment":
             where = SegmentHeader.model_validate(header)
-            return SpeechSegment(where.start_s, where.end_s, WavAudio(payload))
+            return SpeechSegment(where.start_s, where.end_s, WavAudio(payload), where.speech_s)
         case "end":
             return PrepareEnd.model_validate(header)
         case "error":

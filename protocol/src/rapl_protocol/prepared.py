@@ -23,6 +23,8 @@ class SourceInfo(BaseModel):
     codec: str
     sample_rate_hz: int
     channels: int
+    duration_s: float | None = None
+    """As the file announces it; None where it does not, and not to be relied on."""
 
 
 class SegmentHeader(BaseModel):
@@ -33,6 +35,8 @@ class SegmentHeader(BaseModel):
     type: Literal["segment"] = "segment"
     start_s: float
     end_s: float
+    speech_s: float | None = None
+    """How much of it was judged to be speech; None where nothing was judged."""
 
 
 class PrepareEnd(BaseModel):
@@ -52,6 +56,8 @@ class SpeechSegment:
     start_s: float
     end_s: float
     audio: WavAudio
+    speech_s: float | None = None
+    """How much of it was judged to be speech; None where nothing was judged."""
 
 
 PreparedEvent = SourceInfo | SpeechSegment | PrepareEnd

@@ -12,17 +12,21 @@ SEARCH_S = 5.0
 _FRAME_SAMPLES = SAMPLE_RATE_HZ // 50
 _PAUSE_FRAMES = 5
 """A pause between words is about a tenth of a second or more; one quiet 20 ms frame may be a stop consonant."""
-_MAX_BYTES = int(MAX_SEGMENT_S * BYTES_PER_SECOND)
-_SEARCH_BYTES = int(SEARCH_S * BYTES_PER_SECOND)
 
 
 class Segmenter:
-    """Takes PCM as it comes and gives back segments of at most MAX_SEGMENT_S that lie end to end.
+    """Takes PCM as it comes and gives back segments that lie end to end.
 
-    It holds at most one segment and what was fed last. Audio of up to MAX_SEGMENT_S is one segment, untouched.
+    It holds at most one segment and what was fed last. Audio of up to `longest_s` is one segment, untouched.
+
+    Args:
+        longest_s: no segment is longer.
+        search_s: how far before that a quiet point may lie.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, longest_s: float = MAX_SEGMENT_S, search_s: float = SEARCH_S) -> None:
+        self._max_bytes = int(longest_s * SAMPLE_RATE_HZ) * SAMPLE_WIDTH_BYTES
+        self._search_bytes = int(search_s * SAMPLE_RATE_HZ) * SAMPLE_WIDTH_BYTES
         self._pending = bytearray()
         self._start_bytes = 0
 
@@ -34,10 +38,11 @@ class Segmenter:
     def feed(self, pcm: bytes | memoryview) -> Iterator[SpeechSegment]:
         """Adds 16 kHz mono s16le samples, and yields the segments that are complete with them."""
         self._pending += pcm
-        while len(self._pending) > _MAX_BYTES:
+        while len(self._pending) > self._max_bytes:
+            search_from = self._max_bytes - self._search_bytes
             with memoryview(self._pending) as pending:
-                window = bytes(pending[_MAX_BYTES - _SEARCH_BYTES : _MAX_BYTES])
-            yield self._cut(_MAX_BYTES - _SEARCH_BYTES + _quietest_point(window))
+                window = bytes(pending[search_from : self._max_bytes])
+            yield self._cut(search_from + _quietest_point(window))
 
     def finish(self) -> Iterator[SpeechSegment]:
         """Yields what is left, if anything is."""
