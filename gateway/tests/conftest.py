@@ -38,6 +38,8 @@ def fake_preprocess() -> Starlette:
             encode_frame({"type": "segment", "start_s": n * length_s, "end_s": (n + 1) * length_s, **judged}, pcm)
             for n in range(int(count))
         ]
+        source = {"type": "source", "container": "fake", "codec": "fake", "sample_rate_hz": 16000, "channels": 1}
+        frames.insert(0, encode_frame({**source, "duration_s": int(count) * length_s}))
         return Response(b"".join([*frames, encode_frame({"type": "end", "duration_s": int(count) * length_s})]))
 
     async def live(_: Request) -> Response:

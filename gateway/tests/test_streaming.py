@@ -34,6 +34,14 @@ async def test_each_segment_is_a_delta_and_together_they_are_the_text(fleet, eve
     assert end == "[DONE]"
 
 
+async def test_a_comment_after_each_segment_says_how_far_it_is(fleet):
+    answer = await fleet.transcribe(b"MEDIA:3", stream="true")
+
+    comments = [block for block in answer.text.split("\n\n") if block.startswith(": progress ")]
+    progress = [json.loads(comment.removeprefix(": progress ")) for comment in comments]
+    assert progress == [{"done_s": done_s, "duration_s": 3.0} for done_s in (1.0, 2.0, 3.0)]
+
+
 async def test_words_are_deltas_where_the_engine_has_them_before_the_end(start, events):
     fleet = await start(FakeTranscriber("iic/SenseVoiceSmall", text="part {n}.", streams=True))
 

@@ -32,6 +32,8 @@ class Assembly:
         self.problems: list[Problem] = []
         self.duration_s = 0.0
         """Of the whole source; known at the end."""
+        self.announced_s: float | None = None
+        """Of the whole source, as its file says; None where it does not."""
         self.done_s = 0.0
         """How much of the source has been transcribed."""
 

@@ -2,19 +2,20 @@
 
 import logging
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, closing
 from dataclasses import dataclass, field
 from typing import Any
 
 from rapl_protocol.audio import WavAudio
 from rapl_protocol.client import PreprocessClient
 from rapl_protocol.errors import ErrorCode, ServiceError
-from rapl_protocol.prepared import MAX_SEGMENT_S, PreparedEvent, PrepareEnd, SpeechSegment
+from rapl_protocol.prepared import MAX_SEGMENT_S, PreparedEvent, PrepareEnd, SourceInfo, SpeechSegment
 from rapl_protocol.segmentation import Segmenter
 from rapl_protocol.transcript import TranscribeOptions, Transcript, join_texts
 
 from rapl_gateway.assembly import Assembly
 from rapl_gateway.backends import Backend
+from rapl_gateway.progress import ProgressDisplay
 from rapl_gateway.scrutiny import Doubt, Scrutiny
 from rapl_gateway.settings import Settings
 from rapl_gateway.timing import Stopwatch
@@ -56,18 +57,24 @@ class Pipeline:
         Raises:
             ServiceError: also in the middle. A segment that fails fails the whole: no text is missing in silence.
         """
+        progress = ProgressDisplay(job.request_id)
         async with aclosing(self._prepared(job)) as events:
-            while True:
-                with job.stopwatch.stage("prepare"):
-                    event = await anext(events, None)
-                if isinstance(event, SpeechSegment):
-                    async with aclosing(self._transcribe(job, event)) as texts:
-                        async for text in texts:
-                            yield text
-                elif isinstance(event, PrepareEnd):
-                    job.result.duration_s = event.duration_s
-                elif event is None:
-                    return
+            with closing(progress):
+                while True:
+                    with job.stopwatch.stage("prepare"):
+                        event = await anext(events, None)
+                    match event:
+                        case SourceInfo():
+                            job.result.announced_s = event.duration_s
+                        case SpeechSegment():
+                            async with aclosing(self._transcribe(job, event)) as texts:
+                                async for text in texts:
+                                    yield text
+                            progress.show(job.result.done_s, job.result.announced_s)
+                        case PrepareEnd():
+                            job.result.duration_s = event.duration_s
+                        case None:
+                            return
 
     async def _transcribe(self, job: Job, segment: SpeechSegment) -> AsyncGenerator[str, None]:
         """Yields how the text grows: by the segment's words as they come, or by all of them at once."""
