@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from rapl_cli import demo, development, doctor, programs, up
+from rapl_cli import demo, development, doctor, programs, transcribe, up
 from rapl_cli.environments import InstallError
 from rapl_cli.programs import Ports
 
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="rapl", description="A private, local, OpenAI-compatible speech-to-text API.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND OPTIONS")
     fleet = commands.add_parser("up", help="run the fleet on this machine, without Docker")
     fleet.add_argument("--mlx", action=argparse.BooleanOptionalAction, help="with the MLX engine (a Mac's default)")
     fleet.add_argument("--no-download", action="store_true", help="do not fetch SenseVoiceSmall if it is absent")
@@ -36,6 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("mlx", help="run the MLX engine natively, beside a fleet in Docker")
     check = commands.add_parser("doctor", help="say what works, and how to mend what does not")
     check.add_argument("--url", default=Ports.from_environment().gateway_url, help="the gateway (default: %(default)s)")
+    transcribe.add_arguments(commands.add_parser("transcribe", help="transcribe files and folders of recordings"))
     commands.add_parser("test", help="run the tests; further arguments go to pytest", add_help=False)
     return parser
 
@@ -50,6 +51,8 @@ def _run(given: argparse.Namespace, rest: list[str]) -> int:
             return demo.demo()
         case "doctor":
             return doctor.doctor(given.url)
+        case "transcribe":
+            return transcribe.transcribe(given)
         case "test":
             return development.test(rest)
         case _:

@@ -1,0 +1,157 @@
+"""`rapl transcribe`: files, folders and globs through the gateway, each to a transcript beside it."""
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rapl_cli.gateway_api import NotAnswered
+from rapl_cli.programs import Ports
+from rapl_cli.recording_display import RecordingDisplay
+from rapl_cli.recordings import FORMATS, Recording, find, recordings, write_whole
+from rapl_cli.transcription_calls import OthersWouldFailToo, TranscriptionCalls
+
+_RESPONSE_FORMATS = {"txt": "verbose_json", "srt": "srt", "vtt": "vtt", "json": "verbose_json"}
+"""Only verbose_json has the duration."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("files", nargs="+", metavar="FILES", help="files, folders (with all below) or quoted globs")
+    parser.add_argument("--model", metavar="ID", help="the model (default: the gateway's own)")
+    parser.add_argument("--format", choices=FORMATS, default="txt", help="default: %(default)s")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--output-dir", type=Path, metavar="DIR", help="where the transcripts go (default: beside each)")
+    where.add_argument("--stdout", action="store_true", help="print the transcripts instead")
+    parser.add_argument("--language", metavar="CODE", help="the language, such as en (default: detected)")
+    parser.add_argument("--prompt", metavar="TEXT", help="words that help the model, if it can use them")
+    url = Ports.from_environment().gateway_url
+    parser.add_argument("--url", default=url, help="the gateway (default: %(default)s)")
+    parser.add_argument("--api-key", metavar="KEY", help="default: RAPL_API_KEY")
+    parser.add_argument("--force", action="store_true", help="also transcribe what has its transcript already")
+    parser.add_argument("--jobs", type=_positive, default=1, metavar="N", help="how many at once (default: 1)")
+
+
+def transcribe(given: argparse.Namespace) -> int:
+    """Returns 0 if every recording has its transcript, 1 if one failed, 2 if nothing was found to transcribe."""
+    found = find(given.files)
+    # What a shell names besides, as in `rapl transcribe folder/*`, is of interest only where there is nothing else.
+    for argument in found.missing if found.files else found.missing + found.empty:
+        print(f"rapl: {argument}: no audio or video found", file=sys.stderr)
+    if not found.files:
+        return 2
+    if given.stdout and given.jobs > 1:
+        print("rapl: --stdout prints in order, one after the other: it does not go with --jobs", file=sys.stderr)
+        return 2
+    batch = _Batch(given, recordings(found, given.format, given.output_dir))
+    try:
+        asyncio.run(batch.run())
+    except KeyboardInterrupt:
+        print("rapl: interrupted; the same command goes on with what is left", file=sys.stderr)
+        return 130
+    return 1 if found.missing or batch.failed else 0
+
+
+class _Batch:
+    def __init__(self, given: argparse.Namespace, todo: list[Recording]) -> None:
+        self._given = given
+        self._todo = todo
+        self._counts: Counter[str] = Counter()
+        fields = {"model": given.model, "language": given.language, "prompt": given.prompt}
+        self._fields = {name: value for name, value in fields.items() if value}
+        self._fields["response_format"] = _RESPONSE_FORMATS[given.format]
+
+    @property
+    def failed(self) -> bool:
+        return self._counts["transcribed"] + self._counts["skipped"] < len(self._todo)
+
+    async def run(self) -> None:
+        key = self._given.api_key or os.environ.get("RAPL_API_KEY", "")
+        queue = iter(self._todo)
+        async with TranscriptionCalls(self._given.url, key.strip() or None) as calls:
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for _ in range(min(self._given.jobs, len(self._todo))):
+                        group.create_task(self._work(queue, calls))
+            except* OthersWouldFailToo as problems:
+                print(f"rapl: {problems.exceptions[0]}", file=sys.stderr)
+        if len(self._todo) > 1:
+            self._counts["left"] = len(self._todo) - self._counts.total()
+            print("rapl:", ", ".join(f"{n} {what}" for what, n in self._counts.items() if n), file=sys.stderr)
+
+    async def _work(self, queue: Iterator[Recording], calls: TranscriptionCalls) -> None:
+        for recording in queue:
+            lines = sys.stderr if self._given.stdout else sys.stdout
+            async with RecordingDisplay(_shown(recording.source), lines) as display:
+                self._counts[await self._do(recording, calls, display)] += 1
+
+    async def _do(self, recording: Recording, calls: TranscriptionCalls, display: RecordingDisplay) -> str:
+        """Returns what became of it."""
+        try:
+            if not self._given.stdout:
+                if not self._given.force and recording.is_done:
+                    display.skipped(_shown(recording.output))
+                    return "skipped"
+                _check_writable(recording.output.parent)
+            answer = await calls.transcribe(recording.source, self._fields, display)
+            transcript, duration_s = _read(answer.body, self._given.format)
+            await asyncio.to_thread(self._put, transcript, recording)
+        except OthersWouldFailToo:
+            raise
+        except (NotAnswered, OSError) as error:
+            display.say(str(error))
+            return "failed"
+        display.done(duration_s, answer.took_s)
+        return "transcribed"
+
+    def _put(self, transcript: bytes, recording: Recording) -> None:
+        if self._given.stdout:
+            _print(transcript)
+        else:
+            write_whole(recording.output, transcript)
+
+
+def _read(body: bytes, wanted: str) -> tuple[bytes, float | None]:
+    """The transcript in the wanted format, and the audio's duration where the answer has it. Raises: NotAnswered."""
+    if wanted in ("srt", "vtt"):
+        return body, None
+    try:
+        answer: Any = json.loads(body)
+        text, duration_s = str(answer["text"]), float(answer["duration"])
+    except (ValueError, LookupError, TypeError):
+        raise NotAnswered("the server's answer is no transcript: is this URL that of the gateway?") from None
+    return (f"{text}\n".encode() if wanted == "txt" else body), duration_s
+
+
+def _print(transcript: bytes) -> None:
+    try:
+        sys.stdout.buffer.write(transcript if transcript.endswith(b"\n") else transcript + b"\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python's own last flush fails as well
+        raise OthersWouldFailToo("nobody reads the transcripts any more") from None
+
+
+def _check_writable(folder: Path) -> None:
+    """Before the work, which may take an hour, and not after it. Raises: OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(f"{_shown(folder)} cannot be written to")
+
+
+def _shown(path: Path) -> str:
+    """As a person would type it from here; a name that is no UTF-8 must not end the run."""
+    here = Path.cwd()
+    short = path.relative_to(here) if path.is_relative_to(here) else path
+    return os.fsencode(short).decode("utf-8", "replace")
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
