@@ -172,6 +172,25 @@ async def test_the_pieces_of_something_long_are_marked_so_that_short_clips_may_p
     assert [options.is_long for _, options in fleet.sensevoice.calls] == [False] + [False] * 25 + [True] * 2
 
 
+async def test_whoever_knows_a_requests_id_can_ask_how_far_it_is(start):
+    fleet = await start(FakeTranscriber("rapl/selftest", delay_s=0.1))
+    sending = asyncio.create_task(
+        fleet.http.post(
+            "/v1/audio/transcriptions",
+            data={"model": "rapl/selftest"},
+            files={"file": b"MEDIA:10"},
+            headers={"x-request-id": "mine"},
+        )
+    )
+    await asyncio.sleep(0.6)
+    during = await fleet.http.get("/v1/progress/mine")
+    await sending
+    after = await fleet.http.get("/v1/progress/mine")
+
+    assert 0 < during.json()["done_s"] < during.json()["duration_s"] == 10.0
+    assert after.status_code == 404
+
+
 async def test_when_the_client_leaves_the_rest_of_its_work_is_dropped(start):
     fleet = await start(FakeTranscriber("rapl/selftest", delay_s=0.2))
 

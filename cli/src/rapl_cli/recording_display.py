@@ -9,14 +9,12 @@ from tqdm import tqdm
 _REDRAWN_EVERY_S = 0.5
 _LONGEST_LABEL = 40
 _UPLOAD = "{l_bar}{bar}| {n_fmt}/{total_fmt} sent [{elapsed}<{remaining}, {rate_fmt}]"
+_TRANSCRIBE = "{l_bar}{bar}| {n:.0f}/{total:.0f} s of audio [{elapsed}<{remaining}, {rate_noinv_fmt}]"
 _WAIT = "{desc}: sent, being transcribed [{elapsed}]"
 
 
 class RecordingDisplay:
-    """One phase after the other; a phase is a form of the bar, its total and its unit.
-
-    An answer that tells how far it is becomes one more phase, in seconds of audio.
-    """
+    """One phase after the other; a phase is a form of the bar, its total and its unit."""
 
     def __init__(self, name: str, lines: TextIO) -> None:
         """`lines` is where the line goes that remains; the bar is on stderr."""
@@ -42,9 +40,21 @@ class RecordingDisplay:
         self._bar.update(count_bytes)
 
     def waiting(self) -> None:
-        """All is sent; the server does not say how far it is."""
+        """All is sent; the server has not said how far it is."""
         self._bar.refresh()
         self._begin(_WAIT, None)
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether anybody sees how far it is."""
+        return not self._bar.disable
+
+    def transcribing(self, done_s: float, duration_s: float | None) -> None:
+        """So many seconds of audio are done; the rate is the real-time factor, in seconds of audio a second."""
+        if duration_s:
+            if self._bar.bar_format != _TRANSCRIBE:
+                self._begin(_TRANSCRIBE, duration_s)
+            self._bar.update(done_s - self._bar.n)
 
     def done(self, duration_s: float | None, took_s: float) -> None:
         if duration_s is None:
@@ -60,8 +70,9 @@ class RecordingDisplay:
     def say(self, problem: str) -> None:
         self._line(f"{self._name}: {problem}", sys.stderr)
 
-    def _begin(self, form: str, total: int | None) -> None:
+    def _begin(self, form: str, total: float | None) -> None:
         self._bar.bar_format = form
+        self._bar.unit, self._bar.unit_scale = ("x", False) if form == _TRANSCRIBE else ("B", True)
         self._bar.reset(total)
 
     def _line(self, text: str, where: TextIO) -> None:

@@ -3,7 +3,9 @@
 import asyncio
 import os
 import time
+import uuid
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from rapl_cli.recording_display import RecordingDisplay
 from rapl_cli.recordings import MEDIA
 
 RETRIES = 5
+_ASK_EVERY_S = 0.5
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 2.0, 60.0
 
 
@@ -92,6 +95,8 @@ class TranscriptionCalls:
     async def _post(self, form: httpx.Request, display: RecordingDisplay) -> httpx.Response:
         headers = {name: form.headers[name] for name in ("content-type", "content-length")}
         display.uploading(int(headers["content-length"]))
+        headers["x-request-id"] = request_id = f"cli_{uuid.uuid4().hex}"
+        following = asyncio.create_task(self._follow(request_id, display))
         try:
             answer = await self._http.post(form.url, content=_pieces(form, display), headers=headers)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol) as error:
@@ -101,8 +106,20 @@ class TranscriptionCalls:
             raise NotAnswered("the file was changed while it was sent") from error
         except httpx.HTTPError as error:
             raise _TryAgain(f"the connection to the gateway was lost ({type(error).__name__})") from error
+        finally:
+            following.cancel()
         self._is_expected_back = True
         return answer
+
+    async def _follow(self, request_id: str, display: RecordingDisplay) -> None:
+        """Shows how far the gateway is, if it says; where it does not, the elapsed time must do."""
+        while display.is_watched:
+            await asyncio.sleep(_ASK_EVERY_S)
+            with suppress(httpx.HTTPError, ValueError, KeyError):
+                answer = await self._http.get(f"/v1/progress/{request_id}")
+                if answer.is_success:
+                    progress = answer.json()
+                    display.transcribing(progress["done_s"], progress["duration_s"])
 
 
 async def _pieces(form: httpx.Request, display: RecordingDisplay) -> AsyncIterator[bytes]:

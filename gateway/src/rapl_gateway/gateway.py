@@ -2,14 +2,14 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fastapi import Request
 from rapl_protocol.client import PreprocessClient, Service, open_http
 
 from rapl_gateway.backends import Backends
 from rapl_gateway.catalog import ModelCatalog
-from rapl_gateway.pipeline import Pipeline
+from rapl_gateway.pipeline import Job, Pipeline
 from rapl_gateway.settings import Settings
 
 
@@ -20,6 +20,8 @@ class Gateway:
     backends: Backends
     preprocess: PreprocessClient
     pipeline: Pipeline
+    running: dict[str, Job] = field(default_factory=dict)
+    """The transcriptions at work, by request id."""
 
 
 @asynccontextmanager

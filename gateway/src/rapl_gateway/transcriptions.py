@@ -5,12 +5,14 @@ from contextlib import AsyncExitStack, aclosing
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
+from pydantic import BaseModel
+from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.http import log_fields, request_id, unless_client_leaves
 from starlette.background import BackgroundTask
 
 from rapl_gateway.form import TranscriptionForm
 from rapl_gateway.gateway import gateway_of
-from rapl_gateway.openapi import TRANSCRIPTION_ANSWERS, TRANSCRIPTION_REQUEST, TRANSLATION_REQUEST
+from rapl_gateway.openapi import TRANSCRIPTION_ANSWERS, TRANSCRIPTION_REQUEST, TRANSLATION_REQUEST, errors
 from rapl_gateway.pipeline import Job, Pipeline
 from rapl_gateway.rendering import account_headers, render
 from rapl_gateway.sse import event_stream, next_text
@@ -18,6 +20,15 @@ from rapl_gateway.timing import stopwatch_of
 from rapl_gateway.upload import content, received_form
 
 router = APIRouter()
+
+
+class Progress(BaseModel):
+    """Of a transcription, in seconds of audio."""
+
+    done_s: float
+    duration_s: float | None
+    """As the file announces it; None where it does not."""
+
 
 FIRST_TEXT_S = 20.0
 """How long a stream waits for its first text before it begins: until then a failure has its own HTTP status."""
@@ -33,6 +44,15 @@ async def create_translation(request: Request) -> Response:
     return await _answer(request, translate=True)
 
 
+@router.get("/v1/progress/{request_id}", responses=errors(401, 404))
+async def progress(request_id: str, request: Request) -> Progress:
+    """How far a transcription is that was sent with this `x-request-id` and is at work."""
+    job = gateway_of(request).running.get(request_id)
+    if job is None:
+        raise ServiceError(ErrorCode.NOT_FOUND, "no transcription with this request id is at work")
+    return Progress(done_s=round(job.result.done_s, 3), duration_s=job.result.announced_s)
+
+
 async def _answer(request: Request, *, translate: bool) -> Response:
     gateway, stopwatch = gateway_of(request), stopwatch_of(request)
     async with AsyncExitStack() as upload:
@@ -42,6 +62,8 @@ async def _answer(request: Request, *, translate: bool) -> Response:
         log_fields(request).update(model=route.model, backend=route.backend)
         options, backend = form.options(route.engine_model), gateway.backends[route.backend]
         job = Job(content(form.file), options, backend, request_id(request), stopwatch, form.stream)
+        gateway.running[job.request_id] = job
+        upload.callback(gateway.running.pop, job.request_id, None)
         if form.stream:
             return await _streamed(gateway.pipeline, job, upload.pop_all())
         return await _whole(gateway.pipeline, job, form, request)
