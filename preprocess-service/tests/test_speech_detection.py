@@ -210,6 +210,21 @@ async def test_a_longer_padding_keeps_more_around_the_speech(prepare: Prepare, u
     assert (none[0] - some[0], some[1] - none[1]) == pytest.approx((1.0, 1.0))
 
 
+@pytest.mark.parametrize("padding_ms", [0, 5000])
+async def test_segments_are_as_long_as_their_times_say_with_any_padding(
+    prepare: Prepare, utterance: np.ndarray, padding_ms: int
+):
+    source = placed(utterance, [0.1, 5.0, 15.0, 37.9], 40.0)
+
+    prepared = await prepare(wav(source), PrepareOptions(vad_prefix_padding_ms=padding_ms))
+
+    assert [s.end_s - s.start_s for s in prepared.segments] == pytest.approx(
+        [s.audio.duration_s for s in prepared.segments]
+    )
+    assert all(end <= start for (_, end), (start, _) in itertools.pairwise(limits(prepared)))
+    assert limits(prepared)[-1][1] <= 40.0
+
+
 async def test_a_longer_silence_duration_keeps_together_what_is_farther_apart(prepare: Prepare, utterance: np.ndarray):
     media = wav(placed(utterance, [10.0, 15.0], 40.0))
     lengths = [len((await prepare(media, PrepareOptions(vad_silence_duration_ms=ms))).segments) for ms in (500, 4000)]

@@ -76,8 +76,9 @@ class SpeechSegmenter:
         return self._spans.feed(self._listener.probabilities(self._pcm(start, self._heard)))
 
     def _segment(self, span: Span) -> SpeechSegment:
-        audio = WavAudio(self._pcm(span.start, span.end))
-        return SpeechSegment(span.start / SAMPLE_RATE_HZ, span.end / SAMPLE_RATE_HZ, audio)
+        end = min(span.end, self._samples)
+        audio = WavAudio(self._pcm(span.start, end))
+        return SpeechSegment(span.start / SAMPLE_RATE_HZ, end / SAMPLE_RATE_HZ, audio)
 
     def _quietest_before(self, sample: int) -> int:
         start = sample - _SEARCH_SAMPLES

@@ -35,7 +35,10 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A part of the source that becomes a segment; samples, counted from the source's start."""
+    """A part of the source that becomes a segment; samples, counted from the source's start.
+
+    Its end may lie behind the source's.
+    """
 
     start: int
     end: int
@@ -58,7 +61,7 @@ class SpeechSpans:
         self._go_on = max(options.vad_threshold - HYSTERESIS, 0.01)
         self._padding = options.vad_prefix_padding_ms * SAMPLE_RATE_HZ // 1000
         self._silence = max(_whole_frames(options.vad_silence_duration_ms), PAUSE)
-        self._max_gap = max(self._silence, MAX_GAP)
+        self._max_gap = max(self._silence, MAX_GAP, self._padding)  # a span ends when its padding has been heard
         self._quietest_before = quietest_before
         self._runs: list[Run] = []
         self._position = 0
@@ -90,8 +93,7 @@ class SpeechSpans:
         self._forget_noise()
         if self._runs:
             self._runs[-1].end = min(self._runs[-1].end, samples)
-            span = self._take(len(self._runs))
-            yield Span(span.start, min(span.end, samples))
+            yield self._take(len(self._runs))
 
     def _hear(self, probability: float) -> None:
         start, self._position = self._position, self._position + FRAME_SAMPLES
