@@ -100,6 +100,14 @@ async def test_what_stays_lost_is_said_at_the_end_of_a_stream(start, fault):
     assert len(done["problems"]) == 1
 
 
+async def test_speech_that_was_judged_only_at_the_end_is_missed_too_when_it_has_no_text(start):
+    fleet = await start(FakeTranscriber("rapl/selftest", text=""))
+
+    answer = await fleet.transcribe(b"LATE:1", model="rapl/selftest")
+
+    assert (answer.headers["x-rapl-coverage"], answer.headers["x-rapl-problems"]) == ("0.0000", "1")
+
+
 async def test_a_segment_without_speech_need_not_have_text(start):
     fleet = await start(FakeTranscriber("rapl/selftest", text=""))
 

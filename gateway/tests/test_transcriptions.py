@@ -112,11 +112,26 @@ async def test_arrays_are_read_in_every_form_that_clients_send(fleet, fields, la
 
 
 @pytest.mark.parametrize(
+    ("fields", "asked"),
+    [
+        ({}, {}),
+        ({"chunking_strategy": "auto"}, {}),
+        ({"chunking_strategy": '{"type": "server_vad", "threshold": 0.4}'}, {"vad_threshold": "0.4"}),
+        (
+            {"chunking_strategy[type]": "server_vad", "chunking_strategy[silence_duration_ms]": "200"},
+            {"vad_silence_duration_ms": "200"},
+        ),
+    ],
+)
+async def test_a_chunking_strategy_says_how_speech_is_told_from_silence(fleet, fields, asked):
+    await fleet.transcribe(**fields)
+
+    assert fleet.asked_of_preprocess == [asked]
+
+
+@pytest.mark.parametrize(
     "fields",
     [
-        {"chunking_strategy": "auto"},
-        {"chunking_strategy": '{"type": "server_vad", "threshold": 0.4}'},
-        {"chunking_strategy[type]": "server_vad", "chunking_strategy[silence_duration_ms]": "200"},
         {"stream": "false"},
         {"stream": ""},
     ],

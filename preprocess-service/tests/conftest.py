@@ -13,7 +13,7 @@ import soundfile
 from rapl_preprocess.app import create_app
 from rapl_preprocess.settings import Settings
 from rapl_protocol.client import PreprocessClient, Service
-from rapl_protocol.prepared import PrepareEnd, SourceInfo, SpeechSegment
+from rapl_protocol.prepared import PrepareEnd, PrepareOptions, SourceInfo, SpeechSegment
 from rapl_protocol.testing import served
 
 RATE_HZ = 16_000
@@ -27,6 +27,7 @@ class Prepared:
     source: SourceInfo
     segments: list[SpeechSegment]
     duration_s: float
+    speech_s: float | None
 
     @property
     def samples(self) -> np.ndarray:
@@ -142,16 +143,17 @@ def client(http: aiohttp.ClientSession, url: str) -> PreprocessClient:
     return PreprocessClient(http, Service("preprocess-service", url, "Look at its log."))
 
 
-Prepare = Callable[[bytes], Awaitable[Prepared]]
+Prepare = Callable[..., Awaitable[Prepared]]
+DECODE_ONLY = PrepareOptions(speech_detection="off")
 
 
 @pytest.fixture
 def prepare(client: PreprocessClient) -> Prepare:
-    async def prepare(media: bytes) -> Prepared:
-        source, *segments, end = [event async for event in client.prepare(media, idle_s=30)]
+    async def prepare(media: bytes, options: PrepareOptions = DECODE_ONLY) -> Prepared:
+        source, *segments, end = [event async for event in client.prepare(media, options=options, idle_s=30)]
         assert isinstance(source, SourceInfo)
         assert isinstance(end, PrepareEnd)
-        return Prepared(source, segments, end.duration_s)
+        return Prepared(source, segments, end.duration_s, end.speech_s)
 
     return prepare
 

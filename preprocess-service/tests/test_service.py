@@ -15,21 +15,28 @@ import pytest
 from rapl_preprocess.app import create_app
 from rapl_preprocess.settings import Settings
 from rapl_preprocess.threads import DecodeThreads
+from rapl_protocol.audio import WavAudio
 from rapl_protocol.client import PreprocessClient, Service
 from rapl_protocol.errors import ErrorCode, ServiceError
-from rapl_protocol.prepared import PreparedEvent, PrepareEnd, SpeechSegment
+from rapl_protocol.prepared import PreparedEvent, PrepareEnd, PrepareOptions, SpeechSegment
 from rapl_protocol.testing import make_tone, served
 
 SETTINGS_TABLE = Path(__file__).parents[1] / "README.md"
 
+CUT_ONLY = PrepareOptions(speech_detection="off")
 
-def long_wav(duration_s: int) -> bytes:
-    """Quiet 8 kHz u8 audio: small for its length, and yet it has to be decoded and resampled."""
+
+def long_wav(duration_s: int, sound: bytes = b"\x80\x81") -> bytes:
+    """Quiet 8 kHz u8 audio: small for its length, and yet it has to be decoded and resampled.
+
+    Args:
+        sound: other samples, to be repeated.
+    """
     size = duration_s * 8000
     header = struct.pack(
         "<4sI4s4sIHHIIHH4sI", b"RIFF", 36 + size, b"WAVE", b"fmt ", 16, 1, 1, 8000, 8000, 1, 8, b"data", size
     )
-    return header + b"\x80\x81" * (size // 2)
+    return header + (sound * (size // len(sound) + 1))[:size]
 
 
 async def refused(http: aiohttp.ClientSession, settings: Settings, media: object) -> ServiceError:
@@ -63,13 +70,13 @@ async def test_an_upload_without_content_length_is_taken(client: PreprocessClien
 
     events = [event async for event in client.prepare(pieces(), idle_s=30)]  # type: ignore[arg-type]
 
-    assert events[-1] == PrepareEnd(duration_s=600.0)
+    assert events[-1] == PrepareEnd(duration_s=600.0, speech_s=0.0)
 
 
 async def test_a_large_canonical_wav_passes_through_its_temporary_file_unchanged(client: PreprocessClient):
     tone = make_tone(100)
 
-    events = [event async for event in client.prepare(tone.to_wav(), idle_s=30)]
+    events = [event async for event in client.prepare(tone.to_wav(), options=CUT_ONLY, idle_s=30)]
 
     assert b"".join(e.audio.pcm for e in events if isinstance(e, SpeechSegment)) == tone.pcm
 
@@ -87,7 +94,8 @@ async def test_audio_longer_than_the_limit_is_413_at_once_where_its_length_is_kn
 async def test_a_failure_after_the_first_segments_is_an_error_among_the_events(http: aiohttp.ClientSession):
     received: list[PreparedEvent] = []
     async with served(create_app(Settings(max_duration_s=100))) as url:
-        events = PreprocessClient(http, Service("preprocess-service", url, "")).prepare(long_wav(600), idle_s=30)
+        client = PreprocessClient(http, Service("preprocess-service", url, ""))
+        events = client.prepare(long_wav(600), options=CUT_ONLY, idle_s=30)
         with pytest.raises(ServiceError, match="longer than 100 s") as caught:
             await collect(events, received)
 
@@ -106,12 +114,29 @@ async def test_two_hours_of_audio_pass_in_bounded_memory(client: PreprocessClien
     before, peak, duration_s = anonymous_bytes(), 0, 0.0
 
     with (tmp_path / "long.wav").open("rb") as media:
-        async for event in client.prepare(media, idle_s=30):
+        async for event in client.prepare(media, options=CUT_ONLY, idle_s=30):
             peak = max(peak, anonymous_bytes())
             duration_s += event.audio.duration_s if isinstance(event, SpeechSegment) else 0
 
     assert duration_s == pytest.approx(7200)
     assert peak - before < 40 << 20  # of 230 MB that were sent, in the process that sends and receives them
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the memory of the process as Linux tells it")
+async def test_an_hour_of_speech_is_detected_in_bounded_memory(
+    client: PreprocessClient, speech_wav: bytes, tmp_path: Path
+):
+    speech = memoryview(WavAudio.from_wav(speech_wav).pcm).cast("h")[::2]
+    (tmp_path / "long.wav").write_bytes(long_wav(3600, bytes(128 + (sample >> 8) for sample in speech)))
+    before, peak, prepared_s = anonymous_bytes(), 0, 0.0
+
+    with (tmp_path / "long.wav").open("rb") as media:
+        async for event in client.prepare(media, idle_s=30):
+            peak = max(peak, anonymous_bytes())
+            prepared_s += event.audio.duration_s if isinstance(event, SpeechSegment) else 0
+
+    assert prepared_s == pytest.approx(3600, rel=0.05)
+    assert peak - before < 40 << 20
 
 
 def anonymous_bytes() -> int:
@@ -164,7 +189,7 @@ async def test_a_short_clip_does_not_wait_for_the_end_of_long_files(http: aiohtt
             await anext(events)
 
         clip = [event async for event in client.prepare(make_tone(1).to_wav(), idle_s=5)]
-        assert clip[-1] == PrepareEnd(duration_s=1.0)
+        assert clip[-1] == PrepareEnd(duration_s=1.0, speech_s=0.0)
 
         for events in unread:
             await events.aclose()

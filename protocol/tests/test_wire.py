@@ -10,13 +10,13 @@ from rapl_protocol.client import PreprocessClient, Service, TranscriberClient
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.frames import encode_frame
 from rapl_protocol.models import ModelState
-from rapl_protocol.prepared import PrepareEnd, SourceInfo, SpeechSegment
+from rapl_protocol.prepared import PrepareEnd, PrepareOptions, SourceInfo, SpeechSegment
 from rapl_protocol.server import transcriber_app
 from rapl_protocol.testing import FakeTranscriber, make_tone, served
 from rapl_protocol.transcript import TranscribeOptions, Transcript
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 OPTIONS = TranscribeOptions(model="fake/model", language="en", prompt="Käse\nund Brot", temperature=0.2)
@@ -193,6 +193,29 @@ async def test_prepared_events_arrive_typed_and_in_order(http: aiohttp.ClientSes
 
     assert [type(e) for e in events] == [SourceInfo, SpeechSegment, PrepareEnd]
     assert events[1] == SpeechSegment(0.0, 0.2, SPEECH)
+
+
+async def test_progress_keeps_the_answer_alive_and_is_no_event(http: aiohttp.ClientSession):
+    progress = encode_frame({"type": "progress", "position_s": 60.0})
+    async with served(preprocess_stub(SOURCE, progress, progress, END)) as url:
+        events = [e async for e in PreprocessClient(http, service(url)).prepare(b"media", idle_s=5)]
+
+    assert [type(e) for e in events] == [SourceInfo, PrepareEnd]
+
+
+async def test_prepare_options_travel_as_the_query_and_defaults_stay_at_home(http: aiohttp.ClientSession):
+    queries = []
+
+    async def prepare(request: Request) -> Response:
+        queries.append(request.url.query)
+        return Response(SOURCE + END)
+
+    async with served(Starlette(routes=[Route("/v1/prepare", prepare, methods=["POST"])])) as url:
+        for options in (PrepareOptions(), PrepareOptions(speech_detection="off", vad_threshold=0.7)):
+            client = PreprocessClient(http, service(url))
+            _ = [e async for e in client.prepare(b"media", options=options, idle_s=5)]
+
+    assert queries == ["", "speech_detection=off&vad_threshold=0.7"]
 
 
 async def test_an_error_in_the_middle_of_the_events_is_raised(http: aiohttp.ClientSession):

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any, Self, TypeVar
 
 from rapl_protocol.errors import ErrorCode, ServiceError
+from rapl_protocol.prepared import PrepareOptions
 from rapl_protocol.transcript import TranscribeOptions
 from starlette.datastructures import FormData, UploadFile
 
@@ -18,7 +19,7 @@ from rapl_gateway.languages import parse_language
 MAX_PROMPT_CHARACTERS = 100_000
 MAX_KEYWORDS = 1_000
 _TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off", "null")
-_VAD_LIMITS = {"threshold": 1.0, "prefix_padding_ms": 60_000.0, "silence_duration_ms": 60_000.0}
+_VAD_LIMITS = {"threshold": 1.0, "prefix_padding_ms": 5_000.0, "silence_duration_ms": 10_000.0}
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -50,6 +51,8 @@ class TranscriptionForm:
     response_format: ResponseFormat
     temperature: float | None
     granularities: frozenset[Granularity]
+    prepare: PrepareOptions
+    """How speech is told from silence."""
     stream: bool
     translate: bool
 
@@ -64,7 +67,6 @@ class TranscriptionForm:
         if not isinstance(file, UploadFile):
             raise _invalid("file", "the audio is missing: send it as a form file named 'file'")
         _refuse_what_no_engine_can(form)
-        _check_chunking_strategy(form)
         return cls(
             file=file,
             model=_text(form, "model"),
@@ -74,6 +76,7 @@ class TranscriptionForm:
             response_format=_response_format(form),
             temperature=_number(form, "temperature", 1.0),
             granularities=_granularities(form),
+            prepare=_chunking_strategy(form),
             stream=not translate and _flag(form, "stream"),
             translate=translate,
         )
@@ -194,7 +197,7 @@ def _refuse_what_no_engine_can(form: FormData) -> None:
             raise _unsupported(field, f"'{field}' is not offered: none of the models tells speakers apart.")
 
 
-def _check_chunking_strategy(form: FormData) -> None:
+def _chunking_strategy(form: FormData) -> PrepareOptions:
     """`auto`, or an object: as SDKs send one (`chunking_strategy[type]`), or as JSON. Long audio is always cut."""
     field = "chunking_strategy"
     text = _text(form, field)
@@ -206,6 +209,8 @@ def _check_chunking_strategy(form: FormData) -> None:
             strategy = None
     if not isinstance(strategy, dict) or (strategy and strategy.get("type") != "server_vad"):
         raise _invalid(field, f"'{field}' must be 'auto' or an object of type 'server_vad'")
-    for name, most in _VAD_LIMITS.items():
-        if name in strategy:
-            _checked_number(f"{field}.{name}", strategy[name], most)
+    given = {name: strategy[name] for name in _VAD_LIMITS if strategy.get(name) not in (None, "")}
+    numbers = {name: _checked_number(f"{field}.{name}", value, _VAD_LIMITS[name]) for name, value in given.items()}
+    return PrepareOptions.model_validate(
+        {f"vad_{name}": n if name == "threshold" else round(n) for name, n in numbers.items()}
+    )

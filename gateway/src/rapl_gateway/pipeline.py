@@ -9,7 +9,7 @@ from typing import Any
 from rapl_protocol.audio import WavAudio
 from rapl_protocol.client import PreprocessClient
 from rapl_protocol.errors import ErrorCode, ServiceError
-from rapl_protocol.prepared import MAX_SEGMENT_S, PreparedEvent, PrepareEnd, SourceInfo, SpeechSegment
+from rapl_protocol.prepared import PreparedEvent, PrepareEnd, PrepareOptions, SourceInfo, SpeechSegment
 from rapl_protocol.segmentation import Segmenter
 from rapl_protocol.transcript import TranscribeOptions, Transcript, join_texts
 
@@ -34,6 +34,7 @@ class Job:
     """One request's work, and what has come of it so far."""
 
     media: bytes | memoryview
+    prepare: PrepareOptions
     options: TranscribeOptions
     backend: Backend
     request_id: str
@@ -72,7 +73,7 @@ class Pipeline:
                                     yield text
                             progress.show(job.result.done_s, job.result.announced_s)
                         case PrepareEnd():
-                            job.result.duration_s = event.duration_s
+                            job.result.end(event)
                         case None:
                             return
 
@@ -123,21 +124,21 @@ class Pipeline:
         return {"deadline_s": self._settings.deadline_s(audio.duration_s), "request_id": job.request_id}
 
     async def _prepared(self, job: Job) -> AsyncGenerator[PreparedEvent, None]:
-        """What preprocess-service makes of the media; a canonical WAV does not need it."""
-        canonical = _canonical(job.media)
-        if canonical and canonical.duration_s <= MAX_SEGMENT_S:
-            for event in _cut(canonical):
-                yield event
-            return
+        """What preprocess-service makes of the media. Without it, a canonical WAV is cut here, speech or not."""
+        prepared = self._preprocess.prepare(
+            job.media, options=job.prepare, idle_s=PREPARE_IDLE_S, request_id=job.request_id
+        )
         began = False
-        prepared = self._preprocess.prepare(job.media, idle_s=PREPARE_IDLE_S, request_id=job.request_id)
         try:
             async with aclosing(prepared) as events:
                 async for event in events:
                     began = True
                     yield event
         except ServiceError as error:
-            if began or canonical is None or error.code is not ErrorCode.BACKEND_UNAVAILABLE:
+            if began or error.code is not ErrorCode.BACKEND_UNAVAILABLE:
+                raise
+            canonical = _canonical(job.media)
+            if canonical is None:
                 raise
             log.warning("request_id=%s preprocess-service is away: cutting a canonical WAV here", job.request_id)
             for event in _cut(canonical):

@@ -6,14 +6,22 @@ from typing import Any
 from fastapi.responses import Response, StreamingResponse
 from rapl_protocol.errors import ServiceError
 from rapl_protocol.frames import CONTENT_TYPE, encode_frame
-from rapl_protocol.prepared import PreparedEvent, PrepareEnd, SegmentHeader, SourceInfo, SpeechSegment
+from rapl_protocol.prepared import (
+    PreparedEvent,
+    PrepareEnd,
+    PrepareProgress,
+    SegmentHeader,
+    SourceInfo,
+    SpeechSegment,
+)
 from starlette.types import Receive, Scope, Send
 
-Batches = AsyncGenerator[list[PreparedEvent], None]
+Batch = list[PreparedEvent | PrepareProgress]
+Batches = AsyncGenerator[Batch, None]
 
 
 async def answer(batches: Batches, log_fields: dict[str, Any]) -> Response:
-    """Answers as soon as the first batch is there; a short clip is one batch, and one plain response.
+    """Answers as soon as the first batch is there; where that is all, as of a clip without speech, at one blow.
 
     Raises:
         ServiceError: whatever happens before the first batch; what happens later becomes a frame.
@@ -29,7 +37,7 @@ async def answer(batches: Batches, log_fields: dict[str, Any]) -> Response:
 class _Stream(StreamingResponse):
     """Frames as they are made. When the client goes away, the making ends."""
 
-    def __init__(self, first: list[PreparedEvent], batches: Batches, log_fields: dict[str, Any]) -> None:
+    def __init__(self, first: Batch, batches: Batches, log_fields: dict[str, Any]) -> None:
         self._frames = _frames(first, batches, log_fields)
         self._batches = batches
         super().__init__(self._frames, media_type=CONTENT_TYPE)
@@ -43,7 +51,7 @@ class _Stream(StreamingResponse):
 
 
 async def _frames(
-    first: list[PreparedEvent], batches: AsyncIterator[list[PreparedEvent]], log_fields: dict[str, Any]
+    first: Batch, batches: AsyncIterator[Batch], log_fields: dict[str, Any]
 ) -> AsyncGenerator[bytes, None]:
     for event in first:
         yield _frame(event)
@@ -57,19 +65,21 @@ async def _frames(
         yield encode_frame({"type": "error", **error.envelope()})
 
 
-def _frame(event: PreparedEvent) -> bytes:
+def _frame(event: PreparedEvent | PrepareProgress) -> bytes:
     match event:
         case SpeechSegment():
-            header = SegmentHeader(start_s=event.start_s, end_s=event.end_s)
-            return encode_frame(header.model_dump(), event.audio.pcm)
+            header = SegmentHeader(start_s=event.start_s, end_s=event.end_s, speech_s=event.speech_s)
+            return encode_frame(header.model_dump(exclude_none=True), event.audio.pcm)
         case _:
             return encode_frame(event.model_dump())
 
 
-def _note(batch: list[PreparedEvent], log_fields: dict[str, Any]) -> None:
+def _note(batch: Batch, log_fields: dict[str, Any]) -> None:
     for event in batch:
         match event:
             case SourceInfo():
                 log_fields.update(container=event.container.partition(",")[0], codec=event.codec)
             case PrepareEnd():
                 log_fields["audio_s"] = f"{event.duration_s:.2f}"
+                if event.speech_s is not None:
+                    log_fields["speech_s"] = f"{event.speech_s:.2f}"

@@ -4,13 +4,16 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Annotated
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Query, Request, Response
 from rapl_protocol.http import RequestMiddleware, install_error_handlers, log_fields, request_id
+from rapl_protocol.prepared import PrepareOptions
 
 from rapl_preprocess.answer import answer
-from rapl_preprocess.prepare import prepare_in_batches
+from rapl_preprocess.prepare import Job, prepare_in_batches
 from rapl_preprocess.settings import Settings
+from rapl_preprocess.silero import SpeechModel
 from rapl_preprocess.threads import DecodeThreads
 from rapl_preprocess.upload import receive_media
 
@@ -21,7 +24,7 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         with DecodeThreads(settings.workers) as decoding, ThreadPoolExecutor(1, "upload") as writer:
-            app.state.decoding, app.state.writer = decoding, writer
+            app.state.decoding, app.state.writer, app.state.model = decoding, writer, SpeechModel.load()
             yield
 
     app = FastAPI(title="RAPL preprocess-service", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
@@ -29,9 +32,10 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(RequestMiddleware)
 
     @app.post("/v1/prepare")
-    async def prepare(request: Request) -> Response:
+    async def prepare(request: Request, options: Annotated[PrepareOptions, Query()]) -> Response:
         media = await receive_media(request, settings.max_upload_bytes, app.state.writer)
-        work = partial(prepare_in_batches, media, settings.max_duration_s, request_id(request))
+        job = Job(media, options, settings.max_duration_s, request_id(request))
+        work = partial(prepare_in_batches, job, app.state.model)
         return await answer(app.state.decoding.items(work), log_fields(request))
 
     @app.get("/health/live")

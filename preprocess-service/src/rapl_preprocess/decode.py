@@ -118,6 +118,7 @@ def _source_info(container: InputContainer, stream: AudioStream, frame: AudioFra
         codec=stream.codec_context.name,
         sample_rate_hz=frame.sample_rate,
         channels=frame.layout.nb_channels,
+        duration_s=container.duration / 1_000_000 if container.duration else None,
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import IO, Any
+from urllib.parse import urlencode
 
 import aiohttp
 
@@ -18,12 +19,21 @@ from rapl_protocol.connection import KEEP_ALIVE_S
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.frames import CONTENT_TYPE, decode_frames, encode_frame
 from rapl_protocol.models import ModelInfo
-from rapl_protocol.prepared import PreparedEvent, PrepareEnd, SegmentHeader, SourceInfo, SpeechSegment
+from rapl_protocol.prepared import (
+    PreparedEvent,
+    PrepareEnd,
+    PrepareOptions,
+    PrepareProgress,
+    SegmentHeader,
+    SourceInfo,
+    SpeechSegment,
+)
 from rapl_protocol.transcript import TranscribeOptions, Transcript
 
 CONNECT_TIMEOUT_S = 2.0
 """A service on this machine or its network accepts at once or is not there."""
 _RETRY_AFTER_S = 5
+_DEFAULT_OPTIONS = PrepareOptions()
 _LARGE_BODY_BYTES = 1 << 20
 """aiohttp writes bytes in one go, and a larger body than this would hold up the event loop; files go in pieces."""
 
@@ -109,12 +119,18 @@ class PreprocessClient:
         self.service = service
 
     async def prepare(
-        self, media: bytes | memoryview | IO[bytes], *, idle_s: float, request_id: str | None = None
+        self,
+        media: bytes | memoryview | IO[bytes],
+        *,
+        options: PrepareOptions = _DEFAULT_OPTIONS,
+        idle_s: float,
+        request_id: str | None = None,
     ) -> AsyncGenerator[PreparedEvent, None]:
         """Yields SourceInfo, then the speech segments in order as they are decoded, then PrepareEnd.
 
         Args:
             media: any file that FFmpeg's libraries read, from its start.
+            options: what counts as speech. Media without any yield no segment.
             idle_s: how long to wait for the next event; the time between two that the caller takes does not count.
             request_id: named in the other service's log.
 
@@ -124,12 +140,15 @@ class PreprocessClient:
         """
         ended = False
         timeout = aiohttp.ClientTimeout(sock_connect=CONNECT_TIMEOUT_S, sock_read=idle_s)
-        async with _open(self._http, self.service, "POST", "/v1/prepare", timeout, media, request_id) as response:
+        query = urlencode(options.model_dump(exclude_defaults=True))
+        path = f"/v1/prepare?{query}" if query else "/v1/prepare"
+        async with _open(self._http, self.service, "POST", path, timeout, media, request_id) as response:
             with _broken_frames_named(self.service):
                 async for frame in decode_frames(response.content.iter_any()):
                     event = _event(frame.header, frame.payload)
                     ended = isinstance(event, PrepareEnd)
-                    yield event
+                    if not isinstance(event, PrepareProgress):
+                        yield event
         if not ended:
             raise _unavailable(self.service, "broke off its answer")
 
@@ -141,13 +160,15 @@ class PreprocessClient:
             return False
 
 
-def _event(header: dict[str, Any], payload: bytes | memoryview) -> PreparedEvent:
+def _event(header: dict[str, Any], payload: bytes | memoryview) -> PreparedEvent | PrepareProgress:
     match header.get("type"):
         case "source":
             return SourceInfo.model_validate(header)
         case "segment":
             where = SegmentHeader.model_validate(header)
             return SpeechSegment(where.start_s, where.end_s, WavAudio(payload), where.speech_s)
+        case "progress":
+            return PrepareProgress.model_validate(header)
         case "end":
             return PrepareEnd.model_validate(header)
         case "error":

@@ -3,13 +3,31 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from rapl_protocol.audio import WavAudio
 
 MAX_SEGMENT_S = 30.0
 """No segment is longer. SenseVoice's attention grows with the square of the length: 16 MB of scores for a
 minute, 54 GB for an hour. Source: https://github.com/QwenAudio/SenseVoice/issues/7"""
+
+
+class PrepareOptions(BaseModel):
+    """What preprocess-service is asked, as the query of its URL.
+
+    The fields of speech detection have the names and the meaning of OpenAI's `server_vad`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    speech_detection: Literal["on", "off"] = "on"
+    """off: everything is segments, speech or not."""
+    vad_threshold: float = Field(default=0.5, ge=0, le=1, allow_inf_nan=False)
+    """From which probability on a frame is speech; a higher one needs clearer speech."""
+    vad_prefix_padding_ms: int = Field(default=500, ge=0, le=5_000)
+    """Audio that a segment keeps before its speech, and as much after it."""
+    vad_silence_duration_ms: int = Field(default=500, ge=0, le=10_000)
+    """The silence that ends an utterance; long audio is cut between utterances where it can be."""
 
 
 class SourceInfo(BaseModel):
@@ -47,6 +65,18 @@ class PrepareEnd(BaseModel):
     type: Literal["end"] = "end"
     duration_s: float
     """Of the whole source."""
+    speech_s: float | None = None
+    """How much of it was judged to be speech, pauses and padding left out; None where nothing was judged."""
+
+
+class PrepareProgress(BaseModel):
+    """Sent where no segment has come for a while, so that hours of silence do not look like a service that hangs."""
+
+    model_config = ConfigDict(frozen=True)
+
+    type: Literal["progress"] = "progress"
+    position_s: float
+    """How much of the source has been decoded."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,11 @@ class Segmenter:
         """Of all the audio that was fed."""
         return (self._start_bytes + len(self._pending)) / BYTES_PER_SECOND
 
+    @property
+    def speech_s(self) -> None:
+        """Nothing was judged."""
+        return None
+
     def feed(self, pcm: bytes | memoryview) -> Iterator[SpeechSegment]:
         """Adds 16 kHz mono s16le samples, and yields the segments that are complete with them."""
         self._pending += pcm
@@ -42,7 +47,7 @@ class Segmenter:
             search_from = self._max_bytes - self._search_bytes
             with memoryview(self._pending) as pending:
                 window = bytes(pending[search_from : self._max_bytes])
-            yield self._cut(search_from + _quietest_point(window))
+            yield self._cut(search_from + quietest_point(window))
 
     def finish(self) -> Iterator[SpeechSegment]:
         """Yields what is left, if anything is."""
@@ -56,8 +61,12 @@ class Segmenter:
         return SpeechSegment(start / BYTES_PER_SECOND, self._start_bytes / BYTES_PER_SECOND, WavAudio(pcm))
 
 
-def _quietest_point(pcm: bytes) -> int:
-    """The byte offset of the middle of the quietest tenth of a second; the last of equals, for the longest segment."""
+def quietest_point(pcm: bytes) -> int:
+    """The byte offset of the middle of the quietest tenth of a second; the last of equals, for the longest segment.
+
+    Args:
+        pcm: 16 kHz mono s16le, at least a tenth of a second.
+    """
     samples = array("h", pcm)
     if sys.byteorder == "big":
         samples.byteswap()
