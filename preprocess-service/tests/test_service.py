@@ -209,6 +209,15 @@ async def test_a_given_request_id_is_kept_and_logged(
     assert "container=wav codec=pcm_s16le audio_s=1.00" in caplog.text
 
 
+def test_the_detector_needs_neither_torch_nor_its_packages_own_code():
+    code = "from rapl_preprocess.silero import SpeechModel; SpeechModel.load().listen().probabilities(bytes(1024))"
+    code += "; import sys; print([name for name in ('torch', 'silero_vad') if name in sys.modules])"
+
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+
+    assert ended.stdout.strip() == "[]"
+
+
 async def test_health_says_live_and_ready(http: aiohttp.ClientSession, url: str):
     for path in ("/health/live", "/health/ready"):
         async with http.get(url + path) as answer:
