@@ -129,6 +129,14 @@ async def test_a_chunking_strategy_says_how_speech_is_told_from_silence(fleet, f
     assert fleet.asked_of_preprocess == [asked]
 
 
+async def test_an_operator_may_send_everything_to_the_engines_speech_or_not(start):
+    fleet = await start(speech_detection="off")
+
+    await fleet.transcribe()
+
+    assert fleet.asked_of_preprocess == [{"speech_detection": "off"}]
+
+
 @pytest.mark.parametrize(
     "fields",
     [

@@ -61,7 +61,8 @@ async def _answer(request: Request, *, translate: bool) -> Response:
         route = gateway.catalog.resolve(form.model, gateway.backends.discovered())
         log_fields(request).update(model=route.model, backend=route.backend)
         options, backend = form.options(route.engine_model), gateway.backends[route.backend]
-        job = Job(content(form.file), form.prepare, options, backend, request_id(request), stopwatch, form.stream)
+        prepare = form.prepare.model_copy(update={"speech_detection": gateway.settings.speech_detection})
+        job = Job(content(form.file), prepare, options, backend, request_id(request), stopwatch, form.stream)
         gateway.running[job.request_id] = job
         upload.callback(gateway.running.pop, job.request_id, None)
         if form.stream:
