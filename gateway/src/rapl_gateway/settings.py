@@ -37,7 +37,7 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(1 << 30, gt=0)
     """Largest request body."""
     speech_detection: Literal["on", "off"] = "on"
-    """`off` sends everything to the engines, speech or not: for recordings in which speech is hard to tell from noise."""
+    """`off` sends everything to the engines, speech or not: for speech that is hard to tell from noise."""
     deadline_base_s: float = Field(60.0, gt=0)
     """How long an engine may take for a segment, however short it is."""
     deadline_per_audio_s: float = Field(10.0, ge=0)
