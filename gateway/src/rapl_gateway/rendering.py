@@ -44,7 +44,7 @@ def account_headers(result: Assembly) -> dict[str, str]:
 
 def account(result: Assembly) -> dict[str, Any]:
     """The same for answers in JSON."""
-    account: dict[str, Any] = {"coverage": result.coverage} if result.coverage is not None else {}
+    account: dict[str, Any] = {} if result.coverage is None else {"coverage": round(result.coverage, 4)}
     if result.problems:
         account["problems"] = [
             {"start": round(p.start_s, 3), "end": round(p.end_s, 3), "reason": p.doubt.value} for p in result.problems
