@@ -1,3 +1,4 @@
+import asyncio
 import json
 
 import openai
@@ -110,6 +111,21 @@ async def test_a_failure_in_the_middle_is_raised_by_the_sdk_and_no_done_follows(
     assert (await anext(stream)).type == "transcript.text.delta"
     with pytest.raises(openai.APIError, match="the second segment failed"):
         await anext(stream)
+
+
+async def test_when_a_streaming_client_leaves_its_work_ends_and_its_upload_is_given_back(start):
+    fleet = await start(FakeTranscriber("rapl/selftest", delay_s=0.1))
+    request = {"data": {"stream": "true", "model": "rapl/selftest"}, "files": {"file": b"MEDIA:30"}}
+    async with fleet.http.stream(
+        "POST", "/v1/audio/transcriptions", headers={"x-request-id": "mine"}, **request
+    ) as answer:
+        await anext(answer.aiter_raw())
+    await asyncio.sleep(0.3)
+    begun = len(fleet.sensevoice.calls)
+    await asyncio.sleep(0.4)
+
+    assert len(fleet.sensevoice.calls) == begun < 30
+    assert (await fleet.http.get("/v1/progress/mine")).status_code == 404
 
 
 async def test_each_event_is_a_write_of_its_own(fleet):

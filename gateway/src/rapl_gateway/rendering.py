@@ -29,7 +29,7 @@ def render(result: Assembly, form: TranscriptionForm) -> Response:
         case ResponseFormat.VERBOSE_JSON:
             return JSONResponse(_verbose(transcript, form) | account(result))
         case _:
-            return JSONResponse(_json(transcript, result.languages, form))
+            return JSONResponse(_json(transcript, result, form))
 
 
 def account_headers(result: Assembly) -> dict[str, str]:
@@ -52,11 +52,15 @@ def account(result: Assembly) -> dict[str, Any]:
     return account
 
 
-def _json(transcript: Transcript, languages: list[str], form: TranscriptionForm) -> dict[str, Any]:
+def language_codes(result: Assembly) -> list[dict[str, str]]:
+    """`languages` as OpenAI writes them."""
+    return [{"code": code} for code in result.languages]
+
+
+def _json(transcript: Transcript, result: Assembly, form: TranscriptionForm) -> dict[str, Any]:
     if form.translate:
         return {"text": transcript.text}
-    codes = [{"code": code} for code in languages]
-    return {"text": transcript.text, "languages": codes, "usage": _usage(transcript)}
+    return {"text": transcript.text, "languages": language_codes(result), "usage": _usage(transcript)}
 
 
 def _usage(transcript: Transcript) -> dict[str, Any]:

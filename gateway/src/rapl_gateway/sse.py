@@ -6,14 +6,14 @@ server's stream too. Each event is one write: some clients cannot put one togeth
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from typing import Any
 
 from rapl_protocol.errors import ServiceError
 
 from rapl_gateway.assembly import Assembly
-from rapl_gateway.rendering import account
+from rapl_gateway.rendering import account, language_codes
 
 KEEP_ALIVE_S = 15.0
 """A comment is sent after so long without text, or before the first one: proxies and clients give up after a minute."""
@@ -22,7 +22,7 @@ _KEEP_ALIVE = ": still working\n\n"
 
 async def event_stream(
     first: asyncio.Task[str | None], texts: AsyncGenerator[str, None], result: Assembly
-) -> AsyncIterator[str]:
+) -> AsyncGenerator[str, None]:
     """Writes each text as a delta, then the whole, then the end; or the error that kept it from being whole.
 
     Args:
@@ -51,7 +51,7 @@ async def event_stream(
             return
         finally:
             await _cancelled(pending)
-        done = {"type": "transcript.text.done", "text": result.transcript().text, "languages": _codes(result)}
+        done = {"type": "transcript.text.done", "text": result.transcript().text, "languages": language_codes(result)}
         yield _event(done | account(result))
         yield "data: [DONE]\n\n"
 
@@ -76,10 +76,6 @@ def _progress(result: Assembly) -> str:
     """A comment, which OpenAI's clients pass over: an event of another type would reach the program behind the SDK."""
     progress = {"done_s": round(result.done_s, 3), "duration_s": result.announced_s}
     return f": progress {json.dumps(progress)}\n\n"
-
-
-def _codes(result: Assembly) -> list[dict[str, str]]:
-    return [{"code": code} for code in result.languages]
 
 
 def _event(content: dict[str, Any]) -> str:

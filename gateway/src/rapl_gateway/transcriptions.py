@@ -1,6 +1,7 @@
 """POST /v1/audio/transcriptions and /v1/audio/translations: the story of a request."""
 
 import asyncio
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
 
 from fastapi import APIRouter, Request, Response
@@ -8,7 +9,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.http import log_fields, request_id, unless_client_leaves
-from starlette.background import BackgroundTask
+from starlette.types import Receive, Scope, Send
 
 from rapl_gateway.form import TranscriptionForm
 from rapl_gateway.gateway import gateway_of
@@ -19,6 +20,9 @@ from rapl_gateway.sse import event_stream, next_text
 from rapl_gateway.timing import stopwatch_of
 from rapl_gateway.upload import content, received_form
 
+FIRST_TEXT_S = 20.0
+"""How long a stream waits for its first text before it begins: until then a failure has its own HTTP status."""
+
 router = APIRouter()
 
 
@@ -28,10 +32,6 @@ class Progress(BaseModel):
     done_s: float
     duration_s: float | None
     """As the file announces it; None where it does not."""
-
-
-FIRST_TEXT_S = 20.0
-"""How long a stream waits for its first text before it begins: until then a failure has its own HTTP status."""
 
 
 @router.post("/v1/audio/transcriptions", openapi_extra=TRANSCRIPTION_REQUEST, responses=TRANSCRIPTION_ANSWERS)
@@ -93,9 +93,18 @@ async def _streamed(pipeline: Pipeline, job: Job, upload: AsyncExitStack) -> Res
     if done and first.exception():
         await upload.aclose()
         first.result()
-    return StreamingResponse(
-        event_stream(first, texts, job.result),
-        media_type="text/event-stream",
-        headers={"cache-control": "no-cache", "x-accel-buffering": "no"},
-        background=BackgroundTask(upload.aclose),
-    )
+    return _EventStream(event_stream(first, texts, job.result), upload)
+
+
+class _EventStream(StreamingResponse):
+    """Events as they come. However it ends, as by a client that leaves, the work ends and the upload is given back."""
+
+    def __init__(self, events: AsyncGenerator[str, None], upload: AsyncExitStack) -> None:
+        headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}
+        super().__init__(events, media_type="text/event-stream", headers=headers)
+        self._events = events
+        self._upload = upload
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with self._upload, aclosing(self._events):
+            await super().__call__(scope, receive, send)
