@@ -1,5 +1,6 @@
 """A gateway on a real socket, between fake engines and a stand-in for preprocess-service."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 
@@ -24,24 +25,34 @@ NOWHERE = "http://127.0.0.1:9"
 LENGTHS_S = {b"MEDIA": 1.0, b"SPEECH": 9.0, b"LATE": 9.0}
 
 
-def prepared_wav(audio: WavAudio) -> Response:
-    """One segment, as of a clip with speech in it."""
-    where = {"type": "segment", "start_s": 0.0, "end_s": audio.duration_s}
-    end = encode_frame({"type": "end", "duration_s": audio.duration_s})
-    return Response(encode_frame(where, audio.pcm) + end)
+class FakePreprocess:
+    """Stands in for preprocess-service, which would need real media.
 
-
-def fake_preprocess(asked: list[dict[str, str]]) -> Starlette:
-    """Takes canonical WAV, and bytes that begin with the name of a kind of media and the number of its segments.
-
-    MEDIA: of 1 s, not judged. SPEECH: of 9 s, all of it judged to be speech. LATE: the same, judged at the end.
+    It takes bytes that begin with the name of a kind of media and the number of its segments. MEDIA: of 1 s, not
+    judged. SPEECH: of 9 s, all of it judged to be speech. LATE: the same, judged at the end.
     """
 
-    async def prepare(request: Request) -> Response:
-        asked.append(dict(request.query_params))
+    def __init__(self) -> None:
+        self.asked: list[dict[str, str]] = []
+        """The options of each request."""
+        self.speech_s: float | None = None
+        """How much speech it finds in a clip; None finds nothing else in it."""
+        self.may_judge = asyncio.Event()
+        """Until this is set, nobody learns whether a clip holds speech."""
+        self.may_judge.set()
+
+    def app(self) -> Starlette:
+        return Starlette(
+            routes=[
+                Route("/v1/prepare", self._prepare, methods=["POST"]),
+                Route("/v1/speech", self._speech, methods=["POST"]),
+                Route("/health/live", self._live),
+            ]
+        )
+
+    async def _prepare(self, request: Request) -> Response:
+        self.asked.append(dict(request.query_params))
         body = await request.body()
-        if body[:4] == b"RIFF" and len(body) > 44:
-            return prepared_wav(WavAudio.from_wav(body))
         name, _, count = body[:32].partition(b":")
         if name not in LENGTHS_S:
             return error_response(ServiceError(ErrorCode.AUDIO_UNDECODABLE, "not media", param="file"))
@@ -59,10 +70,15 @@ def fake_preprocess(asked: list[dict[str, str]]) -> Starlette:
             b"".join([*frames, encode_frame({"type": "end", "duration_s": int(count) * length_s, **judged_at_end})])
         )
 
-    async def live(_: Request) -> Response:
-        return JSONResponse({"status": "ok"})
+    async def _speech(self, request: Request) -> Response:
+        self.asked.append(dict(request.query_params))
+        duration_s = WavAudio.from_wav(await request.body()).duration_s
+        await self.may_judge.wait()
+        speech_s = duration_s if self.speech_s is None else self.speech_s
+        return JSONResponse({"has_speech": speech_s > 0, "speech_s": speech_s})
 
-    return Starlette(routes=[Route("/v1/prepare", prepare, methods=["POST"]), Route("/health/live", live)])
+    async def _live(self, _: Request) -> Response:
+        return JSONResponse({"status": "ok"})
 
 
 class Fleet:
@@ -71,14 +87,11 @@ class Fleet:
     speech = SPEECH
     nowhere = NOWHERE
 
-    def __init__(
-        self, url: str, sensevoice: FakeTranscriber, mlx: FakeTranscriber, asked: list[dict[str, str]]
-    ) -> None:
+    def __init__(self, url: str, sensevoice: FakeTranscriber, mlx: FakeTranscriber, preprocess: FakePreprocess) -> None:
         self.url = url
         self.sensevoice = sensevoice
         self.mlx = mlx
-        self.asked_of_preprocess = asked
-        """The options of each request to preprocess-service."""
+        self.preprocess = preprocess
         self.http = httpx.AsyncClient(base_url=url, timeout=30)
         self.openai = AsyncOpenAI(base_url=f"{url}/v1", api_key="any", max_retries=0)
 
@@ -101,15 +114,15 @@ async def start(tmp_path) -> AsyncIterator[Callable[..., Awaitable[Fleet]]]:
         ) -> Fleet:
             sensevoice = sensevoice or FakeTranscriber("iic/SenseVoiceSmall", "rapl/selftest", text="{model} {n}")
             mlx = mlx or FakeTranscriber("mlx-community/Qwen3-ASR-1.7B-8bit", "local/model", text="mlx {n}")
-            asked: list[dict[str, str]] = []
+            preprocess = FakePreprocess()
             urls = {
                 "sensevoice_url": await stack.enter_async_context(served(transcriber_app(sensevoice))),
                 "mlx_url": await stack.enter_async_context(served(transcriber_app(mlx))),
-                "preprocess_url": await stack.enter_async_context(served(fake_preprocess(asked))),
+                "preprocess_url": await stack.enter_async_context(served(preprocess.app())),
             }
             given = {"config": tmp_path / "rapl.toml", **urls, **settings}
             gateway = await stack.enter_async_context(served(create_app(Settings(**given))))
-            fleet = Fleet(gateway, sensevoice, mlx, asked)
+            fleet = Fleet(gateway, sensevoice, mlx, preprocess)
             stack.push_async_callback(fleet.close)
             return fleet
 

@@ -37,15 +37,6 @@ class LosesWords(FakeTranscriber):
         self.text = words
         return await super().transcribe(audio, options)
 
-    def _spoilt(self, words: str) -> str:
-        match self._fault:
-            case "drops":
-                return ""
-            case "truncates":
-                return words[: len(words) // 3]
-            case _:
-                return f"again {self._pieces} " * 12
-
 
 FAULTS = ["drops", "truncates", "loops"]
 SIX_SEGMENTS = b"SPEECH:6"

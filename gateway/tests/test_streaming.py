@@ -83,11 +83,13 @@ async def test_a_stream_is_a_stream_whatever_the_format(fleet, events, response_
 
 
 async def test_silence_is_a_whole_of_nothing(start, events):
-    fleet = await start(FakeTranscriber("iic/SenseVoiceSmall", text="", language=None))
+    fleet = await start()
+    fleet.preprocess.speech_s = 0.0
 
     answer = await fleet.transcribe(stream="true")
 
-    assert events(answer.text) == [{"type": "transcript.text.done", "text": "", "languages": []}, "[DONE]"]
+    done = {"type": "transcript.text.done", "text": "", "languages": [], "coverage": 1.0}
+    assert events(answer.text) == [done, "[DONE]"]
 
 
 async def test_a_failure_before_the_first_text_has_its_own_status(fleet):

@@ -82,6 +82,7 @@ async def test_what_the_client_asked_for_reaches_the_engine(fleet):
         "is_long": False,
         "temperature": 0.3,
         "word_timestamps": True,
+        "segment_timestamps": True,
     }
 
 
@@ -126,15 +127,15 @@ async def test_arrays_are_read_in_every_form_that_clients_send(fleet, fields, la
 async def test_a_chunking_strategy_says_how_speech_is_told_from_silence(fleet, fields, asked):
     await fleet.transcribe(**fields)
 
-    assert fleet.asked_of_preprocess == [asked]
+    assert fleet.preprocess.asked == [asked]
 
 
 async def test_an_operator_may_send_everything_to_the_engines_speech_or_not(start):
     fleet = await start(speech_detection="off")
 
-    await fleet.transcribe()
+    await fleet.transcribe(b"MEDIA:1")
 
-    assert fleet.asked_of_preprocess == [{"speech_detection": "off"}]
+    assert fleet.preprocess.asked == [{"speech_detection": "off"}]
 
 
 @pytest.mark.parametrize(
@@ -196,7 +197,7 @@ async def test_the_pieces_of_something_long_are_marked_so_that_short_clips_may_p
 
 
 async def test_whoever_knows_a_requests_id_can_ask_how_far_it_is(start):
-    fleet = await start(FakeTranscriber("rapl/selftest", delay_s=0.1))
+    fleet = await start(FakeTranscriber("rapl/selftest", delay_s=0.2))
     sending = asyncio.create_task(
         fleet.http.post(
             "/v1/audio/transcriptions",

@@ -6,7 +6,7 @@ from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.prepared import PrepareEnd, SpeechSegment
 from rapl_protocol.transcript import Segment, Transcript, join_texts
 
-from rapl_gateway.scrutiny import LEAST_SPEECH_S, Doubt
+from rapl_gateway.scrutiny import Doubt
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,6 @@ class Assembly:
         self._language_s: dict[str, float] = {}
         self._speech_s = self._covered_s = 0.0
         self._is_judged = False
-        self._unjudged = 0
         self.problems: list[Problem] = []
         self.duration_s = 0.0
         """Of the whole source; known at the end."""
@@ -68,29 +67,15 @@ class Assembly:
         return grown
 
     def end(self, end: PrepareEnd) -> None:
-        """Takes note of what is known only now: how long the source was, and how much of it was speech.
-
-        A clip goes to its engine as one segment before all of it has been judged.
-        """
+        """Takes note of what is known only now: how long the source was, and whether speech was looked for in it."""
         self.duration_s = end.duration_s
-        if end.speech_s is None:
-            return
-        self._is_judged = True
-        unjudged_s = max(0.0, end.speech_s - self._speech_s)
-        self._speech_s += unjudged_s
-        if self._unjudged and not self.problems:
-            if self._text or unjudged_s < LEAST_SPEECH_S:
-                self._covered_s += unjudged_s
-            else:
-                self.problems.append(Problem(0.0, end.duration_s, Doubt.NO_TEXT))
+        self._is_judged = self._is_judged or end.speech_s is not None
 
     def _account(self, heard: SpeechSegment, has_text: bool, doubt: Doubt | None) -> None:
         self.done_s = heard.end_s
         if doubt:
             self.problems.append(Problem(heard.start_s, heard.end_s, doubt))
-        if heard.speech_s is None:
-            self._unjudged += 1
-        else:
+        if heard.speech_s is not None:
             self._is_judged = True
             self._speech_s += heard.speech_s
             self._covered_s += heard.speech_s if has_text and not doubt else 0.0

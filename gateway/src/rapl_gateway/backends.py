@@ -32,6 +32,11 @@ class Backend:
     """Why it could not be asked, the last time."""
     asked: asyncio.Event = field(default_factory=asyncio.Event)
 
+    @property
+    def width(self) -> int:
+        """How many segments of one recording it works on at once."""
+        return 1
+
     async def refresh(self) -> None:
         before = self.problem
         try:

@@ -33,6 +33,9 @@ class ResponseFormat(StrEnum):
     DIARIZED_JSON = "diarized_json"
 
 
+_WITH_SEGMENTS = (ResponseFormat.SRT, ResponseFormat.VTT, ResponseFormat.VERBOSE_JSON)
+
+
 class Granularity(StrEnum):
     WORD = "word"
     SEGMENT = "segment"
@@ -93,6 +96,7 @@ class TranscriptionForm:
             keywords=self.keywords,
             temperature=self.temperature,
             word_timestamps=self.wants_words,
+            segment_timestamps=self.response_format in _WITH_SEGMENTS,
             translate=self.translate,
         )
 

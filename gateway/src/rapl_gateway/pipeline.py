@@ -1,30 +1,27 @@
 """From media to text: prepare, transcribe segment by segment, and put the parts together."""
 
 import logging
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing, closing
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
 
 from rapl_protocol.audio import WavAudio
 from rapl_protocol.client import PreprocessClient
 from rapl_protocol.errors import ErrorCode, ServiceError
-from rapl_protocol.prepared import PreparedEvent, PrepareEnd, PrepareOptions, SourceInfo, SpeechSegment
-from rapl_protocol.segmentation import Segmenter
-from rapl_protocol.transcript import TranscribeOptions, Transcript, join_texts
+from rapl_protocol.models import ModelState
+from rapl_protocol.prepared import MAX_SEGMENT_S, PrepareEnd, PrepareOptions, SourceInfo, SpeechSegment
+from rapl_protocol.transcript import TranscribeOptions, Transcript
 
+from rapl_gateway.ahead import Ahead
 from rapl_gateway.assembly import Assembly
 from rapl_gateway.backends import Backend
+from rapl_gateway.hearing import Engine, Hearing
+from rapl_gateway.preparation import SPEECH_CHECK_S, canonical_wav, has_pauses, prepared
 from rapl_gateway.progress import ProgressDisplay
-from rapl_gateway.scrutiny import Doubt, Scrutiny
+from rapl_gateway.scrutiny import Scrutiny
 from rapl_gateway.settings import Settings
 from rapl_gateway.timing import Stopwatch
-
-PREPARE_IDLE_S = 60.0
-"""How long preprocess-service may take for one more segment; decoding 30 s of audio takes well under one second."""
-INTERACTIVE_S = 25.0
-"""A segment that ends later is long, or part of something long: the first one of a long file is longer than this."""
-_FEED_BYTES = 1 << 16
 
 log = logging.getLogger("rapl")
 
@@ -46,127 +43,103 @@ class Job:
 
 
 class Pipeline:
-    """Holds one segment of a job at a time."""
+    """Holds as many segments of a job as its backend works on at once, and one more."""
 
     def __init__(self, preprocess: PreprocessClient, settings: Settings) -> None:
         self._preprocess = preprocess
         self._settings = settings
 
-    async def texts(self, job: Job) -> AsyncGenerator[str, None]:
+    def texts(self, job: Job) -> AsyncGenerator[str, None]:
         """Does the job, and yields how its text grows, segment by segment; at the end `job.result` is whole.
 
         Raises:
             ServiceError: also in the middle. A segment that fails fails the whole: no text is missing in silence.
         """
-        progress = ProgressDisplay(job.request_id)
-        async with aclosing(self._prepared(job)) as events:
-            with closing(progress):
-                while True:
-                    with job.stopwatch.stage("prepare"):
-                        event = await anext(events, None)
-                    match event:
-                        case SourceInfo():
-                            job.result.announced_s = event.duration_s
-                        case SpeechSegment():
-                            async with aclosing(self._transcribe(job, event)) as texts:
-                                async for text in texts:
-                                    yield text
-                            progress.show(job.result.done_s, job.result.announced_s)
-                        case PrepareEnd():
-                            job.result.end(event)
-                        case None:
-                            return
+        clip = canonical_wav(job.media)
+        if clip and clip.duration_s <= MAX_SEGMENT_S:
+            return self._clip(job, clip)
+        return self._recording(job)
 
-    async def _transcribe(self, job: Job, segment: SpeechSegment) -> AsyncGenerator[str, None]:
-        """Yields how the text grows: by the segment's words as they come, or by all of them at once."""
-        options = job.options.model_copy(update={"is_long": segment.end_s > INTERACTIVE_S})
-        part = None
-        if job.is_streamed:
-            limits = self._limits(job, segment.audio)
-            async with aclosing(job.backend.client.stream(segment.audio, options, **limits)) as texts:
-                async for text in texts:
-                    if isinstance(text, str):
-                        yield job.result.add_text(text)
-                    else:
-                        part = text
-        if part is None:
-            part = await self._ask(job, segment.audio, options)
-        doubt = job.scrutiny.doubt(part.text, _speech_s(segment))
-        if doubt is Doubt.NO_TEXT and segment.speech_s is None:
-            doubt = None  # nobody says that there was speech
-        if doubt and not job.result.partial:  # words that were told cannot be taken back
-            part, doubt = await self._look_again(job, segment, options, part, doubt)
-        if not doubt:
-            job.scrutiny.accept(part.text, _speech_s(segment))
-        yield job.result.add(part, segment, doubt)
+    async def _clip(self, job: Job, audio: WavAudio) -> AsyncGenerator[str, None]:
+        """What needs no decoding goes to its engine at once, and preprocess-service is asked beside that whether it
+        holds speech. If it does not, the engine's work is withdrawn, and its text is never told."""
+        job.result.announced_s = audio.duration_s
+        async with AsyncExitStack() as under_way:
 
-    async def _ask(self, job: Job, audio: WavAudio, options: TranscribeOptions) -> Transcript:
-        with job.stopwatch.stage("infer"):
-            return await job.backend.client.transcribe(audio, options, **self._limits(job, audio))
+            def hear() -> Hearing:
+                hearing = self._hear(job, SpeechSegment(0.0, audio.duration_s, audio))
+                under_way.push_async_callback(hearing.close)
+                return hearing
 
-    async def _look_again(
-        self, job: Job, segment: SpeechSegment, options: TranscribeOptions, first: Transcript, doubt: Doubt
-    ) -> tuple[Transcript, Doubt | None]:
-        """Transcribes the halves of a segment whose text is in doubt: an engine that fails on a long piece rarely
-        fails on both. Gives the better text, and the doubt if it is still there."""
-        log.warning("request_id=%s at_s=%.1f doubt=%r: looking again", job.request_id, segment.start_s, doubt.value)
-        again = [(await self._ask(job, half.audio, options), half.start_s) for half in halves(segment.audio)]
-        text = join_texts(part.text for part, _ in again)
-        is_better, left = job.scrutiny.settle(doubt, first.text, text, _speech_s(segment))
-        if not is_better:
-            return first, left
-        segments = tuple(s.shifted(start_s) for part, start_s in again for s in part.segments)
-        language = next((part.language for part, _ in again if part.language), None)
-        duration_s = segment.audio.duration_s
-        return Transcript(text=text, language=language, duration_s=duration_s, segments=segments), left
+            hearing = hear() if _is_likely_speech(job, audio) else None
+            with job.stopwatch.stage("prepare"):
+                speech_s = await self._speech_s(job, audio)
+            if speech_s != 0.0:
+                hearing = hearing or hear()
+                hearing.judge(speech_s)
+                async for text in self._tell(job, hearing):
+                    yield text
+        job.result.end(PrepareEnd(duration_s=audio.duration_s, speech_s=speech_s))
 
-    def _limits(self, job: Job, audio: WavAudio) -> dict[str, Any]:
-        return {"deadline_s": self._settings.deadline_s(audio.duration_s), "request_id": job.request_id}
-
-    async def _prepared(self, job: Job) -> AsyncGenerator[PreparedEvent, None]:
-        """What preprocess-service makes of the media. Without it, a canonical WAV is cut here, speech or not."""
-        prepared = self._preprocess.prepare(
-            job.media, options=job.prepare, idle_s=PREPARE_IDLE_S, request_id=job.request_id
-        )
-        began = False
+    async def _speech_s(self, job: Job, audio: WavAudio) -> float | None:
+        """How much speech there is in a clip; None where nobody can say."""
+        if job.prepare.speech_detection == "off":
+            return None
         try:
-            async with aclosing(prepared) as events:
-                async for event in events:
-                    began = True
-                    yield event
+            check = await self._preprocess.speech(
+                audio, job.prepare, deadline_s=SPEECH_CHECK_S, request_id=job.request_id
+            )
         except ServiceError as error:
-            if began or error.code is not ErrorCode.BACKEND_UNAVAILABLE:
+            if error.code not in (ErrorCode.BACKEND_UNAVAILABLE, ErrorCode.BACKEND_TIMEOUT):
                 raise
-            canonical = _canonical(job.media)
-            if canonical is None:
-                raise
-            log.warning("request_id=%s preprocess-service is away: cutting a canonical WAV here", job.request_id)
-            for event in _cut(canonical):
-                yield event
+            log.warning("request_id=%s cannot tell whether it is speech: %s", job.request_id, error.message)
+            return None
+        return check.speech_s if check.has_speech else 0.0
+
+    async def _recording(self, job: Job) -> AsyncGenerator[str, None]:
+        """Segments are prepared and transcribed while those before them are told."""
+        events = prepared(self._preprocess, job.media, job.prepare, job.request_id)
+        ahead = Ahead(events, partial(self._hear, job), job.backend.width + 1)
+        async with AsyncExitStack() as under_way:
+            under_way.push_async_callback(ahead.close)
+            progress = under_way.enter_context(closing(ProgressDisplay(job.request_id)))
+            while True:
+                with job.stopwatch.stage("prepare"):
+                    event = await ahead.next()
+                match event:
+                    case SourceInfo():
+                        job.result.announced_s = event.duration_s
+                    case Hearing():
+                        async for text in self._tell(job, event):
+                            yield text
+                        await ahead.done(event)
+                        progress.show(job.result.done_s, job.result.announced_s)
+                    case PrepareEnd():
+                        job.result.end(event)
+                    case None:
+                        return
+
+    async def _tell(self, job: Job, hearing: Hearing) -> AsyncGenerator[str, None]:
+        """Yields how the text grows by a segment: by its words as they come, or by all of them at once."""
+        while True:
+            with job.stopwatch.stage("infer"):
+                told = await hearing.next()
+            if isinstance(told, Transcript):
+                break
+            yield job.result.add_text(told)
+        with job.stopwatch.stage("infer"):
+            part, doubt = await hearing.settled(told, job.scrutiny, is_told=bool(job.result.partial))
+        yield job.result.add(part, hearing.segment, doubt)
+
+    def _hear(self, job: Job, segment: SpeechSegment) -> Hearing:
+        engine = Engine(job.backend.client, job.options, job.request_id, self._settings)
+        return Hearing(engine, segment, is_streamed=job.is_streamed)
 
 
-def _speech_s(segment: SpeechSegment) -> float:
-    """At most: where nothing was judged, all of the segment may be speech."""
-    return segment.audio.duration_s if segment.speech_s is None else segment.speech_s
-
-
-def halves(audio: WavAudio) -> list[SpeechSegment]:
-    """The audio in two pieces, cut at the quietest point of its middle third."""
-    segmenter = Segmenter(longest_s=audio.duration_s * 2 / 3, search_s=audio.duration_s / 3)
-    return [*segmenter.feed(audio.pcm), *segmenter.finish()]
-
-
-def _canonical(media: bytes | memoryview) -> WavAudio | None:
-    try:
-        return WavAudio.from_wav(media)
-    except ValueError:
-        return None
-
-
-def _cut(audio: WavAudio) -> Iterator[PreparedEvent]:
-    segmenter = Segmenter()
-    pcm = memoryview(audio.pcm)
-    for at in range(0, len(pcm), _FEED_BYTES):
-        yield from segmenter.feed(pcm[at : at + _FEED_BYTES])
-    yield from segmenter.finish()
-    yield PrepareEnd(duration_s=audio.duration_s)
+def _is_likely_speech(job: Job, audio: WavAudio) -> bool:
+    """Whether a clip goes to its engine before anybody knows that there is speech in it. Not where the engine would
+    have to load its model for it, and not what sounds like silence, noise or music: 10 ms later one knows."""
+    if job.prepare.speech_detection == "off":
+        return True
+    info = job.backend.info(job.options.model)
+    return info is not None and info.state is ModelState.READY and has_pauses(audio)

@@ -22,6 +22,8 @@ class TranscribeOptions(_Wire):
     temperature: float | None = None
     """Sampling temperature, 0 to 1; None leaves it to the model."""
     word_timestamps: bool = False
+    segment_timestamps: bool = False
+    """Whether a segment an utterance is wanted, with its times; an engine that has none gives one for all of it."""
     translate: bool = False
     """Into English, instead of transcribing."""
     is_long: bool = False

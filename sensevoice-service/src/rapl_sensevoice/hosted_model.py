@@ -91,11 +91,11 @@ class HostedModel:
         CAPABILITIES.require(options)  # FunASR detects, in silence, where it does not know a language
         if self.info.state is not ModelState.READY:
             raise self.info.not_ready_error()
+        with_times = options.word_timestamps or options.segment_timestamps
         decoded = await self._worker.run(
-            lambda: self._runtime.decode(audio, options.language, with_times=options.word_timestamps),
-            is_long=options.is_long,
+            lambda: self._runtime.decode(audio, options.language, with_times=with_times), is_long=options.is_long
         )
-        return transcript_from(decoded, audio.duration_s)
+        return transcript_from(decoded, audio, options)
 
     def _is_loading(self) -> bool:
         return self._load_task is not None and not self._load_task.done()

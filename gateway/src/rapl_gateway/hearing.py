@@ -1,0 +1,148 @@
+"""One segment at its engine: begun at once, told in its turn, and heard again where words may be missing."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+
+from rapl_protocol.audio import WavAudio
+from rapl_protocol.client import TranscriberClient
+from rapl_protocol.errors import ServiceError
+from rapl_protocol.prepared import SpeechSegment
+from rapl_protocol.segmentation import Segmenter
+from rapl_protocol.transcript import TranscribeOptions, Transcript, join_texts
+
+from rapl_gateway.scrutiny import Doubt, Scrutiny
+from rapl_gateway.settings import Settings
+
+INTERACTIVE_S = 25.0
+"""A segment that ends later is long, or part of something long: the first one of a long file is longer than this."""
+
+log = logging.getLogger("rapl")
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """The engine of one job, with what the job asks of it."""
+
+    client: TranscriberClient
+    options: TranscribeOptions
+    request_id: str
+    settings: Settings
+
+    async def ask(self, audio: WavAudio, options: TranscribeOptions | None = None) -> Transcript:
+        """Raises: ServiceError."""
+        return await self.client.transcribe(
+            audio,
+            options or self.options,
+            deadline_s=self.settings.deadline_s(audio.duration_s),
+            request_id=self.request_id,
+        )
+
+    async def words(self, audio: WavAudio, options: TranscribeOptions) -> AsyncGenerator[str | Transcript, None]:
+        """The text as it is decoded, where the engine has it so, and then the transcript.
+
+        Raises:
+            ServiceError: also in the middle.
+        """
+        deadline_s = self.settings.deadline_s(audio.duration_s)
+        words = self.client.stream(audio, options, deadline_s=deadline_s, request_id=self.request_id)
+        async with aclosing(words):
+            async for word in words:
+                yield word
+
+
+class Hearing:
+    """The engine's work on one segment, from the making of this on.
+
+    Args:
+        engine: does it.
+        segment: what is heard.
+        is_streamed: whether the text is wanted word by word.
+    """
+
+    def __init__(self, engine: Engine, segment: SpeechSegment, *, is_streamed: bool = False) -> None:
+        self.segment = segment
+        self._engine = engine
+        self._options = engine.options.model_copy(update={"is_long": segment.end_s > INTERACTIVE_S})
+        self._told: asyncio.Queue[str | Transcript | None] = asyncio.Queue()
+        self._task = asyncio.create_task(self._stream() if is_streamed else self._ask())
+        self._task.add_done_callback(lambda _: self._told.put_nowait(None))
+
+    async def _ask(self) -> None:
+        self._told.put_nowait(await self._engine.ask(self.segment.audio, self._options))
+
+    async def _stream(self) -> None:
+        async with aclosing(self._engine.words(self.segment.audio, self._options)) as words:
+            async for word in words:
+                self._told.put_nowait(word)
+
+    async def next(self) -> str | Transcript:
+        """More of the text, where it is wanted word by word and the engine has it so; at last the transcript.
+
+        Raises:
+            ServiceError: what kept the engine from it.
+        """
+        told = await self._told.get()
+        if told is None:
+            self._task.result()
+            raise RuntimeError("the engine's answer was asked for after its end")
+        return told
+
+    def judge(self, speech_s: float | None) -> None:
+        """Takes note of how much speech there is in a segment that was begun before all of it had been judged."""
+        self.segment = replace(self.segment, speech_s=speech_s)
+
+    async def settled(self, first: Transcript, scrutiny: Scrutiny, *, is_told: bool) -> tuple[Transcript, Doubt | None]:
+        """The transcript to keep, and the doubt that is left about it.
+
+        Args:
+            first: what the engine made of the segment.
+            scrutiny: what is known of the recording so far; learns from this segment.
+            is_told: whether words of it were told already, which cannot be taken back.
+        """
+        doubt = scrutiny.doubt(first.text, self._speech_s)
+        if doubt is Doubt.NO_TEXT and self.segment.speech_s is None:
+            doubt = None  # nobody says that there was speech
+        part = first
+        if doubt and not is_told:
+            part, doubt = await self._again(first, doubt, scrutiny)
+        if not doubt:
+            scrutiny.accept(part.text, self._speech_s)
+        return part, doubt
+
+    async def _again(self, first: Transcript, doubt: Doubt, scrutiny: Scrutiny) -> tuple[Transcript, Doubt | None]:
+        """Transcribes the halves of a segment whose text is in doubt: an engine that fails on a long piece rarely
+        fails on both. Gives the better text, and the doubt if it is still there."""
+        log.warning(
+            "request_id=%s at_s=%.1f doubt=%r: looking again",
+            self._engine.request_id, self.segment.start_s, doubt.value,
+        )  # fmt: skip
+        audio = self.segment.audio
+        again = [(await self._engine.ask(half.audio, self._options), half.start_s) for half in halves(audio)]
+        text = join_texts(part.text for part, _ in again)
+        is_better, left = scrutiny.settle(doubt, first.text, text, self._speech_s)
+        if not is_better:
+            return first, left
+        segments = tuple(s.shifted(start_s) for part, start_s in again for s in part.segments)
+        language = next((part.language for part, _ in again if part.language), None)
+        return Transcript(text=text, language=language, duration_s=audio.duration_s, segments=segments), left
+
+    @property
+    def _speech_s(self) -> float:
+        """At most: where nothing was judged, all of the segment may be speech."""
+        return self.segment.audio.duration_s if self.segment.speech_s is None else self.segment.speech_s
+
+    async def close(self) -> None:
+        """Withdraws what the engine has not done yet."""
+        self._task.cancel()
+        await asyncio.wait({self._task})
+        if not self._task.cancelled() and (error := self._task.exception()) and not isinstance(error, ServiceError):
+            raise error
+
+
+def halves(audio: WavAudio) -> list[SpeechSegment]:
+    """The audio in two pieces, cut at the quietest point of its middle third."""
+    segmenter = Segmenter(longest_s=audio.duration_s * 2 / 3, search_s=audio.duration_s / 3)
+    return [*segmenter.feed(audio.pcm), *segmenter.finish()]

@@ -1,0 +1,96 @@
+"""Cuts what was said in one piece of audio into utterances, as a subtitle or a paragraph would be."""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from rapl_protocol.audio import SAMPLE_RATE_HZ, WavAudio
+from rapl_protocol.transcript import Segment, Word
+
+PAUSE_S = 0.5
+"""Between two words, where one utterance ends and another begins."""
+LONGEST_S = 7.0
+"""A longer subtitle is cut. Source: https://partnerhelp.netflixstudios.com/hc/en-us/articles/215758617"""
+_SENTENCE_ENDS = ".?!。？！"
+_FRAME_S = 0.02
+_QUIET = 0.1
+"""20 dB below the word itself."""
+_LONGEST_TAIL_S = 0.6
+
+
+def utterances(segment: Segment, audio: WavAudio) -> tuple[Segment, ...]:
+    """The segment, cut at pauses, after sentences, and where it grows long; one that has no words stays as it is.
+
+    Language, emotion and events are those of the whole: the model says no more.
+
+    Args:
+        segment: with its words, whose ends are the model's: it marks where it knows a word, and not how long it lasts.
+        audio: that of the segment. An utterance ends where its sound does.
+    """
+    starts = _starts(segment.text, segment.words or ())
+    if not segment.words or starts is None:
+        return (segment,)
+    cuts = [0, *(n for n in range(1, len(starts)) if _is_cut(segment, starts, n)), len(starts)]
+    groups = [(a, b) for whole in pairwise(cuts) for a, b in _short(segment.words, *whole)]
+    return tuple(_utterance(segment, starts, first, behind, audio) for first, behind in groups)
+
+
+def _starts(text: str, words: Sequence[Word]) -> list[int] | None:
+    """Where each word begins in the text; None where they are not all in it."""
+    starts, at = [], 0
+    for word in words:
+        at = text.find(word.word, at)
+        if at < 0:
+            return None
+        starts.append(at)
+        at += len(word.word)
+    return starts
+
+
+def _is_cut(segment: Segment, starts: Sequence[int], n: int) -> bool:
+    """Whether an utterance ends before word `n`."""
+    words = segment.words or ()
+    between = segment.text[starts[n - 1] + len(words[n - 1].word) : starts[n]]
+    return words[n].start_s - words[n - 1].end_s >= PAUSE_S or any(mark in between for mark in _SENTENCE_ENDS)
+
+
+def _short(words: Sequence[Word], first: int, behind: int) -> Iterator[tuple[int, int]]:
+    """Halves what is too long, at the longest gap between two words that leaves neither part tiny."""
+    if words[behind - 1].end_s - words[first].start_s <= LONGEST_S or behind - first < 2:
+        yield first, behind
+        return
+    quarter = (behind - first) // 4
+    inner = range(first + max(1, quarter), max(first + 2, behind - quarter))
+    cut = max(inner, key=lambda n: words[n].start_s - words[n - 1].end_s)
+    yield from _short(words, first, cut)
+    yield from _short(words, cut, behind)
+
+
+def _utterance(segment: Segment, starts: Sequence[int], first: int, behind: int, audio: WavAudio) -> Segment:
+    words = segment.words or ()
+    is_last = behind == len(words)
+    text = segment.text[starts[first] if first else 0 : None if is_last else starts[behind]]
+    limit_s = segment.end_s if is_last else words[behind].start_s
+    return segment.model_copy(
+        update={
+            "start_s": words[first].start_s,
+            "end_s": _sound_end_s(audio, words[behind - 1], limit_s),
+            "text": text.strip(),
+            "words": words[first:behind],
+        }
+    )
+
+
+def _sound_end_s(audio: WavAudio, word: Word, limit_s: float) -> float:
+    """Where the audio grows quiet after the word, if it does before `limit_s`."""
+    import numpy as np
+
+    samples = np.frombuffer(audio.pcm, dtype="<i2").astype(np.float32)
+    size = int(_FRAME_S * SAMPLE_RATE_HZ)
+    begin, end = (round(at * SAMPLE_RATE_HZ) for at in (word.start_s, min(limit_s, word.end_s + _LONGEST_TAIL_S)))
+    frames = samples[begin : begin + (end - begin) // size * size].reshape(-1, size)
+    if not len(frames):
+        return word.end_s
+    levels = np.sqrt((frames**2).mean(axis=1))
+    loud = np.flatnonzero(levels > _QUIET * levels.max())
+    sound_end_s = word.start_s + (int(loud[-1]) + 1) * _FRAME_S if len(loud) else word.end_s
+    return min(max(sound_end_s, word.end_s), max(limit_s, word.end_s))
