@@ -17,6 +17,7 @@ from rapl_protocol.segmentation import Segmenter
 
 from rapl_preprocess.decode import Damage, Decoded, decode
 from rapl_preprocess.media import too_long, undecodable
+from rapl_preprocess.quiet import quietest_point
 from rapl_preprocess.silero import SpeechModel
 from rapl_preprocess.speech_segmenter import SpeechSegmenter
 
@@ -56,7 +57,11 @@ def prepare(job: Job, model: SpeechModel, is_stopped: Callable[[], bool]) -> Ite
     Raises:
         ServiceError: AUDIO_UNDECODABLE or AUDIO_TOO_LARGE, also after some events.
     """
-    segmenter = Segmenter() if job.options.speech_detection == "off" else SpeechSegmenter(model, job.options)
+    segmenter = (
+        Segmenter(quietest=quietest_point)
+        if job.options.speech_detection == "off"
+        else SpeechSegmenter(model, job.options)
+    )
     told_s = 0.0
     for part in _decoded(job.media, job.max_duration_s, is_stopped):
         match part:

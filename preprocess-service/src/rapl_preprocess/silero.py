@@ -1,57 +1,53 @@
 """How likely each 32 ms of audio are speech, says Silero VAD.
 
 Source: https://github.com/snakers4/silero-vad (MIT). Of its package only the weights are used: its code imports torch.
+The network is small enough to be a handful of matrix products, see `silero_network`.
 """
 
 from importlib.metadata import distribution
+from pathlib import Path
 from typing import Self
 
 import numpy as np
-import onnxruntime
+from threadpoolctl import threadpool_limits
 
-FRAME_SAMPLES = 512
-"""What the model judges at once."""
+from rapl_preprocess.onnx_tensors import float_tensors
+from rapl_preprocess.silero_network import CONTEXT_SAMPLES, FRAME_SAMPLES, Network
+
 BLOCK_FRAMES = 32
-"""About a second. The model takes as long per frame with 32 of them as with 512 (55 us), one by one longer."""
+"""About a second. The network takes hardly less time per frame with more of them, and its buffers stay in the cache."""
 BLOCK_SAMPLES = BLOCK_FRAMES * FRAME_SAMPLES
-_CONTEXT_SAMPLES = 64
-"""Of the frame before, which the model sees with each frame."""
 _WEIGHTS = "silero_vad/data/silero_vad_16k_sequence.onnx"
-"""The form that takes many frames in one call, and gives the same probabilities as the one that takes one.
-
-Source: https://github.com/snakers4/silero-vad/pull/784
-"""
 
 
 class SpeechModel:
-    """The weights, shared by all threads: a session of onnxruntime may run in several at once."""
+    """The weights, shared by all threads."""
 
-    def __init__(self, session: onnxruntime.InferenceSession) -> None:
-        self._session = session
+    def __init__(self, network: Network) -> None:
+        self.network = network
 
     @classmethod
     def load(cls) -> Self:
-        """Takes about 10 ms."""
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1  # files are what runs side by side
-        path = str(distribution("silero-vad").locate_file(_WEIGHTS))
-        return cls(onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"]))
+        """Takes about 10 ms, and lets numpy use one thread from then on: files are what runs side by side."""
+        threadpool_limits(1, user_api="blas")
+        path = Path(str(distribution("silero-vad").locate_file(_WEIGHTS)))
+        return cls(Network(float_tensors(path.read_bytes())))
 
     def listen(self) -> "Listener":
-        return Listener(self._session)
+        return Listener(self.network)
 
 
 class Listener:
     """Hears one source from its start to its end, block after block."""
 
-    def __init__(self, session: onnxruntime.InferenceSession) -> None:
-        self._session = session
+    def __init__(self, network: Network) -> None:
+        self._network = network
         self._loudness = Loudness()
-        self._context = np.zeros(_CONTEXT_SAMPLES, np.float32)
-        self._hidden = self._cell = np.zeros((1, 1, 128), np.float32)
+        self._context = np.zeros(CONTEXT_SAMPLES, np.float32)
+        self._memory = network.blank_memory()
 
     def probabilities(self, pcm: bytes | memoryview) -> list[float]:
-        """Of speech, for each frame; the interpreter's lock is free meanwhile.
+        """Of speech, for each frame.
 
         Args:
             pcm: s16le; BLOCK_SAMPLES, or fewer at the end, where silence fills up the last frame.
@@ -59,12 +55,10 @@ class Listener:
         samples = np.frombuffer(pcm, "<i2").astype(np.float32) / 32768
         samples = np.pad(samples, (0, -len(samples) % FRAME_SAMPLES))
         frames = self._loudness.levelled(samples.reshape(-1, FRAME_SAMPLES))
-        tails = frames[:, -_CONTEXT_SAMPLES:]
+        tails = frames[:, -CONTEXT_SAMPLES:]
         contexts = np.vstack((self._context, tails[:-1]))
         self._context = tails[-1].copy()
-        inputs = {"input": np.hstack((contexts, frames)), "h": self._hidden, "c": self._cell}
-        speech, self._hidden, self._cell = self._session.run(["speech_probs", "hn", "cn"], inputs)
-        return speech.ravel().tolist()
+        return self._network.probabilities(np.hstack((contexts, frames)), self._memory).tolist()
 
 
 class Loudness:

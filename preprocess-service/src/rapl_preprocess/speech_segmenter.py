@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 from rapl_protocol.audio import BYTES_PER_SECOND, SAMPLE_RATE_HZ, SAMPLE_WIDTH_BYTES, WavAudio
 from rapl_protocol.prepared import PrepareOptions, SpeechSegment
-from rapl_protocol.segmentation import SEARCH_S, quietest_point
+from rapl_protocol.segmentation import SEARCH_S
 
+from rapl_preprocess.quiet import quietest_point
 from rapl_preprocess.silero import BLOCK_SAMPLES, SpeechModel
 from rapl_preprocess.speech_spans import MAX_SAMPLES, Span, SpeechSpans
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 from rapl_protocol.audio import SAMPLE_RATE_HZ
 from rapl_protocol.prepared import MAX_SEGMENT_S, PrepareOptions
 
-from rapl_preprocess.silero import FRAME_SAMPLES
+from rapl_preprocess.silero_network import FRAME_SAMPLES
 
 MAX_SAMPLES = int(MAX_SEGMENT_S * SAMPLE_RATE_HZ)
 HYSTERESIS = 0.15

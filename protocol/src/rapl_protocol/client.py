@@ -26,6 +26,7 @@ from rapl_protocol.prepared import (
     PrepareProgress,
     SegmentHeader,
     SourceInfo,
+    SpeechCheck,
     SpeechSegment,
 )
 from rapl_protocol.transcript import TranscribeOptions, Transcript
@@ -140,8 +141,7 @@ class PreprocessClient:
         """
         ended = False
         timeout = aiohttp.ClientTimeout(sock_connect=CONNECT_TIMEOUT_S, sock_read=idle_s)
-        query = urlencode(options.model_dump(exclude_defaults=True))
-        path = f"/v1/prepare?{query}" if query else "/v1/prepare"
+        path = _asked("/v1/prepare", options)
         async with _open(self._http, self.service, "POST", path, timeout, media, request_id) as response:
             with _broken_frames_named(self.service):
                 async for frame in decode_frames(response.content.iter_any()):
@@ -152,12 +152,34 @@ class PreprocessClient:
         if not ended:
             raise _unavailable(self.service, "broke off its answer")
 
+    async def speech(
+        self,
+        audio: WavAudio,
+        options: PrepareOptions = _DEFAULT_OPTIONS,
+        *,
+        deadline_s: float,
+        request_id: str | None = None,
+    ) -> SpeechCheck:
+        """Whether a clip of up to MAX_SEGMENT_S would become a segment; nothing of it comes back.
+
+        Raises:
+            ServiceError: AUDIO_TOO_LARGE where it is longer, BACKEND_UNAVAILABLE or BACKEND_TIMEOUT.
+        """
+        path, limits = _asked("/v1/speech", options), _deadline(deadline_s)
+        async with _open(self._http, self.service, "POST", path, limits, audio.to_wav(), request_id) as response:
+            return SpeechCheck.model_validate_json(await response.read())
+
     async def is_live(self) -> bool:
         try:
             async with _open(self._http, self.service, "GET", "/health/live", _deadline(2.0)):
                 return True
         except ServiceError:
             return False
+
+
+def _asked(path: str, options: PrepareOptions) -> str:
+    query = urlencode(options.model_dump(exclude_defaults=True))
+    return f"{path}?{query}" if query else path
 
 
 def _event(header: dict[str, Any], payload: bytes | memoryview) -> PreparedEvent | PrepareProgress:

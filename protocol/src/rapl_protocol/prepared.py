@@ -1,4 +1,7 @@
-"""What preprocess-service answers: the source's description, its speech segments in order, then the end."""
+"""What preprocess-service answers: the source's description, its speech segments in order, then the end.
+
+Or, where only that is asked, whether a clip holds speech.
+"""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -28,6 +31,16 @@ class PrepareOptions(BaseModel):
     """Audio that a segment keeps before its speech, and as much after it."""
     vad_silence_duration_ms: int = Field(default=500, ge=0, le=10_000)
     """The silence that ends an utterance; long audio is cut between utterances where it can be."""
+
+
+class SpeechCheck(BaseModel):
+    """Whether a clip would become a segment, by the rules of /v1/prepare."""
+
+    model_config = ConfigDict(frozen=True)
+
+    has_speech: bool
+    speech_s: float
+    """How much of it was judged to be speech, pauses and padding left out."""
 
 
 class SourceInfo(BaseModel):

@@ -2,15 +2,15 @@
 
 import sys
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from rapl_protocol.audio import BYTES_PER_SECOND, SAMPLE_RATE_HZ, SAMPLE_WIDTH_BYTES, WavAudio
 from rapl_protocol.prepared import MAX_SEGMENT_S, SpeechSegment
 
 SEARCH_S = 5.0
 """How far before the limit a quiet point may lie."""
-_FRAME_SAMPLES = SAMPLE_RATE_HZ // 50
-_PAUSE_FRAMES = 5
+QUIET_FRAME_SAMPLES = SAMPLE_RATE_HZ // 50
+PAUSE_FRAMES = 5
 """A pause between words is about a tenth of a second or more; one quiet 20 ms frame may be a stop consonant."""
 
 
@@ -22,9 +22,16 @@ class Segmenter:
     Args:
         longest_s: no segment is longer.
         search_s: how far before that a quiet point may lie.
+        quietest: finds it, as `quietest_point` does.
     """
 
-    def __init__(self, longest_s: float = MAX_SEGMENT_S, search_s: float = SEARCH_S) -> None:
+    def __init__(
+        self,
+        longest_s: float = MAX_SEGMENT_S,
+        search_s: float = SEARCH_S,
+        quietest: Callable[[bytes], int] | None = None,
+    ) -> None:
+        self._quietest = quietest or quietest_point
         self._max_bytes = int(longest_s * SAMPLE_RATE_HZ) * SAMPLE_WIDTH_BYTES
         self._search_bytes = int(search_s * SAMPLE_RATE_HZ) * SAMPLE_WIDTH_BYTES
         self._pending = bytearray()
@@ -47,7 +54,7 @@ class Segmenter:
             search_from = self._max_bytes - self._search_bytes
             with memoryview(self._pending) as pending:
                 window = bytes(pending[search_from : self._max_bytes])
-            yield self._cut(search_from + quietest_point(window))
+            yield self._cut(search_from + self._quietest(window))
 
     def finish(self) -> Iterator[SpeechSegment]:
         """Yields what is left, if anything is."""
@@ -70,8 +77,8 @@ def quietest_point(pcm: bytes) -> int:
     samples = array("h", pcm)
     if sys.byteorder == "big":
         samples.byteswap()
-    frames = range(0, len(samples) - _FRAME_SAMPLES + 1, _FRAME_SAMPLES)
-    loudness = [sum(map(abs, samples[i : i + _FRAME_SAMPLES])) for i in frames]
-    pauses = [sum(loudness[i : i + _PAUSE_FRAMES]) for i in range(len(loudness) - _PAUSE_FRAMES + 1)]
+    frames = range(0, len(samples) - QUIET_FRAME_SAMPLES + 1, QUIET_FRAME_SAMPLES)
+    loudness = [sum(map(abs, samples[i : i + QUIET_FRAME_SAMPLES])) for i in frames]
+    pauses = [sum(loudness[i : i + PAUSE_FRAMES]) for i in range(len(loudness) - PAUSE_FRAMES + 1)]
     quietest = max(range(len(pauses)), key=lambda i: (-pauses[i], i))
-    return (quietest * _FRAME_SAMPLES + _PAUSE_FRAMES * _FRAME_SAMPLES // 2) * SAMPLE_WIDTH_BYTES
+    return (quietest * QUIET_FRAME_SAMPLES + PAUSE_FRAMES * QUIET_FRAME_SAMPLES // 2) * SAMPLE_WIDTH_BYTES

@@ -1,0 +1,37 @@
+"""Whether a clip holds speech: what somebody asks who needs neither decoding nor segments."""
+
+from rapl_protocol.audio import WavAudio
+from rapl_protocol.errors import ErrorCode, ServiceError
+from rapl_protocol.prepared import MAX_SEGMENT_S, PrepareOptions, SpeechCheck
+
+from rapl_preprocess.media import undecodable
+from rapl_preprocess.silero import SpeechModel
+from rapl_preprocess.speech_segmenter import SpeechSegmenter
+
+
+def check_speech(media: memoryview, model: SpeechModel, options: PrepareOptions) -> SpeechCheck:
+    """By the very rules by which the same clip would become a segment or not.
+
+    Args:
+        media: a canonical WAV of up to MAX_SEGMENT_S.
+
+    Raises:
+        ServiceError: AUDIO_UNDECODABLE, AUDIO_TOO_LARGE, or INVALID_REQUEST where detection is switched off.
+    """
+    if options.speech_detection == "off":
+        raise ServiceError(ErrorCode.INVALID_REQUEST, "speech_detection is off.", param="speech_detection")
+    audio = _canonical(media)
+    segmenter = SpeechSegmenter(model, options)
+    segments = [*segmenter.feed(audio.pcm), *segmenter.finish()]
+    return SpeechCheck(has_speech=bool(segments), speech_s=segmenter.speech_s)
+
+
+def _canonical(media: memoryview) -> WavAudio:
+    try:
+        audio = WavAudio.from_wav(media)
+    except ValueError as error:
+        raise undecodable(f"Only canonical WAV can be checked for speech: {error}.") from error
+    if audio.duration_s > MAX_SEGMENT_S:
+        message = f"At most {MAX_SEGMENT_S:g} s can be checked for speech at once."
+        raise ServiceError(ErrorCode.AUDIO_TOO_LARGE, message, param="file")
+    return audio
