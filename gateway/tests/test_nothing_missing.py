@@ -6,47 +6,69 @@ import pytest
 from rapl_protocol.testing import FakeTranscriber
 
 SENTENCE = "one may well say a good dozen words within nine seconds of speech"
-
-
-class LosesWords(FakeTranscriber):
-    """An engine that does something wrong to every third segment of 9 s, and nothing, or the same, to shorter ones.
-
-    A second look asks for pieces of half the length.
-    """
-
-    def __init__(self, fault: str, *, always: bool) -> None:
-        super().__init__("rapl/selftest")
-        self._fault = fault
-        self._always = always
-        self._whole = self._pieces = 0
-
-    async def transcribe(self, audio, options, on_text=None):
-        if audio.duration_s > 8:
-            self._whole += 1
-            self._pieces = 0
-            words = SENTENCE
-        else:
-            self._pieces += 1
-            half = len(SENTENCE.split()) // 2
-            words = " ".join(SENTENCE.split()[:half] if self._pieces % 2 else SENTENCE.split()[half:])
-        is_faulty = self._whole % 3 == 0 and (self._always or audio.duration_s > 8)
-        if is_faulty and self._whole > 3:
-            words = {"drops": "", "truncates": words[: len(words) // 3], "loops": f"again {self._pieces} " * 12}[
-                self._fault
-            ]
-        self.text = words
-        return await super().transcribe(audio, options)
-
-
-FAULTS = ["drops", "truncates", "loops"]
+NUMBERS = ("first", "second", "third", "fourth", "fifth", "sixth")
+LOSSES = ["drops", "truncates", "loops"]
+FAULTS = [*LOSSES, "writes twice", "repeats the one before"]
 SIX_SEGMENTS = b"SPEECH:6"
 
 
+class Speaks(FakeTranscriber):
+    """An engine to which every segment of 9 s says another sentence; pieces of half the length are halves of it."""
+
+    def __init__(self) -> None:
+        super().__init__("rapl/selftest")
+        self.whole = self.pieces = 0
+
+    async def transcribe(self, audio, options, on_text=None):
+        is_whole = audio.duration_s > 8
+        if is_whole:
+            self.whole, self.pieces = self.whole + 1, 0
+        else:
+            self.pieces += 1
+        words = SENTENCES[self.whole - 1].split()
+        half = len(words) // 2
+        said = words if is_whole else words[:half] if self.pieces % 2 else words[half:]
+        self.text = self.spoilt(said, is_whole)
+        return await super().transcribe(audio, options)
+
+    def spoilt(self, words: list[str], is_whole: bool) -> str:
+        return " ".join(words)
+
+
+class LosesWords(Speaks):
+    """Does something wrong to the sixth segment; and always the same, or only to what is whole."""
+
+    def __init__(self, fault: str, *, always: bool) -> None:
+        super().__init__()
+        self._fault = fault
+        self._always = always
+
+    def spoilt(self, words: list[str], is_whole: bool) -> str:
+        said = " ".join(words)
+        if self.whole < 6 or not (is_whole or self._always):
+            return said
+        match self._fault:
+            case "drops":
+                return ""
+            case "truncates":
+                return " ".join(words[: len(words) // 3])
+            case "loops":
+                return f"again {self.pieces} " * 12
+            case "writes twice":
+                return f"{said} {said}"
+            case _:
+                return SENTENCES[4]
+
+
+SENTENCES = [f"{number} {SENTENCE}" for number in NUMBERS]
+
+
 async def test_a_sound_engine_covers_all_of_the_speech(start):
-    fleet = await start(FakeTranscriber("rapl/selftest", text=SENTENCE))
+    fleet = await start(Speaks())
 
     answer = await fleet.transcribe(SIX_SEGMENTS, model="rapl/selftest", response_format="verbose_json")
 
+    assert answer.json()["text"] == " ".join(SENTENCES)
     assert answer.json()["coverage"] == 1.0
     assert "problems" not in answer.json()
     assert answer.headers["x-rapl-coverage"] == "1.0000"
@@ -60,13 +82,13 @@ async def test_what_an_engine_lost_is_found_by_a_second_look_at_smaller_pieces(s
     answer = await fleet.transcribe(SIX_SEGMENTS, model="rapl/selftest", response_format="verbose_json")
 
     body = answer.json()
-    assert body["text"] == " ".join([SENTENCE] * 6)
+    assert body["text"] == " ".join(SENTENCES)
     assert body["coverage"] == 1.0
     assert [segment["start"] for segment in body["segments"]] == sorted(s["start"] for s in body["segments"])
     assert body["segments"][-1]["end"] == 54.0
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", LOSSES)
 @pytest.mark.parametrize("response_format", ["json", "text", "srt", "vtt", "verbose_json"])
 async def test_what_stays_lost_is_said_in_every_format(start, fault, response_format):
     fleet = await start(LosesWords(fault, always=True))
@@ -80,7 +102,7 @@ async def test_what_stays_lost_is_said_in_every_format(start, fault, response_fo
         assert (problem["start"], problem["end"]) == (45.0, 54.0)
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", LOSSES)
 async def test_what_stays_lost_is_said_at_the_end_of_a_stream(start, fault):
     fleet = await start(LosesWords(fault, always=True))
 

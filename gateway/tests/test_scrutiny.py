@@ -3,6 +3,8 @@ from rapl_gateway.scrutiny import Doubt, Scrutiny, has_loop, words_of
 
 SENTENCE = "the quick brown fox jumps over the lazy dog and then it goes home to sleep"
 
+OTHER = " while nobody says a word about what has become of all the others there"
+
 
 @pytest.mark.parametrize(
     ("text", "words"),
@@ -41,7 +43,9 @@ def test_a_loop_is_a_phrase_that_takes_over_and_not_a_word_said_twice(text: str,
         ("", 0.5, None),
         ("ok ok ok ok ok ok ok ok", 8.0, Doubt.LOOP),
         ("the quick brown fox", 20.0, Doubt.TOO_LITTLE),
-        (SENTENCE * 2, 20.0, None),
+        (SENTENCE + OTHER, 20.0, None),
+        (SENTENCE * 2, 20.0, Doubt.SAME_AGAIN),
+        (SENTENCE * 2 + OTHER * 2, 20.0, Doubt.TOO_MUCH),
         ("the quick", 2.0, None),
     ],
 )
@@ -60,16 +64,21 @@ def test_a_pace_is_judged_only_against_the_recordings_own():
 @pytest.mark.parametrize(
     ("doubt", "first", "again", "is_better", "left"),
     [
-        (Doubt.NO_TEXT, "", SENTENCE * 2, True, None),
+        (Doubt.NO_TEXT, "", SENTENCE + OTHER, True, None),
         (Doubt.NO_TEXT, "", "the quick", True, Doubt.TOO_LITTLE),
         (Doubt.NO_TEXT, "", "", False, Doubt.NO_TEXT),
-        (Doubt.LOOP, "a " * 9, SENTENCE * 2, True, None),
+        (Doubt.LOOP, "a " * 9, SENTENCE + OTHER, True, None),
         (Doubt.LOOP, "a " * 9, "A. " * 9, False, None),
         (Doubt.LOOP, "a " * 9, "b " * 9, False, Doubt.LOOP),
-        (Doubt.TOO_LITTLE, "the quick", SENTENCE * 2, True, None),
+        (Doubt.TOO_LITTLE, "the quick", SENTENCE + OTHER, True, None),
         (Doubt.TOO_LITTLE, "the quick", "the quick", False, Doubt.TOO_LITTLE),
         (Doubt.TOO_LITTLE, "the quick", "the", False, Doubt.TOO_LITTLE),
         (Doubt.TOO_LITTLE, "the quick", "the quick brown", True, Doubt.TOO_LITTLE),
+        (Doubt.TOO_MUCH, (SENTENCE + OTHER) * 2, SENTENCE + OTHER, True, None),
+        (Doubt.TOO_MUCH, (SENTENCE + OTHER) * 2, (SENTENCE + OTHER) * 2, False, None),
+        (Doubt.TOO_MUCH, (SENTENCE + OTHER) * 2, (OTHER + SENTENCE) * 2, True, None),
+        (Doubt.SAME_AGAIN, SENTENCE * 2, SENTENCE + OTHER, True, None),
+        (Doubt.SAME_AGAIN, SENTENCE * 2, SENTENCE * 2, False, None),
     ],
 )
 def test_a_second_look_is_kept_if_it_is_better_and_the_doubt_that_is_left_is_known(

@@ -36,6 +36,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.add_middleware(CORSMiddleware, **cors_policy(settings.cors_origins))
     app.add_middleware(ServerTiming)
     app.add_middleware(RequestMiddleware)
+    app.router.routes.extend(transcriptions.direct_routes())
     for routes in (transcriptions, model_routes, health):
         app.include_router(routes.router)
     return app

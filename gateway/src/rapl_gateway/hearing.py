@@ -65,18 +65,25 @@ class Hearing:
     def __init__(self, engine: Engine, segment: SpeechSegment, *, is_streamed: bool = False) -> None:
         self.segment = segment
         self._engine = engine
-        self._options = engine.options.model_copy(update={"is_long": segment.end_s > INTERACTIVE_S})
-        self._told: asyncio.Queue[str | Transcript | None] = asyncio.Queue()
-        self._task = asyncio.create_task(self._stream() if is_streamed else self._ask())
-        self._task.add_done_callback(lambda _: self._told.put_nowait(None))
+        self._options = engine.options
+        if segment.end_s > INTERACTIVE_S:
+            self._options = engine.options.model_copy(update={"is_long": True})
+        self._told: asyncio.Queue[str | None] | None = asyncio.Queue() if is_streamed else None
+        self._task = asyncio.create_task(
+            engine.ask(segment.audio, self._options) if self._told is None else self._stream(self._told)
+        )
 
-    async def _ask(self) -> None:
-        self._told.put_nowait(await self._engine.ask(self.segment.audio, self._options))
-
-    async def _stream(self) -> None:
-        async with aclosing(self._engine.words(self.segment.audio, self._options)) as words:
-            async for word in words:
-                self._told.put_nowait(word)
+    async def _stream(self, told: asyncio.Queue[str | None]) -> Transcript:
+        """Tells the words as they come."""
+        try:
+            async with aclosing(self._engine.words(self.segment.audio, self._options)) as words:
+                async for word in words:
+                    if isinstance(word, Transcript):
+                        return word
+                    told.put_nowait(word)
+        finally:
+            told.put_nowait(None)
+        raise RuntimeError("an engine's words ended without the transcript")
 
     async def next(self) -> str | Transcript:
         """More of the text, where it is wanted word by word and the engine has it so; at last the transcript.
@@ -84,11 +91,9 @@ class Hearing:
         Raises:
             ServiceError: what kept the engine from it.
         """
-        told = await self._told.get()
-        if told is None:
-            self._task.result()
-            raise RuntimeError("the engine's answer was asked for after its end")
-        return told
+        if self._told is not None and (told := await self._told.get()) is not None:
+            return told
+        return await self._task
 
     def judge(self, speech_s: float | None) -> None:
         """Takes note of how much speech there is in a segment that was begun before all of it had been judged."""

@@ -1,7 +1,8 @@
 """Looks at what an engine made of a segment, and doubts what is typical of lost words.
 
 Engines fail in silence: a token budget runs out in the middle of a sentence, a decoder repeats one phrase to the end
-of the segment, a segment comes back empty. Each leaves a mark that can be seen from outside.
+of the segment or writes all of it twice, a segment comes back empty or with the text of the one before. Each leaves a
+mark that can be seen from outside.
 """
 
 import re
@@ -16,6 +17,10 @@ _LEAST_PACE_S = 5.0
 _LEAST_SEGMENTS = 3
 _SLOW = 0.6
 """Of the usual pace of this recording. One speaker's segments of half a minute differ by much less than that."""
+_FAST = 1.7
+"""Of the usual pace. What is written twice has double the pace."""
+_LEAST_SAME = 8
+"""So many words in a row are hardly said again by chance."""
 _LOOP_REPEATS = 5
 _LOOP_SHARE = 0.5
 _WORD = re.compile(r"\w+(?:['’-]\w+)*")
@@ -25,6 +30,12 @@ class Doubt(StrEnum):
     NO_TEXT = "speech without text"
     LOOP = "the same words again and again"
     TOO_LITTLE = "much less text than in the rest of the recording"
+    TOO_MUCH = "much more text than in the rest of the recording"
+    SAME_AGAIN = "the same text as before it"
+
+
+_TOO_MANY = (Doubt.LOOP, Doubt.TOO_MUCH, Doubt.SAME_AGAIN)
+_AS_MANY = 0.9
 
 
 class Scrutiny:
@@ -32,6 +43,7 @@ class Scrutiny:
 
     def __init__(self) -> None:
         self._paces: list[float] = []
+        self._before: list[str] = []
 
     def doubt(self, text: str, speech_s: float) -> Doubt | None:
         """Why this text of so much speech may not be all of it; None if nothing speaks against it."""
@@ -40,10 +52,11 @@ class Scrutiny:
             return Doubt.NO_TEXT if speech_s >= LEAST_SPEECH_S else None
         if has_loop(words):
             return Doubt.LOOP
+        if len(words) >= _LEAST_SAME and words == self._before:
+            return Doubt.SAME_AGAIN
         if speech_s >= _LEAST_PACE_S and len(self._paces) >= _LEAST_SEGMENTS:
-            usual = statistics.median(self._paces)
-            if len(words) / speech_s < _SLOW * usual:
-                return Doubt.TOO_LITTLE
+            pace = len(words) / speech_s / statistics.median(self._paces)
+            return Doubt.TOO_LITTLE if pace < _SLOW else Doubt.TOO_MUCH if pace > _FAST else None
         return None
 
     def settle(self, doubt: Doubt, first: str, again: str, speech_s: float) -> tuple[bool, Doubt | None]:
@@ -51,21 +64,24 @@ class Scrutiny:
 
         Returns:
             Whether the second is the one to keep, and the doubt that is left about the one that is kept. That the same
-            words come again ends the doubt about a loop: so it was said. It does not end the doubt about missing
-            words: what an engine loses twice is still lost.
+            words come again ends a doubt about too many of them: so it was said. It does not end the doubt about
+            missing words: what an engine loses twice is still lost.
         """
         before, now = words_of(first), words_of(again)
         if now == before:
-            return False, None if doubt is Doubt.LOOP else doubt
+            return False, None if doubt in _TOO_MANY else doubt
         left = self.doubt(again, speech_s)
+        if left is Doubt.TOO_MUCH and left is doubt and len(now) >= _AS_MANY * len(before):
+            return True, None
         if left is Doubt.LOOP or (left and len(now) <= len(before)):
             return False, doubt
         return True, left
 
     def accept(self, text: str, speech_s: float) -> None:
         """Takes this text as a measure for those that follow."""
+        self._before = words_of(text)
         if speech_s >= _LEAST_PACE_S:
-            self._paces.append(len(words_of(text)) / speech_s)
+            self._paces.append(len(self._before) / speech_s)
 
 
 def words_of(text: str) -> list[str]:

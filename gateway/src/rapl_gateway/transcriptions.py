@@ -9,6 +9,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.http import log_fields, request_id, unless_client_leaves
+from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from rapl_gateway.form import TranscriptionForm
@@ -42,6 +43,13 @@ async def create_transcription(request: Request) -> Response:
 @router.post("/v1/audio/translations", openapi_extra=TRANSLATION_REQUEST, responses=TRANSCRIPTION_ANSWERS)
 async def create_translation(request: Request) -> Response:
     return await _answer(request, translate=True)
+
+
+def direct_routes() -> list[Route]:
+    """The two routes above without what FastAPI does around each request, of which they use nothing: a tenth of the
+    gateway's own time. They go before FastAPI's, which then only describe them in /openapi.json."""
+    endpoints = {"transcriptions": create_transcription, "translations": create_translation}
+    return [Route(f"/v1/audio/{name}", endpoint, methods=["POST"]) for name, endpoint in endpoints.items()]
 
 
 @router.get("/v1/progress/{request_id}", responses=errors(401, 404))

@@ -94,17 +94,19 @@ async def unless_client_leaves(request: Request, work: Coroutine[Any, Any, T]) -
     Raises:
         ServiceError: INVALID_REQUEST, which nobody sees but the log.
     """
-    working = asyncio.create_task(work)
+    here = asyncio.current_task()
+    assert here
     leaving = asyncio.create_task(_client_leaves(request.receive))
+    leaving.add_done_callback(lambda left: left.cancelled() or here.cancel())
     try:
-        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            return working.result()
-        raise ServiceError(ErrorCode.INVALID_REQUEST, "the client went away")
+        return await work
+    except asyncio.CancelledError:
+        if not leaving.done():
+            raise
+        here.uncancel()
+        raise ServiceError(ErrorCode.INVALID_REQUEST, "the client went away") from None
     finally:
-        for task in (working, leaving):
-            task.cancel()
-        await asyncio.wait({working, leaving})
+        leaving.cancel()
 
 
 async def _client_leaves(receive: Receive) -> None:
