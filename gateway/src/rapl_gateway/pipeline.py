@@ -14,9 +14,9 @@ from rapl_protocol.segmentation import Segmenter
 from rapl_protocol.transcript import TranscribeOptions, Transcript, join_texts
 
 from rapl_gateway.assembly import Assembly
-from rapl_gateway.backends import Backend
 from rapl_gateway.progress import ProgressDisplay
 from rapl_gateway.scrutiny import Doubt, Scrutiny
+from rapl_gateway.seats import Seat
 from rapl_gateway.settings import Settings
 from rapl_gateway.timing import Stopwatch
 
@@ -36,7 +36,7 @@ class Job:
     media: bytes | memoryview
     prepare: PrepareOptions
     options: TranscribeOptions
-    backend: Backend
+    backend: Seat
     request_id: str
     stopwatch: Stopwatch
     is_streamed: bool = False

@@ -1,12 +1,26 @@
 """The gateway's settings, from the environment."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-BaseUrl = Annotated[str, Field(pattern=r"^https?://[^/]+"), BeforeValidator(lambda url: str(url).rstrip("/"))]
+BaseUrl = Annotated[str, Field(pattern=r"^https?://[^/\s,]+"), BeforeValidator(lambda url: str(url).rstrip("/"))]
+
+
+def split_urls(text: str) -> tuple[str, ...]:
+    return tuple(part.strip().rstrip("/") for part in text.split(",") if part.strip())
+
+
+def _urls(text: str) -> str:
+    if not text or any(re.match(r"https?://[^/\s,]+", url) is None for url in split_urls(text)):
+        raise ValueError("it must be a URL such as http://127.0.0.1:8020, or several, separated by commas")
+    return text
+
+
+BaseUrls = Annotated[str, AfterValidator(_urls)]
 
 
 def _split(value: object) -> object:
@@ -30,10 +44,16 @@ class Settings(BaseSettings):
     """What to do with a model that nobody knows: answer 404, or use the default model."""
     preprocess_url: BaseUrl = "http://127.0.0.1:8010"
     """Where preprocess-service listens."""
-    sensevoice_url: BaseUrl = "http://127.0.0.1:8020"
-    """Where sensevoice-service listens."""
-    mlx_url: BaseUrl = "http://127.0.0.1:8030"
-    """Where mlx-service listens."""
+    sensevoice_url: BaseUrls = "http://127.0.0.1:8020"
+    """Where sensevoice-service listens; several addresses, by commas or behind one name, are its replicas."""
+    mlx_url: BaseUrls = "http://127.0.0.1:8030"
+    """Where mlx-service listens; likewise."""
+    mlx_token: SecretStr | None = None
+    """What mlx-service wants to be shown, where it asks for a token."""
+    restart_wait_s: float = Field(8.0, ge=0)
+    """How long a request waits for an engine that was well just now; one away for longer is a 503 at once."""
+    max_queue_s: float = Field(1800.0, gt=0)
+    """Audio that may wait for an engine, in seconds for each piece that it works on at once; more is a 429."""
     max_upload_bytes: int = Field(1 << 30, gt=0)
     """Largest request body."""
     speech_detection: Literal["on", "off"] = "on"
