@@ -9,10 +9,10 @@ _FAMILIES = {socket.AF_INET: "{}", socket.AF_INET6: "[{}]"}
 
 
 async def addresses_of(url: str) -> list[str]:
-    """Base URLs of all processes that answer for `url`, sorted; the URL itself where its name has no more than one.
+    """Base URLs of all processes that answer for `url`, sorted.
 
-    Two addresses of one family are two processes. One of each, as `localhost` has, are two ways to the same one. A name
-    with TLS stands for itself: its certificate is for the name.
+    Two addresses of one family are two processes. One of each, as `localhost` has, are two ways to the same one: then
+    the URL stays as it is. So it does with TLS: the certificate is for the name.
 
     Raises:
         OSError: the name is not known, or nobody can be asked.
@@ -24,7 +24,7 @@ async def addresses_of(url: str) -> list[str]:
     found = await asyncio.get_running_loop().getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
     by_family = {family: {str(each[4][0]) for each in found if each[0] == family} for family in _FAMILIES}
     family, most = max(by_family.items(), key=lambda each: len(each[1]))
-    if len(most) < 2:
+    if len(most) == 1 and all(by_family.values()):
         return [url]
     return sorted(f"http://{_FAMILIES[family].format(address)}:{port}{parts.path}" for address in most)
 
