@@ -43,7 +43,7 @@ async def test_a_full_queue_is_a_429_in_openais_envelope_with_the_time_that_half
 
 
 async def test_a_full_queue_refuses_before_the_upload_is_kept(start, monkeypatch):
-    fleet = await start(SerialTranscriber(delay_s=1.0), max_queue_s=2, mlx_url="http://127.0.0.1:9")
+    fleet = await start(SerialTranscriber(delay_s=1.0), max_queue_s=1.5, mlx_url="http://127.0.0.1:9")
     await fleet.http.get("/v1/models")
     waiting = asyncio.create_task(transcribe(fleet))
     await asyncio.sleep(0.3)
@@ -68,7 +68,7 @@ async def test_those_who_send_keys_take_turns(start):
 
 
 async def test_one_key_that_fills_the_queue_does_not_keep_another_out(start):
-    fleet = await start(SerialTranscriber(delay_s=1.0), max_queue_s=4, **KEYS)
+    fleet = await start(SerialTranscriber(delay_s=1.0), max_queue_s=3, **KEYS)
     waiting = [asyncio.create_task(transcribe(fleet, "ada")) for _ in range(2)]
     await asyncio.sleep(0.5)
 
@@ -79,7 +79,7 @@ async def test_one_key_that_fills_the_queue_does_not_keep_another_out(start):
 
 async def test_the_place_of_a_client_that_left_is_free_only_when_the_engine_has_done_with_its_work(start):
     engine = SerialTranscriber(delay_s=0.6)
-    fleet = await start(engine, max_queue_s=2, mlx_url="http://127.0.0.1:9")
+    fleet = await start(engine, max_queue_s=1.5, mlx_url="http://127.0.0.1:9")
     await transcribe(fleet)
     leaving = asyncio.create_task(transcribe(fleet))
     while len(engine.began) < 2:  # noqa: ASYNC110
