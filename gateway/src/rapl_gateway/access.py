@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 SHARE = "rapl_share"
 """Where a request's scope says whose it is, by a digest of the key."""
-_OPEN_PREFIX = "/health/"
+_OPEN_PATHS = frozenset({"/health/live", "/health/ready"})
 
 
 def cors_policy(origins: Sequence[str]) -> dict[str, Any]:
@@ -35,7 +35,7 @@ class ApiKeys:
         self._digests = [_digest(key) for key in keys]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"].startswith(_OPEN_PREFIX):
+        if scope["type"] != "http" or scope["path"] in _OPEN_PATHS:
             await self._app(scope, receive, send)
             return
         given = _digest(_bearer(Request(scope)))

@@ -1,6 +1,7 @@
 """Which models the gateway offers, and which engine serves each: built in, and changed by `rapl.toml`."""
 
 import os
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -28,6 +29,8 @@ OPENAI_NAMES = (
     "gpt-realtime-whisper",
 )
 """Names that clients send without asking their user; each means the default model."""
+_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)*", re.ASCII)
+_MAX_SHOWN = 200
 
 
 class _BackendEntry(BaseModel):
@@ -169,7 +172,7 @@ class ModelCatalog:
         """
         found = self._find(self.aliases.get(model, model), discovered)
         if found is None:
-            message = f"The model `{model}` does not exist; GET /v1/models lists those that do."
+            message = f"The model `{model[:_MAX_SHOWN]}` does not exist; GET /v1/models lists those that do."
             raise ServiceError(ErrorCode.MODEL_NOT_FOUND, message, param="model")
         return found
 
@@ -188,7 +191,7 @@ class ModelCatalog:
         for route in discovered:
             if route.model == model:
                 return route
-        for route in self._patterns:
+        for route in self._patterns if _is_id(model) else ():
             if fnmatchcase(model, route.model):
                 return Route(model, model, route.backend, route.fallback)
         return None
@@ -205,6 +208,11 @@ class ModelCatalog:
                 raise ValueError(f"alias {alias!r} stands for {model!r}, which no model is called")
         if self._find(self.default_model) is None and self.default_model not in self.aliases:
             raise ValueError(f"the default model {self.default_model!r} is not defined")
+
+
+def _is_id(model: str) -> bool:
+    """Whether it can be a hub's id: nothing that means something else in a path, a header or a log."""
+    return len(model) <= _MAX_SHOWN and _ID.fullmatch(model) is not None and ".." not in model
 
 
 def _is_pattern(model: str) -> bool:

@@ -66,6 +66,16 @@ class Settings(BaseSettings):
     """Keys, separated by commas, one of which every request must send; none: no key is asked for."""
     api_keys_file: Path | None = None
     """File with one key a line, in addition."""
+    allow_anyone: Literal["yes", "no"] = "no"
+    """`yes` starts even where other machines can reach it and no key is asked for."""
+    publish: str | None = None
+    """In a container: the host's address at which its port is published, which says who can reach it."""
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = ()
+    """Names, separated by commas, by which clients call it, besides its own; addresses and localhost always work."""
+    tls_cert: Path | None = None
+    """Certificate, with those between it and its root, in PEM: answers HTTPS instead of HTTP."""
+    tls_key: Path | None = None
+    """The certificate's private key, in PEM."""
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = ()
     """Origins, separated by commas, whose web pages may call the API from a browser; `*` is every web page."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
