@@ -29,3 +29,19 @@ def test_what_was_begun_already_goes_first():
     lanes.put_back("begun")
 
     assert taken(lanes) == ["begun", "short"]
+
+
+def test_those_who_ask_take_turns_within_a_lane():
+    lanes = Lanes()
+    for item in ("a1", "a2", "a3", "b1", "c1", "b2"):
+        lanes.add(item, is_long=False, share=item[0])
+
+    assert [lanes.take() for _ in range(6)] == ["a1", "b1", "c1", "a2", "b2", "a3"]
+
+
+def test_the_next_short_one_can_be_taken_whoever_waits_in_the_long_lane():
+    lanes = Lanes()
+    lanes.add("long", is_long=True)
+    lanes.add("short", is_long=False)
+
+    assert [lanes.take_short(), lanes.take_short(), lanes.take()] == ["short", None, "long"]

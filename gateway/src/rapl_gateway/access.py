@@ -10,7 +10,9 @@ from rapl_protocol.http import drain, error_response
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-_OPEN_PREFIX = "/health/"
+SHARE = "rapl_share"
+"""Where a request's scope says whose it is, by a digest of the key."""
+_OPEN_PATHS = frozenset({"/health/live", "/health/ready"})
 
 
 def cors_policy(origins: Sequence[str]) -> dict[str, Any]:
@@ -33,21 +35,23 @@ class ApiKeys:
         self._digests = [_digest(key) for key in keys]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"].startswith(_OPEN_PREFIX) or self._is_known(Request(scope)):
+        if scope["type"] != "http" or scope["path"] in _OPEN_PATHS:
             await self._app(scope, receive, send)
+            return
+        given = _digest(_bearer(Request(scope)))
+        # Every key is compared, in constant time: how long it takes tells nothing of which one came close.
+        if any([hmac.compare_digest(given, known) for known in self._digests]):
+            await self._app({**scope, SHARE: given.hex()}, receive, send)
             return
         await drain(receive)
         message = "Incorrect API key provided: send one of the server's keys as `Authorization: Bearer <key>`."
         scope["rapl_log"]["error"] = ErrorCode.INVALID_API_KEY.value
         await error_response(ServiceError(ErrorCode.INVALID_API_KEY, message))(scope, receive, send)
 
-    def _is_known(self, request: Request) -> bool:
-        scheme, _, key = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer":
-            return False
-        given = _digest(key.strip())
-        # Every key is compared, in constant time: how long it takes tells nothing of which one came close.
-        return any([hmac.compare_digest(given, known) for known in self._digests])
+
+def _bearer(request: Request) -> str:
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else ""
 
 
 def _digest(key: str) -> bytes:

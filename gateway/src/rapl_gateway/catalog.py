@@ -1,5 +1,7 @@
 """Which models the gateway offers, and which engine serves each: built in, and changed by `rapl.toml`."""
 
+import os
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -7,11 +9,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-from rapl_protocol.client import Service
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rapl_protocol.errors import ErrorCode, ServiceError
 
-from rapl_gateway.settings import Settings
+from rapl_gateway.settings import BaseUrl, Settings, split_urls
 
 SENSEVOICE = "sensevoice"
 MLX = "mlx"
@@ -28,12 +29,21 @@ OPENAI_NAMES = (
     "gpt-realtime-whisper",
 )
 """Names that clients send without asking their user; each means the default model."""
+_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)*", re.ASCII)
+_MAX_SHOWN = 200
 
 
 class _BackendEntry(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    url: str
+    url: BaseUrl | list[BaseUrl]
+    """Of one process, or of several that serve the same models."""
+    kind: Literal["rapl", "openai"] = "rapl"
+    """Whether it is an engine of ours or any other server that speaks OpenAI's API."""
+    key_env: str | None = None
+    """Name of the environment variable with the key that it wants."""
+    parallel: int | None = Field(None, ge=1)
+    """How many pieces of audio one process works on at once, where it does not say so itself."""
     remedy: str = "Look at its log."
 
 
@@ -44,6 +54,8 @@ class _ModelEntry(BaseModel):
     """Name of the backend that serves it."""
     id: str | None = None
     """The engine's own id, where it is another one."""
+    fallback: list[str] = []
+    """Models that may stand in while its engine is away."""
 
 
 class _File(BaseModel):
@@ -59,6 +71,22 @@ class _File(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
+class BackendSpec:
+    """An engine, and how it is reached."""
+
+    service_name: str
+    urls: tuple[str, ...]
+    remedy: str
+    kind: Literal["rapl", "openai"] = "rapl"
+    token: str | None = field(default=None, repr=False)
+    parallel: int | None = None
+
+    @property
+    def url(self) -> str:
+        return ", ".join(self.urls)
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """Where a request goes."""
 
@@ -68,11 +96,13 @@ class Route:
     """The engine's own id for it."""
     backend: str
     """Name of the backend."""
+    fallback: tuple[str, ...] = ()
+    """Public ids of the models that may stand in for it."""
 
 
 @dataclass(frozen=True)
 class ModelCatalog:
-    backends: Mapping[str, Service]
+    backends: Mapping[str, BackendSpec]
     routes: Mapping[str, Route]
     """By public id. A key with `*` or `?` matches every id of that form."""
     aliases: Mapping[str, str]
@@ -93,9 +123,7 @@ class ModelCatalog:
             ValueError: the file is wrong, or names a model or backend that it does not define; says which.
         """
         file = _read(settings.config)
-        backends = _backends(settings) | {
-            name: Service(name, entry.url.rstrip("/"), entry.remedy) for name, entry in file.backends.items()
-        }
+        backends = _backends(settings) | {name: _spec(name, entry) for name, entry in file.backends.items()}
         default = _default_model(settings, file)
         routes = {route.model: route for route in _built_in_routes()}
         if settings.local_model and settings.local_model not in routes:
@@ -103,7 +131,7 @@ class ModelCatalog:
                 settings.local_model, settings.local_model, settings.backend or SENSEVOICE
             )
         for model, entry in file.models.items():
-            routes[model] = Route(model, entry.id or model, entry.backend)
+            routes[model] = Route(model, entry.id or model, entry.backend, tuple(entry.fallback))
         catalog = cls(
             backends=backends,
             routes=routes,
@@ -144,9 +172,18 @@ class ModelCatalog:
         """
         found = self._find(self.aliases.get(model, model), discovered)
         if found is None:
-            message = f"The model `{model}` does not exist; GET /v1/models lists those that do."
+            message = f"The model `{model[:_MAX_SHOWN]}` does not exist; GET /v1/models lists those that do."
             raise ServiceError(ErrorCode.MODEL_NOT_FOUND, message, param="model")
         return found
+
+    def with_fallbacks(self, route: Route, discovered: Iterable[Route] = ()) -> list[Route]:
+        """The route, then those of the models that may stand in for its own."""
+        discovered = list(discovered) if route.fallback else ()
+        return [route, *(self.find(model, discovered) for model in route.fallback)]
+
+    def engine_models(self, backend: str) -> list[str]:
+        """The engine's own ids of the models that are said to be at this backend."""
+        return [r.engine_model for r in self.routes.values() if r.backend == backend and not _is_pattern(r.model)]
 
     def _find(self, model: str, discovered: Iterable[Route] = ()) -> Route | None:
         if model in self.routes and not _is_pattern(model):
@@ -154,20 +191,28 @@ class ModelCatalog:
         for route in discovered:
             if route.model == model:
                 return route
-        for route in self._patterns:
+        for route in self._patterns if _is_id(model) else ():
             if fnmatchcase(model, route.model):
-                return Route(model, model, route.backend)
+                return Route(model, model, route.backend, route.fallback)
         return None
 
     def _require_consistent(self) -> None:
         for route in self.routes.values():
             if route.backend not in self.backends:
                 raise ValueError(f"model {route.model!r} names the backend {route.backend!r}, which is not defined")
+            for model in route.fallback:
+                if self._find(self.aliases.get(model, model)) is None:
+                    raise ValueError(f"model {route.model!r} falls back to {model!r}, which no model is called")
         for alias, model in self.aliases.items():
             if self._find(model) is None:
                 raise ValueError(f"alias {alias!r} stands for {model!r}, which no model is called")
         if self._find(self.default_model) is None and self.default_model not in self.aliases:
             raise ValueError(f"the default model {self.default_model!r} is not defined")
+
+
+def _is_id(model: str) -> bool:
+    """Whether it can be a hub's id: nothing that means something else in a path, a header or a log."""
+    return len(model) <= _MAX_SHOWN and _ID.fullmatch(model) is not None and ".." not in model
 
 
 def _is_pattern(model: str) -> bool:
@@ -187,19 +232,26 @@ def _read(path: Path) -> _File:
         raise ValueError(f"{path}: {error}") from error
 
 
-def _backends(settings: Settings) -> dict[str, Service]:
+def _backends(settings: Settings) -> dict[str, BackendSpec]:
+    start_mlx = "Start the native process on the Mac with `./rapl mlx`."
+    start_others = "Start it with `docker compose up` or `./rapl up`."
+    token = settings.mlx_token.get_secret_value() if settings.mlx_token else None
     return {
-        SENSEVOICE: Service(
-            "sensevoice-service",
-            settings.sensevoice_url,
-            "Start it with `docker compose up` or `./rapl up`.",
-        ),
-        MLX: Service(
-            "mlx-service",
-            settings.mlx_url,
-            "Start the native process on the Mac with `./rapl mlx`.",
-        ),
+        SENSEVOICE: BackendSpec("sensevoice-service", split_urls(settings.sensevoice_url), start_others),
+        MLX: BackendSpec("mlx-service", split_urls(settings.mlx_url), start_mlx, token=token),
     }
+
+
+def _spec(name: str, entry: _BackendEntry) -> BackendSpec:
+    token = os.environ.get(entry.key_env) if entry.key_env else None
+    if entry.key_env and not token:
+        raise ValueError(
+            f"backend {name!r} wants a key from the environment variable {entry.key_env}, which is not set"
+        )
+    urls = entry.url if isinstance(entry.url, list) else split_urls(entry.url)
+    if not urls:
+        raise ValueError(f"backend {name!r} has no url")
+    return BackendSpec(name, tuple(urls), entry.remedy, entry.kind, token, entry.parallel)
 
 
 def _built_in_routes() -> list[Route]:

@@ -1,15 +1,17 @@
 """What every route works with, for as long as the service runs."""
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 from fastapi import Request
-from rapl_protocol.client import PreprocessClient, Service, open_http
+from rapl_protocol.client import Service, open_http
 
 from rapl_gateway.backends import Backends
 from rapl_gateway.catalog import ModelCatalog
 from rapl_gateway.pipeline import Job, Pipeline
+from rapl_gateway.preparers import Preparers
 from rapl_gateway.settings import Settings
 
 
@@ -18,7 +20,7 @@ class Gateway:
     settings: Settings
     catalog: ModelCatalog
     backends: Backends
-    preprocess: PreprocessClient
+    preprocess: Preparers
     pipeline: Pipeline
     running: dict[str, Job] = field(default_factory=dict)
     """The transcriptions at work, by request id."""
@@ -27,13 +29,18 @@ class Gateway:
 @asynccontextmanager
 async def open_gateway(settings: Settings, catalog: ModelCatalog) -> AsyncIterator[Gateway]:
     async with open_http() as http:
-        preprocess = PreprocessClient(
-            http,
-            Service("preprocess-service", settings.preprocess_url, "Start it with `docker compose up` or `./rapl up`."),
-        )
-        backends = Backends(http, catalog.backends)
-        async with backends.watched():
-            yield Gateway(settings, catalog, backends, preprocess, Pipeline(preprocess, settings))
+        remedy = "Start it with `docker compose up` or `./rapl up`."
+        service = Service("preprocess-service", settings.preprocess_url, remedy)
+        preprocess = Preparers(http, service, settings.restart_wait_s)
+        backends = Backends(http, catalog, settings)
+        watching = asyncio.create_task(preprocess.watch())
+        try:
+            async with backends.watched():
+                yield Gateway(settings, catalog, backends, preprocess, Pipeline(preprocess, settings))
+        finally:
+            watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await watching
 
 
 def gateway_of(request: Request) -> Gateway:

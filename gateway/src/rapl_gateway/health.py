@@ -25,14 +25,13 @@ async def ready(request: Request) -> JSONResponse:
     body: dict[str, Any] = {"status": "not ready" if default_problem else "ok", "problems": problems}
     if default_problem:
         body["reason"] = default_problem
-    if not await gateway.preprocess.is_live():
-        service = gateway.preprocess.service
-        problems[service.name] = f"{service.name} at {service.url} cannot be reached. {service.remedy}"
+    if gateway.preprocess.problem:
+        problems[gateway.preprocess.service.name] = gateway.preprocess.problem
     return JSONResponse(body, 503 if default_problem else 200)
 
 
 def _problems(gateway: Gateway) -> dict[str, str | None]:
-    return {b.client.service.name: b.problem and b.problem.message for b in gateway.backends}
+    return {b.spec.service_name: b.problem and b.problem.message for b in gateway.backends}
 
 
 def _default_problem(gateway: Gateway) -> str | None:
@@ -43,5 +42,5 @@ def _default_problem(gateway: Gateway) -> str | None:
         return backend.problem.message
     info = backend.info(route.engine_model)
     if info is None:
-        return f"{backend.client.service.name} does not know the model {route.engine_model!r}."
+        return f"{backend.spec.service_name} does not know the model {route.engine_model!r}."
     return None if info.state is ModelState.READY else info.not_ready_error().message

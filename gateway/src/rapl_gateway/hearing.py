@@ -7,13 +7,13 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from rapl_protocol.audio import WavAudio
-from rapl_protocol.client import TranscriberClient
 from rapl_protocol.errors import ServiceError
 from rapl_protocol.prepared import SpeechSegment
 from rapl_protocol.segmentation import Segmenter
 from rapl_protocol.transcript import TranscribeOptions, Transcript, join_texts
 
 from rapl_gateway.scrutiny import Doubt, Scrutiny
+from rapl_gateway.seats import SeatedClient
 from rapl_gateway.settings import Settings
 
 INTERACTIVE_S = 25.0
@@ -26,7 +26,7 @@ log = logging.getLogger("rapl")
 class Engine:
     """The engine of one job, with what the job asks of it."""
 
-    client: TranscriberClient
+    client: SeatedClient
     options: TranscribeOptions
     request_id: str
     settings: Settings

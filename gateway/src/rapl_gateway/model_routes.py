@@ -37,7 +37,7 @@ def _model(gateway: Gateway, model: str, route: Route) -> dict[str, Any]:
         "id": model,
         "object": "model",
         "created": CREATED,
-        "owned_by": backend.client.service.name,
+        "owned_by": backend.spec.service_name,
         "shutdown_date": None,
         "engine_model": route.engine_model,
     }
@@ -45,5 +45,5 @@ def _model(gateway: Gateway, model: str, route: Route) -> dict[str, Any]:
         return described | {"state": "unreachable", "reason": backend.problem.message}
     info = backend.info(route.engine_model)
     if info is None:
-        return described | {"state": "absent", "reason": f"{backend.client.service.name} has not been asked for it yet"}
+        return described | {"state": "absent", "reason": f"{backend.spec.service_name} has not been asked for it yet"}
     return described | info.model_dump(mode="json", exclude={"id"})

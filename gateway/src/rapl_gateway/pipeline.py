@@ -9,17 +9,16 @@ from functools import partial
 from rapl_protocol.audio import WavAudio
 from rapl_protocol.client import PreprocessClient
 from rapl_protocol.errors import ErrorCode, ServiceError
-from rapl_protocol.models import ModelState
 from rapl_protocol.prepared import MAX_SEGMENT_S, PrepareEnd, PrepareOptions, SourceInfo, SpeechSegment
 from rapl_protocol.transcript import TranscribeOptions, Transcript
 
 from rapl_gateway.ahead import Ahead
 from rapl_gateway.assembly import Assembly
-from rapl_gateway.backends import Backend
 from rapl_gateway.hearing import Engine, Hearing
 from rapl_gateway.preparation import SPEECH_CHECK_S, canonical_wav, has_pauses, prepared
 from rapl_gateway.progress import ProgressDisplay
 from rapl_gateway.scrutiny import Scrutiny
+from rapl_gateway.seats import Seat
 from rapl_gateway.settings import Settings
 from rapl_gateway.timing import Stopwatch
 
@@ -33,11 +32,12 @@ class Job:
     media: bytes | memoryview
     prepare: PrepareOptions
     options: TranscribeOptions
-    backend: Backend
+    backend: Seat
     request_id: str
     stopwatch: Stopwatch
     is_streamed: bool = False
     """Whether the text is wanted word by word, from engines that have it so."""
+    is_model_ready: bool = True
     result: Assembly = field(default_factory=Assembly)
     scrutiny: Scrutiny = field(default_factory=Scrutiny)
 
@@ -141,5 +141,4 @@ def _is_likely_speech(job: Job, audio: WavAudio) -> bool:
     have to load its model for it, and not what sounds like silence, noise or music: 10 ms later one knows."""
     if job.prepare.speech_detection == "off":
         return True
-    info = job.backend.info(job.options.model)
-    return info is not None and info.state is ModelState.READY and has_pauses(audio)
+    return job.is_model_ready and has_pauses(audio)

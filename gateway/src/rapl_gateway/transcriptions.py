@@ -9,9 +9,11 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.http import log_fields, request_id, unless_client_leaves
+from rapl_protocol.models import ModelState
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from rapl_gateway.door import admitted, expected_s
 from rapl_gateway.form import TranscriptionForm
 from rapl_gateway.gateway import gateway_of
 from rapl_gateway.openapi import TRANSCRIPTION_ANSWERS, TRANSCRIPTION_REQUEST, TRANSLATION_REQUEST, errors
@@ -63,14 +65,18 @@ async def progress(request_id: str, request: Request) -> Progress:
 
 async def _answer(request: Request, *, translate: bool) -> Response:
     gateway, stopwatch = gateway_of(request), stopwatch_of(request)
+    share = await admitted(request, gateway.backends)
     async with AsyncExitStack() as upload:
         fields = await upload.enter_async_context(received_form(request, gateway.settings.max_upload_bytes, stopwatch))
         form = TranscriptionForm.parse(fields, translate=translate)
         route = gateway.catalog.resolve(form.model, gateway.backends.discovered())
         log_fields(request).update(model=route.model, backend=route.backend)
-        options, backend = form.options(route.engine_model), gateway.backends[route.backend]
+        options, backend = form.options(route.engine_model), gateway.backends.seat(route, share, expected_s(form.file))
+        upload.enter_context(backend.taken())
         prepare = form.prepare.model_copy(update={"speech_detection": gateway.settings.speech_detection})
-        job = Job(content(form.file), prepare, options, backend, request_id(request), stopwatch, form.stream)
+        info = gateway.backends[route.backend].info(route.engine_model)
+        is_ready = info is not None and info.state is ModelState.READY
+        job = Job(content(form.file), prepare, options, backend, request_id(request), stopwatch, form.stream, is_ready)
         gateway.running[job.request_id] = job
         upload.callback(gateway.running.pop, job.request_id, None)
         if form.stream:
@@ -84,7 +90,7 @@ async def _whole(pipeline: Pipeline, job: Job, form: TranscriptionForm, request:
     log_fields(request).update(audio_s=f"{transcript.duration_s:.2f}", **job.stopwatch.log_fields())
     with job.stopwatch.stage("render"):
         response = render(job.result, form)
-        response.headers.update(account_headers(job.result))
+        response.headers.update(account_headers(job.result) | job.backend.client.headers())
         return response
 
 
@@ -101,14 +107,14 @@ async def _streamed(pipeline: Pipeline, job: Job, upload: AsyncExitStack) -> Res
     if done and first.exception():
         await upload.aclose()
         first.result()
-    return _EventStream(event_stream(first, texts, job.result), upload)
+    return _EventStream(event_stream(first, texts, job.result), upload, job.backend.client.headers())
 
 
 class _EventStream(StreamingResponse):
     """Events as they come. However it ends, as by a client that leaves, the work ends and the upload is given back."""
 
-    def __init__(self, events: AsyncGenerator[str, None], upload: AsyncExitStack) -> None:
-        headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}
+    def __init__(self, events: AsyncGenerator[str, None], upload: AsyncExitStack, more: dict[str, str]) -> None:
+        headers = {**more, "cache-control": "no-cache", "x-accel-buffering": "no"}
         super().__init__(events, media_type="text/event-stream", headers=headers)
         self._events = events
         self._upload = upload

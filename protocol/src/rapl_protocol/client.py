@@ -8,7 +8,7 @@ import io
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO, Any
 from urllib.parse import urlencode
 
@@ -45,8 +45,26 @@ class Service:
 
     name: str
     url: str
-    """Base URL without a trailing slash."""
+    """Base URL without a trailing slash, as people know it."""
     remedy: str
+    address: str | None = None
+    """Base URL of the one of its processes that is called, where there may be several."""
+    host: str | None = None
+    """The `Host` to name there, where `address` has none."""
+    token: str | None = field(default=None, repr=False)
+    """What it wants to be shown, as `Authorization: Bearer`."""
+
+    @property
+    def base_url(self) -> str:
+        return self.address or self.url
+
+    def headers(self) -> dict[str, str]:
+        headers = {"host": self.host} if self.host else {}
+        return headers | {"authorization": f"Bearer {self.token}"} if self.token else headers
+
+
+class Unreached(ServiceError):
+    """The service did not take the request: nothing was done, so that it can be sent elsewhere any number of times."""
 
 
 def open_http() -> aiohttp.ClientSession:
@@ -81,7 +99,7 @@ class TranscriberClient:
             ServiceError: as `transcribe`, also after some texts. It never ends in silence without the transcript.
         """
         body = encode_frame({**options.model_dump(exclude_none=True), "stream": True}, audio.to_wav())
-        limits = _deadline(deadline_s)
+        limits = deadline(deadline_s)
         async with _open(self._http, self.service, "POST", "/v1/transcribe", limits, body, request_id) as response:
             with _broken_frames_named(self.service):
                 async for frame in decode_frames(response.content.iter_any()):
@@ -93,7 +111,7 @@ class TranscriberClient:
                             return
                         case {"type": "error", **envelope}:
                             raise ServiceError.from_response(200, envelope)
-        raise _unavailable(self.service, "broke off its answer")
+        raise unavailable(self.service, "broke off its answer")
 
     async def models(self, *, deadline_s: float = 2.0) -> list[ModelInfo]:
         answer = await self._call("GET", "/v1/models", deadline_s)
@@ -108,7 +126,7 @@ class TranscriberClient:
     async def _call(
         self, method: str, path: str, deadline_s: float, body: bytes | None = None, request_id: str | None = None
     ) -> Any:
-        async with _open(self._http, self.service, method, path, _deadline(deadline_s), body, request_id) as response:
+        async with _open(self._http, self.service, method, path, deadline(deadline_s), body, request_id) as response:
             return json.loads(await response.read())
 
 
@@ -150,7 +168,7 @@ class PreprocessClient:
                     if not isinstance(event, PrepareProgress):
                         yield event
         if not ended:
-            raise _unavailable(self.service, "broke off its answer")
+            raise unavailable(self.service, "broke off its answer")
 
     async def speech(
         self,
@@ -165,13 +183,13 @@ class PreprocessClient:
         Raises:
             ServiceError: AUDIO_TOO_LARGE where it is longer, BACKEND_UNAVAILABLE or BACKEND_TIMEOUT.
         """
-        path, limits = _asked("/v1/speech", options), _deadline(deadline_s)
+        path, limits = _asked("/v1/speech", options), deadline(deadline_s)
         async with _open(self._http, self.service, "POST", path, limits, audio.to_wav(), request_id) as response:
             return SpeechCheck.model_validate_json(await response.read())
 
     async def is_live(self) -> bool:
         try:
-            async with _open(self._http, self.service, "GET", "/health/live", _deadline(2.0)):
+            async with _open(self._http, self.service, "GET", "/health/live", deadline(2.0)):
                 return True
         except ServiceError:
             return False
@@ -211,11 +229,13 @@ async def _open(
 ) -> AsyncIterator[aiohttp.ClientResponse]:
     if isinstance(body, bytes | memoryview) and len(body) > _LARGE_BODY_BYTES:
         body = io.BytesIO(body)
-    headers = {"content-type": CONTENT_TYPE}
+    headers = {"content-type": CONTENT_TYPE, **service.headers()}
     if request_id:
         headers["x-request-id"] = request_id
-    with _failures_named(service, limits.total or limits.sock_read):
-        async with http.request(method, service.url + path, data=body, headers=headers, timeout=limits) as response:
+    with failures_named(service, limits.total or limits.sock_read):
+        async with http.request(
+            method, service.base_url + path, data=body, headers=headers, timeout=limits
+        ) as response:
             if response.status >= 400:
                 raise ServiceError.from_response(
                     response.status, _json_or_none(await response.read()), response.headers.get("retry-after")
@@ -223,7 +243,7 @@ async def _open(
             yield response
 
 
-def _deadline(total_s: float) -> aiohttp.ClientTimeout:
+def deadline(total_s: float) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=total_s, sock_connect=CONNECT_TIMEOUT_S)
 
 
@@ -235,18 +255,19 @@ def _json_or_none(body: bytes) -> Any:
 
 
 @contextmanager
-def _failures_named(service: Service, deadline_s: float | None) -> Iterator[None]:
+def failures_named(service: Service, deadline_s: float | None) -> Iterator[None]:
+    """Raises: ServiceError for whatever goes wrong on the way: Unreached, BACKEND_UNAVAILABLE or BACKEND_TIMEOUT."""
     try:
         yield
     except TimeoutError as error:  # aiohttp's own time-outs are TimeoutErrors too
         if isinstance(error, aiohttp.ConnectionTimeoutError):
-            raise _unavailable(service, "cannot be reached") from error
-        message = f"{service.name} at {service.url} did not answer within {deadline_s:g} s"
+            raise _unreached(service) from error
+        message = f"{service.name} at {service.url} did not answer within {round(deadline_s or 0, 1):g} s"
         raise ServiceError(ErrorCode.BACKEND_TIMEOUT, message) from error
     except aiohttp.ClientConnectorError as error:
-        raise _unavailable(service, "cannot be reached") from error
+        raise _unreached(service) from error
     except aiohttp.ClientError as error:
-        raise _unavailable(service, "broke off its answer") from error
+        raise unavailable(service, "broke off its answer") from error
 
 
 @contextmanager
@@ -254,9 +275,14 @@ def _broken_frames_named(service: Service) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        raise _unavailable(service, f"broke off its answer ({error})") from error
+        raise unavailable(service, f"broke off its answer ({error})") from error
 
 
-def _unavailable(service: Service, what: str) -> ServiceError:
+def _unreached(service: Service) -> Unreached:
+    message = f"{service.name} at {service.url} cannot be reached. {service.remedy}"
+    return Unreached(ErrorCode.BACKEND_UNAVAILABLE, message, retry_after_s=_RETRY_AFTER_S)
+
+
+def unavailable(service: Service, what: str) -> ServiceError:
     message = f"{service.name} at {service.url} {what}. {service.remedy}"
     return ServiceError(ErrorCode.BACKEND_UNAVAILABLE, message, retry_after_s=_RETRY_AFTER_S)

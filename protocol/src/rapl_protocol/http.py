@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Coroutine
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -19,6 +20,9 @@ from rapl_protocol.errors import ErrorCode, ServiceError
 REQUEST_ID_HEADER = "x-request-id"
 MAX_DRAIN_BYTES = 256 << 20
 """Of a refused body; whoever sends more sees the connection close."""
+BODY_GRACE_S = 30.0
+LEAST_BYTES_PER_S = 500
+"""A body that comes as fast as this, apart from the grace, is waited for: a quarter of the slowest speech codecs."""
 _SAFE_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
 T = TypeVar("T")
@@ -86,6 +90,38 @@ async def drain(receive: Receive, max_bytes: int = MAX_DRAIN_BYTES) -> None:
             return
 
 
+class Patience:
+    """ASGI middleware: gives up on a body that comes too slowly, as one that is held back to hold us up."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, _in_time(receive) if scope["type"] == "http" else receive, send)
+
+
+def _in_time(receive: Receive) -> Receive:
+    waited_s, received, is_whole = 0.0, 0, False
+
+    async def receive_in_time() -> Message:
+        """Raises: ServiceError, INVALID_REQUEST."""
+        nonlocal waited_s, received, is_whole
+        if is_whole:
+            return await receive()
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(BODY_GRACE_S + received / LEAST_BYTES_PER_S - waited_s):
+                message = await receive()
+        except TimeoutError:
+            raise ServiceError(ErrorCode.INVALID_REQUEST, "the request's body came too slowly") from None
+        waited_s += time.monotonic() - began
+        received += len(message.get("body", b""))
+        is_whole = not message.get("more_body")
+        return message
+
+    return receive_in_time
+
+
 async def unless_client_leaves(request: Request, work: Coroutine[Any, Any, T]) -> T:
     """Awaits the work for a request whose body has been read; when the client goes away it is cancelled.
 
@@ -147,6 +183,11 @@ class RequestMiddleware:
 
         try:
             await self._app(scope, receive, send_with_id)
+        except ServiceError as error:
+            if status:
+                raise
+            fields["error"] = error.code.value
+            await error_response(error)(scope, receive, send_with_id)
         except Exception:
             log.exception("request_id=%s failed", rid)
             if status:
@@ -173,5 +214,5 @@ def _log_request(scope: Scope, rid: str, status: int, took_s: float, fields: dic
         log.log(
             level,
             "request_id=%s method=%s path=%s status=%s took_s=%.4f%s",
-            rid, scope["method"], scope["path"], status, took_s, details,
+            rid, scope["method"], quote(scope["path"]), status, took_s, details,
         )  # fmt: skip

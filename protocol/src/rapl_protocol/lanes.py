@@ -1,4 +1,7 @@
-"""The order in which an engine takes its requests: what is short and waited for first, but long work goes on too."""
+"""The order in which requests are taken: what is short and waited for first, but long work goes on too.
+
+Within a lane those who ask take turns, so that nobody's many requests keep another's one waiting.
+"""
 
 from collections import deque
 from collections.abc import Iterator
@@ -14,8 +17,8 @@ class Lanes(Generic[T]):
     """Waiting requests, in two lanes. Not safe for threads by itself."""
 
     def __init__(self) -> None:
-        self._short: deque[T] = deque()
-        self._long: deque[T] = deque()
+        self._short: _Turns[T] = _Turns()
+        self._long: _Turns[T] = _Turns()
         self._passed = 0
 
     def __len__(self) -> int:
@@ -25,19 +28,60 @@ class Lanes(Generic[T]):
         yield from self._short
         yield from self._long
 
-    def add(self, item: T, *, is_long: bool) -> None:
-        (self._long if is_long else self._short).append(item)
+    def add(self, item: T, *, is_long: bool, share: str = "") -> None:
+        """`share` says whose it is; the requests of one are taken in the order in which they came."""
+        (self._long if is_long else self._short).add(item, share)
 
     def put_back(self, item: T) -> None:
         """To the very front, for what was begun already."""
-        self._short.appendleft(item)
+        self._short.put_back(item)
 
     def take(self) -> T | None:
         """The next one, if there is any."""
         if self._long and (not self._short or self._passed >= MAX_PASSED):
             self._passed = 0
-            return self._long.popleft()
+            return self._long.take()
         if not self._short:
             return None
         self._passed += bool(self._long)
-        return self._short.popleft()
+        return self._short.take()
+
+    def take_short(self) -> T | None:
+        """The next one of the short lane, whatever waits in the other."""
+        return self._short.take() if self._short else None
+
+
+class _Turns(Generic[T]):
+    """A queue for each share; the share at the front is the next to be served, and goes to the back then."""
+
+    def __init__(self) -> None:
+        self._first: deque[T] = deque()
+        self._shares: dict[str, deque[T]] = {}
+        """None is empty."""
+
+    def __len__(self) -> int:
+        return len(self._first) + sum(len(queue) for queue in self._shares.values())
+
+    def __iter__(self) -> Iterator[T]:
+        yield from self._first
+        for queue in self._shares.values():
+            yield from queue
+
+    def __bool__(self) -> bool:
+        return bool(self._first or self._shares)
+
+    def add(self, item: T, share: str) -> None:
+        self._shares.setdefault(share, deque()).append(item)
+
+    def put_back(self, item: T) -> None:
+        self._first.appendleft(item)
+
+    def take(self) -> T:
+        if self._first:
+            return self._first.popleft()
+        share = next(iter(self._shares))
+        queue = self._shares.pop(share)
+        item = queue.popleft()
+        if queue:
+            self._shares[share] = queue
+        return item

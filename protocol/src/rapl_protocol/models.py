@@ -68,6 +68,8 @@ class ModelInfo(BaseModel):
     remedy: str | None = None
     """What a person can do about it."""
     progress: Progress | None = None
+    parallel: int = 1
+    """How many pieces of audio it works on at once."""
     capabilities: Capabilities = Capabilities()
 
     def not_ready_error(self) -> ServiceError:

@@ -3,7 +3,7 @@
 import signal
 import sys
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import uvicorn
 from fastapi import FastAPI
@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 
 from rapl_protocol.connection import KEEP_ALIVE_S
+from rapl_protocol.guarded_http import GuardedHttp
 from rapl_protocol.http import configure_logging
 
 BAD_SETTING_EXIT_CODE = 2
@@ -45,18 +46,28 @@ def settings_or_exit(settings_class: type[S]) -> S:
         sys.exit(BAD_SETTING_EXIT_CODE)
 
 
-def run(create_app: Callable[[S], FastAPI], settings_class: type[S]) -> None:
-    """Runs a service until it is told to stop. What is wrong with its configuration ends it, with the reason."""
+def run(
+    create_app: Callable[[S], FastAPI],
+    settings_class: type[S],
+    listen: Callable[[S], dict[str, Any]] = lambda _: {},
+) -> None:
+    """Runs a service until it is told to stop. What is wrong with its configuration ends it, with the reason.
+
+    Args:
+        create_app: makes the service; raises ValueError where the configuration is wrong.
+        settings_class: what to read from the environment.
+        listen: further options of uvicorn's, such as for TLS; raises ValueError likewise.
+    """
     settings = settings_or_exit(settings_class)
     try:
-        app = create_app(settings)
+        app, options = create_app(settings), listen(settings)
     except ValueError as error:
         print(error, file=sys.stderr)  # noqa: T201
         sys.exit(BAD_SETTING_EXIT_CODE)
-    serve(app, settings)  # type: ignore[arg-type]
+    serve(app, settings, **options)  # type: ignore[arg-type]
 
 
-def serve(app: FastAPI, settings: ServiceSettings) -> None:
+def serve(app: FastAPI, settings: ServiceSettings, **options: Any) -> None:
     configure_logging(settings.log_level)
     # uvicorn ends what it has begun and then raises the signal again, which would make an orderly end look like a kill.
     signal.signal(signal.SIGTERM, lambda *_: None)
@@ -69,4 +80,7 @@ def serve(app: FastAPI, settings: ServiceSettings) -> None:
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=_DRAIN_S,
+        http=GuardedHttp,
+        ws="none",
+        **options,
     )

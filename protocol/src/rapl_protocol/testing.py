@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 
 from rapl_protocol.audio import SAMPLE_RATE_HZ, WavAudio
 from rapl_protocol.errors import ErrorCode, ServiceError
+from rapl_protocol.guarded_http import GuardedHttp
 from rapl_protocol.models import Capabilities, ModelInfo, ModelState
 from rapl_protocol.transcriber import OnText
 from rapl_protocol.transcript import Segment, TranscribeOptions, Transcript
@@ -28,7 +29,7 @@ def make_tone(duration_s: float, frequency_hz: float = 440.0, amplitude: float =
 @asynccontextmanager
 async def served(app: ASGIApp) -> AsyncIterator[str]:
     """Runs `app` on a real socket of 127.0.0.1, in this event loop, and gives its base URL."""
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", ws="none")
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", http=GuardedHttp, ws="none")
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)

@@ -1,0 +1,23 @@
+"""The clients of one engine process: ours, and any other server that speaks OpenAI's transcription API."""
+
+from collections.abc import Callable, Sequence
+
+import aiohttp
+from rapl_protocol.client import Service, TranscriberClient
+
+from rapl_gateway.catalog import BackendSpec
+from rapl_gateway.openai_engine import OpenAIEngine
+from rapl_gateway.replicas import EngineClient
+
+
+class RaplEngine(TranscriberClient):
+    poll_interval_s = 2.0
+
+
+def engine_client(
+    http: aiohttp.ClientSession, spec: BackendSpec, engine_models: Sequence[str]
+) -> Callable[[Service], EngineClient]:
+    """What makes the client of one process of this backend, of which these models are known."""
+    if spec.kind == "openai":
+        return lambda service: OpenAIEngine(http, service, engine_models)
+    return lambda service: RaplEngine(http, service)

@@ -1,0 +1,130 @@
+"""More is asked for than can be done: it queues, in turns, and is then told honestly when to come back."""
+
+import asyncio
+import time
+
+import pytest
+from engine_processes import SerialTranscriber
+from rapl_gateway.pace import Load, Pace
+from rapl_protocol.testing import make_tone
+
+CLIP = make_tone(2.0).to_wav()
+KEYS = {"api_keys": "ada,bob"}
+
+
+def as_(key: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {key}"}
+
+
+async def transcribe(fleet, key: str = "any", clip: bytes = CLIP):
+    return await fleet.http.post("/v1/audio/transcriptions", files={"file": ("a", clip)}, headers=as_(key))
+
+
+async def test_what_is_too_much_at_once_waits_for_its_turn(start):
+    engine = SerialTranscriber(delay_s=0.02)
+    fleet = await start(engine)
+    answers = await asyncio.gather(*(transcribe(fleet) for _ in range(60)))
+
+    assert {answer.status_code for answer in answers} == {200}
+    assert len(engine.began) == 60
+
+
+async def test_a_full_queue_is_a_429_in_openais_envelope_with_the_time_that_half_of_it_takes(start):
+    fleet = await start(SerialTranscriber(delay_s=0.3), max_queue_s=16)
+    await transcribe(fleet)  # 2 s of audio in 0.3 s: this is how its pace is known
+    waiting = [asyncio.create_task(transcribe(fleet)) for _ in range(10)]
+    await asyncio.sleep(0.2)
+
+    answer = await transcribe(fleet)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (429, "overloaded")
+    assert answer.json()["error"]["type"] == "rate_limit_error"
+    assert 1 <= int(answer.headers["retry-after"]) <= 4
+    assert {(await each).status_code for each in waiting} <= {200, 429}
+
+
+async def test_a_full_queue_refuses_before_the_upload_is_kept(start, monkeypatch):
+    fleet = await start(SerialTranscriber(delay_s=1.0), max_queue_s=1.5, mlx_url="http://127.0.0.1:9")
+    await fleet.http.get("/v1/models")
+    waiting = asyncio.create_task(transcribe(fleet))
+    await asyncio.sleep(0.3)
+    monkeypatch.setattr("rapl_gateway.transcriptions.received_form", None)
+
+    assert (await transcribe(fleet)).status_code == 429
+    assert (await waiting).status_code == 200
+
+
+async def test_those_who_send_keys_take_turns(start):
+    engine = SerialTranscriber(delay_s=0.05)
+    fleet = await start(engine, **KEYS)
+    first, second = make_tone(1.0).to_wav(), make_tone(2.0).to_wav()
+    many = [asyncio.create_task(transcribe(fleet, "ada", first)) for _ in range(30)]
+    while not engine.began:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    one = await transcribe(fleet, "bob", second)
+
+    assert one.status_code == 200
+    assert engine.began.index(2.0) <= 11  # those that the engine had been given already, and one more
+    await asyncio.gather(*many)
+
+
+async def test_one_key_that_fills_the_queue_does_not_keep_another_out(start):
+    fleet = await start(SerialTranscriber(delay_s=1.0), max_queue_s=3, **KEYS)
+    waiting = [asyncio.create_task(transcribe(fleet, "ada")) for _ in range(2)]
+    await asyncio.sleep(0.5)
+
+    assert (await transcribe(fleet, "ada")).status_code == 429
+    assert (await transcribe(fleet, "bob")).status_code == 200
+    await asyncio.gather(*waiting)
+
+
+async def test_the_place_of_a_client_that_left_is_free_only_when_the_engine_has_done_with_its_work(start):
+    engine = SerialTranscriber(delay_s=0.6)
+    fleet = await start(engine, max_queue_s=1.5, mlx_url="http://127.0.0.1:9")
+    await transcribe(fleet)
+    leaving = asyncio.create_task(transcribe(fleet))
+    while len(engine.began) < 2:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    leaving.cancel()
+    await asyncio.sleep(0.1)
+
+    assert (await transcribe(fleet)).status_code == 429
+    await asyncio.sleep(1.0)
+    assert (await transcribe(fleet)).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/health/live", "/health/ready"])
+async def test_health_answers_while_hundreds_wait(start, path):
+    fleet = await start(SerialTranscriber(delay_s=0.05))
+    waiting = [asyncio.create_task(transcribe(fleet)) for _ in range(100)]
+    await asyncio.sleep(0.2)
+    began = time.perf_counter()
+    answer = await fleet.http.get(path)
+
+    assert answer.status_code == 200
+    assert time.perf_counter() - began < 2  # it does not wait for its turn, nor for another service
+    await asyncio.gather(*waiting)
+
+
+def test_pace_counts_only_the_time_in_which_there_was_work():
+    now = iter([0.0, 10.0, 100.0, 110.0])
+    pace = Pace(lambda: next(now))
+    for _ in range(2):
+        pace.begin()
+        pace.end(40.0)
+
+    assert pace.time_s(8.0) == 2.0
+
+
+def test_nothing_measured_is_nothing_promised():
+    assert Pace().time_s(1.0) is None
+
+
+def test_load_knows_whose_it_is_and_comes_back_to_nothing():
+    load = Load()
+    for share, audio_s in (("a", 0.1), ("a", 0.2), ("b", 3.0)):
+        load.add(share, audio_s)
+    assert (round(load.of("a"), 6), load.shares("c")) == (0.3, 3)
+    for share, audio_s in (("b", 3.0), ("a", 0.2), ("a", 0.1)):
+        load.remove(share, audio_s)
+
+    assert (load.total_s, load.shares("a")) == (0.0, 1)

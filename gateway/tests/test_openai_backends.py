@@ -1,0 +1,193 @@
+"""Any other server that speaks OpenAI's API as a backend: another gateway of ours, and a stub for its failures."""
+
+import asyncio
+import json
+
+import pytest
+from rapl_protocol.errors import ErrorCode, ServiceError
+from rapl_protocol.testing import FakeTranscriber, served
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+KEY = "the-key-of-the-other-server"
+
+
+class Stub:
+    """A stand-in that refuses and breaks as a test wants; its answers are those of servers that people run."""
+
+    def __init__(self) -> None:
+        self.answer: Response | None = None
+        self.forms: list[dict[str, str]] = []
+        self.keys: list[str | None] = []
+        self.app = Starlette(
+            routes=[
+                Route("/v1/models", self.models),
+                Route("/v1/audio/{kind}", self.transcribe, methods=["POST"]),
+            ]
+        )
+
+    async def models(self, request: Request) -> Response:
+        self.keys.append(request.headers.get("authorization"))
+        return JSONResponse({"object": "list", "data": [{"id": "whisper-x", "object": "model"}]})
+
+    async def transcribe(self, request: Request) -> Response:
+        self.keys.append(request.headers.get("authorization"))
+        async with request.form() as form:
+            self.forms.append({name: value for name, value in form.items() if isinstance(value, str)})
+        if self.answer:
+            return self.answer
+        if self.forms[-1]["response_format"] == "verbose_json":
+            error = {"message": "response_format 'verbose_json' is not compatible", "param": "response_format"}
+            return JSONResponse({"error": {**error, "type": "invalid_request_error", "code": "unsupported"}}, 400)
+        return JSONResponse({"text": "from the stub"})
+
+
+@pytest.fixture
+async def stub():
+    stub = Stub()
+    async with served(stub.app) as url:
+        stub.url = f"{url}/v1"
+        yield stub
+
+
+@pytest.fixture
+def plugged(start, tmp_path, monkeypatch):
+    """A gateway with one more backend, of another kind."""
+
+    async def plug(url: str, model: str = "whisper-x", key_env: str = "OTHER_KEY", **settings):
+        monkeypatch.setenv("OTHER_KEY", KEY)
+        (tmp_path / "rapl.toml").write_text(
+            f'[backends.other]\nkind = "openai"\nurl = "{url}"\nkey_env = "{key_env}"\n'
+            f'[models."other/model"]\nbackend = "other"\nid = "{model}"\n'
+        )
+        return await start(**settings)
+
+    return plug
+
+
+async def ask(fleet, **fields: str):
+    return await fleet.transcribe(model="other/model", **fields)
+
+
+class TestAnotherGatewayOfOurs:
+    @pytest.fixture
+    async def other(self, start):
+        return await start(FakeTranscriber("iic/SenseVoiceSmall", text="from the other one", streams=True))
+
+    async def test_its_text_and_language_come_through(self, other, plugged):
+        fleet = await plugged(f"{other.url}/v1", "iic/SenseVoiceSmall")
+        answer = await ask(fleet)
+
+        assert answer.json()["text"] == "from the other one"
+        assert answer.json()["languages"] == [{"code": "en"}]
+
+    async def test_its_stream_comes_through_word_by_word(self, other, plugged):
+        fleet = await plugged(f"{other.url}/v1", "iic/SenseVoiceSmall")
+        stream = await fleet.openai.audio.transcriptions.create(
+            model="other/model", file=("a.wav", fleet.speech.to_wav()), stream=True
+        )
+        events = [event async for event in stream]
+
+        assert "".join(e.delta for e in events if e.type == "transcript.text.delta") == "from the other one"
+        assert events[-1].text == "from the other one"
+
+    async def test_its_state_shows_in_the_list_of_models(self, other, plugged):
+        fleet = await plugged(f"{other.url}/v1", "iic/SenseVoiceSmall")
+        listed = {model["id"]: model for model in (await fleet.http.get("/v1/models")).json()["data"]}
+
+        assert (listed["other/model"]["state"], listed["other/model"]["owned_by"]) == ("ready", "other")
+
+    async def test_what_it_refuses_is_refused_with_its_reason(self, start, plugged):
+        refusing = FakeTranscriber(
+            "iic/SenseVoiceSmall", fails_with=ServiceError(ErrorCode.INVALID_REQUEST, "too quiet")
+        )
+        other = await start(refusing)
+        answer = await ask(await plugged(f"{other.url}/v1", "iic/SenseVoiceSmall"))
+
+        assert answer.status_code == 400
+        assert "too quiet" in answer.json()["error"]["message"]
+
+
+class TestAServerOfSomebodyElse:
+    async def test_it_is_asked_for_less_where_it_cannot_do_more_and_not_asked_again(self, stub, plugged):
+        fleet = await plugged(stub.url)
+
+        assert [(await ask(fleet)).json()["text"] for _ in range(2)] == ["from the stub"] * 2
+        assert [form["response_format"] for form in stub.forms] == ["verbose_json", "json", "json"]
+
+    async def test_it_is_told_all_that_its_api_has_a_field_for(self, stub, plugged):
+        fleet = await plugged(stub.url)
+        await ask(fleet, language="en", prompt="A prompt.", temperature="0.5")
+
+        assert stub.forms[-1] == {
+            "model": "whisper-x",
+            "response_format": "json",
+            "language": "en",
+            "prompt": "A prompt.",
+            "temperature": "0.5",
+        }
+
+    async def test_it_is_shown_the_key_from_the_environment(self, stub, plugged):
+        await ask(await plugged(stub.url))
+
+        assert set(stub.keys) == {f"Bearer {KEY}"}
+
+    async def test_a_server_without_streams_answers_a_stream_at_its_end(self, stub, plugged):
+        answer = await ask(await plugged(stub.url), stream="true")
+
+        assert json.loads(answer.text.splitlines()[0].removeprefix("data: "))["delta"] == "from the stub"
+
+    @pytest.mark.parametrize(
+        ("given", "status", "code"),
+        [
+            (JSONResponse({"error": {"message": "no such model"}}, 404), 404, "model_not_found"),
+            (JSONResponse({"error": {"message": "bad audio"}}, 400), 400, "invalid_request"),
+            (JSONResponse({"detail": "?"}, 422), 400, "invalid_request"),
+            (JSONResponse({"error": {"message": "slow down"}}, 429, {"retry-after": "7"}), 429, "overloaded"),
+            (JSONResponse({"error": {"message": f"Incorrect key {KEY}"}}, 401), 503, "backend_unavailable"),
+            (PlainTextResponse("oops", 500), 500, "internal_error"),
+            (PlainTextResponse("bad gateway", 502), 503, "backend_unavailable"),
+            (PlainTextResponse("<html>", 200), 503, "backend_unavailable"),
+        ],
+    )
+    async def test_its_failures_are_ours_and_never_show_the_key(self, stub, plugged, given, status, code):
+        stub.answer = given
+        answer = await ask(await plugged(stub.url, restart_wait_s=0.5))
+
+        assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+        assert KEY not in answer.text
+
+    async def test_a_stream_that_breaks_off_is_an_error_event_and_no_end(self, stub, plugged):
+        async def half():
+            yield 'data: {"type": "transcript.text.delta", "delta": "half a"}\n\n'
+
+        stub.answer = StreamingResponse(half(), media_type="text/event-stream")
+        answer = await ask(await plugged(stub.url), stream="true")
+
+        assert "half a" in answer.text
+        assert "event: error" in answer.text
+        assert "text.done" not in answer.text
+
+
+async def test_a_key_that_is_not_set_ends_the_start(plugged, stub):
+    with pytest.raises(ValueError, match="RAPL_TEST_NO_KEY"):
+        await plugged(stub.url, key_env="RAPL_TEST_NO_KEY")
+
+
+async def test_mlx_service_is_shown_its_token(start):
+    seen = []
+
+    async def models(request: Request) -> Response:
+        seen.append(request.headers.get("authorization"))
+        return JSONResponse({"models": []})
+
+    async with served(Starlette(routes=[Route("/v1/models", models)])) as url:
+        fleet = await start(mlx_url=url, mlx_token="a-token")
+        await fleet.http.get("/v1/models")
+        async with asyncio.timeout(10):
+            while not seen:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+    assert set(seen) == {"Bearer a-token"}
