@@ -13,6 +13,8 @@ from spoken import say
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 PAUSES_S = (0.8, 4.0)
+SHORT_PAUSES_S = (0.8, 1.8)
+"""In which segments go on."""
 NOISE = 12.0
 """Standard deviation of the samples' noise: 68 dB below full scale."""
 
@@ -44,14 +46,16 @@ def spoken_digits(count: int, seed: int = 1) -> list[Utterance]:
     return made
 
 
-def recording(utterances: Sequence[Utterance], duration_s: float, seed: int = 1) -> Recording:
+def recording(
+    utterances: Sequence[Utterance], duration_s: float, seed: int = 1, pauses_s: tuple[float, float] = PAUSES_S
+) -> Recording:
     """Utterances in a random order, up to about `duration_s`, as AAC."""
     choose = random.Random(seed)
     pieces: list[bytes] = []
     said: list[tuple[str, float, float]] = []
     at_s = 0.0
     while at_s < duration_s:
-        pause = bytes(2 * int(choose.uniform(*PAUSES_S) * 16_000))
+        pause = bytes(2 * int(choose.uniform(*pauses_s) * 16_000))
         utterance = choose.choice(utterances)
         start_s = at_s + len(pause) / 32_000
         at_s = start_s + len(utterance.pcm) / 32_000

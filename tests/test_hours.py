@@ -13,10 +13,11 @@ from rapl_protocol.audio import WavAudio
 from rapl_protocol.client import Service, TranscriberClient, open_http
 from rapl_protocol.server import transcriber_app
 from rapl_protocol.testing import FakeTranscriber, served
-from recordings import Recording, Utterance, recording, spoken_digits
+from recordings import SHORT_PAUSES_S, Recording, Utterance, recording, spoken_digits
 from services import until
 
 HOUR_S = 3600.0
+MINUTES_S = 240.0
 TIMES_WITHIN_S = 0.3
 EVERY = 4
 """The fault is in every so many'th segment."""
@@ -123,13 +124,13 @@ class Faulty(FakeTranscriber):
 
 
 @pytest.fixture(scope="module")
-def ten_minutes(heard_alone: list[Utterance]) -> Recording:
-    return recording(heard_alone, 600.0, seed=2)
+def minutes(heard_alone: list[Utterance]) -> Recording:
+    return recording(heard_alone, MINUTES_S, seed=2, pauses_s=SHORT_PAUSES_S)
 
 
 @pytest.mark.parametrize("fault", ["drops", "truncates", "loops", "writes twice", "repeats the one before"])
 async def test_a_fault_in_every_fourth_segment_is_never_a_silent_success(
-    fleet: Fleet, ten_minutes: Recording, fault: str, tmp_path
+    fleet: Fleet, minutes: Recording, fault: str, tmp_path
 ):
     async with open_http() as http:
         faulty = Faulty(TranscriberClient(http, Service("sensevoice-service", fleet.sensevoice.url, "")), fault)
@@ -140,9 +141,9 @@ async def test_a_fault_in_every_fourth_segment_is_never_a_silent_success(
             )  # fmt: skip
             async with served(create_app(settings)) as gateway, httpx.AsyncClient(timeout=600) as client:
                 form = {"model": SELFTEST, "response_format": "verbose_json"}
-                files = {"file": ten_minutes.m4a}
+                files = {"file": minutes.m4a}
                 answer = await client.post(f"{gateway}/v1/audio/transcriptions", data=form, files=files)
 
-    is_whole = words(answer.json()["text"]) == said(ten_minutes)
+    is_whole = words(answer.json()["text"]) == said(minutes)
     assert is_whole or answer.json()["problems"]
-    assert len(faulty.calls) > 600 / 30 + 4  # it looked again
+    assert len(faulty.calls) > MINUTES_S / 30 + 2  # it looked again

@@ -100,14 +100,16 @@ async def test_a_failure_of_the_engine_is_the_answer_where_there_was_speech(star
 async def test_a_clip_whose_speech_has_no_text_is_heard_again(start):
     class DeafAtFirst(FakeTranscriber):
         async def transcribe(self, audio, options, on_text=None):
-            self.text = "half" if self.calls else ""
+            self.text = "heard again" if self.calls else ""
             return await super().transcribe(audio, options, on_text)
 
     fleet = await start(DeafAtFirst("iic/SenseVoiceSmall"))
 
-    answer = await fleet.transcribe(LIKE_SPEECH)
+    answer = await fleet.transcribe(LIKE_SPEECH, response_format="verbose_json")
 
-    assert answer.json()["text"] == "half half"
+    assert answer.json()["text"] == "heard again"
+    [segment] = answer.json()["segments"]
+    assert (segment["start"], segment["end"]) == (0.0, 2.0)
     assert answer.headers["x-rapl-coverage"] == "1.0000"
 
 

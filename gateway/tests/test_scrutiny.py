@@ -40,7 +40,10 @@ def test_a_loop_is_a_phrase_that_takes_over_and_not_a_word_said_twice(text: str,
     [
         ("", 20.0, Doubt.NO_TEXT),
         ("...", 20.0, Doubt.NO_TEXT),
-        ("", 0.5, None),
+        ("", 0.5, Doubt.NO_TEXT),
+        ("", 0.2, None),
+        ("quick", 4.0, Doubt.TOO_LITTLE),
+        ("the quick brown fox", 4.0, None),
         ("ok ok ok ok ok ok ok ok", 8.0, Doubt.LOOP),
         ("the quick brown fox", 20.0, Doubt.TOO_LITTLE),
         (SENTENCE + OTHER, 20.0, None),
@@ -55,6 +58,15 @@ def test_what_is_typical_of_lost_words_is_doubted(text: str, speech_s: float, do
         scrutiny.accept(SENTENCE * 2, 20.0)
 
     assert scrutiny.doubt(text, speech_s) is doubt
+
+
+@pytest.mark.parametrize(("doubt", "text"), [(Doubt.NO_TEXT, ""), (Doubt.TOO_LITTLE, "quick")])
+def test_little_speech_that_is_heard_alike_twice_is_no_longer_doubted(doubt: Doubt, text: str):
+    scrutiny = Scrutiny()
+    for _ in range(3):
+        scrutiny.accept(SENTENCE * 2, 20.0)
+
+    assert scrutiny.settle(doubt, text, text, 0.8) == (False, None)
 
 
 def test_a_pace_is_judged_only_against_the_recordings_own():

@@ -6,11 +6,11 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
-from rapl_protocol.audio import WavAudio
+from rapl_protocol.audio import BYTES_PER_SECOND, WavAudio
 from rapl_protocol.errors import ServiceError
 from rapl_protocol.prepared import SpeechSegment
 from rapl_protocol.segmentation import Segmenter
-from rapl_protocol.transcript import TranscribeOptions, Transcript, join_texts
+from rapl_protocol.transcript import Segment, TranscribeOptions, Transcript, join_texts
 
 from rapl_gateway.scrutiny import Doubt, Scrutiny
 from rapl_gateway.seats import SeatedClient
@@ -18,6 +18,8 @@ from rapl_gateway.settings import Settings
 
 INTERACTIVE_S = 25.0
 """A segment that ends later is long, or part of something long: the first one of a long file is longer than this."""
+_SHORTEST_TO_CUT_S = 6.0
+_SILENCE_S = 0.25
 
 log = logging.getLogger("rapl")
 
@@ -118,19 +120,19 @@ class Hearing:
         return part, doubt
 
     async def _again(self, first: Transcript, doubt: Doubt, scrutiny: Scrutiny) -> tuple[Transcript, Doubt | None]:
-        """Transcribes the halves of a segment whose text is in doubt: an engine that fails on a long piece rarely
-        fails on both. Gives the better text, and the doubt if it is still there."""
+        """Transcribes a segment whose text is in doubt once more, in another form. Gives the better text, and the
+        doubt if it is still there."""
         log.warning(
             "request_id=%s at_s=%.1f doubt=%r: looking again",
             self._engine.request_id, self.segment.start_s, doubt.value,
         )  # fmt: skip
         audio = self.segment.audio
-        again = [(await self._engine.ask(half.audio, self._options), half.start_s) for half in halves(audio)]
+        again = [(await self._engine.ask(piece.audio, self._options), piece.start_s) for piece in otherwise(audio)]
         text = join_texts(part.text for part, _ in again)
         is_better, left = scrutiny.settle(doubt, first.text, text, self._speech_s)
         if not is_better:
             return first, left
-        segments = tuple(s.shifted(start_s) for part, start_s in again for s in part.segments)
+        segments = tuple(_within(s.shifted(at_s), audio.duration_s) for part, at_s in again for s in part.segments)
         language = next((part.language for part, _ in again if part.language), None)
         return Transcript(text=text, language=language, duration_s=audio.duration_s, segments=segments), left
 
@@ -147,7 +149,17 @@ class Hearing:
             raise error
 
 
-def halves(audio: WavAudio) -> list[SpeechSegment]:
-    """The audio in two pieces, cut at the quietest point of its middle third."""
+def _within(segment: Segment, duration_s: float) -> Segment:
+    edges = {"start_s": max(0.0, segment.start_s), "end_s": min(duration_s, segment.end_s)}
+    return segment.model_copy(update=edges)
+
+
+def otherwise(audio: WavAudio) -> list[SpeechSegment]:
+    """The audio in another form, on which an engine that failed rarely fails in the same way: in two pieces, cut at the
+    quietest point of its middle third; what is too short for that, within more silence."""
+    if audio.duration_s < _SHORTEST_TO_CUT_S:
+        silence = bytes(int(_SILENCE_S * BYTES_PER_SECOND))
+        within = WavAudio(b"".join((silence, audio.pcm, silence)))
+        return [SpeechSegment(-_SILENCE_S, audio.duration_s + _SILENCE_S, within)]
     segmenter = Segmenter(longest_s=audio.duration_s * 2 / 3, search_s=audio.duration_s / 3)
     return [*segmenter.feed(audio.pcm), *segmenter.finish()]

@@ -5,20 +5,28 @@ of the segment or writes all of it twice, a segment comes back empty or with the
 mark that can be seen from outside.
 """
 
+import math
 import re
 import statistics
 import unicodedata
 from enum import StrEnum
 
-LEAST_SPEECH_S = 1.0
+_LEAST_HEARD_S = 0.3
+"""Of less speech without text nobody asks again."""
+_LEAST_SPEECH_S = 1.0
 """Less speech than this may well be no word: a cough, an "mm"."""
-_LEAST_PACE_S = 5.0
-"""Of less speech, how many words there are in a second says little."""
+_LEAST_MEASURE_S = 1.5
+"""Less speech says nothing of a recording's usual pace."""
 _LEAST_SEGMENTS = 3
-_SLOW = 0.6
-"""Of the usual pace of this recording. One speaker's segments of half a minute differ by much less than that."""
-_FAST = 1.7
-"""Of the usual pace. What is written twice has double the pace."""
+_LEAST_WORDS = 4
+"""Where fewer are to be expected, how many there are says nothing."""
+_MUCH_S = 5.0
+"""Of so much speech, the pace alone says that words are missing; with less it is a reason to hear it again."""
+_SLOW, _FAST = 0.6, 1.7
+"""Of the usual pace. One speaker's segments of half a minute differ by much less than that; what is written twice has
+double the pace."""
+_VERY_SLOW, _VERY_FAST = 0.5, 1.9
+"""The same for little speech."""
 _LEAST_SAME = 8
 """So many words in a row are hardly said again by chance."""
 _LOOP_REPEATS = 5
@@ -34,7 +42,8 @@ class Doubt(StrEnum):
     SAME_AGAIN = "the same text as before it"
 
 
-_TOO_MANY = (Doubt.LOOP, Doubt.TOO_MUCH, Doubt.SAME_AGAIN)
+_STILL_LOST_S = {Doubt.NO_TEXT: _LEAST_SPEECH_S, Doubt.TOO_LITTLE: _MUCH_S}
+"""From how much speech on the doubt stays when the same comes again."""
 _AS_MANY = 0.9
 
 
@@ -49,15 +58,23 @@ class Scrutiny:
         """Why this text of so much speech may not be all of it; None if nothing speaks against it."""
         words = words_of(text)
         if not words:
-            return Doubt.NO_TEXT if speech_s >= LEAST_SPEECH_S else None
+            return Doubt.NO_TEXT if speech_s >= _LEAST_HEARD_S else None
         if has_loop(words):
             return Doubt.LOOP
         if len(words) >= _LEAST_SAME and words == self._before:
             return Doubt.SAME_AGAIN
-        if speech_s >= _LEAST_PACE_S and len(self._paces) >= _LEAST_SEGMENTS:
-            pace = len(words) / speech_s / statistics.median(self._paces)
-            return Doubt.TOO_LITTLE if pace < _SLOW else Doubt.TOO_MUCH if pace > _FAST else None
-        return None
+        return self._doubt_of_pace(len(words), speech_s)
+
+    def _doubt_of_pace(self, words: int, speech_s: float) -> Doubt | None:
+        if len(self._paces) < _LEAST_SEGMENTS:
+            return None
+        expected = speech_s * statistics.median(self._paces)
+        if expected < _LEAST_WORDS:
+            return None
+        slow, fast = (_SLOW, _FAST) if speech_s >= _MUCH_S else (_VERY_SLOW, _VERY_FAST)
+        if words < slow * expected:
+            return Doubt.TOO_LITTLE
+        return Doubt.TOO_MUCH if words > fast * expected else None
 
     def settle(self, doubt: Doubt, first: str, again: str, speech_s: float) -> tuple[bool, Doubt | None]:
         """Weighs the text of a second look, at smaller pieces of the same audio, against the first.
@@ -65,11 +82,11 @@ class Scrutiny:
         Returns:
             Whether the second is the one to keep, and the doubt that is left about the one that is kept. That the same
             words come again ends a doubt about too many of them: so it was said. It does not end the doubt about
-            missing words: what an engine loses twice is still lost.
+            missing words, unless there was little speech: what an engine loses twice is still lost.
         """
         before, now = words_of(first), words_of(again)
         if now == before:
-            return False, None if doubt in _TOO_MANY else doubt
+            return False, doubt if speech_s >= _STILL_LOST_S.get(doubt, math.inf) else None
         left = self.doubt(again, speech_s)
         if left is Doubt.TOO_MUCH and left is doubt and len(now) >= _AS_MANY * len(before):
             return True, None
@@ -80,7 +97,7 @@ class Scrutiny:
     def accept(self, text: str, speech_s: float) -> None:
         """Takes this text as a measure for those that follow."""
         self._before = words_of(text)
-        if speech_s >= _LEAST_PACE_S:
+        if speech_s >= _LEAST_MEASURE_S:
             self._paces.append(len(self._before) / speech_s)
 
 

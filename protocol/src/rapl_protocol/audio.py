@@ -55,14 +55,17 @@ class WavAudio:
 
     def to_wav(self) -> bytes:
         """The same audio as a WAV file with the usual 44-byte header."""
+        return b"".join((self.wav_header(), self.pcm))
+
+    def wav_header(self) -> bytes:
+        """What a WAV file has in front of the samples."""
         size = len(self.pcm)
-        header = struct.pack(
+        return struct.pack(
             "<4sI4s4sIHHIIHH4sI",
             b"RIFF", 36 + size, b"WAVE",
             b"fmt ", 16, _PCM_FORMAT_TAG, 1, SAMPLE_RATE_HZ, BYTES_PER_SECOND, SAMPLE_WIDTH_BYTES, 16,
             b"data", size,
         )  # fmt: skip
-        return b"".join((header, self.pcm))
 
 
 def _chunks(data: memoryview) -> Iterator[tuple[bytes, memoryview, bool]]:

@@ -86,7 +86,7 @@ class TranscriberClient:
         self, audio: WavAudio, options: TranscribeOptions, *, deadline_s: float, request_id: str | None = None
     ) -> Transcript:
         """Raises: ServiceError, with the engine's own code, or BACKEND_UNAVAILABLE or BACKEND_TIMEOUT."""
-        body = encode_frame(options.model_dump(exclude_none=True), audio.to_wav())
+        body = encode_frame(options.model_dump(exclude_none=True), audio.wav_header(), audio.pcm)
         answer = await self._call("POST", "/v1/transcribe", deadline_s, body, request_id)
         return Transcript.model_validate(answer)
 
@@ -98,7 +98,7 @@ class TranscriberClient:
         Raises:
             ServiceError: as `transcribe`, also after some texts. It never ends in silence without the transcript.
         """
-        body = encode_frame({**options.model_dump(exclude_none=True), "stream": True}, audio.to_wav())
+        body = encode_frame({**options.model_dump(exclude_none=True), "stream": True}, audio.wav_header(), audio.pcm)
         limits = deadline(deadline_s)
         async with _open(self._http, self.service, "POST", "/v1/transcribe", limits, body, request_id) as response:
             with _broken_frames_named(self.service):
