@@ -300,8 +300,9 @@ def test_no_moment_shows_half_a_transcript(folder, url):
     assert (folder / "one.txt").read_text() == f"{TEXT}\n"
 
 
-def test_a_model_that_is_being_loaded_is_waited_for(folder, door):
-    door.refusals = [(503, {"retry-after": "1"})] * 2
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_gateway_that_says_when_to_come_again_is_waited_for(folder, door, status):
+    door.refusals = [(status, {"retry-after": "1"})] * 2
 
     ended = rapl(folder, door.url, "one.wav")
 
@@ -342,7 +343,7 @@ def test_a_gateway_that_goes_away_for_a_moment_is_waited_for(folder, url, door):
     assert outputs_in(folder) >= {"one.txt", "deep/TWO.txt"}
 
 
-@pytest.mark.parametrize(("status", "headers"), [(400, {"retry-after": "1"}), (429, {"retry-after": "1"}), (503, {})])
+@pytest.mark.parametrize(("status", "headers"), [(400, {"retry-after": "1"}), (429, {}), (503, {})])
 def test_other_refusals_are_not_tried_again(folder, door, status, headers):
     door.refusals = [(status, headers)] * 2
 

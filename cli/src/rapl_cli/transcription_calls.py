@@ -138,7 +138,7 @@ def _check(answer: httpx.Response) -> None:
         return
     reason = _reason(answer)
     retry_after = answer.headers.get("retry-after", "")
-    if answer.status_code == 503 and retry_after.isdecimal():
+    if answer.status_code in (429, 503) and retry_after.isdecimal():
         raise _TryAgain(reason, float(retry_after))
     if answer.status_code in (401, 403):
         raise OthersWouldFailToo(f"{reason} `--api-key` or RAPL_API_KEY sends one.")
