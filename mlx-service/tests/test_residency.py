@@ -1,5 +1,6 @@
 """Which models stay in memory: several at once, within limits that are small enough for tiny models to reach."""
 
+import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -31,9 +32,9 @@ def test_a_process_holds_some_of_the_machines_memory_and_one_that_ended_holds_no
 async def test_the_model_that_was_used_longest_ago_makes_room_and_the_preloaded_one_stays(
     start_service: StartService, digits: Path, speech: WavAudio, client_of: ClientOf
 ):
-    # A process of this model holds about 200 MiB and reserves 300 while it loads: three are too many.
+    # A process of this model holds about 120 MiB and reserves 301 while it loads: two fit, three do not.
     models = folders(digits, "x/first", "x/second", "x/third")
-    with start_service(MODELS=models, MEMORY_LIMIT_MB=600, LOAD_WAIT_S=100) as service:
+    with start_service(MODELS=models, MEMORY_LIMIT_MB=480, LOAD_WAIT_S=100) as service:
         service.wait_for("x/first", "ready")
         client = client_of(service)
         await ask(client, speech, "x/second")
@@ -89,7 +90,9 @@ async def test_a_process_that_grew_past_its_limit_is_ended_and_the_next_request_
     settings = {"MODEL_MEMORY_LIMIT_MB": between_mib, "LOAD_WAIT_S": 100}
     with start_service(MODELS=folders(digits, "x/grows"), **settings) as service:
         service.wait_for("x/grows", "ready")
-        await ask(client_of(service), long_speech, "x/grows")
+        # It may be found out in the middle of the request, and then again, or after it.
+        with contextlib.suppress(ServiceError):
+            await ask(client_of(service), long_speech, "x/grows")
         until(lambda: "it grew past" in service.log, service)
 
         assert await ask(client_of(service), speech, "x/grows") == "three one four one five nine"
@@ -122,5 +125,5 @@ async def test_what_a_model_can_do_is_unknown_until_it_was_loaded_and_then_known
 
     assert not before["is_known"]
     assert not any(before[name] for name in ("prompt", "keywords", "word_timestamps", "translation", "temperature"))
-    assert (after["is_known"], after["prompt"], after["languages"]) == (True, True, ["en"])
+    assert (after["is_known"], after["prompt"], "de" in after["languages"]) == (True, True, True)
     assert caught.value.code is ErrorCode.UNSUPPORTED_PARAMETER

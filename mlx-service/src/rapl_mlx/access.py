@@ -77,7 +77,8 @@ def is_loopback(host: str) -> bool:
 
 def _without_port(host: str) -> str:
     if host.startswith("["):
-        return host[1:].partition("]")[0]
+        address, bracket, _ = host[1:].partition("]")
+        return address if bracket else host
     name, _, _ = host.partition(":")
     return name
 
