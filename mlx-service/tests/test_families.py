@@ -1,7 +1,10 @@
-"""What each family is called with and what becomes of its result: pure functions, without mlx."""
+"""What each family is called with and what becomes of its result: pure functions, nearly all without mlx."""
 
 import inspect
 import math
+import os
+import subprocess
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,7 +18,7 @@ from rapl_mlx.families.results import Abandoned, Asker, max_tokens_for
 from rapl_mlx.families.sensevoice import SenseVoice
 from rapl_mlx.families.traits import TRAITS, guess
 from rapl_mlx.families.whisper import Whisper
-from rapl_protocol.transcript import Segment, TranscribeOptions, Word
+from rapl_protocol.transcript import Segment, TranscribeOptions, Transcript, Word
 
 DURATION_S = 3.0
 
@@ -323,11 +326,35 @@ def test_a_text_that_used_up_its_tokens_is_truncated(spent: int, is_truncated: b
     assert row("higgs_audio_3").transcript(result, options(), DURATION_S).is_truncated is is_truncated
 
 
-def test_qwen3_asrs_text_that_used_up_its_tokens_is_truncated():
-    heard = Heard("English")
-    heard.is_truncated = True
+WITH_A_BUDGET = """
+import sys
+from mlx_audio.stt import load
+from rapl_mlx.families.qwen3_asr import Qwen3Asr
+from rapl_mlx.families.results import Asker
+from rapl_protocol.transcript import TranscribeOptions
 
-    assert QWEN.transcript(heard, options(), DURATION_S).is_truncated
+folder, wav, budget = sys.argv[1:]
+model = load(folder, strict=True)
+family = Qwen3Asr.of(model)
+heard = family.generate(model, wav, {"max_tokens": int(budget), "language": "English"}, Asker())
+print(family.transcript(heard, TranscribeOptions(model="a/b"), 3.0).model_dump_json())
+"""
+
+
+@pytest.mark.parametrize(
+    ("budget", "text", "is_truncated"),
+    [(3, "three one four", True), (100, "three one four one five nine", False)],
+)
+def test_a_real_transcript_that_its_budget_cut_off_says_so(
+    mlx_python: str, digits: Path, budget: int, text: str, is_truncated: bool
+):
+    sample = Path(__file__).parents[2] / "samples" / "three-one-four.wav"
+    command = [mlx_python, "-c", WITH_A_BUDGET, digits, sample, str(budget)]
+    environ = {**os.environ, "MLX_DISABLE_COMPILE": "1"}  # which would only take time
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True, env=environ)
+    transcript = Transcript.model_validate_json(ended.stdout)
+
+    assert (transcript.text, transcript.is_truncated) == (text, is_truncated)
 
 
 class StreamingModel:

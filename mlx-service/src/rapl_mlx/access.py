@@ -14,7 +14,7 @@ from rapl_protocol.http import drain, error_response
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-OUR_NAMES = ("localhost", "host.docker.internal", "gateway.docker.internal", "host.lima.internal", "host.orb.internal")
+OUR_NAMES = ("localhost", "host.docker.internal", "host.containers.internal", "host.lima.internal", "host.orb.internal")
 """Names of this machine: its own, and those by which containers on it call it."""
 _OPEN_PATH = "/health/live"
 

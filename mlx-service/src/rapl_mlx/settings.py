@@ -73,7 +73,7 @@ class Settings(BaseSettings):
     # MLX's own limit is about 95 % of the memory: 12.6 GB in 1.6 minutes were seen.
     # Source: https://github.com/stenolabs/stenoai/issues/465
     cache_limit_mb: int = Field(default=512, ge=0)
-    """How much of its freed buffers MLX keeps."""
+    """MiB of freed buffers that MLX keeps within one request; they are given back after it."""
 
     @field_validator("token")
     @classmethod
