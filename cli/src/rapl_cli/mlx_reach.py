@@ -1,6 +1,5 @@
 """What stands between a gateway, perhaps in a container, and mlx-service on the host, and how to mend it."""
 
-import os
 import platform
 import shutil
 import subprocess
@@ -71,8 +70,9 @@ def from_container() -> str | None:
     """What the gateway's container finds, in the words above; None where there is no such container."""
     if not shutil.which("docker"):
         return None
-    command = ["docker", "compose", "--project-directory", str(ROOT), "exec", "-T", "gateway", "python", "-c", _PROBE]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, env={**os.environ, "PWD": str(ROOT)})
+    compose = ["docker", "compose", "-f", str(ROOT / "docker-compose.yml")]
+    command = [*compose, "exec", "-T", "gateway", "python", "-c", _PROBE]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=ROOT)
     return ended.stdout.strip() if ended.returncode == 0 else None
 
 
