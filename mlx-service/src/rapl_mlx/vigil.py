@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 PING_EVERY_S = 1.0
 SILENT_S = 10.0
-"""The child answers pings from a thread that waits for nothing else: while MLX 0.32.4 computed for 13 to 24 s (in `eval`,
-`item`, `tolist`, numpy) it was silent for 0.22 s at most. So a GPU that hangs is found by the deadline only."""
+"""The child answers pings from a thread that waits for nothing else: while MLX computed for 13 to 24 s (`eval`, `item`,
+`tolist`, numpy; 0.32.4) it was silent for 0.22 s at most. So a GPU that hangs is found by the deadline only."""
 
 
 class Deadline:
