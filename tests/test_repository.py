@@ -78,7 +78,8 @@ def test_every_variable_in_the_compose_file_is_a_setting_or_the_hubs_own():
 
 @pytest.mark.parametrize(
     "document",
-    ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/openai.md", "docs/settings.md", "docs/operating.md"],
+    ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"]
+    + [f"docs/{name}.md" for name in ("openai", "settings", "operating", "mac")],
 )
 def test_every_file_that_a_document_points_to_exists(document):
     links = re.findall(r"\]\((?!https?://)([^)#]+)", (ROOT / document).read_text())

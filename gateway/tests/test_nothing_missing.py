@@ -129,3 +129,18 @@ async def test_a_segment_without_speech_need_not_have_text(start):
     assert answer.json()["text"] == ""
     assert "x-rapl-problems" not in answer.headers
     assert "x-rapl-coverage" not in answer.headers
+
+
+@pytest.mark.parametrize(("always", "problems"), [(False, None), (True, "1")])
+async def test_an_engine_that_says_it_stopped_early_is_asked_again_in_smaller_pieces(start, always, problems):
+    class StopsEarly(Speaks):
+        async def transcribe(self, audio, options, on_text=None):
+            transcript = await super().transcribe(audio, options)
+            return transcript.model_copy(update={"is_truncated": self.whole == 2 and (always or audio.duration_s > 8)})
+
+    fleet = await start(StopsEarly())
+
+    answer = await fleet.transcribe(b"SPEECH:2", model="rapl/selftest")
+
+    assert answer.headers.get("x-rapl-problems") == problems
+    assert len(fleet.sensevoice.calls) == 4

@@ -84,6 +84,23 @@ def seen_progress(service: RunningService, model_id: str, share: float) -> dict 
     return progress if progress and progress["done_bytes"] > share * progress["total_bytes"] else None
 
 
+async def test_a_pattern_lets_nobody_fetch_more_than_four_models_at_once(
+    hub: LocalHub, start_service: StartService, digits: Path, client_of: ClientOf, speech: WavAudio
+):
+    hub.bytes_per_s = 20_000
+    for number in range(5):
+        hub.add(f"house/many-{number}", digits)
+    with start_service(hub.environ, MODELS="house/*") as service:
+        for number in range(4):
+            service.post(f"/v1/models/house/many-{number}/load").raise_for_status()
+        options = TranscribeOptions(model="house/many-4")
+        with pytest.raises(ServiceError) as caught:
+            await client_of(service).transcribe(speech, options, deadline_s=100)
+
+        assert caught.value.code is ErrorCode.OVERLOADED
+        assert "house/many-4" not in service.models()
+
+
 def test_a_cut_connection_is_resumed(hub: LocalHub, service: RunningService, digits: Path):
     hub.add("house/cut", digits)
     hub.cut_after_bytes = 400_000

@@ -1,19 +1,24 @@
-"""What each family is called with and what becomes of its result: pure functions, without mlx."""
+"""What each family is called with and what becomes of its result: pure functions, nearly all without mlx."""
 
 import inspect
 import math
+import os
+import subprocess
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from rapl_mlx.families import Family, family_name
-from rapl_mlx.families.by_signature import HINTS, BySignature, Hints
+from rapl_mlx.families.generic import GenericFamily
 from rapl_mlx.families.languages import NAME_BY_CODE, code_of
 from rapl_mlx.families.parakeet import Parakeet
 from rapl_mlx.families.qwen3_asr import Heard, Qwen3Asr
-from rapl_mlx.families.results import max_tokens_for
+from rapl_mlx.families.results import Abandoned, Asker, max_tokens_for
+from rapl_mlx.families.sensevoice import SenseVoice
+from rapl_mlx.families.traits import TRAITS, guess
 from rapl_mlx.families.whisper import Whisper
-from rapl_protocol.transcript import Segment, TranscribeOptions, Word
+from rapl_protocol.transcript import Segment, TranscribeOptions, Transcript, Word
 
 DURATION_S = 3.0
 
@@ -22,11 +27,15 @@ def options(**given: Any) -> TranscribeOptions:
     return TranscribeOptions(model="a/b", **given)
 
 
-def by_signature(signature: str, hints: Hints | None = None, languages: tuple[str, ...] | None = None) -> BySignature:
-    """An adapter for `generate(audio, <signature>)`."""
+def by_signature(signature: str) -> GenericFamily:
+    """An adapter for a family that nobody knows, with `generate(audio, <signature>)`."""
     generate = eval(f"lambda audio, {signature}: None")
     parameters = dict(list(inspect.signature(generate).parameters.items())[1:])
-    return BySignature(parameters, hints or Hints(), languages)
+    return GenericFamily(guess(parameters))
+
+
+def row(name: str, words: dict[str, str] | None = None) -> GenericFamily:
+    return GenericFamily(TRAITS[name], words)
 
 
 QWEN = Qwen3Asr(["Chinese", "English", "German"])
@@ -61,20 +70,28 @@ PLAIN_LLM = "*, max_tokens=128, temperature=0.0, language=None, prompt=None, ver
         (by_signature(PLAIN_LLM), {"temperature": 0.3}, {"verbose": False, "max_tokens": TOKENS, "temperature": 0.3}),
         (by_signature("beam_size=3, **kwargs"), {"language": "en", "temperature": 0.3}, {}),
         (
-            by_signature("source_lang='en', target_lang='en'", HINTS["canary"]),
+            row("canary"),
             {"language": "de"},
-            {"source_lang": "de", "target_lang": "de"},
+            {"verbose": False, "max_tokens": TOKENS, "source_lang": "de", "target_lang": "de"},
         ),
         (
-            by_signature("language=None, source_language=None, prompt=None", HINTS["granite_speech"]),
+            row("granite_speech"),
             {"language": "de", "prompt": "x"},
-            {"source_language": "de"},
+            {"verbose": False, "max_tokens": TOKENS, "source_language": "de"},
         ),
         (
-            by_signature("language=None, context=None", HINTS["fun_asr_nano"]),
+            row("fun_asr_nano"),
             {"language": "zh", "prompt": "names"},
-            {"language": "zh", "context": "names"},
+            {"verbose": False, "max_tokens": TOKENS, "language": "zh", "context": "names"},
         ),
+        (
+            row("fun_asr_nano"),
+            {"prompt": "names", "keywords": ("Käse",)},
+            {"verbose": False, "max_tokens": TOKENS, "hotwords": ["Käse"]},
+        ),
+        (row("nemotron_asr", {"de": "de-DE"}), {"language": "de"}, {"verbose": False, "language": "de-DE"}),
+        (row("voxtral"), {}, {"verbose": False, "max_tokens": TOKENS, "language": None}),
+        (SenseVoice(), {}, {"verbose": False, "use_itn": True, "language": "auto"}),
     ],
 )
 def test_a_family_is_called_with_what_it_understands_and_no_more(
@@ -89,8 +106,9 @@ def test_a_family_is_called_with_what_it_understands_and_no_more(
         (Parakeet(), None),
         (by_signature("beam_size=3"), None),
         (by_signature(PLAIN_LLM), ()),
-        (by_signature(PLAIN_LLM, HINTS["cohere_asr"], ("en", "de")), ("en", "de")),
-        (by_signature(PLAIN_LLM, HINTS["fun_asr_nano"]), None),
+        (row("cohere_asr", {"en": "en", "de": "de"}), ("en", "de")),
+        (row("mimo_v2_asr"), ("zh", "en")),
+        (row("canary"), None),
     ],
 )
 def test_a_language_may_be_named_unless_a_family_takes_it_in_a_way_that_is_not_known(
@@ -138,7 +156,7 @@ def test_qwen3_asrs_prefix_is_read_and_never_taken_for_words_nor_words_for_a_pre
     told: str | None, written: str, language: str | None, text: str, size: int
 ):
     pieces: list[str] = []
-    heard = Heard(told, pieces.append)
+    heard = Heard(told, Asker(pieces.append))
     for at in range(0, len(written), size):
         heard.add(written[at : at + size])
     heard.finish()
@@ -212,21 +230,191 @@ def test_parakeets_tokens_become_words():
     assert (transcript.language, segment.start_s, segment.end_s) == (None, 0.2, 0.8)
 
 
+SPANS_ALL = [(0.0, DURATION_S)]
+
+
 @pytest.mark.parametrize(
-    ("result", "times"),
+    "result",
     [
-        ("one", [(0.0, 3.0)]),
-        (SimpleNamespace(text="one", segments=None, language="en"), [(0.0, 3.0)]),
-        (SimpleNamespace(text="one", segments=[{"start": 0.0, "end": 0.0, "text": "one"}]), [(0.0, 3.0)]),
-        (SimpleNamespace(text="one", segments=[{"start": 0.5, "end": 1.0, "text": "one"}]), [(0.5, 1.0)]),
-        (SimpleNamespace(text="one", sentences=[SimpleNamespace(text="one", start=0.5, end=1.0)]), [(0.5, 1.0)]),
+        "one",
+        SimpleNamespace(text="one", segments=None, language="en"),
+        SimpleNamespace(text="one", segments=[{"start": 0.0, "end": 0.0, "text": "one"}]),
+        SimpleNamespace(text="one", segments=[{"start": 0.5, "end": 1.0, "text": "one"}]),
+        SimpleNamespace(text="one", sentences=[SimpleNamespace(text="one", start=0.5, end=1.0)]),
     ],
 )
-def test_an_unknown_familys_result_is_read_whatever_its_shape(result: object, times: list[tuple[float, float]]):
+def test_an_unknown_familys_result_is_read_whatever_its_shape_and_its_times_are_not_believed(result: object):
     transcript = by_signature("verbose=False").transcript(result, options(), DURATION_S)
 
     assert (transcript.text, transcript.language) == ("one", None)
-    assert [(s.start_s, s.end_s) for s in transcript.segments] == times
+    assert [(s.start_s, s.end_s) for s in transcript.segments] == SPANS_ALL
+
+
+MARKED = "[0.10][S01]one[1.00] [1.20][S02]two[2.00]"
+AS_JSON = '[{"Start":0.1,"End":1.0,"Speaker":0,"Content":"one"}]'
+
+
+@pytest.mark.parametrize(
+    ("family", "result", "text", "times"),
+    [
+        (
+            "moss_transcribe_diarize",
+            SimpleNamespace(
+                text=MARKED,
+                segments=[
+                    {"start": 0.1, "end": 1.0, "text": "[S01] one", "speaker_id": "S01"},
+                    {"start": 1.2, "end": 2.0, "text": "[S02] two", "speaker_id": "S02"},
+                ],
+            ),
+            "one two",
+            [(0.1, 1.0), (1.2, 2.0)],
+        ),
+        (
+            "vibevoice_asr",
+            SimpleNamespace(text=AS_JSON, segments=[{"start": 0.1, "end": 1.0, "speaker_id": 0, "text": "one"}]),
+            "one",
+            [(0.1, 1.0)],
+        ),
+        ("vibevoice_asr", SimpleNamespace(text="on e", segments=[{"start": 0, "end": 1, "text": "on"}]), "on e", None),
+        # Its end is how long the computation took.
+        ("qwen2_audio", SimpleNamespace(text="one", segments=[{"start": 0.0, "end": 0.4, "text": "one"}]), "one", None),
+        (
+            "nemotron_asr",
+            SimpleNamespace(text="one", sentences=[SimpleNamespace(text="one", start=0.5, end=1.0)]),
+            "one",
+            [(0.5, 1.0)],
+        ),
+        (
+            "nemotron_asr",
+            SimpleNamespace(text="one", sentences=[SimpleNamespace(text="one", start=math.nan, end=1.0)]),
+            "one",
+            None,
+        ),
+    ],
+)
+def test_marks_are_no_text_and_only_times_that_the_model_heard_are_times(
+    family: str, result: object, text: str, times: list[tuple[float, float]] | None
+):
+    transcript = row(family).transcript(result, options(), DURATION_S)
+
+    assert transcript.text == text
+    assert [(s.start_s, s.end_s) for s in transcript.segments] == (times or SPANS_ALL)
+
+
+@pytest.mark.parametrize(
+    ("said", "language", "emotion", "events"),
+    [
+        ({"language": "en", "emotion": "happy", "event": "Speech"}, "en", "happy", ()),
+        ({"language": "yue", "emotion": "unk", "event": "BGM"}, "yue", None, ("bgm",)),
+        ({"language": "unknown", "emotion": "token_7", "event": "token_9"}, None, None, ()),
+    ],
+)
+def test_sensevoice_says_language_emotion_and_event_where_it_names_one(
+    said: dict[str, str], language: str | None, emotion: str | None, events: tuple[str, ...]
+):
+    result = SimpleNamespace(text="one", language=said["language"], segments=[{"text": "one", **said}])
+    transcript = SenseVoice().transcript(result, options(), DURATION_S)
+
+    [segment] = transcript.segments
+    assert (transcript.language, segment.emotion, segment.events) == (language, emotion, events)
+
+
+@pytest.mark.parametrize(("spent", "is_truncated"), [(TOKENS - 1, False), (TOKENS, True)])
+def test_a_text_that_used_up_its_tokens_is_truncated(spent: int, is_truncated: bool):
+    result = SimpleNamespace(text="one", segments=None, generation_tokens=spent)
+
+    assert row("higgs_audio_3").transcript(result, options(), DURATION_S).is_truncated is is_truncated
+
+
+WITH_A_BUDGET = """
+import sys
+from mlx_audio.stt import load
+from rapl_mlx.families.qwen3_asr import Qwen3Asr
+from rapl_mlx.families.results import Asker
+from rapl_protocol.transcript import TranscribeOptions
+
+folder, wav, budget = sys.argv[1:]
+model = load(folder, strict=True)
+family = Qwen3Asr.of(model)
+heard = family.generate(model, wav, {"max_tokens": int(budget), "language": "English"}, Asker())
+print(family.transcript(heard, TranscribeOptions(model="a/b"), 3.0).model_dump_json())
+"""
+
+
+@pytest.mark.parametrize(
+    ("budget", "text", "is_truncated"),
+    [(3, "three one four", True), (100, "three one four one five nine", False)],
+)
+def test_a_real_transcript_that_its_budget_cut_off_says_so(
+    mlx_python: str, digits: Path, budget: int, text: str, is_truncated: bool
+):
+    sample = Path(__file__).parents[2] / "samples" / "three-one-four.wav"
+    command = [mlx_python, "-c", WITH_A_BUDGET, digits, sample, str(budget)]
+    environ = {**os.environ, "MLX_DISABLE_COMPILE": "1"}  # which would only take time
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True, env=environ)
+    transcript = Transcript.model_validate_json(ended.stdout)
+
+    assert (transcript.text, transcript.is_truncated) == (text, is_truncated)
+
+
+class StreamingModel:
+    """Yields what it was given, as families that stream do."""
+
+    def __init__(self, *items: Any) -> None:
+        self.items = items
+        self.taken = 0
+
+    def generate(self, audio: str, **arguments: Any) -> Any:
+        assert arguments.pop("stream") is True
+        return self._items()
+
+    def _items(self) -> Any:
+        for item in self.items:
+            self.taken += 1
+            yield item
+
+
+def piece(text: str, tokens: int = 0) -> SimpleNamespace:
+    return SimpleNamespace(text=text, generation_tokens=tokens)
+
+
+@pytest.mark.parametrize(
+    "items", [(" one", " ", "two", " "), (piece(" one", 1), piece(" ", 2), piece("two", 3), piece(" ", 3))]
+)
+def test_a_family_that_streams_tells_words_as_they_come_and_together_they_are_the_text(items: tuple[Any, ...]):
+    told: list[str] = []
+    family = row("granite_speech")
+    result = family.generate(StreamingModel(*items), "x.wav", {}, Asker(told.append))
+    transcript = family.transcript(result, options(), DURATION_S)
+
+    assert told == ["one", " two"]
+    assert transcript.text == "one two"
+
+
+def test_a_family_that_takes_stream_and_returns_the_whole_all_the_same_is_read():
+    model = SimpleNamespace(generate=lambda audio, stream: piece("one"))
+
+    assert row("qwen2_audio").generate(model, "x.wav", {}, Asker()).text == "one"
+
+
+def test_decoding_ends_between_two_tokens_when_nobody_waits_any_more():
+    model = StreamingModel("one", "two", "three")
+    asker = Asker(is_waiting=lambda: model.taken < 2)
+    with pytest.raises(Abandoned):
+        row("granite_speech").generate(model, "x.wav", {}, asker)
+
+    assert model.taken == 2
+
+
+def test_a_temperature_is_declared_where_it_has_an_effect_and_only_there():
+    without = {name for name in TRAITS if not row(name).capabilities.temperature}
+
+    ctc = {"granite_speech5_ctc", "granite_speech_nar", "mms"}
+    assert without == ctc | {"cohere_asr", "fireredasr2", "nemotron_asr"}
+    assert not SenseVoice().capabilities.temperature
+    assert not Parakeet().capabilities.temperature
+    assert QWEN.capabilities.temperature
+    assert WHISPER.capabilities.temperature
 
 
 def test_a_family_is_named_after_the_module_of_its_class():

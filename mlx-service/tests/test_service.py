@@ -168,18 +168,42 @@ async def test_a_request_that_ends_two_processes_is_answered_and_the_next_one_wo
     assert (await ask(client, speech)).text == SPOKEN
 
 
-async def test_a_process_that_hangs_is_ended_at_the_requests_deadline_and_starts_again(
+async def test_a_process_that_stands_still_is_found_out_before_the_deadline_and_its_request_gets_its_text(
     service: RunningService, client: TranscriberClient, speech: WavAudio
 ):
     service.wait_for(A, "ready")
-    hung = process_of(service, A)
-    os.kill(hung, signal.SIGSTOP)
-    with pytest.raises(ServiceError) as caught:
-        await ask(client, speech)
+    stopped = process_of(service, A)
+    os.kill(stopped, signal.SIGSTOP)
 
-    assert caught.value.code is ErrorCode.BACKEND_TIMEOUT
     assert (await ask(client, speech)).text == SPOKEN
-    assert not is_running(hung)
+    assert not is_running(stopped)
+    assert "no sign of life" in service.log
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGABRT])
+async def test_twenty_requests_at_once_all_get_their_text_though_their_process_dies_in_the_middle(
+    service: RunningService, client: TranscriberClient, speech: WavAudio, number: signal.Signals
+):
+    service.wait_for(A, "ready")
+    requests = [asyncio.create_task(ask(client, speech)) for _ in range(20)]
+    await asyncio.wait(requests, return_when=asyncio.FIRST_COMPLETED)
+    assert not all(request.done() for request in requests)
+    os.kill(process_of(service, A), number)
+
+    assert [transcript.text for transcript in await asyncio.gather(*requests)] == [SPOKEN] * 20
+    assert f"how='signal {number.name}'" in service.log
+
+
+async def test_decoding_stops_between_two_words_when_the_client_leaves(
+    service: RunningService, client: TranscriberClient, speech: WavAudio, long_speech: WavAudio
+):
+    service.wait_for(A, "ready")
+    stream = client.stream(long_speech, TranscribeOptions(model=A), deadline_s=DEADLINE_S)
+    await anext(stream)
+    await stream.aclose()
+
+    assert (await ask(client, speech)).text == SPOKEN
+    assert "stopped decoding" in service.log
 
 
 def test_the_audio_of_a_request_is_nowhere_on_the_disk_afterwards(service: RunningService):
@@ -187,6 +211,20 @@ def test_the_audio_of_a_request_is_nowhere_on_the_disk_afterwards(service: Runni
 
     assert len(work_dirs) == len(service.children())
     assert not [path for work_dir in work_dirs for path in work_dir.iterdir()]
+
+
+async def test_a_request_that_runs_beyond_its_deadline_is_answered_and_its_process_starts_again(
+    start_service: StartService, digits: Path, long_speech: WavAudio, client_of: ClientOf
+):
+    with start_service(MODELS=f"{A}={digits}", DEADLINE_BASE_S=0.05, DEADLINE_PER_AUDIO_S=0) as service:
+        service.wait_for(A, "ready")
+        [hung] = service.children()
+        with pytest.raises(ServiceError) as caught:
+            await ask(client_of(service), long_speech)
+        service.wait_for(A, "ready")
+
+        assert caught.value.code is ErrorCode.BACKEND_TIMEOUT
+        assert not is_running(hung)
 
 
 async def test_a_full_queue_is_429(start_service: StartService, digits: Path, speech: WavAudio, client_of: ClientOf):

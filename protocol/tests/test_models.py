@@ -30,6 +30,15 @@ def test_an_engine_that_does_not_say_its_languages_is_given_any():
     Capabilities(languages=None).require(TranscribeOptions(model="m", language="de"))
 
 
+def test_a_model_of_which_nothing_is_known_yet_claims_nothing_and_refuses_nothing():
+    unknown = Capabilities(is_known=False)
+    unknown.require(TranscribeOptions(model="m", language="de", translate=True, word_timestamps=True))
+
+    assert not any(
+        (unknown.prompt, unknown.keywords, unknown.temperature, unknown.word_timestamps, unknown.translation)
+    )
+
+
 def test_a_model_that_is_not_ready_says_its_state_how_far_it_is_and_what_to_do():
     info = ModelInfo(
         id="a/b",

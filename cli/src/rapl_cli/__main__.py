@@ -1,11 +1,10 @@
 """The commands of `rapl`."""
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 
-from rapl_cli import demo, development, doctor, programs, transcribe, up
+from rapl_cli import demo, development, doctor, mlx, transcribe, up
 from rapl_cli.environments import InstallError
 from rapl_cli.programs import Ports
 
@@ -33,7 +32,14 @@ def _parser() -> argparse.ArgumentParser:
     fleet.add_argument("--detach", action="store_true", help="return as soon as it is up")
     commands.add_parser("down", help="end the fleet that `up` started")
     commands.add_parser("demo", help="transcribe the sample through the whole fleet, and end")
-    commands.add_parser("mlx", help="run the MLX engine natively, beside a fleet in Docker")
+    engine = commands.add_parser(
+        "mlx",
+        help="run the MLX engine natively, beside a fleet in Docker",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="\n".join(f"  {action:<12}{words}" for action, words in mlx.ACTIONS.items()),
+    )
+    engine.add_argument("action", nargs="?", choices=tuple(mlx.ACTIONS), default="run", help="see below")
+    engine.add_argument("--follow", action="store_true", help="with logs: go on as it writes more")
     check = commands.add_parser("doctor", help="say what works, and how to mend what does not")
     check.add_argument("--url", default=Ports.from_environment().gateway_url, help="the gateway (default: %(default)s)")
     transcribe.add_arguments(commands.add_parser("transcribe", help="transcribe files and folders of recordings"))
@@ -56,12 +62,7 @@ def _run(given: argparse.Namespace, rest: list[str]) -> int:
         case "test":
             return development.test(rest)
         case _:
-            return _mlx()
-
-
-def _mlx() -> int:
-    program = programs.mlx(Ports.from_environment())
-    os.execve(program.command[0], program.command, {**os.environ, **program.environ})
+            return mlx.mlx(given.action, follow=given.follow)
 
 
 if __name__ == "__main__":

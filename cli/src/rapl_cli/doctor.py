@@ -3,8 +3,10 @@
 import asyncio
 from typing import Any
 
+from rapl_cli import mlx_reach
 from rapl_cli.checkout import SAMPLE, SAMPLE_MODEL, SAMPLE_TEXT
 from rapl_cli.gateway_api import GatewayApi, NotAnswered
+from rapl_cli.programs import Ports
 
 
 def doctor(url: str) -> int:
@@ -23,7 +25,17 @@ async def _examine(url: str) -> int:
         for model in models:
             if model["id"] == model["engine_model"]:
                 _say(model["state"] == "ready", model["id"], _state(model))
+        await asyncio.to_thread(_examine_mlx, models)
         return 0 if await _self_test(api) else 1
+
+
+def _examine_mlx(models: list[dict[str, Any]]) -> None:
+    states = [model["state"] for model in models if model["owned_by"] == "mlx-service"]
+    reaches_it = any(state != "unreachable" for state in states)
+    host = mlx_reach.on_this_machine(f"http://127.0.0.1:{Ports.from_environment().mlx}")
+    container = None if reaches_it or host == mlx_reach.NOTHING else mlx_reach.from_container()
+    finding = mlx_reach.explain(host, container, gateway_reaches_it=reaches_it)
+    _say(finding.is_well, "mlx-service", finding.words)
 
 
 async def _self_test(api: GatewayApi) -> bool:

@@ -109,7 +109,7 @@ class Hearing:
             scrutiny: what is known of the recording so far; learns from this segment.
             is_told: whether words of it were told already, which cannot be taken back.
         """
-        doubt = scrutiny.doubt(first.text, self._speech_s)
+        doubt = Doubt.TRUNCATED if first.is_truncated else scrutiny.doubt(first.text, self._speech_s)
         if doubt is Doubt.NO_TEXT and self.segment.speech_s is None:
             doubt = None  # nobody says that there was speech
         part = first
@@ -132,6 +132,8 @@ class Hearing:
         is_better, left = scrutiny.settle(doubt, first.text, text, self._speech_s)
         if not is_better:
             return first, left
+        if any(part.is_truncated for part, _ in again):
+            left = Doubt.TRUNCATED
         segments = tuple(_within(s.shifted(at_s), audio.duration_s) for part, at_s in again for s in part.segments)
         language = next((part.language for part, _ in again if part.language), None)
         return Transcript(text=text, language=language, duration_s=audio.duration_s, segments=segments), left

@@ -40,9 +40,10 @@ class Doubt(StrEnum):
     TOO_LITTLE = "much less text than in the rest of the recording"
     TOO_MUCH = "much more text than in the rest of the recording"
     SAME_AGAIN = "the same text as before it"
+    TRUNCATED = "the engine stopped before the end"
 
 
-_STILL_LOST_S = {Doubt.NO_TEXT: _LEAST_SPEECH_S, Doubt.TOO_LITTLE: _MUCH_S}
+_STILL_LOST_S = {Doubt.NO_TEXT: _LEAST_SPEECH_S, Doubt.TOO_LITTLE: _MUCH_S, Doubt.TRUNCATED: 0.0}
 """From how much speech on the doubt stays when the same comes again."""
 _AS_MANY = 0.9
 

@@ -2,10 +2,16 @@
 
 from fastapi import FastAPI
 from rapl_protocol.server import transcriber_app
+from starlette.middleware import Middleware
 
+from rapl_mlx.access import Access
 from rapl_mlx.settings import Settings
 from rapl_mlx.transcriber import MlxTranscriber
 
 
 def create_app(settings: Settings) -> FastAPI:
-    return transcriber_app(MlxTranscriber(settings))
+    app = transcriber_app(MlxTranscriber(settings))
+    token = settings.token.get_secret_value() if settings.token else None
+    # The innermost one, so that what it refuses has a request id and a line in the log too.
+    app.user_middleware.append(Middleware(Access, token=token, names=settings.allowed_hosts))
+    return app

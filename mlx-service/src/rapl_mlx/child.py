@@ -8,13 +8,15 @@ import signal
 import sys
 import tempfile
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Self
 
 from rapl_protocol.frames import Frame, decode_frames, encode_frame
 
+from rapl_mlx.catalog import ModelSource
 from rapl_mlx.contract import ChildConfig
+from rapl_mlx.settings import Settings
 
 _READ_BYTES = 1 << 16
 _EXIT_GRACE_S = 5.0
@@ -29,10 +31,10 @@ class Child:
         self._work_dir = work_dir
 
     @classmethod
-    async def start(cls, configure: Callable[[Path], ChildConfig]) -> Self:
-        """Starts a process with the configuration for the directory that it may write to."""
+    async def start(cls, source: ModelSource, settings: Settings) -> Self:
+        """Starts a process for the model, with a directory that it may write to."""
         work_dir = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="rapl-mlx-"))
-        arguments = ("-m", "rapl_mlx.child_main", configure(work_dir).model_dump_json())
+        arguments = ("-m", "rapl_mlx.child_main", _config(source, settings, work_dir).model_dump_json())
         # A session of its own: Ctrl-C in a terminal goes to the parent alone, which then ends its children in order.
         process = await asyncio.create_subprocess_exec(
             sys.executable, *arguments, stdin=PIPE, stdout=PIPE, env=_environment(), start_new_session=True
@@ -82,6 +84,18 @@ class Child:
         except TimeoutError:
             self.kill()
             await self._process.wait()
+
+
+def _config(source: ModelSource, settings: Settings, work_dir: Path) -> ChildConfig:
+    return ChildConfig(
+        id=source.id,
+        folder=source.folder,
+        revision=source.revision,
+        may_run_code=source.id in settings.trust_code,
+        work_dir=work_dir,
+        cache_limit_bytes=settings.cache_limit_mb << 20,
+        log_level=settings.log_level,
+    )
 
 
 def _environment() -> dict[str, str]:

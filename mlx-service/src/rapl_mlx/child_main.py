@@ -16,6 +16,8 @@ from rapl_protocol.transcript import TranscribeOptions
 from rapl_mlx.contract import ChildConfig, ModelFailed
 from rapl_mlx.download import obtain
 from rapl_mlx.engine import Engine
+from rapl_mlx.families.results import Abandoned, Asker
+from rapl_mlx.model_files import weights_bytes
 from rapl_mlx.wire import Wire
 
 log = logging.getLogger("rapl.mlx")
@@ -33,7 +35,7 @@ def main() -> None:
 
 
 def make_ready(config: ChildConfig, wire: Wire) -> Engine:
-    """Reports each phase. A failure is reported too, and ends the process."""
+    """Reports each phase, and waits for leave to load. A failure is reported too, and ends the process."""
 
     def report(progress: Progress) -> None:
         wire.send({"type": "downloading", **progress.model_dump()})
@@ -41,7 +43,8 @@ def make_ready(config: ChildConfig, wire: Wire) -> Engine:
     try:
         _require_mlx_audio()
         folder = obtain(config, report)
-        wire.send({"type": "loading"})
+        wire.send({"type": "loading", "weights_bytes": weights_bytes(folder)})
+        wire.next_request()  # "load"
         engine = Engine.load(config, folder)
         wire.send({"type": "warming"})
         engine.warm_up()
@@ -60,14 +63,17 @@ def make_ready(config: ChildConfig, wire: Wire) -> Engine:
 
 def answer(engine: Engine, request: Frame, wire: Wire) -> dict:
     """The result or the error; whatever goes wrong with a request, the model stays loaded."""
+    job = request.header["job"]
 
     def on_text(text: str) -> None:
         wire.send({"type": "text", "text": text})
 
+    asker = Asker(on_text if request.header["stream"] else None, lambda: wire.cancelled_job != job)
     try:
         options = TranscribeOptions.model_validate(request.header["options"])
-        audio = WavAudio(request.payload)
-        transcript = engine.transcribe(audio, options, on_text if request.header["stream"] else None)
+        transcript = engine.transcribe(WavAudio(request.payload), options, asker)
+    except Abandoned:
+        return {"type": "abandoned"}
     except ServiceError as error:
         return {"type": "error", **error.envelope()}
     except Exception:

@@ -1,9 +1,11 @@
 """What the parent and a model's process must agree on. They speak in frames (`rapl_protocol.frames`).
 
-    parent -> child   transcribe: options, stream, and the samples as payload; stop
-    child -> parent   downloading: done_bytes, total_bytes, bytes_per_s; loading; warming; ready: capabilities, family;
-                      failed: the fields of Failure; text: what is decoded, as it comes, where `stream` asked for it;
-                      result: transcript; error: OpenAI's envelope
+    parent -> child   load: there is memory for it; transcribe: job, options, stream, and the samples as payload;
+                      cancel: job; ping; stop
+    child -> parent   downloading: done_bytes, total_bytes, bytes_per_s; loading: weights_bytes (it waits for "load");
+                      warming; ready: capabilities, family; failed: the fields of Failure;
+                      text: what is decoded, as it comes, where `stream` asked for it;
+                      result: transcript; error: OpenAI's envelope; abandoned; pong
 
 The child leaves when its input ends, so none outlives its parent.
 """

@@ -1,6 +1,7 @@
 """The requests of one model: bounded, one at a time, short ones before the pieces of long ones."""
 
 import asyncio
+import itertools
 import logging
 from dataclasses import dataclass, field
 
@@ -13,6 +14,8 @@ from rapl_protocol.transcript import TranscribeOptions, Transcript
 _MAX_RUNS = 2
 """A process may die for reasons of its own, so its request is run once more; a second death is the request's doing."""
 
+_numbers = itertools.count(1)
+
 log = logging.getLogger("rapl.mlx")
 
 
@@ -22,6 +25,7 @@ class Job:
     options: TranscribeOptions
     on_text: OnText | None = None
     answer: asyncio.Future[Transcript] = field(default_factory=asyncio.Future)
+    number: int = field(default_factory=lambda: next(_numbers))
     runs: int = 0
     _heard: str = ""
     """The text of this run."""

@@ -1,6 +1,7 @@
 """Whether MLX can run on this machine at all."""
 
 import platform
+import sys
 
 _MIN_MACOS = 14
 """MLX has no wheel for an older macOS since 0.30. Source: https://pypi.org/project/mlx/#files"""
@@ -27,3 +28,7 @@ def unsupported_reason(system: str, machine: str, mac_version: str) -> str | Non
 
 def this_machine_unsupported_reason() -> str | None:
     return unsupported_reason(platform.system(), platform.machine(), platform.mac_ver()[0])
+
+
+if __name__ == "__main__":  # `rapl mlx` asks before it installs anything
+    sys.exit(this_machine_unsupported_reason())

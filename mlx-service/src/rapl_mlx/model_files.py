@@ -39,6 +39,11 @@ def require_whole(folder: Path) -> None:
                 raise DamagedFile(f"{name} is missing")
 
 
+def weights_bytes(folder: Path) -> int:
+    """Of all the weights in the folder, as they lie on disk."""
+    return sum(path.stat().st_size for path in folder.iterdir() if path.suffix in (".safetensors", ".npz"))
+
+
 def refuse_code(model_id: str, names: Iterable[str], folder: Path | None = None) -> None:
     """Refuses a repository with Python files, and a folder whose configuration points at some.
 

@@ -7,9 +7,8 @@ absent -> loading -> [downloading -> loading] -> ready
 import asyncio
 import contextlib
 import logging
-from asyncio import TimerHandle
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 from rapl_protocol.audio import WavAudio
 from rapl_protocol.errors import ErrorCode, ServiceError
@@ -20,56 +19,103 @@ from rapl_protocol.transcript import TranscribeOptions, Transcript
 
 from rapl_mlx.catalog import ModelSource
 from rapl_mlx.child import Child
-from rapl_mlx.contract import ChildConfig, Failure
-from rapl_mlx.download_display import DownloadDisplay
+from rapl_mlx.contract import Failure
 from rapl_mlx.jobs import Job, JobQueue
+from rapl_mlx.memory import process_bytes
+from rapl_mlx.model_status import ModelStatus
+from rapl_mlx.restarts import SEE_LOG, Restarts
 from rapl_mlx.settings import Settings
+from rapl_mlx.vigil import SILENT_S, Deadline, Vigil
 
-_MAX_IDLE_DEATHS = 5
-"""In a row and before any request reached the process; then the model counts as failed."""
-_TRY_AGAIN_S = 60.0
 _STOP_GRACE_S = 3.0
-_SEE_LOG = "The log of mlx-service has the cause."
-_UNKNOWN = Capabilities(prompt=True, keywords=True, word_timestamps=True, translation=True)
-"""Until the model is loaded nothing is refused in its name; its process looks at each request again."""
-_SETTLED = (ModelState.ABSENT, ModelState.READY, ModelState.FAILED)
+
+MakeRoom = Callable[["ServedModel", int], Awaitable[Failure | None]]
 
 log = logging.getLogger("rapl.mlx")
 
 
 class ServedModel:
-    """Must be made and used in one event loop."""
+    """Must be made and used in one event loop.
 
-    def __init__(self, source: ModelSource, settings: Settings) -> None:
+    Args:
+        make_room: is asked before weights of so many bytes are loaded, and says why they may not, if so.
+    """
+
+    def __init__(self, source: ModelSource, settings: Settings, make_room: MakeRoom) -> None:
         self._source = source
         self._settings = settings
+        self._make_room = make_room
         self._jobs = JobQueue(settings.max_queue)
         self._child: Child | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._changing = asyncio.Lock()
         self._is_leaving = False
         self._retry_now = asyncio.Event()
-        self._watchdog: TimerHandle | None = None
+        self._deadline = Deadline()
+        self._vigil = Vigil(lambda: self._send({"type": "ping"}), self._on_silence)
+        self._killed_for: str | None = None
+        """Why we ended the process, if we did."""
         self._failure: Failure | None = None
-        self._idle_deaths = 0
-        self._capabilities = _UNKNOWN
-        self._display = DownloadDisplay(source.id)
-        self.settled = asyncio.Event()
+        self._restarts = Restarts()
+        self._status = ModelStatus(source.id)
+        self._last_used = asyncio.get_running_loop().time()
+        self._is_fresh = True
+        """The process has not had a request yet."""
+        self.reserved_bytes = 0
+        """What the weights that it is loading will take."""
+
+    @property
+    def info(self) -> ModelInfo:
+        return self._status.info
+
+    @property
+    def settled(self) -> asyncio.Event:
         """Set while the model neither downloads nor loads."""
-        self.settled.set()
-        reason = "it loads when it is first asked for"
-        self.info = ModelInfo(id=source.id, state=ModelState.ABSENT, reason=reason, capabilities=_UNKNOWN)
+        return self._status.settled
+
+    @property
+    def is_loaded(self) -> bool:
+        return self._child is not None and self._status.is_ready
+
+    @property
+    def is_dormant(self) -> bool:
+        """It has no process and will have none before it is asked for."""
+        return self._keeper is None or self._keeper.done()
+
+    @property
+    def is_busy(self) -> bool:
+        return bool(self._jobs.answers())
+
+    @property
+    def unused_s(self) -> float:
+        """Since a request for it came or was answered; 0 while one is at work."""
+        return 0.0 if self.is_busy else asyncio.get_running_loop().time() - self._last_used
+
+    @property
+    def memory_bytes(self) -> int:
+        held = process_bytes(self._child.pid) if self._child else None
+        return max(held or 0, self.reserved_bytes)
+
+    def end_if_larger_than(self, limit_bytes: int) -> None:
+        """Ends the process if it has grown past its limit. It starts again, and its request runs once more."""
+        if not self.is_loaded or self.memory_bytes <= limit_bytes:
+            return
+        if self._is_fresh:
+            reason = f"it holds {self.memory_bytes >> 20} MiB as soon as it is loaded, and may have {limit_bytes >> 20}"
+            remedy = "Raise RAPL_MLX_MODEL_MEMORY_LIMIT_MB, or choose a smaller model."
+            self._failure = Failure(reason=reason, remedy=remedy)
+        self._kill(f"it grew past {limit_bytes >> 20} MiB, RAPL_MLX_MODEL_MEMORY_LIMIT_MB")
 
     async def load(self) -> None:
         """Begins to make the model ready, or to try again at once, and returns."""
         async with self._changing:
             self._retry_now.set()
             if self._keeper is None or self._keeper.done():
-                self._idle_deaths = 0
-                self._show(ModelState.LOADING)
+                self._restarts.reset()
+                self._status.show(ModelState.LOADING)
                 self._keeper = asyncio.create_task(self._keep_running(), name=f"keeper of {self._source.id}")
 
-    async def unload(self, drain_s: float) -> None:
+    async def unload(self, drain_s: float, why: str = "it was unloaded; the next request loads it again") -> None:
         """Ends the process, after the requests that it has accepted or `drain_s`."""
         async with self._changing:
             if self._keeper is None:
@@ -82,7 +128,7 @@ class ServedModel:
                 await self._keeper
             self._keeper = None
             self._is_leaving = False
-            self._show(ModelState.ABSENT, "it was unloaded; the next request loads it again")
+            self._status.show(ModelState.ABSENT, why)
             if unanswered := self._jobs.finish():
                 unanswered.fail(self.info.not_ready_error())
             self._jobs.fail_waiting(self.info.not_ready_error())
@@ -97,13 +143,20 @@ class ServedModel:
             raise self.info.not_ready_error()
         job = Job(audio, options, on_text)
         self._jobs.admit(job)
-        if self.info.state is not ModelState.READY:
+        job.answer.add_done_callback(lambda _: self._on_answered(job))
+        if not self._status.is_ready:
             asyncio.get_running_loop().call_later(self._settings.load_wait_s, self._lose_patience, job)
         self._dispatch()
         return await job.answer
 
+    def _on_answered(self, job: Job) -> None:
+        """Where nobody waits any more for what is running, the process stops between two tokens."""
+        self._last_used = asyncio.get_running_loop().time()
+        if job.answer.cancelled() and self._jobs.running is job:
+            self._send({"type": "cancel", "job": job.number})
+
     def _lose_patience(self, job: Job) -> None:
-        if self.info.state is not ModelState.READY and self._jobs.is_waiting(job):
+        if not self._status.is_ready and self._jobs.is_waiting(job):
             job.fail(self.info.not_ready_error())
 
     async def _keep_running(self) -> None:
@@ -116,7 +169,7 @@ class ServedModel:
                 pause_s = self._after_end(how)
         except Exception:
             log.exception("model=%s the keeper of its process failed", self._source.id)
-            self._give_up(Failure(reason="its process cannot be run", remedy=_SEE_LOG))
+            self._give_up(Failure(reason="its process cannot be run", remedy=SEE_LOG))
 
     async def _pause(self, pause_s: float) -> None:
         self._retry_now.clear()
@@ -125,70 +178,67 @@ class ServedModel:
 
     async def _run_child(self) -> str:
         """Runs one process to its end, and says how it ended."""
-        self._failure = None
-        child = self._child = await Child.start(self._configure)
+        self._failure = self._killed_for = None
+        child = self._child = await Child.start(self._source, self._settings)
         log.info("model=%s pid=%d started", self._source.id, child.pid)
-        self._show(ModelState.LOADING, self.info.reason if self._idle_deaths else None)
-        self._watch(self._settings.load_timeout_s, self._on_load_timeout)
+        self._status.show(ModelState.LOADING, self.info.reason if self._restarts.deaths else None)
+        self._deadline.start(self._settings.load_timeout_s, self._on_load_timeout)
         try:
             async for frame in child.frames():
-                self._on_frame(frame)
+                self._vigil.heard()
+                if frame.header["type"] == "loading":
+                    await self._admit_weights(frame.header["weights_bytes"])
+                else:
+                    self._on_frame(frame)
         except asyncio.CancelledError:
             await child.stop(_STOP_GRACE_S)
             raise
         finally:
             self._child = None
-            self._stop_watching()
-            self._display.close()
+            self.reserved_bytes = 0
+            self._deadline.stop()
+            self._vigil.stop()
             how = await child.ended()
             log.info("model=%s pid=%d ended how=%r", self._source.id, child.pid, how)
-        return how
+        return self._killed_for or how
 
-    def _configure(self, work_dir: Path) -> ChildConfig:
-        return ChildConfig(
-            id=self._source.id,
-            folder=self._source.folder,
-            revision=self._source.revision,
-            may_run_code=self._source.id in self._settings.trust_code,
-            work_dir=work_dir,
-            cache_limit_bytes=self._settings.cache_limit_mb << 20,
-            log_level=self._settings.log_level,
-        )
+    async def _admit_weights(self, weights_bytes: int) -> None:
+        self._deadline.stop()
+        self._status.show(ModelState.LOADING)
+        self._failure = await self._make_room(self, weights_bytes)
+        if self._failure:
+            self._kill("there is no memory for it")
+        else:
+            self._deadline.start(self._settings.load_timeout_s, self._on_load_timeout)
+            self._send({"type": "load"})
 
     def _after_end(self, how: str) -> float | None:
         """Shows what the end of the process means; returns when to start another one, if at all."""
-        self._idle_deaths += 1
-        if self._failure is None and self._idle_deaths > _MAX_IDLE_DEATHS:
-            self._failure = Failure(
-                reason=f"its process ended {_MAX_IDLE_DEATHS} times in a row ({how})",
-                remedy=_SEE_LOG,
-                retry_after_s=_TRY_AGAIN_S,
-            )
+        self._failure = self._failure or self._restarts.died(how)
         if self._failure:
             self._give_up(self._failure)
             return self._failure.retry_after_s
-        self._show(ModelState.LOADING, f"its process ended ({how}) and starts again")
-        return 0.0 if self._idle_deaths == 1 else 0.5 * 2**self._idle_deaths
+        self._status.show(ModelState.LOADING, f"its process ended ({how}) and starts again")
+        return self._restarts.pause_s
 
     def _give_up(self, failure: Failure) -> None:
-        self._idle_deaths = 0
-        self._show(ModelState.FAILED, failure.reason, failure.remedy)
+        self._restarts.reset()
+        self._status.show(ModelState.FAILED, failure.reason, failure.remedy)
         self._jobs.fail_waiting(self.info.not_ready_error())
 
     def _on_frame(self, frame: Frame) -> None:
         match frame.header:
             case {"type": "downloading", **progress}:
                 self._on_download(Progress.model_validate(progress))
-            case {"type": "loading"}:
-                self._display.close()
-                self._show(ModelState.LOADING)
-                self._watch(self._settings.load_timeout_s, self._on_load_timeout)
             case {"type": "warming"}:
-                self._show(ModelState.LOADING, "it transcribes a test sound")
+                self._status.show(ModelState.LOADING, "it transcribes a test sound")
             case {"type": "ready", "capabilities": capabilities}:
-                self._stop_watching()
-                self._capabilities = Capabilities.model_validate(capabilities)
-                self._show(ModelState.READY)
+                self._deadline.stop()
+                self.reserved_bytes = 0
+                self._is_fresh = True
+                self._last_used = asyncio.get_running_loop().time()
+                self._status.capabilities = Capabilities.model_validate(capabilities)
+                self._status.show(ModelState.READY)
             case {"type": "failed", **failure}:
                 self._failure = Failure.model_validate(failure)
             case {"type": "text", "text": text}:
@@ -200,75 +250,55 @@ class ServedModel:
             case {"type": "error", **envelope}:
                 if job := self._finish_job():
                     job.fail(ServiceError.from_response(200, envelope))
+            case {"type": "abandoned"}:
+                log.info("model=%s stopped decoding: nobody waits for it any more", self._source.id)
+                self._finish_job()
         self._dispatch()
 
     def _on_download(self, progress: Progress) -> None:
-        self._stop_watching()  # it takes as long as it takes, and the hub's client has time-outs of its own
-        self._display.show(progress)
-        self._show(ModelState.DOWNLOADING, progress=progress)
+        self._deadline.stop()  # it takes as long as it takes, and the hub's client has time-outs of its own
+        self._status.show_download(progress)
         self._jobs.fail_waiting(self.info.not_ready_error())
 
     def _dispatch(self) -> None:
-        if self._child is None or self.info.state is not ModelState.READY or self._jobs.running:
+        if self._child is None or not self._status.is_ready or self._jobs.running:
             return
         if job := self._jobs.start_next():
-            self._idle_deaths = 0
+            self._restarts.reset()
+            self._is_fresh = False
             deadline_s = self._settings.deadline_base_s + self._settings.deadline_per_audio_s * job.audio.duration_s
-            self._watch(deadline_s, lambda: self._on_deadline(deadline_s))
-            request = {"options": job.options.model_dump(), "stream": job.on_text is not None}
-            self._child.send({"type": "transcribe", **request}, job.audio.pcm)
+            self._deadline.start(deadline_s, lambda: self._on_deadline(deadline_s))
+            self._vigil.start()
+            request = {"job": job.number, "options": job.options.model_dump(), "stream": job.on_text is not None}
+            self._send({"type": "transcribe", **request}, job.audio.pcm)
 
     def _finish_job(self) -> Job | None:
-        self._stop_watching()
+        self._deadline.stop()
+        self._vigil.stop()
         return self._jobs.finish()
 
     def _on_deadline(self, deadline_s: float) -> None:
         if job := self._finish_job():
             message = f"the model did not answer within {deadline_s:g} s; its process is started again"
             job.fail(ServiceError(ErrorCode.BACKEND_TIMEOUT, message))
-        self._show(ModelState.LOADING, "its process hung and starts again")
-        self._kill()
+        self._kill("it hung")
+
+    def _on_silence(self) -> None:
+        self._kill(f"it gave no sign of life for {SILENT_S:g} s")
 
     def _on_load_timeout(self) -> None:
         reason = f"it did not load within {self._settings.load_timeout_s:g} s"
         remedy = "Choose a smaller model, or raise RAPL_MLX_LOAD_TIMEOUT_S."
         self._failure = Failure(reason=reason, remedy=remedy)
-        self._kill()
+        self._kill("it did not load")
 
-    def _kill(self) -> None:
+    def _kill(self, why: str) -> None:
         if self._child:
+            self._killed_for = why
+            if self._status.is_ready:
+                self._status.show(ModelState.LOADING, f"its process is ended ({why}) and starts again")
             self._child.kill()
 
-    def _watch(self, delay_s: float, on_timeout: Callable[[], None]) -> None:
-        self._stop_watching()
-        self._watchdog = asyncio.get_running_loop().call_later(delay_s, on_timeout)
-
-    def _stop_watching(self) -> None:
-        if self._watchdog:
-            self._watchdog.cancel()
-            self._watchdog = None
-
-    def _show(
-        self,
-        state: ModelState,
-        reason: str | None = None,
-        remedy: str | None = None,
-        progress: Progress | None = None,
-    ) -> None:
-        before, self.info = (
-            self.info,
-            ModelInfo(
-                id=self._source.id,
-                state=state,
-                reason=reason,
-                remedy=remedy,
-                progress=progress,
-                capabilities=self._capabilities,
-            ),
-        )
-        if (before.state, before.reason) != (state, reason):
-            log.info("model=%s state=%s reason=%r remedy=%r", self._source.id, state.value, reason, remedy)
-        if state in _SETTLED:
-            self.settled.set()
-        else:
-            self.settled.clear()
+    def _send(self, header: dict[str, Any], *payload: bytes | memoryview) -> None:
+        if self._child:
+            self._child.send(header, *payload)

@@ -2,11 +2,15 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from rapl_mlx.access import is_loopback
 from rapl_mlx.catalog import ModelList, split_list
+from rapl_mlx.memory import machine_bytes
 
+_SHARE_OF_MEMORY = 0.6
+"""The rest is for whoever works on the machine."""
 DEFAULT_MODEL = "mlx-community/Qwen3-ASR-1.7B-8bit"
 
 
@@ -33,9 +37,13 @@ class Settings(BaseSettings):
     )
 
     host: str = "127.0.0.1"
-    """Address to listen on."""
+    """Address to listen on. Other machines reach one that is not loopback, which therefore needs a token."""
     port: int = Field(default=8030, ge=0, le=65535)
     """Port to listen on."""
+    token: SecretStr | None = Field(default=None, validate_default=True)
+    """What callers must send as `Authorization: Bearer`; unset asks for none, and is for loopback only."""
+    allowed_hosts: Ids = ()
+    """Names, by commas, by which it may be called besides addresses, `localhost` and `host.docker.internal`."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Least severity that is logged."""
 
@@ -45,6 +53,12 @@ class Settings(BaseSettings):
     """Made ready at start, one after the other; "none" is none, and unset is the first that is no pattern."""
     trust_code: Ids = ()
     """Models whose repositories may run their own Python code in this process."""
+    model_ttl_s: float = Field(default=1800, ge=0, validation_alias=AliasChoices("RAPL_MODEL_TTL"))
+    """Seconds after which a model that nobody used is unloaded; 0 is never. Those in RAPL_MLX_PRELOAD stay."""
+    memory_limit_mb: int | None = Field(default=None, ge=1)
+    """MiB that all models together may have; the least recently used one goes first. Unset is 60 % of the machine's."""
+    model_memory_limit_mb: int | None = Field(default=None, ge=1)
+    """MiB to which one model's process may grow before it is started again; unset is what all may have together."""
 
     max_queue: int = Field(default=64, ge=1)
     """Requests that may wait for one model; the next is answered 429."""
@@ -59,7 +73,14 @@ class Settings(BaseSettings):
     # MLX's own limit is about 95 % of the memory: 12.6 GB in 1.6 minutes were seen.
     # Source: https://github.com/stenolabs/stenoai/issues/465
     cache_limit_mb: int = Field(default=512, ge=0)
-    """How much of its freed buffers MLX keeps."""
+    """MiB of freed buffers that MLX keeps within one request; they are given back after it."""
+
+    @field_validator("token")
+    @classmethod
+    def _token_where_others_reach_it(cls, token: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if token is None and not is_loopback(info.data.get("host", "")):
+            raise ValueError("it must be set, for RAPL_MLX_HOST is an address that other machines reach")
+        return token
 
     @field_validator("preload")
     @classmethod
@@ -70,6 +91,14 @@ class Settings(BaseSettings):
                 if model_id not in models.by_id:
                     raise ValueError(f"{model_id!r} is not in RAPL_MLX_MODELS")
         return preload
+
+    @property
+    def memory_limit_bytes(self) -> int:
+        return self.memory_limit_mb << 20 if self.memory_limit_mb else int(_SHARE_OF_MEMORY * machine_bytes())
+
+    @property
+    def model_memory_limit_bytes(self) -> int:
+        return self.model_memory_limit_mb << 20 if self.model_memory_limit_mb else self.memory_limit_bytes
 
     @property
     def preload_ids(self) -> tuple[str, ...]:

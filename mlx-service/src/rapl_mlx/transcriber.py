@@ -5,14 +5,19 @@ import contextlib
 from collections.abc import Sequence
 
 from rapl_protocol.audio import WavAudio
+from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.models import ModelInfo
 from rapl_protocol.transcriber import OnText
 from rapl_protocol.transcript import TranscribeOptions, Transcript
 
+from rapl_mlx.catalog import ModelSource
+from rapl_mlx.residency import Residency
 from rapl_mlx.served_model import ServedModel
 from rapl_mlx.settings import Settings
 
 _UNLOAD_DRAIN_S = 30.0
+_MAX_STARTING = 4
+"""While so many models are fetched or loaded, none is added that only a pattern allows."""
 
 
 class MlxTranscriber:
@@ -21,12 +26,16 @@ class MlxTranscriber:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._models: dict[str, ServedModel] = {}
-        self._preloading: asyncio.Task[None] | None = None
+        self._residency = Residency(self._models, settings)
+        self._tasks: tuple[asyncio.Task[None], ...] = ()
 
     async def start(self) -> None:
         for source in self._settings.models.sources:
-            self._models[source.id] = ServedModel(source, self._settings)
-        self._preloading = asyncio.create_task(self._preload(), name="preload")
+            self._add(source)
+        self._tasks = (
+            asyncio.create_task(self._preload(), name="preload"),
+            asyncio.create_task(self._residency.keep(), name="residency"),
+        )
 
     async def _preload(self) -> None:
         """One after the other, so that the first in the list is ready first."""
@@ -35,10 +44,10 @@ class MlxTranscriber:
             await self._models[model_id].settled.wait()
 
     async def close(self) -> None:
-        if self._preloading:
-            self._preloading.cancel()
+        for task in self._tasks:
+            task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await self._preloading
+                await task
         await asyncio.gather(*(model.unload(drain_s=0) for model in self._models.values()))
 
     def models(self) -> Sequence[ModelInfo]:
@@ -61,6 +70,14 @@ class MlxTranscriber:
 
     def _model(self, model_id: str) -> ServedModel:
         """A model that only a pattern allows is listed from the moment that it is asked for."""
-        if model_id not in self._models:
-            self._models[model_id] = ServedModel(self._settings.models.resolve(model_id), self._settings)
-        return self._models[model_id]
+        if model := self._models.get(model_id):
+            return model
+        source = self._settings.models.resolve(model_id)
+        if sum(not model.settled.is_set() for model in self._models.values()) >= _MAX_STARTING:
+            message = f"{_MAX_STARTING} models are being made ready already; ask for this one later"
+            raise ServiceError(ErrorCode.OVERLOADED, message, param="model", retry_after_s=30)
+        return self._add(source)
+
+    def _add(self, source: ModelSource) -> ServedModel:
+        model = self._models[source.id] = ServedModel(source, self._settings, self._residency.make_room)
+        return model

@@ -23,6 +23,8 @@ class Wire:
         self._output = os.fdopen(os.dup(1), "wb", buffering=0)
         self._lock = threading.Lock()
         self._requests: SimpleQueue[Frame] = SimpleQueue()
+        self.cancelled_job: int | None = None
+        """The number of the job that the parent last took back."""
         os.dup2(2, 1)
         nothing = os.open(os.devnull, os.O_RDONLY)
         os.dup2(nothing, 0)
@@ -53,11 +55,17 @@ class Wire:
         os._exit(0)
 
     def _read(self) -> None:
-        """Reads in a thread, so that "stop" and the parent's end are noticed in the middle of a transcription too."""
+        """Reads in a thread, so that all but requests is noticed in the middle of a transcription too."""
         while line := self._input.readline():
             header = json.loads(line)
             frame = Frame(header, self._input.read(header.pop("payload_bytes", 0)))
-            if header["type"] == "stop":
-                break
-            self._requests.put(frame)
+            match header:
+                case {"type": "stop"}:
+                    break
+                case {"type": "ping"}:
+                    self.send({"type": "pong"})
+                case {"type": "cancel", "job": job}:
+                    self.cancelled_job = job
+                case _:
+                    self._requests.put(frame)
         self.leave()

@@ -29,6 +29,8 @@ class Progress(BaseModel):
 class Capabilities(BaseModel):
     model_config = ConfigDict(frozen=True)
 
+    is_known: bool = True
+    """False for a model of which nobody knows before it is first loaded: nothing is claimed then, nor refused."""
     languages: tuple[str, ...] | None = None
     """ISO 639 codes that may be asked for; None where the engine does not say."""
     language_detection: bool = True
@@ -36,6 +38,8 @@ class Capabilities(BaseModel):
     """Whether it makes use of a prompt; where it does not, one is accepted and has no effect."""
     keywords: bool = False
     """Likewise, of keywords."""
+    temperature: bool = False
+    """Likewise, of a temperature."""
     word_timestamps: bool = False
     translation: bool = False
     """Into English."""
@@ -47,6 +51,8 @@ class Capabilities(BaseModel):
         Raises:
             ServiceError: UNSUPPORTED_PARAMETER, naming the request's field.
         """
+        if not self.is_known:
+            return
         if options.translate and not self.translation:
             raise _unsupported("model", f"The model {options.model!r} cannot translate.")
         if options.word_timestamps and not self.word_timestamps:

@@ -68,6 +68,8 @@ class Transcript(_Wire):
     duration_s: float
     """Of the audio, not of the work."""
     segments: tuple[Segment, ...] = ()
+    is_truncated: bool = False
+    """Whether the engine stopped at its limit of tokens, so that the end of what was said may be missing."""
 
 
 def join_texts(texts: Iterable[str]) -> str:

@@ -1,18 +1,19 @@
 """How each family of models in mlx-audio takes its parameters and gives its results.
 
-A family is found by the module that its model's class lives in. One that has no adapter of its own is driven by its
-signature, so a new model needs no code here.
+A family is found by the module that its model's class lives in. Most are described by a row (`traits.py`); one that has
+none is driven by its signature, so a new model needs no code here.
 """
 
 from typing import Any, Protocol
 
 from rapl_protocol.models import Capabilities
-from rapl_protocol.transcriber import OnText
 from rapl_protocol.transcript import TranscribeOptions, Transcript
 
-from rapl_mlx.families.by_signature import BySignature
+from rapl_mlx.families.generic import GenericFamily
 from rapl_mlx.families.parakeet import Parakeet
-from rapl_mlx.families.qwen3_asr import Qwen3Asr
+from rapl_mlx.families.qwen3_asr import MegaAsr, Qwen3Asr
+from rapl_mlx.families.results import Asker
+from rapl_mlx.families.sensevoice import SenseVoice
 from rapl_mlx.families.whisper import Whisper
 
 
@@ -29,8 +30,12 @@ class Family(Protocol):
         """What to call the model's `generate` with, after the audio, for options that the capabilities allow."""
         ...
 
-    def generate(self, model: Any, wav_path: str, arguments: dict[str, Any], on_text: OnText | None) -> Any:
-        """Runs the model, and tells `on_text` words as they are decoded, where that is known for the family."""
+    def generate(self, model: Any, wav_path: str, arguments: dict[str, Any], asker: Asker) -> Any:
+        """Runs the model, and tells words as they are decoded, where that is known for the family.
+
+        Raises:
+            Abandoned: nobody waits any more; between two tokens, where the family gives them one by one.
+        """
         ...
 
     def transcript(self, result: Any, options: TranscribeOptions, duration_s: float) -> Transcript:
@@ -47,11 +52,15 @@ def family_name(model: Any) -> str:
 def family_of(model: Any) -> Family:
     """Raises: ModelFailed, for a model that transcribes nothing, such as a forced aligner."""
     match family_name(model):
-        case "qwen3_asr" if hasattr(model.config, "support_languages"):
+        case "qwen3_asr" | "phonon" if hasattr(model.config, "support_languages"):
             return Qwen3Asr.of(model)
+        case "mega_asr":
+            return MegaAsr.of(model)
         case "whisper":
             return Whisper.of(model)
-        case "parakeet":
+        case "parakeet" | "phonon2":
             return Parakeet()
+        case "sensevoice":
+            return SenseVoice()
         case name:
-            return BySignature.of(model, name)
+            return GenericFamily.of(model, name)

@@ -9,11 +9,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Self
 
 from rapl_protocol.models import Capabilities
-from rapl_protocol.transcriber import OnText
 from rapl_protocol.transcript import TranscribeOptions, Transcript
 
 from rapl_mlx.families.languages import NAME_BY_CODE, code_of
-from rapl_mlx.families.results import make_transcript, max_tokens_for
+from rapl_mlx.families.results import Asker, make_transcript, max_tokens_for
 
 _MIN_SAMPLES = 16_000
 """What mlx-audio pads shorter audio to; the feature extractor makes nothing of a few milliseconds."""
@@ -25,7 +24,9 @@ class Qwen3Asr:
     def __init__(self, language_names: Iterable[str] = ()) -> None:
         """`language_names` are the checkpoint's, in English; without any it is taken to know all of Qwen3-ASR's."""
         codes = tuple(code for name in language_names if (code := code_of(name)) in NAME_BY_CODE)
-        self.capabilities = Capabilities(languages=codes or tuple(NAME_BY_CODE), prompt=True, keywords=True)
+        self.capabilities = Capabilities(
+            languages=codes or tuple(NAME_BY_CODE), prompt=True, keywords=True, temperature=True
+        )
 
     @classmethod
     def of(cls, model: Any) -> Self:
@@ -44,17 +45,31 @@ class Qwen3Asr:
             arguments["temperature"] = options.temperature
         return arguments
 
-    def generate(self, model: Any, wav_path: str, arguments: dict[str, Any], on_text: OnText | None) -> "Heard":
-        heard = Heard(arguments.get("language"), on_text)
+    def generate(self, model: Any, wav_path: str, arguments: dict[str, Any], asker: Asker) -> "Heard":
+        heard = Heard(arguments.get("language"), asker)
         for piece in _pieces(model, wav_path, **arguments):
+            asker.require_waiting()
             heard.add(piece)
         heard.finish()
+        heard.is_truncated = heard.pieces > arguments["max_tokens"]  # the last piece is no token
         return heard
 
     def transcript(self, result: "Heard", options: TranscribeOptions, duration_s: float) -> Transcript:
         """The model gives no times: there is one segment, which spans the audio."""
         language = code_of(result.language) if result.text else None
-        return make_transcript(result.text, language, duration_s)
+        return make_transcript(result.text, language, duration_s, is_truncated=result.is_truncated)
+
+
+class MegaAsr(Qwen3Asr):
+    """Qwen3-ASR with a second set of weights for noisy audio. Source: mlx_audio/stt/models/mega_asr/mega_asr.py."""
+
+    @classmethod
+    def of(cls, model: Any) -> Self:
+        return super().of(model._asr)
+
+    def generate(self, model: Any, wav_path: str, arguments: dict[str, Any], asker: Asker) -> "Heard":
+        model._set_lora(bool(model._router.route(wav_path)["use_lora"]))
+        return super().generate(model._asr, wav_path, arguments, asker)
 
 
 class Heard:
@@ -62,18 +77,21 @@ class Heard:
 
     Args:
         language: the name that the model was told; it then writes the text alone.
-        on_text: is given the text as it grows, without white space around it.
+        asker: is told the text as it grows, without white space around it.
     """
 
-    def __init__(self, language: str | None = None, on_text: OnText | None = None) -> None:
+    def __init__(self, language: str | None = None, asker: Asker | None = None) -> None:
         self.language = language
         """Its English name; None where the model named none."""
         self.text = ""
-        self._on_text = on_text
+        self.pieces = 0
+        self.is_truncated = False
+        self._asker = asker or Asker()
         self._pending = ""
         self._is_past_prefix = language is not None
 
     def add(self, piece: str) -> None:
+        self.pieces += 1
         self._pending += piece
         if not self._is_past_prefix:
             self._read_prefix()
@@ -99,8 +117,7 @@ class Heard:
         self._pending = self._pending[len(grown) :]
         grown = grown if self.text else grown.lstrip()
         self.text += grown
-        if grown and self._on_text:
-            self._on_text(grown)
+        self._asker.tell(grown)
 
 
 def _pieces(
@@ -112,7 +129,7 @@ def _pieces(
     hotwords: list[str] | None = None,
     temperature: float = 0.0,
 ) -> Iterator[str]:
-    """What the model writes, token by token, as far as tokens make whole characters."""
+    """What the model writes, a piece a token and one at the end, as far as tokens make whole characters."""
     import numpy as np
     from mlx_audio.lm.generate import StreamingDetokenizer
     from mlx_audio.lm.sample_utils import make_sampler

@@ -1,29 +1,63 @@
 """Results without what a model made up: times that are no times, segments without text."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from rapl_protocol.transcriber import OnText
 from rapl_protocol.transcript import Segment, Transcript, Word
 
 
+class Abandoned(Exception):
+    """Nobody waits for the transcript any more."""
+
+
+@dataclass(frozen=True)
+class Asker:
+    """Whoever asked for a transcript."""
+
+    on_text: OnText | None = None
+    is_waiting: Callable[[], bool] = lambda: True
+
+    def require_waiting(self) -> None:
+        """To be called between tokens. Raises: Abandoned."""
+        if not self.is_waiting():
+            raise Abandoned
+
+    def tell(self, text: str) -> None:
+        """How the text grows."""
+        if text and self.on_text:
+            self.on_text(text)
+
+
 class WholeResult:
     """A family of which only the whole text is taken."""
 
-    def generate(self, model: Any, wav_path: str, arguments: dict[str, Any], on_text: OnText | None) -> Any:
+    def generate(self, model: Any, wav_path: str, arguments: dict[str, Any], asker: Asker) -> Any:
         return model.generate(wav_path, **arguments)
 
 
 def make_transcript(
-    text: str, language: str | None, duration_s: float, segments: Iterable[Segment | None] = ()
+    text: str,
+    language: str | None,
+    duration_s: float,
+    segments: Iterable[Segment | None] = (),
+    *,
+    is_truncated: bool = False,
 ) -> Transcript:
     """With these segments if they hold all of the text, and otherwise with one that spans the audio."""
     text = text.strip()
     kept = tuple(segment for segment in segments if segment)
     if text and _length("".join(segment.text for segment in kept)) < _length(text):
         kept = (Segment(start_s=0.0, end_s=duration_s, text=text, language=language),)
-    return Transcript(text=text, language=language, duration_s=duration_s, segments=kept if text else ())
+    return Transcript(
+        text=text,
+        language=language,
+        duration_s=duration_s,
+        segments=kept if text else (),
+        is_truncated=is_truncated,
+    )
 
 
 def _length(text: str) -> int:

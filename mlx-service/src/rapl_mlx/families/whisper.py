@@ -20,6 +20,7 @@ class Whisper(WholeResult):
             language_detection=not is_english_only,
             prompt=True,
             keywords=True,
+            temperature=True,
             word_timestamps=True,
             translation=not is_english_only,
         )

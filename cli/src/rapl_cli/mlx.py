@@ -1,0 +1,114 @@
+"""`rapl mlx`: the MLX engine on this machine, in the terminal or as a LaunchAgent."""
+
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+
+from rapl_cli import programs
+from rapl_cli.checkout import ROOT
+from rapl_cli.launch_agent import LaunchAgent, LaunchAgentError
+from rapl_cli.programs import Ports
+
+ACTIONS = {
+    "run": "in this terminal, until Ctrl-C (the default)",
+    "install": "as a LaunchAgent: now, and from each login on; settings are taken from the environment",
+    "uninstall": "end and remove the LaunchAgent; its log stays",
+    "status": "whether it runs, and the state of its models",
+    "logs": "what the LaunchAgent wrote",
+}
+_MACHINE_CHECK = ROOT / "mlx-service" / "src" / "rapl_mlx" / "machine.py"
+_TAIL_LINES = "200"
+
+
+def mlx(action: str, *, follow: bool = False) -> int:
+    if action in ("run", "install") and not _is_supported():
+        return 1
+    if action == "run":
+        _run()
+    if platform.system() != "Darwin":
+        words = (
+            "LaunchAgents are macOS's own. Here, `./rapl mlx` runs the engine; let systemd or Docker keep it running."
+        )
+        print(f"rapl: {words}", file=sys.stderr)
+        return 1
+    return act(action, LaunchAgent.mine(), Ports.from_environment(), follow=follow)
+
+
+def act(action: str, agent: LaunchAgent, ports: Ports, *, follow: bool = False) -> int:
+    match action:
+        case "install":
+            return _install(agent, ports)
+        case "uninstall":
+            print("removed" if agent.uninstall() else "it was not installed")
+            return 0
+        case "status":
+            return _status(agent, ports)
+        case _:
+            return _logs(agent.log, follow=follow)
+
+
+def _is_supported() -> bool:
+    """Whether MLX can run here, which is asked before anything is installed; says why not, or with what loss."""
+    checked = subprocess.run([sys.executable, str(_MACHINE_CHECK)], capture_output=True, text=True, timeout=60)
+    if checked.returncode:
+        print(f"rapl: {checked.stderr.strip()}", file=sys.stderr)
+        return False
+    if platform.system() == "Linux":
+        words = "on Linux MLX computes on the processor, without a GPU: good for trying it, too slow for work"
+        print(f"rapl: {words}", file=sys.stderr)
+    return True
+
+
+def _run() -> None:
+    program = programs.mlx(Ports.from_environment())
+    os.execve(program.command[0], program.command, {**os.environ, **program.environ})
+
+
+def _install(agent: LaunchAgent, ports: Ports) -> int:
+    try:
+        agent.install(programs.mlx(ports), os.environ)
+    except LaunchAgentError as error:
+        print(f"rapl: {error}", file=sys.stderr)
+        return 1
+    print(
+        f"It runs now and from each login on ({agent.plist}).\n`./rapl mlx status` says how it is; its log: {agent.log}"
+    )
+    return 0
+
+
+def _status(agent: LaunchAgent, ports: Ports) -> int:
+    job = agent.status()
+    if job is None:
+        print("LaunchAgent: not installed (`./rapl mlx install`)")
+    else:
+        print("LaunchAgent: " + ", ".join(f"{name} {value}" for name, value in job.items()))
+    url = f"http://127.0.0.1:{ports.mlx}"
+    try:
+        answer = httpx.get(f"{url}/v1/models", headers=bearer(), timeout=5)
+    except httpx.HTTPError as error:
+        print(f"mlx-service: does not answer at {url} ({type(error).__name__}); `./rapl mlx logs` may say why")
+        return 1
+    if answer.is_error:
+        print(f"mlx-service: {answer.json()['error']['message']}")
+        return 1
+    for model in answer.json()["models"]:
+        print("  ".join(part for part in (model["id"], model["state"], model["reason"], model["remedy"]) if part))
+    return 0
+
+
+def _logs(log: Path, *, follow: bool) -> int:
+    if not log.exists():
+        print(f"rapl: there is no log yet at {log}", file=sys.stderr)
+        return 1
+    arguments = ["-F", str(log)] if follow else [str(log)]
+    return subprocess.run(["tail", "-n", _TAIL_LINES, *arguments]).returncode
+
+
+def bearer() -> dict[str, str]:
+    """The header with mlx-service's token, if this environment has one."""
+    token = os.environ.get("RAPL_MLX_TOKEN")
+    return {"authorization": f"Bearer {token}"} if token else {}

@@ -1,0 +1,149 @@
+"""A family that a row of traits describes; one that mlx-audio is new to is described by its signature."""
+
+import inspect
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from inspect import Parameter
+from typing import Any, Self
+
+from rapl_protocol.models import Capabilities
+from rapl_protocol.transcript import Segment, TranscribeOptions, Transcript, join_texts
+
+from rapl_mlx.contract import ModelFailed
+from rapl_mlx.families.results import Asker, make_segment, make_transcript, max_tokens_for
+from rapl_mlx.families.traits import TRAITS, Traits, guess
+
+_STRUCTURED = ("[", "{", "```")
+"""How a text begins that is no text but a list of segments."""
+
+
+class GenericFamily:
+    def __init__(self, traits: Traits, words: Mapping[str, str] | None = None) -> None:
+        """`words` are the checkpoint's own for each language code; None where the family has none of its own."""
+        self._traits = traits
+        self._words = words or {}
+        codes = tuple(words) if words is not None else traits.languages
+        self.capabilities = Capabilities(
+            languages=codes if traits.language or codes == () else None,
+            language_detection=traits.detects_language,
+            prompt=traits.prompt is not None,
+            keywords=traits.keywords is not None,
+            temperature=traits.temperature,
+        )
+
+    @classmethod
+    def of(cls, model: Any, name: str) -> Self:
+        """Raises: ModelFailed, for a model that turns no speech alone into text."""
+        generate = getattr(model, "generate", None)
+        parameters = dict(list(inspect.signature(generate).parameters.items())[1:]) if callable(generate) else {}
+        if not callable(generate) or any(_is_required(p) for p in parameters.values()):
+            raise ModelFailed("it does not turn speech alone into text", "Choose a speech-to-text model.")
+        traits = TRAITS.get(name) or guess(parameters)
+        return cls(traits, _language_words(model, name) if traits.languages is None else None)
+
+    def arguments(self, options: TranscribeOptions, duration_s: float) -> dict[str, Any]:
+        traits = self._traits
+        arguments = dict(traits.fixed)
+        if traits.max_tokens:
+            arguments["max_tokens"] = self._budget(duration_s)
+        if traits.temperature and options.temperature is not None:
+            arguments["temperature"] = options.temperature
+        if options.language:
+            arguments |= dict.fromkeys(traits.language, self._words.get(options.language, options.language))
+        else:
+            arguments |= traits.undetermined
+        if options.keywords and traits.keywords:
+            arguments[traits.keywords] = list(options.keywords)
+        if options.prompt and traits.prompt and (traits.prompt_and_keywords or traits.keywords not in arguments):
+            arguments[traits.prompt] = options.prompt
+        return arguments
+
+    def generate(self, model: Any, wav_path: str, arguments: dict[str, Any], asker: Asker) -> Any:
+        if not self._traits.streams:
+            return model.generate(wav_path, **arguments)
+        answer = model.generate(wav_path, stream=True, **arguments)
+        # Some families take `stream` and return the whole all the same.
+        return _drain(answer, asker) if hasattr(answer, "__next__") else answer
+
+    def transcript(self, result: Any, options: TranscribeOptions, duration_s: float) -> Transcript:
+        """The language is the one that was asked for: what these families return may be a default, not a detection."""
+        language = options.language if self._traits.language else None
+        times = _segments(result, language, duration_s) if self._traits.has_times else ()
+        spent = getattr(result, "generation_tokens", 0) or 0
+        is_truncated = self._traits.max_tokens and spent >= self._budget(duration_s)
+        return make_transcript(_text(result), language, duration_s, times, is_truncated=is_truncated)
+
+    def _budget(self, duration_s: float) -> int:
+        return min(max_tokens_for(duration_s), self._traits.most_tokens or max_tokens_for(duration_s))
+
+
+@dataclass
+class Streamed:
+    """What a stream yielded, put together."""
+
+    text: str = ""
+    generation_tokens: int = 0
+    segments: list[Any] = field(default_factory=list)
+
+
+def _drain(stream: Iterator[Any], asker: Asker) -> Streamed:
+    """Of texts, or of results with the text's growth and the number of tokens so far."""
+    result = Streamed()
+    pending = ""
+    for item in stream:
+        asker.require_waiting()
+        result.generation_tokens = getattr(item, "generation_tokens", 0) or result.generation_tokens
+        pending += item if isinstance(item, str) else item.text or ""
+        # White space is told once something follows it: the transcript has none at its ends.
+        grown = pending.rstrip()
+        pending = pending[len(grown) :]
+        grown = grown if result.text else grown.lstrip()
+        result.text += grown
+        asker.tell(grown)
+    return result
+
+
+def _language_words(model: Any, name: str) -> dict[str, str] | None:
+    """The language codes of this checkpoint, each with the word that it wants; None where it has no list."""
+    match name:
+        case "canary":
+            tokens = (str(token) for token in model._tokenizer.token2id)
+            codes = [t[2:-2] for t in tokens if t.startswith("<|") and len(t) == 6 and t[2:-2].isalpha()]
+        case "nemotron_asr":
+            keys = [key for key in model.prompt_dictionary if key != "auto"]
+            return {key.partition("-")[0].lower(): key for key in reversed(keys)} or None
+        case _:
+            codes = getattr(getattr(model, "config", None), "supported_languages", None)
+    return {code: code for code in codes} if codes else None
+
+
+def _is_required(parameter: Parameter) -> bool:
+    is_named = parameter.kind in (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
+    return is_named and parameter.default is Parameter.empty
+
+
+def _text(result: Any) -> str:
+    """Without marks of speakers and times, where the model writes them into its text."""
+    if isinstance(result, str):
+        return result
+    text = (result.text or "").strip()
+    if text.startswith(_STRUCTURED):
+        spoken = join_texts(_spoken(fields) for fields in _raw_segments(result))
+        return spoken or text
+    return text
+
+
+def _segments(result: Any, language: str | None, duration_s: float) -> Iterator[Segment | None]:
+    for fields in _raw_segments(result):
+        yield make_segment(fields.get("start"), fields.get("end"), _spoken(fields), language, duration_s)
+
+
+def _raw_segments(result: Any) -> Iterator[Mapping[str, Any]]:
+    """Of an STTOutput (dicts) or an AlignedResult (sentences)."""
+    for raw in getattr(result, "segments", None) or getattr(result, "sentences", None) or ():
+        yield raw if isinstance(raw, Mapping) else vars(raw)
+
+
+def _spoken(fields: Mapping[str, Any]) -> str:
+    text = str(fields.get("text") or "")
+    return text.removeprefix(f"[{fields['speaker_id']}] ") if fields.get("speaker_id") is not None else text

@@ -1,0 +1,57 @@
+"""How much memory a process holds, as the operating system counts it."""
+
+import ctypes
+import functools
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+_RUSAGE_INFO_V0 = 0
+
+
+class _Usage(ctypes.Structure):
+    """`struct rusage_info_v0`. Source: <sys/resource.h> of macOS."""
+
+    _fields_ = (
+        ("uuid", ctypes.c_uint8 * 16),
+        ("times_and_wakeups", ctypes.c_uint64 * 5),
+        ("wired_bytes", ctypes.c_uint64),
+        ("resident_bytes", ctypes.c_uint64),
+        ("footprint_bytes", ctypes.c_uint64),
+        ("start_and_exit", ctypes.c_uint64 * 2),
+    )
+
+
+def process_bytes(pid: int) -> int | None:
+    """Of a process of this user's; None if it has ended."""
+    return _footprint_bytes(pid) if sys.platform == "darwin" else _resident_bytes(pid)
+
+
+def machine_bytes() -> int:
+    """Of the whole machine."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _resident_bytes(pid: int) -> int | None:
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_bytes().split()[1])
+    except (OSError, IndexError):
+        return None
+    return pages * os.sysconf("SC_PAGE_SIZE") or None
+
+
+def _footprint_bytes(pid: int) -> int | None:
+    """As Activity Monitor shows it: what Metal holds for the process counts too, in its resident size it may not."""
+    usage = _Usage()
+    if _proc_pid_rusage()(pid, _RUSAGE_INFO_V0, ctypes.byref(usage)):
+        return None
+    return usage.footprint_bytes
+
+
+@functools.cache
+def _proc_pid_rusage() -> Callable[..., int]:
+    function = ctypes.CDLL("/usr/lib/libproc.dylib").proc_pid_rusage
+    function.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_void_p)
+    function.restype = ctypes.c_int
+    return function

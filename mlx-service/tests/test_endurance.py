@@ -1,0 +1,59 @@
+"""Hundreds of requests on one process: its memory stays, and its end is clean."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+from mlx_service_process import RunningService, StartService
+from rapl_mlx.memory import process_bytes
+from rapl_protocol.audio import BYTES_PER_SECOND, WavAudio
+from rapl_protocol.client import TranscriberClient
+from rapl_protocol.transcript import TranscribeOptions
+
+REQUESTS = 500
+SETTLED_AFTER = 100
+"""By then every cache has what it will hold."""
+GROWTH_BYTES = 16 << 20
+"""A leak of one request's audio alone would be more: 400 times 1 s of float32 samples are 26 MB."""
+
+
+async def test_five_hundred_requests_of_mixed_length_leave_memory_as_it_was_and_the_process_ends_with_status_0(
+    start_service: StartService,
+    digits: Path,
+    speech: WavAudio,
+    client_of: Callable[[RunningService], TranscriberClient],
+):
+    lengths = random.Random(0)
+    with start_service(MODELS=f"x/y={digits}") as service:
+        service.wait_for("x/y", "ready")
+        client = client_of(service)
+        [pid] = service.children()
+
+        async def run(count: int) -> int:
+            """Four at a time. Returns what the process holds then."""
+            clips = [clip_of(speech, lengths.uniform(0.2, 2.0)) for _ in range(count)]
+            pending = iter(clips)
+            options = TranscribeOptions(model="x/y")
+
+            async def client_of_many() -> None:
+                for clip in pending:
+                    await client.transcribe(clip, options, deadline_s=100)
+
+            await asyncio.gather(*(client_of_many() for _ in range(4)))
+            return process_bytes(pid) or 0
+
+        settled = await run(SETTLED_AFTER)
+        after = await run(REQUESTS - SETTLED_AFTER)
+
+        assert service.children() == [pid]
+        assert settled > 0
+        assert after - settled < GROWTH_BYTES, f"{settled / 1e6:.1f} MB, then {after / 1e6:.1f}"
+
+    assert f"pid={pid} ended how='exit code 0'" in service.log
+    assert service.process.returncode == 0
+
+
+def clip_of(audio: WavAudio, duration_s: float) -> WavAudio:
+    """Its beginning."""
+    return WavAudio(bytes(audio.pcm)[: int(duration_s * BYTES_PER_SECOND) // 2 * 2])

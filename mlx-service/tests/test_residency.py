@@ -1,0 +1,129 @@
+"""Which models stay in memory: several at once, within limits that are small enough for tiny models to reach."""
+
+import contextlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from mlx_service_process import RunningService, StartService, until
+from rapl_mlx.memory import machine_bytes, process_bytes
+from rapl_protocol.audio import WavAudio
+from rapl_protocol.client import TranscriberClient
+from rapl_protocol.errors import ErrorCode, ServiceError
+from rapl_protocol.transcript import TranscribeOptions
+
+ClientOf = Callable[[RunningService], TranscriberClient]
+
+
+def folders(digits: Path, *ids: str) -> str:
+    return ",".join(f"{model_id}={digits}" for model_id in ids)
+
+
+async def ask(client: TranscriberClient, audio: WavAudio, model: str) -> str:
+    return (await client.transcribe(audio, TranscribeOptions(model=model), deadline_s=100)).text
+
+
+def test_a_process_holds_some_of_the_machines_memory_and_one_that_ended_holds_none():
+    assert 0 < (process_bytes(os.getpid()) or 0) < machine_bytes()
+    assert process_bytes(2**22 + 1) is None
+
+
+async def test_the_model_that_was_used_longest_ago_makes_room_and_the_preloaded_one_stays(
+    start_service: StartService, digits: Path, speech: WavAudio, client_of: ClientOf
+):
+    # A process of this model holds about 120 MiB and reserves 301 while it loads: two fit, three do not.
+    models = folders(digits, "x/first", "x/second", "x/third")
+    with start_service(MODELS=models, MEMORY_LIMIT_MB=480, LOAD_WAIT_S=100) as service:
+        service.wait_for("x/first", "ready")
+        client = client_of(service)
+        await ask(client, speech, "x/second")
+        await ask(client, speech, "x/first")
+        await ask(client, speech, "x/third")
+        states = {model_id: info["state"] for model_id, info in service.models().items()}
+
+        assert states == {"x/first": "ready", "x/second": "absent", "x/third": "ready"}
+        assert "needs its memory" in service.models()["x/second"]["reason"]
+
+
+def test_a_model_that_is_too_large_for_all_the_memory_there_is_has_failed_and_says_how_much_it_needs(
+    start_service: StartService, digits: Path
+):
+    with start_service(MODELS=folders(digits, "x/large"), MEMORY_LIMIT_MB=100) as service:
+        info = service.wait_for("x/large", "failed")
+
+    assert "301 MiB" in info["reason"]
+    assert "RAPL_MLX_MEMORY_LIMIT_MB" in info["remedy"]
+
+
+def test_a_model_for_which_models_that_stay_leave_no_room_has_failed(start_service: StartService, digits: Path):
+    models = folders(digits, "x/one", "x/two")
+    with start_service(MODELS=models, PRELOAD="x/one,x/two", MEMORY_LIMIT_MB=400) as service:
+        service.wait_for("x/one", "ready")
+        info = service.wait_for("x/two", "failed")
+
+    assert "models that stay" in info["reason"]
+    assert "RAPL_MLX_PRELOAD" in info["remedy"]
+
+
+def test_a_process_that_is_larger_than_it_may_be_is_ended_and_the_model_says_so(
+    start_service: StartService, digits: Path
+):
+    with start_service(MODELS=folders(digits, "x/fat"), MODEL_MEMORY_LIMIT_MB=50) as service:
+        info = service.wait_for("x/fat", "failed")
+
+        assert "may have 50" in info["reason"]
+        assert until(lambda: not service.children(), service)
+
+
+async def test_a_process_that_grew_past_its_limit_is_ended_and_the_next_request_has_a_new_one(
+    start_service: StartService, digits: Path, speech: WavAudio, long_speech: WavAudio, client_of: ClientOf
+):
+    with start_service(MODELS=folders(digits, "x/grows")) as service:
+        service.wait_for("x/grows", "ready")
+        [pid] = service.children()
+        loaded_bytes = process_bytes(pid) or 0
+        await ask(client_of(service), long_speech, "x/grows")
+        grown_bytes = process_bytes(pid) or 0
+    between_mib = (loaded_bytes + grown_bytes) // 2 >> 20
+
+    settings = {"MODEL_MEMORY_LIMIT_MB": between_mib, "LOAD_WAIT_S": 100}
+    with start_service(MODELS=folders(digits, "x/grows"), **settings) as service:
+        service.wait_for("x/grows", "ready")
+        # It may be found out in the middle of the request, and then again, or after it.
+        with contextlib.suppress(ServiceError):
+            await ask(client_of(service), long_speech, "x/grows")
+        until(lambda: "it grew past" in service.log, service)
+
+        assert await ask(client_of(service), speech, "x/grows") == "three one four one five nine"
+
+
+async def test_a_model_that_nobody_uses_is_unloaded_and_the_preloaded_one_stays(
+    start_service: StartService, digits: Path, speech: WavAudio, client_of: ClientOf
+):
+    models = folders(digits, "x/stays", "x/goes")
+    with start_service({"RAPL_MODEL_TTL": "1"}, MODELS=models, LOAD_WAIT_S=100) as service:
+        service.wait_for("x/stays", "ready")
+        await ask(client_of(service), speech, "x/goes")
+        info = service.wait_for("x/goes", "absent")
+
+        assert "not used for 1 s" in info["reason"]
+        assert service.models()["x/stays"]["state"] == "ready"
+
+
+async def test_what_a_model_can_do_is_unknown_until_it_was_loaded_and_then_known_also_when_it_is_not(
+    start_service: StartService, digits: Path, speech: WavAudio, client_of: ClientOf
+):
+    with start_service(MODELS=folders(digits, "x/y"), PRELOAD="none", LOAD_WAIT_S=100) as service:
+        before = service.models()["x/y"]["capabilities"]
+        client = client_of(service)
+        await ask(client, speech, "x/y")
+        await client.unload("x/y")
+        after = service.models()["x/y"]["capabilities"]
+        with pytest.raises(ServiceError) as caught:
+            await client.transcribe(speech, TranscribeOptions(model="x/y", translate=True), deadline_s=100)
+
+    assert not before["is_known"]
+    assert not any(before[name] for name in ("prompt", "keywords", "word_timestamps", "translation", "temperature"))
+    assert (after["is_known"], after["prompt"], "de" in after["languages"]) == (True, True, True)
+    assert caught.value.code is ErrorCode.UNSUPPORTED_PARAMETER
