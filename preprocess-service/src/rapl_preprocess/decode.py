@@ -94,6 +94,7 @@ def _first_audio_stream(container: InputContainer) -> AudioStream:
     stream = container.streams.audio[0]
     if stream.codec_context is None:
         raise undecodable("The file's audio is coded in a way that is not supported.")
+    stream.codec_context.thread_count = 1
     for other in container.streams:
         if other.index != stream.index:
             other.discard = Discard.all
