@@ -20,8 +20,8 @@ from rapl_preprocess.speech_segmenter import SpeechSegmenter
 
 PROGRESS_S = 30.0
 """How much of a source is decoded without a segment before something is said of it."""
-MIN_BYTES_PER_S = 8
-"""Less than any recording has; 1 s of opus that sends nothing in silence (DTX) still takes 25 in any container."""
+MIN_BYTES_PER_S = 16
+"""Less than any recording has: a second of silence takes 25 even as opus that sends next to nothing then (DTX)."""
 _FREE_S = 600.0
 """How much audio a file may hold however small it is."""
 _CANONICAL = {"container": "wav", "codec": "pcm_s16le", "sample_rate_hz": SAMPLE_RATE_HZ, "channels": 1}
