@@ -41,6 +41,15 @@ class ServiceProcess:
         self._environ = {**os.environ, port_variable: str(self.port), **environ}
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def environ(self) -> dict[str, str]:
+        return self._environ
+
     def start(self, **environ: str) -> Self:
         """`environ` changes what the service was given before, for this start and later ones."""
         self._environ |= environ

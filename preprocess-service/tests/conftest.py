@@ -1,7 +1,10 @@
 """Clips made on the spot, and the real service on a real socket with the real client in front of it."""
 
+import asyncio
 import io
-from collections.abc import AsyncIterator, Awaitable, Callable
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -130,12 +133,24 @@ def assert_melody(samples: np.ndarray, starts_s: float = 0.0) -> None:
 async def http() -> AsyncIterator[aiohttp.ClientSession]:
     async with aiohttp.ClientSession() as session:
         yield session
+    await asyncio.sleep(0)  # aiohttp closes its sockets a moment later
 
 
-@pytest.fixture
-async def url() -> AsyncIterator[str]:
-    async with served(create_app(Settings())) as address:
-        yield address
+@pytest.fixture(scope="session")
+def url() -> Iterator[str]:
+    """One service for all tests, in a thread with an event loop of its own, as it takes a second to start."""
+    address, ended = Future[str](), threading.Event()
+
+    async def serve() -> None:
+        async with served(create_app(Settings())) as url:
+            address.set_result(url)
+            await asyncio.to_thread(ended.wait)
+
+    server = threading.Thread(target=asyncio.run, args=(serve(),))
+    server.start()
+    yield address.result(60)
+    ended.set()
+    server.join()
 
 
 @pytest.fixture

@@ -1,44 +1,41 @@
-"""Writes prepared events as an HTTP answer."""
+"""Writes what is being prepared as an HTTP answer."""
 
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator
-from typing import Any
 
+from fastapi import Request
 from fastapi.responses import Response, StreamingResponse
 from rapl_protocol.errors import ServiceError
 from rapl_protocol.frames import CONTENT_TYPE, encode_frame
-from rapl_protocol.prepared import (
-    PreparedEvent,
-    PrepareEnd,
-    PrepareProgress,
-    SegmentHeader,
-    SourceInfo,
-    SpeechSegment,
-)
+from rapl_protocol.http import log_fields, request_id
 from starlette.types import Receive, Scope, Send
 
-Batch = list[PreparedEvent | PrepareProgress]
+from rapl_preprocess.batches import Batch
+
 Batches = AsyncGenerator[Batch, None]
 
+log = logging.getLogger("rapl")
 
-async def answer(batches: Batches, log_fields: dict[str, Any]) -> Response:
+
+async def answer(request: Request, batches: Batches) -> Response:
     """Answers as soon as the first batch is there; where that is all, as of a clip without speech, at one blow.
 
     Raises:
         ServiceError: whatever happens before the first batch; what happens later becomes a frame.
     """
     first = await anext(batches)
-    _note(first, log_fields)
-    if isinstance(first[-1], PrepareEnd):
+    _note(request, first)
+    if first.is_last:
         await batches.aclose()
-        return Response(b"".join(map(_frame, first)), media_type=CONTENT_TYPE)
-    return _Stream(first, batches, log_fields)
+        return Response(first.body, media_type=CONTENT_TYPE)
+    return _Stream(request, first, batches)
 
 
 class _Stream(StreamingResponse):
     """Frames as they are made. When the client goes away, the making ends."""
 
-    def __init__(self, first: Batch, batches: Batches, log_fields: dict[str, Any]) -> None:
-        self._frames = _frames(first, batches, log_fields)
+    def __init__(self, request: Request, first: Batch, batches: Batches) -> None:
+        self._frames = _frames(request, first, batches)
         self._batches = batches
         super().__init__(self._frames, media_type=CONTENT_TYPE)
 
@@ -50,36 +47,18 @@ class _Stream(StreamingResponse):
             await self._batches.aclose()
 
 
-async def _frames(
-    first: Batch, batches: AsyncIterator[Batch], log_fields: dict[str, Any]
-) -> AsyncGenerator[bytes, None]:
-    for event in first:
-        yield _frame(event)
+async def _frames(request: Request, first: Batch, batches: AsyncIterator[Batch]) -> AsyncGenerator[bytes, None]:
+    yield first.body
     try:
         async for batch in batches:
-            _note(batch, log_fields)
-            for event in batch:
-                yield _frame(event)
+            _note(request, batch)
+            yield batch.body
     except ServiceError as error:
-        log_fields["error"] = error.code.value
+        log_fields(request)["error"] = error.code.value
         yield encode_frame({"type": "error", **error.envelope()})
 
 
-def _frame(event: PreparedEvent | PrepareProgress) -> bytes:
-    match event:
-        case SpeechSegment():
-            header = SegmentHeader(start_s=event.start_s, end_s=event.end_s, speech_s=event.speech_s)
-            return encode_frame(header.model_dump(exclude_none=True), event.audio.pcm)
-        case _:
-            return encode_frame(event.model_dump())
-
-
-def _note(batch: Batch, log_fields: dict[str, Any]) -> None:
-    for event in batch:
-        match event:
-            case SourceInfo():
-                log_fields.update(container=event.container.partition(",")[0], codec=event.codec)
-            case PrepareEnd():
-                log_fields["audio_s"] = f"{event.duration_s:.2f}"
-                if event.speech_s is not None:
-                    log_fields["speech_s"] = f"{event.speech_s:.2f}"
+def _note(request: Request, batch: Batch) -> None:
+    log_fields(request).update(batch.log_fields)
+    if batch.damage:
+        log.warning("request_id=%s damaged media: %s", request_id(request), batch.damage)

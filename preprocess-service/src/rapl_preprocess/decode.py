@@ -12,7 +12,7 @@ from av.packet import Packet
 from av.stream import Discard
 from rapl_protocol.prepared import SourceInfo
 
-from rapl_preprocess.media import BARE_STREAMS, NOT_MEDIA, opened, too_long, undecodable
+from rapl_preprocess.media import BARE_STREAMS, NOT_MEDIA, Media, opened, too_long, undecodable
 from rapl_preprocess.track import MAX_SILENCE_S, Track
 
 MAX_START_S = 10.0
@@ -40,18 +40,20 @@ class Damage:
     is_cut_off: bool = False
     """The container itself became unreadable before its end."""
 
+    def __str__(self) -> str:
+        return f"broken_packets={self.broken_packets} broken_s={self.broken_s:.2f} is_cut_off={self.is_cut_off}"
+
 
 Decoded = SourceInfo | bytes | Damage
 
 
-def decode(media: memoryview, max_duration_s: float, is_stopped: Callable[[], bool]) -> Iterator[Decoded]:
+def decode(media: Media, max_duration_s: float, is_stopped: Callable[[], bool]) -> Iterator[Decoded]:
     """Yields SourceInfo, then the audio as 16 kHz mono s16le, then Damage if there was any.
 
     The first sample is at time 0 of the file, as far as the file has one (see `_origin_s`). Where audio is missing,
     by the file's timestamps, there is silence. Media without any decodable audio yield no SourceInfo and no PCM.
 
     Args:
-        media: the whole file.
         max_duration_s: a file that announces more is refused; a longer one that does not is decoded.
         is_stopped: asked now and then; once it says yes, the media seem to end.
 
@@ -92,6 +94,7 @@ def _first_audio_stream(container: InputContainer) -> AudioStream:
     stream = container.streams.audio[0]
     if stream.codec_context is None:
         raise undecodable("The file's audio is coded in a way that is not supported.")
+    stream.codec_context.thread_count = 1
     for other in container.streams:
         if other.index != stream.index:
             other.discard = Discard.all

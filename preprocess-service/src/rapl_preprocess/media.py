@@ -1,8 +1,10 @@
 """Opens media by their content alone, and nothing beside them."""
 
 import functools
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 import av
 from av.container import InputContainer
@@ -21,7 +23,41 @@ DEMUXERS = (
     *("ogg", "matroska", "mov", "asf", "flv", "avi", "mpegts", "mpeg"),  # containers; mov is also mp4, m4a and 3gp
 )
 NOT_MEDIA = "The audio file could not be decoded or its format is not supported."
+TOO_MUCH_MEMORY = "The audio file would take more memory to decode than this server allows."
+MAX_STREAMS = 64
+"""A film has a dozen or two. FFmpeg's libraries open 1,000 of their own accord, and probe each."""
 _NO_PROTOCOL = "none"
+
+
+class Media(Protocol):
+    """A whole file."""
+
+    @property
+    def size(self) -> int: ...
+
+    def read(self, position: int, size: int) -> bytes:
+        """Less at the end of the file, and nothing behind it."""
+        ...
+
+
+class MediaInMemory:
+    def __init__(self, content: bytes | bytearray | memoryview) -> None:
+        self._content = memoryview(content)
+        self.size = len(self._content)
+
+    def read(self, position: int, size: int) -> bytes:
+        return bytes(self._content[position : position + size])
+
+
+class MediaOnDisk:
+    """Read piece by piece: a mapping would count as memory of the process, up to the size of the file."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self.size = os.fstat(descriptor).st_size
+
+    def read(self, position: int, size: int) -> bytes:
+        return os.pread(self._descriptor, size, position)
 
 
 def undecodable(message: str) -> ServiceError:
@@ -34,7 +70,7 @@ def too_long(max_duration_s: float) -> ServiceError:
 
 
 @contextmanager
-def opened(media: memoryview, is_stopped: Callable[[], bool]) -> Iterator[InputContainer]:
+def opened(media: Media, is_stopped: Callable[[], bool]) -> Iterator[InputContainer]:
     """Opens media; once `is_stopped()` they seem to end.
 
     Raises:
@@ -46,6 +82,7 @@ def opened(media: memoryview, is_stopped: Callable[[], bool]) -> Iterator[InputC
             mode="r",
             container_options={
                 "format_whitelist": ",".join(DEMUXERS),
+                "max_streams": str(MAX_STREAMS),
                 # Should a demuxer try to open another file or an address all the same, no protocol will do it.
                 "protocol_whitelist": _NO_PROTOCOL,
                 # Opening a file must not wake video decoders: 15 to 29 ms of an h264 or vp9 file went into them.
@@ -55,14 +92,15 @@ def opened(media: memoryview, is_stopped: Callable[[], bool]) -> Iterator[InputC
             metadata_errors="replace",
         )
     except FFmpegError as error:
-        raise undecodable(NOT_MEDIA) from error
+        raise undecodable(TOO_MUCH_MEMORY if isinstance(error, MemoryError) else NOT_MEDIA) from error
     with container:
         yield container
 
 
-def _wav_options(media: memoryview) -> dict[str, str]:
+def _wav_options(media: Media) -> dict[str, str]:
     """What makes WAV files fast; 5 s of 44.1 kHz stereo s16 took 24 ms without and take 4."""
-    if media[:4] != b"RIFF" or media[8:12] != b"WAVE":
+    start = media.read(0, 12)
+    if start[:4] != b"RIFF" or start[8:] != b"WAVE":
         return {}
     # Do not look for DTS in what says it is PCM. And packets of up to a second, not of 64 ms, are fewer calls:
     # two hours of 8 kHz u8 went from 4.8 s to 1.0 s.
@@ -88,15 +126,15 @@ class _Reader:
     same thread decodes next.
     """
 
-    def __init__(self, media: memoryview, is_stopped: Callable[[], bool]) -> None:
+    def __init__(self, media: Media, is_stopped: Callable[[], bool]) -> None:
         self._media = media
         self._position = 0
         self._is_stopped = is_stopped
 
     def read(self, size: int) -> bytes:
-        if self._is_stopped():
+        if self._position >= self._media.size or self._is_stopped():
             return b""
-        piece = bytes(self._media[self._position : self._position + size])
+        piece = self._media.read(self._position, size)
         self._position += len(piece)
         return piece
 
@@ -104,7 +142,7 @@ class _Reader:
         return self._position
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        start = (0, self._position, len(self._media))
+        start = (0, self._position, self._media.size)
         if whence not in range(3) or start[whence] + offset < 0:
             return -1
         self._position = start[whence] + offset

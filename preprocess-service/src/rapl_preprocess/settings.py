@@ -20,6 +20,14 @@ class Settings(BaseSettings):
     max_duration_s: float = Field(12 * 3600.0, gt=0)
     """Longest audio."""
     workers: int = Field(2, ge=1, le=64)
-    """How many files are decoded at the same time; files beyond that take turns."""
+    """Decoding processes that are kept ready; more are started while more files are decoded."""
+    max_workers: int = Field(32, ge=1, le=1024)
+    """Most decoding processes, one for each file in work; files beyond that wait."""
+    worker_memory_bytes: int = Field(512 << 20, ge=128 << 20)
+    """Memory that decoding a file may take; what needs more is a 400. Only Linux enforces it."""
+    worker_stall_s: float = Field(8.0, gt=0, le=3600)
+    """How long decoding may go on without any progress, of at most 30 s of audio; what takes longer is a 400."""
+    worker_cpu_s: float = Field(900.0, gt=0)
+    """CPU time that decoding a file may take; what needs more is a 400."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """DEBUG also logs health checks."""

@@ -9,7 +9,7 @@ from rapl_preprocess.silero import SpeechModel
 from rapl_preprocess.speech_segmenter import SpeechSegmenter
 
 
-def check_speech(media: memoryview, model: SpeechModel, options: PrepareOptions) -> SpeechCheck:
+def check_speech(media: bytearray, model: SpeechModel, options: PrepareOptions) -> SpeechCheck:
     """By the very rules by which the same clip would become a segment or not.
 
     Args:
@@ -26,9 +26,9 @@ def check_speech(media: memoryview, model: SpeechModel, options: PrepareOptions)
     return SpeechCheck(has_speech=bool(segments), speech_s=segmenter.speech_s)
 
 
-def _canonical(media: memoryview) -> WavAudio:
+def _canonical(media: bytearray) -> WavAudio:
     try:
-        audio = WavAudio.from_wav(media)
+        audio = WavAudio.from_wav(memoryview(media))
     except ValueError as error:
         raise undecodable(f"Only canonical WAV can be checked for speech: {error}.") from error
     if audio.duration_s > MAX_SEGMENT_S:

@@ -1,11 +1,10 @@
 """Receives media: bounded while they arrive, in memory when small, else in an anonymous temporary file."""
 
 import asyncio
-import mmap
 import tempfile
 from collections.abc import AsyncIterator
 from concurrent.futures import Executor
-from typing import IO
+from typing import IO, Self
 
 from rapl_protocol.errors import ErrorCode, ServiceError
 from starlette.requests import ClientDisconnect, Request
@@ -15,8 +14,45 @@ IN_MEMORY_BYTES = 2 << 20
 _WRITE_BYTES = 1 << 20
 
 
-async def receive_media(request: Request, max_bytes: int, writer: Executor) -> memoryview:
-    """Reads a body of at most `max_bytes`; it lives as long as the memoryview does.
+class Upload:
+    """A file that somebody sent; a context that ends it."""
+
+    def __init__(self) -> None:
+        self.content = bytearray()
+        """All of it, unless there is a file."""
+        self.file: IO[bytes] | None = None
+        """All of it, without a name."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def size(self) -> int:
+        return self.file.tell() if self.file else len(self.content)
+
+    @property
+    def room_bytes(self) -> int:
+        """How much may be in memory."""
+        return _WRITE_BYTES if self.file else IN_MEMORY_BYTES
+
+    def write(self) -> None:
+        if self.file is None:
+            self.file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed by `close`
+        content, self.content = self.content, bytearray()
+        unwritten = memoryview(content)
+        while unwritten:
+            unwritten = unwritten[self.file.write(unwritten) :]
+
+    def close(self) -> None:
+        if self.file is not None:
+            self.file.close()
+
+
+async def receive_media(request: Request, max_bytes: int, writer: Executor) -> Upload:
+    """Reads a body of at most `max_bytes`.
 
     Args:
         writer: where files are written, for the event loop must not.
@@ -26,19 +62,20 @@ async def receive_media(request: Request, max_bytes: int, writer: Executor) -> m
             would not see the answer. INVALID_REQUEST where the sender went away.
     """
     loop = asyncio.get_running_loop()
-    spool = _Spool()
+    upload = Upload()
     try:
         async for piece in _bounded(request, max_bytes):
-            spool.pending += piece
-            if len(spool.pending) > spool.room_bytes:
-                await loop.run_in_executor(writer, spool.write)
-        if spool.is_in_memory:
-            return memoryview(spool.pending)
-        return await loop.run_in_executor(writer, spool.mapped)
-    except ClientDisconnect:
-        raise ServiceError(ErrorCode.INVALID_REQUEST, "The upload broke off.") from None
-    finally:
-        spool.close()
+            upload.content += piece
+            if len(upload.content) > upload.room_bytes:
+                await loop.run_in_executor(writer, upload.write)
+        if upload.file:
+            await loop.run_in_executor(writer, upload.write)
+    except BaseException as error:
+        upload.close()
+        if isinstance(error, ClientDisconnect):
+            raise ServiceError(ErrorCode.INVALID_REQUEST, "The upload broke off.") from None
+        raise
+    return upload
 
 
 async def _bounded(request: Request, max_bytes: int) -> AsyncIterator[bytes]:
@@ -52,37 +89,3 @@ async def _bounded(request: Request, max_bytes: int) -> AsyncIterator[bytes]:
     if received > max_bytes:
         message = f"The file is larger than {max_bytes} bytes, which is the limit of this server."
         raise ServiceError(ErrorCode.AUDIO_TOO_LARGE, message, param="file")
-
-
-class _Spool:
-    """What has arrived: `pending` in memory, and whatever was written before it in a file without a name."""
-
-    def __init__(self) -> None:
-        self.pending = bytearray()
-        self._file: IO[bytes] | None = None
-
-    @property
-    def is_in_memory(self) -> bool:
-        return self._file is None
-
-    @property
-    def room_bytes(self) -> int:
-        """How much may be pending."""
-        return IN_MEMORY_BYTES if self.is_in_memory else _WRITE_BYTES
-
-    def write(self) -> None:
-        if self._file is None:
-            self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
-        pending, self.pending = self.pending, bytearray()
-        self._file.write(pending)
-
-    def mapped(self) -> memoryview:
-        """All of it; a mapping keeps the file when it is closed, and costs no memory that is not given back."""
-        self.write()
-        assert self._file is not None
-        self._file.flush()
-        return memoryview(mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ))
-
-    def close(self) -> None:
-        if self._file is not None:
-            self._file.close()

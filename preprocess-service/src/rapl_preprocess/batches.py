@@ -1,0 +1,68 @@
+"""What has been prepared of a file since the last time, in the bytes that go over the wire."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from rapl_protocol.frames import encode_frame
+from rapl_protocol.prepared import (
+    PreparedEvent,
+    PrepareEnd,
+    PrepareProgress,
+    SegmentHeader,
+    SourceInfo,
+    SpeechSegment,
+)
+
+from rapl_preprocess.decode import Damage
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One segment or some progress, with what comes before it; the last one holds the end."""
+
+    body: bytes
+    """Frames, one after the other."""
+    log_fields: dict[str, Any] = field(default_factory=dict)
+    """What the request's log line is to say."""
+    damage: str | None = None
+    """What could not be decoded, for the log."""
+    is_last: bool = False
+
+
+def in_batches(events: Iterable[PreparedEvent | PrepareProgress | Damage]) -> Iterator[Batch]:
+    """Yields a batch as soon as somebody waits for what is in it."""
+    frames: list[bytes] = []
+    fields: dict[str, Any] = {}
+    damage = None
+    for event in events:
+        if isinstance(event, Damage):
+            damage = str(event)
+            continue
+        frames.append(_frame(event))
+        fields |= _log_fields(event)
+        if isinstance(event, SpeechSegment | PrepareProgress):
+            yield Batch(b"".join(frames), fields)
+            frames, fields = [], {}
+    yield Batch(b"".join(frames), fields, damage, is_last=True)
+
+
+def _frame(event: PreparedEvent | PrepareProgress) -> bytes:
+    match event:
+        case SpeechSegment():
+            header = SegmentHeader(start_s=event.start_s, end_s=event.end_s, speech_s=event.speech_s)
+            return encode_frame(header.model_dump(exclude_none=True), event.audio.pcm)
+        case _:
+            return encode_frame(event.model_dump())
+
+
+def _log_fields(event: PreparedEvent | PrepareProgress) -> dict[str, Any]:
+    match event:
+        case SourceInfo():
+            return {"container": event.container.partition(",")[0], "codec": event.codec}
+        case PrepareEnd(speech_s=None):
+            return {"audio_s": f"{event.duration_s:.2f}"}
+        case PrepareEnd():
+            return {"audio_s": f"{event.duration_s:.2f}", "speech_s": f"{event.speech_s:.2f}"}
+        case _:
+            return {}

@@ -1,0 +1,47 @@
+"""What a process that decodes may take; the kernel ends the one that takes more, whatever it is doing."""
+
+import math
+import resource
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+_OPEN_FILES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    memory_bytes: int
+    """Of the whole process, what it maps from files left out. Only Linux enforces it."""
+    cpu_s: float
+    """For one file."""
+    stall_s: float
+    """From one sign of progress to the next, by the wall clock."""
+
+    def restrict_process(self) -> None:
+        """For good: no memory beyond the limit, no core dump, no more than a few files."""
+        _lower(resource.RLIMIT_DATA, self.memory_bytes)
+        _lower(resource.RLIMIT_CORE, 0)
+        _lower(resource.RLIMIT_NOFILE, _OPEN_FILES)
+
+    def restrict_file(self) -> None:
+        """From now on a file's CPU time counts."""
+        _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+        resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(time.process_time() + self.cpu_s), hard))
+
+    @contextmanager
+    def no_stall(self) -> Iterator[None]:
+        """What takes longer within ends the process: a signal that Python does not handle reaches it in C code too."""
+        signal.setitimer(signal.ITIMER_REAL, self.stall_s)
+        try:
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _lower(kind: int, wanted: int) -> None:
+    _, hard = resource.getrlimit(kind)
+    limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(kind, (limit, limit))

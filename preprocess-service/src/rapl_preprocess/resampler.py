@@ -1,0 +1,63 @@
+"""To 16 kHz mono s16, by FFmpeg's libraries and without a thread of theirs.
+
+PyAV's own AudioResampler lets them start one for each core and file, which takes longer than resampling a short clip.
+"""
+
+from av.audio.frame import AudioFrame
+from av.error import BlockingIOError, EOFError
+from av.filter import Graph
+from rapl_protocol.audio import SAMPLE_RATE_HZ
+
+_FORMAT, _LAYOUT = "s16", "mono"
+
+
+class Resampler:
+    """For frames that are like the first one.
+
+    Raises:
+        FFmpegError: its channels cannot be mixed down, such as 9 or 32 without a layout.
+    """
+
+    def __init__(self, first: AudioFrame) -> None:
+        shape = (first.format.name, first.layout.name, first.sample_rate)
+        self._graph = None if shape == (_FORMAT, _LAYOUT, SAMPLE_RATE_HZ) else _graph(*shape)
+
+    def resample(self, frame: AudioFrame) -> list[AudioFrame]:
+        if self._graph is None:
+            return [frame]
+        self._graph.push(frame)
+        return self._pulled(self._graph)
+
+    def flush(self) -> list[AudioFrame]:
+        """What it still holds; it takes no more frames."""
+        if self._graph is None:
+            return []
+        self._graph.push(None)
+        return self._pulled(self._graph)
+
+    @staticmethod
+    def _pulled(graph: Graph) -> list[AudioFrame]:
+        frames = []
+        while True:
+            try:
+                frames.append(graph.pull())
+            except (BlockingIOError, EOFError):
+                return frames
+
+
+def _graph(sample_format: str, layout: str, rate_hz: int) -> Graph:
+    graph = Graph()
+    graph.threads = 1
+    source = graph.add(
+        "abuffer",
+        sample_rate=str(rate_hz),
+        sample_fmt=sample_format,
+        channel_layout=layout,
+        time_base=f"1/{rate_hz}",
+    )
+    target = graph.add("aformat", sample_rates=str(SAMPLE_RATE_HZ), sample_fmts=_FORMAT, channel_layouts=_LAYOUT)
+    sink = graph.add("abuffersink")
+    source.link_to(target)
+    target.link_to(sink)
+    graph.configure()
+    return graph

@@ -1,0 +1,149 @@
+"""Decoding happens in processes that may end at any time: then one file is refused, and nothing else is lost."""
+
+import asyncio
+import os
+import signal
+import struct
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import aiohttp
+import pytest
+from processes import IS_LINUX, family
+from rapl_preprocess.app import create_app
+from rapl_preprocess.settings import Settings
+from rapl_protocol.client import PreprocessClient, Service
+from rapl_protocol.errors import ErrorCode, ServiceError
+from rapl_protocol.prepared import PreparedEvent, PrepareEnd, PrepareOptions
+from rapl_protocol.testing import served
+
+pytestmark = pytest.mark.skipif(not IS_LINUX, reason="finds the processes as Linux tells them")
+
+CUT_ONLY = PrepareOptions(speech_detection="off")
+
+
+def long_wav(duration_s: int) -> bytes:
+    """8 kHz u8: small for its length, and yet it has to be decoded and resampled."""
+    size = duration_s * 8000
+    header = struct.pack(
+        "<4sI4s4sIHHIIHH4sI", b"RIFF", 36 + size, b"WAVE", b"fmt ", 16, 1, 1, 8000, 8000, 1, 8, b"data", size
+    )
+    return header + b"\x80\x81" * (size // 2)
+
+
+@dataclass
+class Running:
+    client: PreprocessClient
+    nursery: int
+
+    def decoders(self) -> list[int]:
+        return family(self.nursery)[1:]
+
+    async def prepare(self, media: bytes) -> list[PreparedEvent]:
+        return [event async for event in self.client.prepare(media, options=CUT_ONLY, idle_s=30)]
+
+
+Start = Callable[..., "AsyncIterator[Running]"]
+
+
+@pytest.fixture
+async def start(http: aiohttp.ClientSession):
+    """Starts a service with the given settings."""
+
+    @asynccontextmanager
+    async def service(**settings: float) -> AsyncIterator[Running]:
+        before = set(family(os.getpid()))
+        async with served(create_app(Settings(**settings))) as url:  # type: ignore[arg-type]
+            nursery = min(set(family(os.getpid())) - before)
+            yield Running(PreprocessClient(http, Service("preprocess-service", url, "")), nursery)
+
+    async with AsyncExitStack() as stack:
+        yield lambda **settings: stack.enter_async_context(service(**settings))
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not is_so():  # noqa: ASYNC110 - nothing tells when a process comes or goes
+            await asyncio.sleep(0.01)
+
+
+async def test_a_decoder_that_crashes_is_an_error_of_its_file_and_of_no_other(start):
+    running = await start(workers=1)
+    [decoder] = running.decoders()
+    unread = running.client.prepare(long_wav(3600), options=CUT_ONLY, idle_s=30)
+    await anext(unread)
+
+    os.kill(decoder, signal.SIGSEGV)
+
+    with pytest.raises(ServiceError, match="could not be decoded") as caught:
+        [event async for event in unread]
+    assert (caught.value.code, caught.value.param) == (ErrorCode.AUDIO_UNDECODABLE, "file")
+    assert (await running.prepare(long_wav(2)))[-1] == PrepareEnd(duration_s=2.0)
+
+
+async def test_decoders_that_die_while_they_wait_are_replaced(start):
+    running = await start(workers=2)
+    await until(lambda: len(running.decoders()) == 2)
+    dead = running.decoders()
+
+    for decoder in dead:
+        os.kill(decoder, signal.SIGKILL)
+
+    for _ in range(5):
+        assert (await running.prepare(long_wav(2)))[-1] == PrepareEnd(duration_s=2.0)
+    await until(lambda: len(set(running.decoders()) - set(dead)) == 2)
+
+
+async def test_when_the_nursery_dies_another_takes_its_place(start):
+    running = await start(workers=1)
+    decoders = running.decoders()
+
+    os.kill(running.nursery, signal.SIGKILL)
+    for decoder in decoders:
+        os.kill(decoder, signal.SIGKILL)
+
+    assert (await running.prepare(long_wav(2)))[-1] == PrepareEnd(duration_s=2.0)
+
+
+async def test_as_many_files_as_may_be_are_decoded_at_once_and_the_next_one_waits(start):
+    running = await start(workers=1, max_workers=2)
+    unread = [running.client.prepare(long_wav(3600), options=CUT_ONLY, idle_s=30) for _ in range(2)]
+    for events in unread:
+        await anext(events)
+
+    waiting = asyncio.create_task(running.prepare(long_wav(2)))
+    await asyncio.sleep(0.2)
+    assert not waiting.done()
+    assert len(running.decoders()) == 2
+
+    await unread[0].aclose()
+    assert (await waiting)[-1] == PrepareEnd(duration_s=2.0)
+    await unread[1].aclose()
+    await until(lambda: len(running.decoders()) == 1)
+
+
+async def test_decoding_that_makes_no_progress_is_ended(start):
+    running = await start(worker_stall_s=0.001)
+
+    with pytest.raises(ServiceError, match="took more time") as caught:
+        await running.prepare(long_wav(60))
+    assert caught.value.code is ErrorCode.AUDIO_UNDECODABLE
+
+
+async def test_decoding_that_takes_more_cpu_time_than_it_may_is_ended(start):
+    running = await start(worker_cpu_s=0.5)
+
+    with pytest.raises(ServiceError, match="took more time"):
+        [event async for event in running.client.prepare(long_wav(6 * 3600), idle_s=30)]
+    assert (await running.prepare(long_wav(2)))[-1] == PrepareEnd(duration_s=2.0)
+
+
+async def test_nothing_is_left_of_a_service_that_has_ended(http: aiohttp.ClientSession):
+    before = set(family(os.getpid()))
+    async with served(create_app(Settings())) as url:
+        running = Running(PreprocessClient(http, Service("preprocess-service", url, "")), 0)
+        await running.prepare(long_wav(2))
+        [*ours] = set(family(os.getpid())) - before
+    assert ours
+    await until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in ours))

@@ -1,0 +1,24 @@
+"""A few hundred damaged files of each run of `tests/fuzz_media.py`, always the same ones."""
+
+import fuzz_media
+import httpx
+import pytest
+from fuzz_media import CONTAINERS
+from services import ServiceProcess
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_damaged_files_are_answered_with_what_is_left_or_with_a_reason(service: ServiceProcess, send, seed: int):
+    report = fuzz_media.fuzz(service.url, 300, seed)
+
+    assert report.failures == []
+    assert report.answers["200"] > 50
+    assert report.answers["400"] > 50
+
+
+@pytest.mark.parametrize("name", [*CONTAINERS, "ogg-vorbis"])
+def test_every_seed_is_a_file_that_can_be_decoded(send, name: str):
+    answer: httpx.Response = send(fuzz_media.seeds()[name])
+
+    assert answer.status_code == 200
+    assert b'"type": "end"' in answer.content

@@ -1,0 +1,46 @@
+"""What Linux tells of a process and its children."""
+
+import os
+from pathlib import Path
+
+IS_LINUX = Path("/proc/self/stat").exists()
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+
+def family(pid: int) -> list[int]:
+    """A process and all that descend from it."""
+    parents = {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdecimal() and (fields := _stat(int(folder.name))):
+            parents[int(folder.name)] = int(fields[1])
+    found = [pid]
+    for member in found:
+        found += [child for child, parent in parents.items() if parent == member]
+    return found
+
+
+def cpu_s(pids: list[int]) -> float:
+    """Of those that are still there."""
+    return sum((int(f[11]) + int(f[12])) / _TICKS_PER_S for f in map(_stat, pids) if f)
+
+
+def own_memory_bytes(pids: list[int]) -> int:
+    """What they take besides what they share with each other or map from files."""
+    return sum(_private(pid) for pid in pids)
+
+
+def _private(pid: int) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    sizes = {line.split(":")[0]: int(line.split()[1]) << 10 for line in lines[1:]}
+    return sizes["Pss_Anon"] + sizes["Pss_Shmem"]
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields after the name."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
