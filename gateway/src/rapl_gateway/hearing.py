@@ -129,10 +129,14 @@ class Hearing:
         audio = self.segment.audio
         again = [(await self._engine.ask(piece.audio, self._options), piece.start_s) for piece in otherwise(audio)]
         text = join_texts(part.text for part, _ in again)
-        is_better, left = scrutiny.settle(doubt, first.text, text, self._speech_s)
+        is_cut_short = any(part.is_truncated for part, _ in again)
+        if doubt is Doubt.TRUNCATED and not is_cut_short:
+            is_better, left = True, scrutiny.doubt(text, self._speech_s)
+        else:
+            is_better, left = scrutiny.settle(doubt, first.text, text, self._speech_s)
         if not is_better:
             return first, left
-        if any(part.is_truncated for part, _ in again):
+        if is_cut_short:
             left = Doubt.TRUNCATED
         segments = tuple(_within(s.shifted(at_s), audio.duration_s) for part, at_s in again for s in part.segments)
         language = next((part.language for part, _ in again if part.language), None)
