@@ -1,7 +1,8 @@
 """The groups of measurements, by name. A group's module is imported only when it is asked for."""
 
 import importlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
 from rapl_bench.results import BenchSettings, Table
 
@@ -12,7 +13,7 @@ GROUPS = {
     "lanes": "short clips while an hour is being transcribed",
     "sensevoice": "SenseVoice's runtimes at the real model's dimensions",
 }
-Measurement = Callable[[BenchSettings], Awaitable[Sequence[Table]]]
+Measurement = Callable[[BenchSettings], Coroutine[Any, Any, Sequence[Table]]]
 
 
 class GroupMissing(Exception):

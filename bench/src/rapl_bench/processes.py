@@ -34,7 +34,7 @@ class ServerProcess:
         command: what to run.
         port: where it will listen, on 127.0.0.1.
         log: file that its output is added to.
-        environ: variables beside our own.
+        environ: variables beside our own; what is set of RAPL's settings is left out, so that runs are alike.
         live_path: what it answers with 200 as soon as it works.
     """
 
@@ -50,7 +50,7 @@ class ServerProcess:
         self.port = port
         self._command = list(command)
         self._log = log
-        self._environ = {**os.environ, **(environ or {})}
+        self._environ = {**_without_settings(os.environ), **(environ or {})}
         self._live_path = live_path
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -97,6 +97,11 @@ class ServerProcess:
             time.sleep(0.05)
 
 
+def _without_settings(environ: Mapping[str, str]) -> dict[str, str]:
+    names = ("BACKEND", "LOCAL_MODEL")  # of the original server, which RAPL reads too
+    return {name: value for name, value in environ.items() if not name.startswith("RAPL_") and name not in names}
+
+
 def answers(url: str) -> bool:
     """Whether `url` is answered with 200."""
     try:
@@ -117,27 +122,3 @@ def until(what: str, condition: Callable[[], bool], limit_s: float = START_LIMIT
         if time.monotonic() > deadline:
             raise StartError(f"not within {limit_s:g} s: {what}")
         time.sleep(0.05)
-
-
-def peak_rss_mb(pid: int) -> float | None:
-    """Most memory that a process and its children each held (VmHWM), added up; None where the system does not say."""
-    try:
-        peaks = [_peak_kb(each) for each in _with_children(pid)]
-    except OSError:
-        return None
-    return sum(peaks) / 1024
-
-
-def _with_children(pid: int) -> list[int]:
-    found = [pid]
-    for tasks in Path(f"/proc/{pid}/task").iterdir():
-        for child in (tasks / "children").read_text().split():
-            found += _with_children(int(child))
-    return found
-
-
-def _peak_kb(pid: int) -> int:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1])
-    return 0
