@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from rapl_bench.publish import BEGIN, END, publish
 from rapl_bench.report import Report, markdown, write
 from rapl_bench.results import Column, Measure, Row, Table, quantile
 from rapl_bench.rounds import interleaved
@@ -73,6 +74,22 @@ def test_the_figures_are_there_for_programs_too(tmp_path):
 
     [table] = json.loads((tmp_path / "results.json").read_text())["tables"]
     assert table["rows"][0]["measures"]["p50"] == {"value": 2.0, "low": 1.0, "high": 3.0}
+
+
+def test_a_published_run_is_the_latest_one_and_its_headlines_are_in_the_readme(tmp_path):
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n{BEGIN}\nan older table\n{END}\nafter\n")
+    shown = report(machine={"processor": "a CPU", "cores": "2"})
+    write(shown, tmp_path / "run")
+
+    publish(shown, tmp_path / "run", tmp_path, readme)
+
+    assert (tmp_path / "latest" / "report.md").exists()
+    text = readme.read_text()
+    assert "| Clips: 5 s | p50, ms | ours 2.0; theirs 4,000.0 |" in text
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
+    assert "an older table" not in text
 
 
 def test_contestants_take_turns_and_each_is_first_once():

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from rapl_bench import machine
 from rapl_bench.groups import GROUPS, GroupMissing, measurement
+from rapl_bench.publish import publish
 from rapl_bench.report import Report, write
 from rapl_bench.results import BenchSettings
 
@@ -25,6 +26,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--state", type=Path, required=True, help="folder for what is costly to make")
     parser.add_argument("--results", type=Path, required=True)
+    parser.add_argument("--publish", type=Path, metavar="README", help="make it the run that this file shows")
     given = parser.parse_args()
     given.state.mkdir(parents=True, exist_ok=True)
     folder = given.results / f"{datetime.now():%Y-%m-%d-%H%M}-{machine.short_name()}"
@@ -35,6 +37,8 @@ def main() -> int:
             _measure(group, settings, report)
             write(report, folder)
     print(f"{folder / 'report.md'}")
+    if given.publish and not report.failures:
+        publish(report, folder, given.results, given.publish)
     return 1 if report.failures else 0
 
 

@@ -164,6 +164,7 @@ def _throughput(
         rows=tuple(rows),
         plotted="requests",
         is_log=True,
+        headline=THROUGHPUT[1].name,
         notes=(whole,),
         settings=made_with,
     )

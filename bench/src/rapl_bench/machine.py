@@ -64,7 +64,7 @@ def _processor() -> str:
 
 def _cores() -> str:
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{os.cpu_count()}, of which {usable} may be used"
+    return str(usable) if usable == os.cpu_count() else f"{usable} of {os.cpu_count()}"
 
 
 def _output(command: Sequence[str]) -> str:

@@ -37,7 +37,7 @@ def plot(table: Table, file: Path) -> None:
         axes.bar_label(bars, labels=[f"{value:,.{column.digits}f}" for value in values], padding=4, fontsize=8)
     axes.set_yticks(list(ticks.values()), list(ticks))
     axes.invert_yaxis()
-    axes.set_xlabel(f"{column.name} ({column.unit})" if column.unit else column.name)
+    axes.set_xlabel(column.heading)
     if table.is_log:
         axes.set_xscale("log", nonpositive="clip")
     axes.margins(x=0.12)

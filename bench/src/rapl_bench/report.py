@@ -64,7 +64,7 @@ def _pairs(facts: Mapping[str, str]) -> Iterator[str]:
 def _table(table: Table) -> Iterator[str]:
     yield f"## {table.title}"
     yield ""
-    yield "| | | " + " | ".join(_heading(column) for column in table.columns) + " |"
+    yield "| | | " + " | ".join(column.heading for column in table.columns) + " |"
     yield "|---|---|" + "---:|" * len(table.columns)
     for case in cases(table.rows):
         for row in (row for row in table.rows if row.case == case):
@@ -83,18 +83,14 @@ def cases(rows: Sequence[Row]) -> list[str]:
     return list(dict.fromkeys(row.case for row in rows))
 
 
-def _heading(column: Column) -> str:
-    return f"{column.name} ({column.unit})" if column.unit else column.name
-
-
 def _cell(row: Row, column: Column) -> str:
     measure = row.measures.get(column.name)
     return "" if measure is None else written(measure, column.digits)
 
 
-def written(measure: Measure, digits: int) -> str:
+def written(measure: Measure, digits: int, *, with_range: bool = True) -> str:
     """The value, with its range over the rounds behind it."""
     text = f"{measure.value:,.{digits}f}"
-    if measure.low is None or measure.high is None:
+    if measure.low is None or measure.high is None or not with_range:
         return text
     return f"{text} ({measure.low:,.{digits}f} to {measure.high:,.{digits}f})"

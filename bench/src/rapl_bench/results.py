@@ -50,6 +50,10 @@ class Column:
     digits: int = 2
     """After the point."""
 
+    @property
+    def heading(self) -> str:
+        return f"{self.name} ({self.unit})" if self.unit else self.name
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -76,6 +80,8 @@ class Table:
     """Name of the column that the plot shows."""
     is_log: bool = False
     """Whether the plot's axis is logarithmic."""
+    headline: str | None = None
+    """The case that the README shows; None for the first."""
     notes: tuple[str, ...] = ()
     """Sentences below the table: what was left out and why, what a figure does not say."""
     settings: dict[str, str] = field(default_factory=dict)

@@ -28,6 +28,9 @@ NEEDED = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"of {', '.join(NEEDED)}; by default all of them")
     parser.add_argument("--quick", action="store_true", help="to see that it works: few rounds, no figures to quote")
+    parser.add_argument(
+        "--publish", action="store_true", help="make this run bench/results/latest and the README's table"
+    )
 
 
 def bench(given: argparse.Namespace) -> int:
@@ -35,9 +38,13 @@ def bench(given: argparse.Namespace) -> int:
     if unknown:
         print(f"rapl: no such group: {', '.join(sorted(unknown))}; there are {', '.join(NEEDED)}", file=sys.stderr)
         return 2
+    if given.publish and (given.quick or given.groups):
+        print("rapl: only a whole run can be published, neither a quick one nor a part", file=sys.stderr)
+        return 2
     groups = given.groups or list(NEEDED)
     command = [str(BENCH.ensure()), "-m", "rapl_bench", *groups, "--state", str(STATE / "bench-cache")]
     command += ["--results", str(ROOT / "bench" / "results"), *(["--quick"] if given.quick else [])]
+    command += ["--publish", str(ROOT / "README.md")] if given.publish else []
     return subprocess.run(command, cwd=ROOT, env={**os.environ, **_interpreters(groups)}).returncode
 
 
