@@ -12,7 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-START_LIMIT_S = 120.0
+START_LIMIT_S = 300.0
+"""LiteLLM takes 20 s to start on two idle cores."""
 _STOP_LIMIT_S = 40.0
 _LOG_TAIL_CHARACTERS = 3000
 

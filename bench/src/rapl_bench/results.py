@@ -36,8 +36,8 @@ class Measure:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "Measure":
-        """The median of one value a round, and their range."""
-        return cls(statistics.median(values), min(values), max(values))
+        """The median of one value a round, and their range, if there was more than one."""
+        return cls(values[0]) if len(values) == 1 else cls(statistics.median(values), min(values), max(values))
 
 
 @dataclass(frozen=True, slots=True)
