@@ -13,7 +13,7 @@ from rapl_protocol.transcript import TranscribeOptions
 
 from rapl_bench.fleet import SELFTEST, SENSEVOICE_PYTHON, Fleet, set_engine_ms
 from rapl_bench.groups import GroupMissing
-from rapl_bench.memory import PrivateMemory, peak_mb
+from rapl_bench.memory import MemoryWatch
 from rapl_bench.processes import ServerProcess
 from rapl_bench.recordings import Recording, hours, long_recording
 from rapl_bench.results import BenchSettings, Column, Measure, Row, Table
@@ -156,14 +156,10 @@ async def _memory_rows(case: str, recording: Recording, settings: BenchSettings)
         stub, preprocess = fleet.stub(), fleet.preprocess()
         gateway = fleet.gateway(stub, preprocess)
         set_engine_ms(stub, ENGINE_MS)
-        services = {"gateway": gateway, "preprocess-service": preprocess}
-        with PrivateMemory(gateway.pid) as of_gateway, PrivateMemory(preprocess.pid) as of_preprocess:
+        with MemoryWatch(gateway.pid) as of_gateway, MemoryWatch(preprocess.pid) as of_preprocess:
             await stream(gateway.url, recording, STUB_MODEL)
-        private = {"gateway": of_gateway, "preprocess-service": of_preprocess}
+        watches = {"gateway": of_gateway, "preprocess-service": of_preprocess}
         return [
-            Row(case, name, {
-                "private": Measure(private[name].peak_mb),
-                "with mapped files": Measure(peak_mb(server.pid)),
-            })
-            for name, server in services.items()
-        ]  # fmt: skip
+            Row(case, name, {"private": Measure(watch.private_mb), "with mapped files": Measure(watch.peak_mb)})
+            for name, watch in watches.items()
+        ]

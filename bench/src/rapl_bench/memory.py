@@ -1,4 +1,4 @@
-"""How much memory processes hold, themselves and their children together."""
+"""How much memory a process holds, its children included."""
 
 import threading
 from pathlib import Path
@@ -13,21 +13,29 @@ class MemoryUnknown(Exception):
     """This system does not say (it has no /proc)."""
 
 
-class PrivateMemory:
-    """Watches, as long as the context lasts, the memory that is no mapped file: an upload that is mapped from disk
-    counts as resident too, but the system takes it back whenever it wants.
+class MemoryWatch:
+    """Looks again and again, as long as the context lasts, at the memory of a process and of its children.
 
     Args:
-        pid: the process; its children count too.
+        pid: the process.
+
+    Raises:
+        MemoryUnknown: when the context begins.
     """
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._watch)
+        self.private_mb = 0.0
+        """The most that they held together at one time, without mapped files: an upload that is mapped from disk is
+        resident too, but the system takes that back whenever it wants."""
         self.peak_mb = 0.0
+        """The most that each of them has held at any time (VmHWM), mapped files included, added up."""
 
     def __enter__(self) -> Self:
+        if not Path(f"/proc/{self._pid}/status").exists():
+            raise MemoryUnknown("memory is measured on Linux only")
         self._thread.start()
         return self
 
@@ -38,35 +46,32 @@ class PrivateMemory:
         self._thread.join()
 
     def _watch(self) -> None:
-        while not self._stopped.wait(_EVERY_S):
-            self.peak_mb = max(self.peak_mb, _sum_mb(self._pid, "RssAnon"))
-
-
-def peak_mb(pid: int) -> float:
-    """The most that a process and its children have each held, added up, mapped files included.
-
-    Raises:
-        MemoryUnknown: the system does not say.
-    """
-    return _sum_mb(pid, "VmHWM")
-
-
-def _sum_mb(pid: int, field: str) -> float:
-    if not Path("/proc/self/status").exists():
-        raise MemoryUnknown("memory is measured on Linux only")
-    return sum(_kb(each, field) for each in _with_children(pid)) / _KB_PER_MB
+        while True:
+            held_kb = [_held_kb(pid) for pid in _with_children(self._pid)]
+            private_kb = sum(held.get("RssAnon", 0) + held.get("RssShmem", 0) for held in held_kb)
+            self.private_mb = max(self.private_mb, private_kb / _KB_PER_MB)
+            self.peak_mb = max(self.peak_mb, sum(held.get("VmHWM", 0) for held in held_kb) / _KB_PER_MB)
+            if self._stopped.wait(_EVERY_S):
+                return
 
 
 def _with_children(pid: int) -> list[int]:
     found = [pid]
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            found += _with_children(int(child))
+    try:
+        tasks = list(Path(f"/proc/{pid}/task").iterdir())
+        children = [child for task in tasks for child in (task / "children").read_text().split()]
+    except (FileNotFoundError, ProcessLookupError):  # it, or a thread of it, has just ended
+        return found
+    for child in children:
+        found += _with_children(int(child))
     return found
 
 
-def _kb(pid: int, field: str) -> int:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith(f"{field}:"):
-            return int(line.split()[1])
-    return 0
+def _held_kb(pid: int) -> dict[str, int]:
+    """The fields of /proc/PID/status that are amounts of memory; none if it has just ended."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return {}
+    fields = (line.removesuffix(" kB").split(":") for line in lines if line.endswith(" kB"))
+    return {name: int(amount) for name, amount in fields}
