@@ -51,7 +51,7 @@ async def measure(settings: BenchSettings) -> Sequence[Table]:
 
 async def _time(settings: BenchSettings) -> Table:
     recording = hours(1 / 6 if settings.quick else 1, settings.cache)
-    rounds = 2 if settings.quick else 3
+    rounds = 2
     name = f"{recording.duration_s / 60:.0f} min m4a"
     print(f"rapl bench:   {name}", file=sys.stderr)
     wholes, parts = [], []
