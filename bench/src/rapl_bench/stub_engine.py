@@ -19,6 +19,8 @@ import uvloop
 MODEL = "stub/engine"
 SEGMENT_TEXT = "this is what a stub hears in any audio that somebody sends"
 """Without repetitions and always as long, so that nothing seems to be missing."""
+_PARALLEL = 256
+"""How many requests it says it works on at once, so that nobody lets them wait in front of it."""
 _BUFFER_BYTES = 1 << 18
 _KEPT_BODY_BYTES = 4096
 """Of a body's beginning: the options in front of an engine's audio are shorter."""
@@ -44,7 +46,7 @@ class Engine:
                 self.calls += 1
                 return 200, json.dumps({"text": SEGMENT_TEXT}).encode(), self.takes_s
             case "/v1/models":
-                info = {"id": MODEL, "object": "model", "state": "ready"}
+                info = {"id": MODEL, "object": "model", "state": "ready", "parallel": _PARALLEL}
                 return 200, json.dumps({"models": [info], "data": [info]}).encode(), 0.0
             case "/stub/engine-ms":
                 self.takes_s = float(body_start) / 1000
