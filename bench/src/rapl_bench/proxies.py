@@ -11,7 +11,7 @@ from rapl_bench.processes import ServerProcess, free_port
 from rapl_bench.stub_engine import MODEL
 
 HAPROXY_ABSENT = "HAProxy is left out: no `haproxy` on the PATH (Debian: `apt-get install haproxy`)."
-LITELLM_ABSENT = "LiteLLM is left out: its environment could not be made; see above `rapl bench`'s first lines."
+LITELLM_ABSENT = "LiteLLM is left out: its environment could not be made; the first lines of `./rapl bench` say why."
 LITELLM_PYTHON = "RAPL_BENCH_LITELLM_PYTHON"
 _HAPROXY = """
 global
