@@ -14,6 +14,7 @@ COPY preprocess-service/pyproject.toml preprocess-service/
 COPY sensevoice-service/pyproject.toml sensevoice-service/
 COPY mlx-service/pyproject.toml mlx-service/
 COPY cli/pyproject.toml cli/
+COPY bench/pyproject.toml bench/
 
 FROM build AS build-gateway
 RUN uv sync --frozen --no-dev --no-install-workspace --package rapl-gateway

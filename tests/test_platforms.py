@@ -32,9 +32,15 @@ def test_the_funasr_runtime_resolves_and_never_brings_torchaudio(platform):
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
-@pytest.mark.parametrize("member", ["gateway", "preprocess-service", "sensevoice-service", "cli"])
+@pytest.mark.parametrize("member", ["gateway", "preprocess-service", "sensevoice-service", "cli", "bench"])
 def test_every_service_resolves(platform, member):
     assert "pydantic" in resolve(f"{member}/pyproject.toml", platform=platform)
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+@pytest.mark.parametrize("requirements", sorted((ROOT / "bench" / "requirements").glob("*.txt")), ids=lambda f: f.stem)
+def test_what_is_measured_beside_rapl_resolves(platform, requirements):
+    assert "==" in resolve(str(requirements), platform=platform)
 
 
 @pytest.mark.parametrize("platform", MLX_PLATFORMS)

@@ -19,6 +19,7 @@ MEMBERS = {
     "rapl_sensevoice": "sensevoice-service",
     "rapl_mlx": "mlx-service",
     "rapl_cli": "cli",
+    "rapl_bench": "bench",
 }
 SERVICES = ("rapl_gateway", "rapl_preprocess", "rapl_sensevoice", "rapl_mlx")
 

@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from rapl_cli import demo, development, doctor, mlx, transcribe, up
+from rapl_cli import bench, demo, development, doctor, mlx, transcribe, up
 from rapl_cli.environments import InstallError
 from rapl_cli.programs import Ports
 
@@ -43,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("doctor", help="say what works, and how to mend what does not")
     check.add_argument("--url", default=Ports.from_environment().gateway_url, help="the gateway (default: %(default)s)")
     transcribe.add_arguments(commands.add_parser("transcribe", help="transcribe files and folders of recordings"))
+    bench.add_arguments(commands.add_parser("bench", help="measure RAPL beside what people use instead"))
     commands.add_parser("test", help="run the tests; further arguments go to pytest", add_help=False)
     return parser
 
@@ -59,6 +60,8 @@ def _run(given: argparse.Namespace, rest: list[str]) -> int:
             return doctor.doctor(given.url)
         case "transcribe":
             return transcribe.transcribe(given)
+        case "bench":
+            return bench.bench(given)
         case "test":
             return development.test(rest)
         case _:

@@ -22,7 +22,7 @@ class InstallError(Exception):
 class Environment:
     name: str
     sync: tuple[str, ...]
-    """Arguments of `uv sync`: what it takes from the lock."""
+    """Arguments of `uv sync`: what it takes from the lock. None: nothing."""
     installer: Path | None = None
     """A program that adds what the lock does not hold; it gets the environment's Python as its argument."""
 
@@ -46,8 +46,11 @@ class Environment:
         print(f"rapl: installing what {self.name} needs into {self.folder.relative_to(ROOT)}", file=sys.stderr)
         uv, environ = os.environ.get("UV", "uv"), {**os.environ, "UV_PROJECT_ENVIRONMENT": str(self.folder)}
         environ.pop("VIRTUAL_ENV", None)
-        # Inexact: what the installer added stays, and is brought up to date by the installer itself.
-        _run([uv, "sync", "--frozen", "--inexact", "--project", str(ROOT), *self.sync], environ)
+        if self.sync:
+            # Inexact: what the installer added stays, and is brought up to date by the installer itself.
+            _run([uv, "sync", "--frozen", "--inexact", "--project", str(ROOT), *self.sync], environ)
+        elif not self.python.exists():
+            _run([uv, "venv", "--quiet", "--python", sys.executable, str(self.folder)], environ)
         if self.installer:
             _run([str(self.installer), str(self.python)], {**environ, "UV": uv})
         stamp.write_text(wanted)

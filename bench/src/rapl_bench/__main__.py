@@ -1,0 +1,68 @@
+"""`python -m rapl_bench GROUP...`: measures, and writes a report.
+
+`./rapl bench` calls it, with every environment that it needs made before."""
+
+import argparse
+import asyncio
+import logging
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rapl_bench import machine
+from rapl_bench.groups import GROUPS, GroupMissing, measurement
+from rapl_bench.publish import publish
+from rapl_bench.report import Report, write
+from rapl_bench.results import BenchSettings
+
+log = logging.getLogger("rapl.bench")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="rapl bench")
+    parser.add_argument("groups", nargs="*", choices=[*GROUPS, []], metavar="GROUP")
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--state", type=Path, required=True, help="folder for what is costly to make")
+    parser.add_argument("--results", type=Path, required=True)
+    parser.add_argument("--publish", type=Path, metavar="README", help="make it the run that this file shows")
+    given = parser.parse_args()
+    given.state.mkdir(parents=True, exist_ok=True)
+    folder = given.results / f"{datetime.now():%Y-%m-%d-%H%M}-{machine.short_name()}"
+    report = _empty_report(given.quick)
+    with tempfile.TemporaryDirectory(prefix="rapl-bench-") as scratch:
+        settings = BenchSettings(given.quick, Path(scratch), given.state)
+        for group in given.groups or list(GROUPS):
+            _measure(group, settings, report)
+            write(report, folder)
+    print(f"{folder / 'report.md'}")
+    if given.publish and not report.failures:
+        publish(report, folder, given.results, given.publish)
+    return 1 if report.failures else 0
+
+
+def _measure(group: str, settings: BenchSettings, report: Report) -> None:
+    """Adds the group's tables to the report. A group that fails does not take the others with it."""
+    print(f"rapl bench: {group}: {GROUPS[group]}", file=sys.stderr)
+    began = time.monotonic()
+    try:
+        report.tables += asyncio.run(measurement(group)(settings))
+    except GroupMissing as error:
+        report.failures[group] = str(error)
+    except Exception as error:
+        log.exception("%s failed", group)
+        report.failures[group] = f"{type(error).__name__}: {error}"
+    report.took_s[group] = time.monotonic() - began
+    outcome = "failed" if group in report.failures else "measured"
+    print(f"rapl bench: {group} {outcome} in {report.took_s[group]:.0f} s", file=sys.stderr)
+
+
+def _empty_report(quick: bool) -> Report:
+    software = {"RAPL": machine.revision(Path(__file__).parent)}
+    software |= machine.versions("aiohttp", "uvicorn", "uvloop", "av", "onnxruntime", "numpy")
+    return Report(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", machine.machine(), software, quick)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

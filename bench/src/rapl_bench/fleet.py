@@ -1,0 +1,103 @@
+"""RAPL's services and the stub engine, as processes."""
+
+import os
+import sys
+import time
+import urllib.request
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from rapl_bench.processes import ServerProcess, free_port, until
+from rapl_bench.stub_engine import MODEL as STUB_MODEL
+
+SELFTEST = "rapl/selftest"
+SENSEVOICE_PYTHON = "RAPL_BENCH_SENSEVOICE_PYTHON"
+
+
+class Fleet:
+    """Starts services one by one; all end with the context."""
+
+    def __init__(self, logs: Path) -> None:
+        self._logs = logs
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def start(self, server: ServerProcess) -> ServerProcess:
+        return self._stack.enter_context(server)
+
+    def log(self, name: str) -> Path:
+        return self._logs / f"{name}.log"
+
+    def stub(self) -> ServerProcess:
+        port = free_port()
+        command = [sys.executable, "-m", "rapl_bench.stub_engine", str(port)]
+        return self.start(ServerProcess(command, port, self.log("stub")))
+
+    def preprocess(self) -> ServerProcess:
+        port = free_port()
+        environ = {"RAPL_PREPROCESS_PORT": str(port)}
+        return self.start(
+            ServerProcess([sys.executable, "-m", "rapl_preprocess"], port, self.log("preprocess"), environ)
+        )
+
+    def sensevoice(self) -> ServerProcess:
+        """With the self-test model alone."""
+        port, models = free_port(), self._logs / "no-models"
+        models.mkdir(exist_ok=True)
+        command = [os.environ[SENSEVOICE_PYTHON], "-m", "rapl_sensevoice"]
+        environ = {"RAPL_SENSEVOICE_PORT": str(port), "RAPL_SENSEVOICE_MODEL_DIR": str(models)}
+        server = self.start(ServerProcess(command, port, self.log("sensevoice"), environ))
+        until("the self-test model is ready", lambda: _is_ready(server.url, SELFTEST))
+        return server
+
+    def gateway(self, engine: ServerProcess, preprocess: ServerProcess, **environ: str) -> ServerProcess:
+        """In front of an engine that speaks RAPL's wire; ready when it knows the engine's models."""
+        port = free_port()
+        environ = {
+            "RAPL_PORT": str(port),
+            "RAPL_PREPROCESS_URL": preprocess.url,
+            "RAPL_SENSEVOICE_URL": engine.url,
+            "RAPL_CONFIG": str(self._logs / "no-rapl.toml"),
+            **environ,
+        }
+        server = self.start(ServerProcess([sys.executable, "-m", "rapl_gateway"], port, self.log("gateway"), environ))
+        until("the gateway knows the engine's models", lambda: _offers_a_ready_model(server.url))
+        return server
+
+
+def set_engine_ms(stub: ServerProcess, takes_ms: float) -> None:
+    """How long each answer of the stub takes from now on."""
+    body = str(takes_ms).encode()
+    with urllib.request.urlopen(urllib.request.Request(f"{stub.url}/stub/engine-ms", body, method="PUT")) as answer:
+        answer.read()
+
+
+def transcribed(url: str, media: bytes, model: str, file_name: str = "speech.wav") -> tuple[str, float]:
+    """The text, and how many seconds it took."""
+    began = time.perf_counter()
+    answer = httpx.post(
+        f"{url}/v1/audio/transcriptions", data={"model": model}, files={"file": (file_name, media)}, timeout=None
+    )
+    answer.raise_for_status()
+    return answer.json()["text"], time.perf_counter() - began
+
+
+def _is_ready(engine_url: str, model: str) -> bool:
+    models = httpx.get(f"{engine_url}/v1/models").json()["models"]
+    return any(info["id"] == model and info["state"] == "ready" for info in models)
+
+
+def _offers_a_ready_model(gateway_url: str) -> bool:
+    models = httpx.get(f"{gateway_url}/v1/models").json()["data"]
+    return any(model["id"] in (STUB_MODEL, SELFTEST) and model.get("state") == "ready" for model in models)

@@ -1,0 +1,77 @@
+"""How much memory a process holds, its children included."""
+
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+_EVERY_S = 0.05
+_KB_PER_MB = 1024
+
+
+class MemoryUnknown(Exception):
+    """This system does not say (it has no /proc)."""
+
+
+class MemoryWatch:
+    """Looks again and again, as long as the context lasts, at the memory of a process and of its children.
+
+    Args:
+        pid: the process.
+
+    Raises:
+        MemoryUnknown: when the context begins.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self.private_mb = 0.0
+        """The most that they held together at one time, without mapped files: an upload that is mapped from disk is
+        resident too, but the system takes that back whenever it wants."""
+        self.peak_mb = 0.0
+        """The most that each of them has held at any time (VmHWM), mapped files included, added up."""
+
+    def __enter__(self) -> Self:
+        if not Path(f"/proc/{self._pid}/status").exists():
+            raise MemoryUnknown("memory is measured on Linux only")
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stopped.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while True:
+            held_kb = [_held_kb(pid) for pid in _with_children(self._pid)]
+            private_kb = sum(held.get("RssAnon", 0) + held.get("RssShmem", 0) for held in held_kb)
+            self.private_mb = max(self.private_mb, private_kb / _KB_PER_MB)
+            self.peak_mb = max(self.peak_mb, sum(held.get("VmHWM", 0) for held in held_kb) / _KB_PER_MB)
+            if self._stopped.wait(_EVERY_S):
+                return
+
+
+def _with_children(pid: int) -> list[int]:
+    found = [pid]
+    try:
+        tasks = list(Path(f"/proc/{pid}/task").iterdir())
+        children = [child for task in tasks for child in (task / "children").read_text().split()]
+    except (FileNotFoundError, ProcessLookupError):  # it, or a thread of it, has just ended
+        return found
+    for child in children:
+        found += _with_children(int(child))
+    return found
+
+
+def _held_kb(pid: int) -> dict[str, int]:
+    """The fields of /proc/PID/status that are amounts of memory; none if it has just ended."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return {}
+    fields = (line.removesuffix(" kB").split(":") for line in lines if line.endswith(" kB"))
+    return {name: int(amount) for name, amount in fields}

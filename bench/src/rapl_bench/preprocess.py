@@ -1,0 +1,139 @@
+"""preprocess-service beside `ffmpeg` spawned for each clip, and beside bare decoding in process."""
+
+import asyncio
+import io
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import av
+from av.audio.resampler import AudioResampler
+from rapl_protocol.audio import BYTES_PER_SECOND, SAMPLE_RATE_HZ
+
+from rapl_bench import recordings
+from rapl_bench.fleet import Fleet
+from rapl_bench.load import post, put_load
+from rapl_bench.machine import first_line
+from rapl_bench.results import BenchSettings, Column, Measure, Row, Table
+from rapl_bench.rounds import interleaved
+
+BARE = "bare libav, in process"
+DECODED, CHECKED = "preprocess-service, decoding", "preprocess-service, decoding and speech detection"
+SPAWNED = "ffmpeg, spawned for each clip"
+FFMPEG_ABSENT = "ffmpeg is left out: it is not on the PATH (Debian: `apt-get install ffmpeg`)."
+_LOST_S = 0.2
+"""So much may a decoder leave away at the ends of a clip."""
+
+
+class WrongAudio(Exception):
+    """A contestant gave another length of audio than was put in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    codec: str
+    duration_s: float
+    count: int
+    """Clips in a round, one after the other."""
+
+    @property
+    def name(self) -> str:
+        length = f"{self.duration_s:g} s" if self.duration_s < 60 else f"{self.duration_s / 60:g} min"
+        return f"{length} {self.codec}"
+
+
+CASES = (Case("m4a", 5, 40), Case("webm", 5, 40), Case("mp3", 5, 40), Case("m4a", 30, 15), Case("m4a", 600, 1))
+QUICK_CASES = (Case("m4a", 5, 3), Case("webm", 5, 3))
+
+
+async def measure(settings: BenchSettings) -> Sequence[Table]:
+    return [await asyncio.to_thread(_table, settings)]
+
+
+def _table(settings: BenchSettings) -> Table:
+    ffmpeg, rounds = shutil.which("ffmpeg"), 2 if settings.quick else 5
+    rows: list[Row] = []
+    with Fleet(settings.scratch) as fleet:
+        url = fleet.preprocess().url
+        for case in QUICK_CASES if settings.quick else CASES:
+            print(f"rapl bench:   {case.name}", file=sys.stderr)
+            rows += _rows(case, url, ffmpeg, settings.scratch, rounds)
+    return Table(
+        name="preprocess",
+        title="A clip to 16 kHz mono",
+        columns=(Column("p50", "ms"), Column("beside bare libav"), Column("above 1.3 x bare libav", "ms")),
+        rows=tuple(rows),
+        plotted="p50",
+        is_log=True,
+        notes=(
+            "One clip at a time. To preprocess-service it goes over HTTP and comes back as PCM; ffmpeg reads a file "
+            "that is written for it, as a server without libav has to.",
+            "Neither ffmpeg nor bare libav looks for speech.",
+            *(() if ffmpeg else (FFMPEG_ABSENT,)),
+        ),
+        settings={"rounds": str(rounds), **({"ffmpeg": first_line([ffmpeg, "-version"]).split()[2]} if ffmpeg else {})},
+    )
+
+
+def _rows(case: Case, url: str, ffmpeg: str | None, scratch: Path, rounds: int) -> list[Row]:
+    media = recordings.encoded(recordings.speech(case.duration_s), case.codec)
+    decode = post(f"{url}/v1/prepare?speech_detection=off", media, "application/octet-stream")
+    check = post(f"{url}/v1/prepare", media, "application/octet-stream")
+    contestants: dict[str, Callable[[], float]] = {
+        BARE: partial(_median_s, partial(_bare, media, case), case.count),
+        DECODED: lambda: statistics.median(put_load(decode, at_once=1, count=case.count).latencies_s),
+        CHECKED: lambda: statistics.median(put_load(check, at_once=1, count=case.count).latencies_s),
+    }
+    if ffmpeg:
+        file = scratch / f"clip.{case.codec}"
+        contestants[SPAWNED] = partial(_median_s, partial(_spawned, ffmpeg, media, file, case), case.count)
+    for contestant in contestants.values():
+        contestant()  # warm
+    taken_s = interleaved(contestants, rounds)
+    return [Row(case.name, name, _measures(its, taken_s[BARE])) for name, its in taken_s.items()]
+
+
+def _measures(taken_s: Sequence[float], bare_s: Sequence[float]) -> dict[str, Measure]:
+    pairs = list(zip(taken_s, bare_s, strict=True))
+    return {
+        "p50": Measure.of([each * 1000 for each in taken_s]),
+        "beside bare libav": Measure.of([each / bare for each, bare in pairs]),
+        "above 1.3 x bare libav": Measure.of([(each - 1.3 * bare) * 1000 for each, bare in pairs]),
+    }
+
+
+def _median_s(work: Callable[[], None], count: int) -> float:
+    taken_s = []
+    for _ in range(count):
+        began = time.perf_counter()
+        work()
+        taken_s.append(time.perf_counter() - began)
+    return statistics.median(taken_s)
+
+
+def _bare(media: bytes, case: Case) -> None:
+    pieces: list[bytes] = []
+    resampler = AudioResampler("s16", "mono", SAMPLE_RATE_HZ)
+    with av.open(io.BytesIO(media), "r") as container:
+        for frame in container.decode(audio=0):
+            pieces += [bytes(ready.planes[0])[: ready.samples * 2] for ready in resampler.resample(frame)]
+    pieces += [bytes(ready.planes[0])[: ready.samples * 2] for ready in resampler.resample(None)]
+    _require_whole(len(b"".join(pieces)), case)
+
+
+def _spawned(ffmpeg: str, media: bytes, file: Path, case: Case) -> None:
+    file.write_bytes(media)
+    command = [ffmpeg, "-v", "error", "-nostdin", "-i", str(file), "-ac", "1", "-ar", str(SAMPLE_RATE_HZ)]
+    ended = subprocess.run([*command, "-f", "s16le", "pipe:1"], stdout=subprocess.PIPE, check=True)
+    _require_whole(len(ended.stdout), case)
+
+
+def _require_whole(pcm_bytes: int, case: Case) -> None:
+    if abs(pcm_bytes / BYTES_PER_SECOND - case.duration_s) > _LOST_S:
+        raise WrongAudio(f"{case.name} became {pcm_bytes / BYTES_PER_SECOND:.2f} s of audio")

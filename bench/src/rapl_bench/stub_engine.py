@@ -1,0 +1,163 @@
+"""A stub: an engine that hears nothing, takes a set time, and answers. It is here to be faster than what is measured.
+
+It speaks the wire of RAPL's engines (`/v1/transcribe`) and OpenAI's (`/v1/audio/transcriptions`), of which it reads
+only what it needs: a body is counted and thrown away in the buffer that it came in. On one core of an AMD EPYC it
+answered about ten thousand 160 kB requests a second before the load generator took its share; what it costs is in
+the row "the stub itself" of every table.
+
+    python -m rapl_bench.stub_engine 8020        # PUT /stub/engine-ms with 50 as its body makes each answer take 50 ms
+"""
+
+import asyncio
+import json
+import signal
+import sys
+from typing import cast
+
+import uvloop
+
+MODEL = "stub/engine"
+SEGMENT_TEXT = "this is what a stub hears in any audio that somebody sends"
+"""Without repetitions and always as long, so that nothing seems to be missing."""
+_PARALLEL = 256
+"""How many requests it says it works on at once, so that nobody lets them wait in front of it."""
+_BUFFER_BYTES = 1 << 18
+_KEPT_BODY_BYTES = 4096
+"""Of a body's beginning: the options in front of an engine's audio are shorter."""
+_WAV_HEADER_BYTES = 44
+_PCM_BYTES_PER_S = 32_000
+_JSON = b"application/json"
+
+
+class Engine:
+    """What all connections share."""
+
+    def __init__(self) -> None:
+        self.takes_s = 0.0
+        self.calls = 0
+
+    def answer(self, path: str, body_start: bytes, body_bytes: int) -> tuple[int, bytes, float]:
+        """Status, body, and how long it takes."""
+        match path:
+            case "/v1/transcribe":
+                self.calls += 1
+                return 200, _rapl_answer(body_start, body_bytes), self.takes_s
+            case "/v1/audio/transcriptions":
+                self.calls += 1
+                return 200, json.dumps({"text": SEGMENT_TEXT}).encode(), self.takes_s
+            case "/v1/models":
+                info = {"id": MODEL, "object": "model", "state": "ready", "parallel": _PARALLEL}
+                return 200, json.dumps({"models": [info], "data": [info]}).encode(), 0.0
+            case "/stub/engine-ms":
+                self.takes_s = float(body_start) / 1000
+                return 200, b"{}", 0.0
+            case "/stub/calls":
+                return 200, json.dumps({"calls": self.calls}).encode(), 0.0
+            case "/health/live" | "/health/ready":
+                return 200, b'{"status": "ok"}', 0.0
+            case _:
+                return 404, b'{"error": {"message": "the stub has no such address"}}', 0.0
+
+
+def _rapl_answer(body_start: bytes, body_bytes: int) -> bytes:
+    line_end = body_start.find(b"\n") + 1
+    options = json.loads(body_start[:line_end])
+    duration_s = (body_bytes - line_end - _WAV_HEADER_BYTES) / _PCM_BYTES_PER_S
+    segment = {"start_s": 0.0, "end_s": duration_s, "text": SEGMENT_TEXT, "language": "en"}
+    transcript = {"text": SEGMENT_TEXT, "language": "en", "duration_s": duration_s, "segments": [segment]}
+    if options.get("stream"):
+        return json.dumps({"type": "transcript", **transcript}).encode() + b"\n"
+    return json.dumps(transcript).encode()
+
+
+class StubConnection(asyncio.BufferedProtocol):
+    """HTTP/1.1 with Content-Length, one request after the other; nothing else."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._buffer = memoryview(bytearray(_BUFFER_BYTES))
+        self._head = bytearray()
+        self._body_start = bytearray()
+        self._body_bytes = 0
+        self._missing_bytes = 0
+        self._path = ""
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's are not its subclasses
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        if not self._path:
+            nbytes = self._take_head(self._buffer[:nbytes])
+            if not self._path:
+                return
+        else:
+            self._keep(self._buffer[:nbytes])
+        self._missing_bytes -= nbytes
+        if self._missing_bytes <= 0:
+            self._request_came()
+
+    def _take_head(self, piece: memoryview) -> int:
+        """Reads up to the end of the header; returns how many bytes of the body came with it."""
+        self._head += piece
+        end = self._head.find(b"\r\n\r\n")
+        if end < 0:
+            return 0
+        first, _, fields = bytes(self._head[:end]).partition(b"\r\n")
+        self._path = first.split(b" ", 2)[1].decode("latin-1").partition("?")[0]
+        self._missing_bytes = self._body_bytes = _content_length(fields)
+        with memoryview(self._head) as head:
+            self._keep(head[end + 4 :])
+        came = len(self._head) - end - 4
+        self._head.clear()
+        return came
+
+    def _keep(self, piece: memoryview) -> None:
+        room = _KEPT_BODY_BYTES - len(self._body_start)
+        if room > 0:
+            self._body_start += piece[:room]
+
+    def _request_came(self) -> None:
+        status, body, takes_s = self._engine.answer(self._path, bytes(self._body_start), self._body_bytes)
+        self._path = ""
+        self._body_start.clear()
+        reason = b"OK" if status == 200 else b"Not Found"
+        head = b"HTTP/1.1 %d %s\r\ncontent-type: %s\r\ncontent-length: %d\r\n\r\n" % (status, reason, _JSON, len(body))
+        if takes_s:
+            asyncio.get_running_loop().call_later(takes_s, self._send, head + body)
+        else:
+            self._send(head + body)
+
+    def _send(self, answer: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(answer)
+
+
+def _content_length(fields: bytes) -> int:
+    for line in fields.split(b"\r\n"):
+        name, _, value = line.partition(b":")
+        if name.lower() == b"content-length":
+            return int(value)
+        if name.lower() == b"transfer-encoding":
+            raise ValueError("the stub takes bodies with a Content-Length only")
+    return 0
+
+
+async def serve(port: int) -> None:
+    """Answers on 127.0.0.1 until it is told to stop."""
+    loop, engine, stopped = asyncio.get_running_loop(), Engine(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    server = await loop.create_server(lambda: StubConnection(engine), "127.0.0.1", port, backlog=512)
+    await stopped.wait()
+    server.close()
+
+
+if __name__ == "__main__":
+    uvloop.run(serve(int(sys.argv[1])))

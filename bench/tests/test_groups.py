@@ -1,0 +1,70 @@
+"""The groups run as a whole, with the real services and tiny counts."""
+
+import av
+import pytest
+from rapl_bench import gateway, groups, recordings
+from rapl_bench.gateway import DIRECT, RAPL, RAPL_UNCHECKED, Case, Plan
+from rapl_bench.groups import GROUPS, GroupMissing, measurement
+from rapl_bench.recordings import Recording
+from rapl_bench.streamed import words_right
+from rapl_cli.__main__ import main
+from rapl_cli.bench import NEEDED
+
+TINY = Plan(2, (Case("5 s", 5, 2, count=4),), (Case("5 s", 5, 2, for_s=0.01),))
+
+
+def test_the_gateway_group_measures_every_contestant_that_is_there(settings, monkeypatch):
+    monkeypatch.delenv("RAPL_BENCH_LITELLM_PYTHON", raising=False)
+
+    latency, throughput = gateway.tables(settings, TINY)
+
+    for table in (latency, throughput):
+        assert {DIRECT, RAPL, RAPL_UNCHECKED} <= {row.contestant for row in table.rows}
+    assert any("LiteLLM is left out" in note for note in latency.notes)
+
+
+async def test_the_preprocess_group_compares_every_contestant_with_bare_libav(settings):
+    [table] = await measurement("preprocess")(settings)
+
+    bare = [row for row in table.rows if row.contestant == "bare libav, in process"]
+    assert {row.measures["beside bare libav"].value for row in bare} == {1.0}
+    assert len(table.rows) > 2 * len(bare)
+
+
+def test_a_group_whose_module_is_missing_says_so(monkeypatch):
+    monkeypatch.setitem(groups.GROUPS, "nowhere", "a group without a module")
+
+    with pytest.raises(GroupMissing, match=r"rapl_bench\.nowhere is missing"):
+        measurement("nowhere")
+
+
+def test_the_command_knows_the_same_groups():
+    assert list(NEEDED) == list(GROUPS)
+
+
+def test_a_recording_repeated_is_as_many_times_as_long(settings):
+    once = recordings.long_recording(10, settings.cache)
+    thrice = recordings.repeated(once, 3)
+
+    with av.open(str(thrice.file)) as container:
+        assert container.duration is not None
+        assert container.duration / 1e6 == pytest.approx(3 * once.duration_s, abs=0.3)
+    assert thrice.utterances == 3 * once.utterances
+
+
+@pytest.mark.parametrize(
+    ("text", "share"),
+    [
+        ("3 1 4 1 5 9. 3 1 4 1 5 9.", 1.0),
+        ("3 1 4 1 5 9.", 0.5),
+        ("3 1 4 1 5 8. 3 1 4 1 5 9.", 11 / 12),
+        ("", 0.0),
+    ],
+)
+def test_words_are_right_where_they_come_in_order(tmp_path, text, share):
+    assert words_right(text, Recording(tmp_path, 10.0, 2)) == pytest.approx(share)
+
+
+def test_the_command_refuses_an_unknown_group_and_names_those_there_are(capsys):
+    assert main(["bench", "nowhere"]) == 2
+    assert ", ".join(GROUPS) in capsys.readouterr().err

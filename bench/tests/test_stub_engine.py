@@ -1,0 +1,53 @@
+"""The stub passes for an engine of ours and for a server of OpenAI's wire, with their own clients."""
+
+import time
+
+from openai import OpenAI
+from rapl_bench.fleet import set_engine_ms
+from rapl_bench.stub_engine import MODEL, SEGMENT_TEXT
+from rapl_protocol.client import Service, TranscriberClient, open_http
+from rapl_protocol.models import ModelState
+from rapl_protocol.testing import make_tone
+from rapl_protocol.transcript import TranscribeOptions
+
+OPTIONS = TranscribeOptions(model=MODEL)
+
+
+async def test_it_answers_an_engines_client_with_the_duration_of_the_audio(stub):
+    async with open_http() as http:
+        client = TranscriberClient(http, Service("stub", stub.url, ""))
+        transcript = await client.transcribe(make_tone(5.0), OPTIONS, deadline_s=5)
+
+    assert (transcript.text, transcript.duration_s) == (SEGMENT_TEXT, 5.0)
+
+
+async def test_it_streams_to_an_engines_client(stub):
+    async with open_http() as http:
+        client = TranscriberClient(http, Service("stub", stub.url, ""))
+        told = [part async for part in client.stream(make_tone(1.0), OPTIONS, deadline_s=5)]
+
+    assert [part.text for part in told] == [SEGMENT_TEXT]
+
+
+async def test_it_lists_its_model_as_ready(stub):
+    async with open_http() as http:
+        [info] = await TranscriberClient(http, Service("stub", stub.url, "")).models()
+
+    assert (info.id, info.state) == (MODEL, ModelState.READY)
+
+
+def test_it_answers_openais_client(stub):
+    with OpenAI(base_url=f"{stub.url}/v1", api_key="any", max_retries=0) as client:
+        answer = client.audio.transcriptions.create(file=("a.wav", make_tone(1.0).to_wav()), model=MODEL)
+
+    assert answer.text == SEGMENT_TEXT
+
+
+async def test_it_takes_the_time_that_was_set(stub):
+    set_engine_ms(stub, 300)
+    async with open_http() as http:
+        client = TranscriberClient(http, Service("stub", stub.url, ""))
+        began = time.perf_counter()
+        await client.transcribe(make_tone(1.0), OPTIONS, deadline_s=5)
+
+    assert time.perf_counter() - began >= 0.29
