@@ -68,6 +68,17 @@ class ServiceProcess:
             self._process.kill()
             self._process = None
 
+    def signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """Ends it as nobody wants it to end."""
+        self.signal(signal.SIGKILL)
+        assert self._process is not None
+        self._process.wait(STOP_LIMIT_S)
+        self._process = None
+
     def __enter__(self) -> Self:
         return self.start()
 

@@ -3,7 +3,9 @@
 import json
 import os
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -193,3 +195,51 @@ def test_no_torch_outside_sensevoice_service(client, service):
     program = "import importlib.util as u; print(u.find_spec('torch'))"
 
     assert compose("exec", "-T", service, "python", "-c", program).strip() == "None"
+
+
+@pytest.mark.parametrize("service", ["gateway", "preprocess-service", "sensevoice-service"])
+def test_a_container_has_limits(client, service):
+    config = json.loads(compose("config", "--format", "json"))["services"][service]
+
+    assert int(config["mem_limit"]) > 0
+    assert config["pids_limit"] > 0
+
+
+def container_ids(service: str) -> list[str]:
+    return compose("ps", "--quiet", service).split()
+
+
+def asked_at_once(client: OpenAI, sample: bytes, requests: int, strike: Callable[[], None]) -> list[str]:
+    """Sends as many requests at once, strikes while they are at work, and gives all texts."""
+    with ThreadPoolExecutor(requests) as pool:
+        sent = [pool.submit(words, client, sample, "rapl/selftest") for _ in range(requests)]
+        time.sleep(0.5)
+        strike()
+        return [each.result() for each in sent]
+
+
+def test_killing_one_of_two_sensevoice_replicas_in_mid_load_loses_nothing(client, sample):
+    compose("up", "--detach", "--wait", "--scale", "sensevoice-service=2", "--no-recreate")
+    one, other = container_ids("sensevoice-service")
+    until("both are found", lambda: compose("logs", "gateway").count("backend=sensevoice address=") >= 3)
+    docker("update", "--restart=no", one)
+
+    texts = asked_at_once(client, sample, 20, lambda: docker("kill", one))
+
+    assert texts == ["3 1 4 1 5 9."] * 20
+    assert container_ids("sensevoice-service") == [other]
+
+
+def test_stopping_it_all_under_load_loses_nothing_and_every_exit_code_is_0(client, sample):
+    """The last test: nothing is up after it."""
+    services = ("gateway", "preprocess-service", "sensevoice-service")
+    running = {name: container_ids(name) for name in services}
+
+    texts = asked_at_once(client, sample, 12, lambda: compose("stop"))
+
+    assert texts == ["3 1 4 1 5 9."] * 12
+    codes = {
+        name: {docker("inspect", "--format", "{{.State.ExitCode}}", each).strip() for each in ids}
+        for name, ids in running.items()
+    }
+    assert codes == {name: {"0"} for name in services}

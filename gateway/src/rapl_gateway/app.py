@@ -15,6 +15,7 @@ from rapl_gateway.gateway import open_gateway
 from rapl_gateway.neighbours import Neighbours
 from rapl_gateway.paths import CanonicalPath
 from rapl_gateway.settings import Settings
+from rapl_gateway.stopping import LastWord
 from rapl_gateway.timing import ServerTiming
 
 
@@ -38,6 +39,7 @@ def create_app(settings: Settings) -> FastAPI:
     if settings.cors_origins:
         app.add_middleware(CORSMiddleware, **cors_policy(settings.cors_origins))
     app.add_middleware(Neighbours, hosts=settings.allowed_hosts, origins=settings.cors_origins)
+    app.add_middleware(LastWord)
     app.add_middleware(ServerTiming)
     app.add_middleware(Patience)
     app.add_middleware(RequestMiddleware)

@@ -8,7 +8,7 @@ from typing import IO
 
 import aiohttp
 from rapl_protocol.audio import WavAudio
-from rapl_protocol.client import PreprocessClient, Service
+from rapl_protocol.client import PreprocessClient, Service, Unreached
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.prepared import PreparedEvent, PrepareOptions
 
@@ -65,7 +65,7 @@ class Preparers(PreprocessClient):
                             yield event
                 return
             except ServiceError as error:
-                breaks += bool(seen)
+                breaks += not isinstance(error, Unreached)
                 if error.code is not ErrorCode.BACKEND_UNAVAILABLE or breaks > 1 or not self._may_hope():
                     raise
                 if told == 0 and (not isinstance(media, bytes | memoryview) or _is_canonical(media)):

@@ -15,6 +15,8 @@ HEADERS_S = 15.0
 """From a connection's begin, or a request's first byte, to the end of its headers."""
 UNREAD_S = 60.0
 """How long a client may leave an answer unread."""
+LAST_CALL_S = 0.1
+"""How long an idle connection stays when the service stops: a request may be on its way that nobody has read yet."""
 MAX_HEADER_BYTES = 64 << 10
 MAX_HEADERS = 128
 
@@ -25,6 +27,7 @@ class GuardedHttp(HttpToolsProtocol):
     _timer: asyncio.TimerHandle | None = None
     _unread: asyncio.TimerHandle | None = None
     _is_in_headers = False
+    _is_last = False
     _header_bytes = 0
     _refusal: str | None = None
 
@@ -62,6 +65,22 @@ class GuardedHttp(HttpToolsProtocol):
         if self._refusal:
             raise ValueError(self._refusal)  # which the parser reports as a broken request
         super().on_headers_complete()
+        if self._is_last:
+            self.cycle.keep_alive = False
+
+    def shutdown(self) -> None:
+        self._is_last = True
+        if self._is_idle():
+            self.loop.call_later(LAST_CALL_S, self._close_if_idle)
+        else:
+            super().shutdown()
+
+    def _is_idle(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
+    def _close_if_idle(self) -> None:
+        if self._is_idle():
+            self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
         """The same in OpenAI's envelope."""

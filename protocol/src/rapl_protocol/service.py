@@ -1,6 +1,8 @@
 """How every RAPL service starts: settings from the environment, a log on stderr, one app on one port."""
 
+import asyncio
 import signal
+import socket
 import sys
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
@@ -17,6 +19,8 @@ from rapl_protocol.http import configure_logging
 BAD_SETTING_EXIT_CODE = 2
 _DRAIN_S = 30
 """How long a service that is told to stop goes on with what it has begun."""
+_LAST_CALL_S = 0.05
+_NOT_STARTED_EXIT_CODE = 3
 
 
 class ServiceSettings(Protocol):
@@ -71,7 +75,7 @@ def serve(app: FastAPI, settings: ServiceSettings, **options: Any) -> None:
     configure_logging(settings.log_level)
     # uvicorn ends what it has begun and then raises the signal again, which would make an orderly end look like a kill.
     signal.signal(signal.SIGTERM, lambda *_: None)
-    uvicorn.run(
+    config = uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
@@ -84,3 +88,15 @@ def serve(app: FastAPI, settings: ServiceSettings, **options: Any) -> None:
         ws="none",
         **options,
     )
+    server = _Server(config)
+    server.run()
+    if not server.started:
+        sys.exit(_NOT_STARTED_EXIT_CODE)
+
+
+class _Server(uvicorn.Server):
+    """Takes those in who have knocked already, before it closes its door: the system would cut them off."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await asyncio.sleep(_LAST_CALL_S)
+        await super().shutdown(sockets)

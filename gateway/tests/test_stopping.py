@@ -1,0 +1,47 @@
+"""A server that may wait no longer for what it has begun still says so to whoever is waiting."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from rapl_gateway.stopping import LastWord
+
+
+async def last_words(kind: bytes | None) -> list[dict[str, Any]]:
+    """What an application that never ends sends, and what follows when it is cancelled; `kind` is what it began."""
+    sent: list[dict[str, Any]] = []
+
+    async def endless(scope, receive, send) -> None:
+        if kind:
+            headers = [(b"content-type", kind)]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await asyncio.Event().wait()
+
+    async def send(message) -> None:
+        sent.append(message)
+
+    task = asyncio.create_task(LastWord(endless)({"type": "http", "rapl_log": {}}, send, send))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    return sent
+
+
+async def test_an_answer_that_has_not_begun_is_a_503_that_may_be_sent_again():
+    start, body = await last_words(None)
+
+    assert start["status"] == 503
+    assert (b"retry-after", b"5") in start["headers"]
+    assert json.loads(body["body"])["error"]["code"] == "backend_unavailable"
+
+
+async def test_a_stream_that_has_begun_ends_with_an_error_event():
+    _, event = await last_words(b"text/event-stream; charset=utf-8")
+
+    assert event["body"].startswith(b"event: error\ndata: ")
+
+
+async def test_any_other_answer_that_has_begun_is_only_cut_off():
+    assert len(await last_words(b"application/json")) == 1
