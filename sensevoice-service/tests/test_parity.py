@@ -52,7 +52,7 @@ def agreeing(heard: dict[str, list[Any]], precision: str) -> list[tuple[list[Any
     """Words by FunASR and by the runtime, of the clips for which both wrote the same text and tags."""
     pairs = zip(heard["funasr"], heard[precision], strict=True)
     same = [(words, ours) for (text, words), (our_text, ours) in pairs if text == our_text]
-    print(f"{precision}: the same text and tags for {len(same)} of {len(heard['funasr'])} clips")
+    print(f"{precision}: the same text and tags for {len(same)} of {len(heard['funasr'])} clips")  # noqa: T201
     return same
 
 
@@ -79,5 +79,5 @@ def test_every_word_is_where_funasrs_alignment_puts_it_within_a_frame(heard: dic
                 assert word == our_word
                 assert our_times == pytest.approx(times, abs=FRAME_S + 0.002)  # FunASR rounds to milliseconds
                 compared += 1
-    print(f"{precision}: {compared} words")
+    print(f"{precision}: {compared} words")  # noqa: T201
     assert compared > 500
