@@ -30,9 +30,17 @@ RUN uv sync --frozen --no-dev --no-editable --package rapl-preprocess
 
 FROM build AS build-sensevoice-service
 RUN uv sync --frozen --no-dev --no-install-workspace --package rapl-sensevoice
+COPY protocol protocol
+COPY sensevoice-service sensevoice-service
+RUN uv sync --frozen --no-dev --no-editable --package rapl-sensevoice
+
+# The same with torch and FunASR, which serving does not need: to download and convert, and for the runtime `funasr`.
+FROM build AS build-prepare-model
+ARG TORCH_BACKEND=
+RUN uv sync --frozen --no-dev --no-install-workspace --package rapl-sensevoice
 COPY sensevoice-service/install-runtime sensevoice-service/
 COPY sensevoice-service/requirements sensevoice-service/requirements
-RUN sensevoice-service/install-runtime /app/bin/python
+RUN TORCH_BACKEND=$TORCH_BACKEND sensevoice-service/install-runtime /app/bin/python
 COPY protocol protocol
 COPY sensevoice-service sensevoice-service
 RUN uv sync --frozen --no-dev --no-editable --inexact --package rapl-sensevoice
@@ -56,8 +64,7 @@ USER rapl
 EXPOSE 8010
 CMD ["python", "-m", "rapl_preprocess"]
 
-FROM runtime AS sensevoice-service
-COPY --from=build-sensevoice-service /app /app
+FROM runtime AS sensevoice
 # A new volume takes over the owner of the folder that it is mounted on.
 RUN mkdir /models && chown rapl /models
 ENV RAPL_SENSEVOICE_HOST=0.0.0.0 RAPL_SENSEVOICE_MODEL_DIR=/models NUMBA_CACHE_DIR=/tmp/numba
@@ -65,3 +72,9 @@ USER rapl
 VOLUME /models
 EXPOSE 8020
 CMD ["python", "-m", "rapl_sensevoice"]
+
+FROM sensevoice AS sensevoice-service
+COPY --from=build-sensevoice-service /app /app
+
+FROM sensevoice AS prepare-model
+COPY --from=build-prepare-model /app /app

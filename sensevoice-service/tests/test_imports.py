@@ -8,7 +8,7 @@ import importlib, pkgutil, sys
 import rapl_sensevoice
 for module in pkgutil.iter_modules(rapl_sensevoice.__path__):
     importlib.import_module(f"rapl_sensevoice.{module.name}")
-heavy = {"torch", "funasr", "numpy", "modelscope", "modelscope_hub", "huggingface_hub", "requests", "tqdm"}
+heavy = {"torch", "funasr", "openvino", "modelscope", "modelscope_hub", "huggingface_hub", "requests", "tqdm"}
 print(sorted(heavy & set(sys.modules)))
 """
 

@@ -4,14 +4,14 @@ import os
 import subprocess
 
 from rapl_cli.checkout import ROOT
-from rapl_cli.environments import MLX, SENSEVOICE
+from rapl_cli.environments import FUNASR, MLX
 
 
 def test(arguments: list[str]) -> int:
     """Runs pytest with `arguments`, and with the engines' interpreters, so that tests run the real engines."""
     environ = {
         **os.environ,
-        "RAPL_SENSEVOICE_PYTHON": str(SENSEVOICE.ensure()),
+        "RAPL_SENSEVOICE_PYTHON": str(FUNASR.ensure()),
         "RAPL_MLX_PYTHON": str(MLX.ensure()),
     }
     uv = os.environ.get("UV", "uv")

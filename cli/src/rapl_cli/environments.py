@@ -69,9 +69,11 @@ def _run(command: list[str], environ: dict[str, str]) -> None:
         raise InstallError(f"`{' '.join(command[:2])}` failed with exit code {ended.returncode}")
 
 
-SENSEVOICE = Environment(
-    "sensevoice",
+SENSEVOICE = Environment("sensevoice", sync=("--package", "rapl-sensevoice", "--no-dev"))
+FUNASR = Environment(
+    "funasr",
     sync=("--package", "rapl-sensevoice", "--no-dev"),
     installer=ROOT / "sensevoice-service" / "install-runtime",
 )
+"""The same with torch and FunASR: what `prepare-model` and the runtime `funasr` need."""
 MLX = Environment("mlx", sync=("--package", "rapl-mlx", "--extra", "engine", "--no-dev"))

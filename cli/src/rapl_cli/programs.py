@@ -63,12 +63,14 @@ def preprocess(ports: Ports) -> Program:
 
 def sensevoice(ports: Ports) -> Program:
     environ = {"RAPL_SENSEVOICE_PORT": str(ports.sensevoice)}
-    return Program("sensevoice", environments.SENSEVOICE.ensure(), ("-m", "rapl_sensevoice"), environ)
+    runtime = os.environ.get("RAPL_SENSEVOICE_RUNTIME") or os.environ.get("SENSEVOICE_RUNTIME")
+    environment = environments.FUNASR if runtime == "funasr" else environments.SENSEVOICE
+    return Program("sensevoice", environment.ensure(), ("-m", "rapl_sensevoice"), environ)
 
 
 def prepare_model() -> Program:
     arguments = ("-m", "rapl_sensevoice.prepare_model", "--keep-trying")
-    return Program("prepare-model", environments.SENSEVOICE.ensure(), arguments, once=True)
+    return Program("prepare-model", environments.FUNASR.ensure(), arguments, once=True)
 
 
 def mlx(ports: Ports) -> Program:

@@ -3,13 +3,20 @@
 from fastapi import FastAPI
 from rapl_protocol.server import transcriber_app
 
+from rapl_sensevoice.runtime import Runtime
 from rapl_sensevoice.runtime_funasr import FunAsrRuntime
+from rapl_sensevoice.runtime_onnx import OnnxRuntime
 from rapl_sensevoice.settings import Settings
 from rapl_sensevoice.transcriber import SenseVoiceTranscriber
 
 
 def create_app(settings: Settings) -> FastAPI:
-    def make_runtime() -> FunAsrRuntime:
-        return FunAsrRuntime(settings.device, settings.threads)
+    def make_runtime() -> Runtime:
+        if settings.runtime == "funasr":
+            return FunAsrRuntime(settings.device, settings.threads)
+        return OnnxRuntime(settings.precision, settings.threads)
 
-    return transcriber_app(SenseVoiceTranscriber(settings.model_dir, make_runtime, settings.max_queue))
+    transcriber = SenseVoiceTranscriber(
+        settings.model_dir, make_runtime, settings.max_queue, precision=settings.graph_precision
+    )
+    return transcriber_app(transcriber)

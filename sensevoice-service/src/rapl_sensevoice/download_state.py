@@ -17,6 +17,8 @@ class DownloadPhase(StrEnum):
     DOWNLOADING = "downloading"
     WAITING = "waiting"
     """The hub could not be reached; it tries again by itself."""
+    CONVERTING = "converting"
+    """Everything is there, and is being made into the form that the runtime loads."""
     FAILED = "failed"
 
 

@@ -1,4 +1,4 @@
-"""`prepare-model`: downloads SenseVoice's weights, once; the server then runs with no network at all."""
+"""`prepare-model`: downloads SenseVoice's weights and converts them, once; the server then runs with no network."""
 
 import argparse
 import fcntl
@@ -15,6 +15,8 @@ from pathlib import Path
 from rapl_protocol.http import configure_logging
 from rapl_protocol.service import settings_or_exit
 
+from rapl_sensevoice.graph import Precision
+from rapl_sensevoice.graph_files import GraphManifest, ready_made
 from rapl_sensevoice.hub import Hub, HubFile, HubUnreachable, checked, files_to_take
 from rapl_sensevoice.hub_huggingface import HuggingFaceHub
 from rapl_sensevoice.hub_modelscope import ModelScopeHub
@@ -22,7 +24,7 @@ from rapl_sensevoice.manifest import MANIFEST_NAME, Manifest, missing_files
 from rapl_sensevoice.progress import DownloadProgress, is_terminal
 from rapl_sensevoice.settings import Settings
 from rapl_sensevoice.unusable import ModelUnusable
-from rapl_sensevoice.weights import REPO
+from rapl_sensevoice.weights import REPO, DownloadedWeights
 
 TRIES = 4
 LONGEST_WAIT_S = 60
@@ -32,7 +34,9 @@ log = logging.getLogger("rapl.prepare-model")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit code: 0 when the weights are there and whole, 1 when not."""
-    parser = argparse.ArgumentParser(prog="prepare-model", description="Downloads SenseVoice's weights, once.")
+    parser = argparse.ArgumentParser(
+        prog="prepare-model", description="Downloads SenseVoice's weights and converts them, once."
+    )
     parser.add_argument(
         "--keep-trying",
         action="store_true",
@@ -42,7 +46,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     settings = settings_or_exit(Settings)
     configure_logging(settings.log_level)
     folder = settings.model_dir / REPO
-    if _is_prepared(folder, settings.revision):
+    if settings.graph_precision and (files := ready_made(folder)):
+        log.info("%s is there, ready-made", files.graph)
+        return 0
+    if _is_prepared(settings, folder):
         log.info("the weights are in %s", folder)
         return 0
     _quiet_clients()
@@ -59,7 +66,11 @@ def _quiet_clients() -> None:
     logging.getLogger("httpx2").setLevel(logging.WARNING)
 
 
-def _is_prepared(folder: Path, revision: str) -> bool:
+def _is_prepared(settings: Settings, folder: Path) -> bool:
+    return _is_downloaded(folder, settings.revision) and _is_converted(folder, settings.graph_precision)
+
+
+def _is_downloaded(folder: Path, revision: str) -> bool:
     manifest = Manifest.read(folder)
     return (
         manifest is not None
@@ -69,6 +80,14 @@ def _is_prepared(folder: Path, revision: str) -> bool:
     )
 
 
+def _is_converted(folder: Path, precision: Precision | None) -> bool:
+    if precision is None:
+        return True
+    graph, downloaded = GraphManifest.read(folder, precision), Manifest.read(folder)
+    sources = {file.sha256 for file in downloaded.files} if downloaded else set()
+    return graph is not None and graph.first_wrong_size(folder) is None and graph.source_sha256 in sources
+
+
 def _prepare(settings: Settings, folder: Path, keep_trying: bool) -> int:
     hub = HuggingFaceHub() if settings.hub == "huggingface" else ModelScopeHub(settings.model_dir / ".modelscope")
     try:
@@ -76,6 +95,8 @@ def _prepare(settings: Settings, folder: Path, keep_trying: bool) -> int:
         with _alone(folder), DownloadProgress(folder, is_terminal()) as progress:
             try:
                 _download_with_patience(hub, settings.revision, folder, progress, keep_trying)
+                _convert(folder, settings.graph_precision, progress)
+                progress.finish()
             except (Exception, KeyboardInterrupt) as error:
                 progress.failed(*_told(error, folder))
                 return 130 if isinstance(error, KeyboardInterrupt) else 1
@@ -96,8 +117,8 @@ def _told(error: BaseException, folder: Path) -> tuple[str, str]:
         case OSError(strerror=str(reason)):
             return f"cannot write to {folder}: {reason}", "Make room there, or give this user the right to write."
         case _:
-            log.error("the download failed", exc_info=error)
-            return "the download failed", "The log of `prepare-model` has the cause."
+            log.error("the preparation failed", exc_info=error)
+            return "the preparation failed", "The log of `prepare-model` has the cause."
 
 
 @contextmanager
@@ -134,9 +155,18 @@ def _utc(moment: float) -> str:
     return time.strftime("%H:%M:%S UTC", time.gmtime(moment))
 
 
+def _convert(folder: Path, precision: Precision | None, progress: DownloadProgress) -> None:
+    if precision is None or _is_converted(folder, precision):
+        return
+    from rapl_sensevoice.convert import convert
+
+    progress.converting()
+    DownloadedWeights(folder).verify()  # what an earlier run downloaded may have changed since
+    convert(folder, precision)
+
+
 def _download(hub: Hub, asked_revision: str, folder: Path, progress: DownloadProgress) -> None:
-    if _is_prepared(folder, asked_revision):  # by the one that this one waited for
-        progress.finish()
+    if _is_downloaded(folder, asked_revision):  # by an earlier run, or by the one that this one waited for
         return
     pinned = _pinned(hub, asked_revision, folder)
     listing = hub.list_files(pinned.revision if pinned else asked_revision)
@@ -154,7 +184,6 @@ def _download(hub: Hub, asked_revision: str, folder: Path, progress: DownloadPro
         hub=hub.name, repo=hub.repo, revision=listing.revision, asked_revision=asked_revision, files=tuple(done)
     )
     manifest.write(folder)
-    progress.finish()
 
 
 def _pinned(hub: Hub, asked_revision: str, folder: Path) -> Manifest | None:

@@ -67,6 +67,10 @@ class DownloadProgress:
         log.warning("%s", reason)
         self._enter(DownloadState(phase=DownloadPhase.WAITING, reason=reason, remedy=remedy))
 
+    def converting(self) -> None:
+        log.info("converting the weights, once")
+        self._enter(DownloadState(phase=DownloadPhase.CONVERTING))
+
     def failed(self, reason: str, remedy: str) -> None:
         log.error("%s. %s", reason, remedy)
         self._enter(DownloadState(phase=DownloadPhase.FAILED, reason=reason, remedy=remedy))

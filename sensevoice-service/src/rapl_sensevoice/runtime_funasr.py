@@ -1,7 +1,6 @@
 """SenseVoice computed by FunASR's own AutoModel: the reference, and the way to CUDA."""
 
 import contextlib
-import ctypes
 import gc
 import io
 import logging
@@ -13,6 +12,7 @@ from typing import Any
 
 from rapl_protocol.audio import WavAudio
 
+from rapl_sensevoice.resident_memory import give_memory_back
 from rapl_sensevoice.runtime import Decoded
 from rapl_sensevoice.unusable import ModelUnusable
 from rapl_sensevoice.words import TimedToken
@@ -114,13 +114,11 @@ def _import_funasr() -> None:
 
 
 def _give_memory_back() -> None:
-    gc.collect()
     torch = sys.modules.get("torch")
     if torch and torch.cuda.is_initialized():
+        gc.collect()
         torch.cuda.empty_cache()
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError, AttributeError):  # another C library than glibc
-            ctypes.CDLL("libc.so.6").malloc_trim(0)
+    give_memory_back()
 
 
 def _samples(audio: WavAudio) -> Any:

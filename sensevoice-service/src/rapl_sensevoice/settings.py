@@ -3,17 +3,23 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AliasChoices, Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from rapl_sensevoice.cpu_quota import cpu_quota
+from rapl_sensevoice.graph import Precision
 
 Hub = Literal["modelscope", "huggingface"]
+RuntimeName = Literal["onnx", "funasr"]
 
 
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(
-        env_prefix="RAPL_SENSEVOICE_", frozen=True, env_ignore_empty=True, use_attribute_docstrings=True
+        env_prefix="RAPL_SENSEVOICE_",
+        frozen=True,
+        env_ignore_empty=True,
+        use_attribute_docstrings=True,
+        populate_by_name=True,
     )
 
     host: str = "127.0.0.1"
@@ -26,14 +32,32 @@ class Settings(BaseSettings):
     """Where `prepare-model` downloads from."""
     revision: str = "master"
     """Branch, tag or commit to download; "master" is the hub's newest, until a manifest has pinned one."""
+    runtime: RuntimeName = Field(
+        default="onnx", validation_alias=AliasChoices("RAPL_SENSEVOICE_RUNTIME", "SENSEVOICE_RUNTIME")
+    )
+    """What computes: "onnx" runs an exported graph on the CPU, "funasr" FunASR's own AutoModel on torch."""
+    precision: Precision = "int8"
+    """Of the graph's matrices; "f32" is four times as large, slower, and to the bit what was trained."""
     device: str = "cpu"
-    """torch's name of the device, such as "cpu" or "cuda:0"."""
+    """torch's name of the device, such as "cpu" or "cuda:0"; another than "cpu" needs the runtime "funasr"."""
     threads: Annotated[int, Field(ge=1)] = Field(default_factory=cpu_quota)
     """Threads of one computation; by default the cores that this process may use."""
     max_queue: Annotated[int, Field(ge=1)] = 32
     """Requests that one model may hold at once, the one in work included; one more is answered with 429."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Least severity that is logged."""
+
+    @field_validator("device")
+    @classmethod
+    def _known_to_the_runtime(cls, device: str, others: ValidationInfo) -> str:
+        if device != "cpu" and others.data.get("runtime") == "onnx":
+            raise ValueError("needs RAPL_SENSEVOICE_RUNTIME=funasr, unless it is cpu")
+        return device
+
+    @property
+    def graph_precision(self) -> Precision | None:
+        """None where the runtime takes FunASR's checkpoint itself."""
+        return self.precision if self.runtime == "onnx" else None
 
     @field_validator("model_dir")
     @classmethod

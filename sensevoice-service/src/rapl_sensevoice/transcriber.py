@@ -11,9 +11,11 @@ from rapl_protocol.models import ModelInfo
 from rapl_protocol.transcriber import OnText
 from rapl_protocol.transcript import TranscribeOptions, Transcript
 
+from rapl_sensevoice.graph import Precision
+from rapl_sensevoice.graph_weights import GraphWeights, PackagedGraph
 from rapl_sensevoice.hosted_model import HostedModel
 from rapl_sensevoice.runtime import Runtime
-from rapl_sensevoice.weights import REPO, DownloadedWeights, PackagedWeights
+from rapl_sensevoice.weights import REPO, DownloadedWeights, PackagedWeights, Weights
 
 SELFTEST = "rapl/selftest"
 SELFTEST_FOLDER = Path(__file__).parent / "selftest_model"
@@ -29,6 +31,7 @@ class SenseVoiceTranscriber:
         make_runtime: makes what computes one model; called once a model.
         max_jobs: requests that one model holds at once.
         selftest_folder: the weights of the self-test model.
+        precision: of the graphs that the runtimes load; None where they load FunASR's checkpoints.
     """
 
     def __init__(
@@ -37,10 +40,16 @@ class SenseVoiceTranscriber:
         make_runtime: Callable[[], Runtime],
         max_jobs: int,
         selftest_folder: Path = SELFTEST_FOLDER,
+        precision: Precision | None = None,
     ) -> None:
+        weights: dict[str, Weights]
+        if precision:
+            weights = {REPO: GraphWeights(model_dir / REPO, precision), SELFTEST: PackagedGraph(selftest_folder)}
+        else:
+            weights = {REPO: DownloadedWeights(model_dir / REPO), SELFTEST: PackagedWeights(selftest_folder)}
         self._models = {
-            REPO: HostedModel(REPO, DownloadedWeights(model_dir / REPO), make_runtime(), max_jobs),
-            SELFTEST: HostedModel(SELFTEST, PackagedWeights(selftest_folder), make_runtime(), max_jobs),
+            model_id: HostedModel(model_id, of_model, make_runtime(), max_jobs)
+            for model_id, of_model in weights.items()
         }
         self._watch: asyncio.Task[None] | None = None
 

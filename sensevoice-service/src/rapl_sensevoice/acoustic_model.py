@@ -1,0 +1,110 @@
+"""A compiled graph: features in, the most probable token of each frame out. OpenVINO computes it on the CPU."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from rapl_sensevoice.features import DIMENSIONS, Cmvn, Floats
+from rapl_sensevoice.graph import QUERIES, Precision, positions
+from rapl_sensevoice.graph_files import GraphFiles
+from rapl_sensevoice.resident_memory import release_file_pages
+from rapl_sensevoice.unusable import ModelUnusable
+
+ACTIVATIONS_AT_ONCE = 512
+"""So many activations share a scale where the matrices are 8 bits: a frame's. OpenVINO's own 32 are 20 to 25 %
+slower (decision 0007)."""
+
+# Source: lid_dict, textnorm_dict and inference() in funasr/models/sense_voice/model.py, FunASR 1.4.16.
+LANGUAGE_QUERIES: Mapping[str | None, int] = {None: 0, "zh": 3, "en": 4, "yue": 7, "ja": 11, "ko": 12}
+EVENT_QUERY, EMOTION_QUERY = 1, 2
+WITH_PUNCTUATION_AND_NUMERALS = 14
+
+_INPUTS = (
+    {"speech", "queries", "positions"},
+    {"speech", "speech_lengths", "language", "textnorm"},
+    {"x", "x_length", "language", "text_norm"},
+)
+"""Of `prepare-model`'s graph, of FunASR's export, of sherpa-onnx's."""
+
+
+class AcousticModel:
+    """
+    Args:
+        files: what to load.
+        precision: "f32" computes in float32; else bfloat16 is taken where the processor has it.
+        threads: of one computation.
+
+    Raises:
+        ModelUnusable: the graph is not a SenseVoiceSmall's.
+    """
+
+    def __init__(self, files: GraphFiles, precision: Precision, threads: int) -> None:
+        self._is_ours = files.graph.suffix == ".xml"
+        model = _read(files)
+        self.cmvn = Cmvn.read(files.cmvn) if files.cmvn else _cmvn_of(model)
+        self._names = [each.any_name for each in model.inputs]
+        if set(self._names) not in _INPUTS:
+            raise ModelUnusable(f"{files.graph.name} has inputs {', '.join(self._names)}", "Replace it.")
+        self._request = _compiled(model, precision, threads).create_infer_request()
+        self._graph = files.graph
+        self._positions = positions(0, DIMENSIONS)
+
+    def release_file_pages(self) -> None:
+        """Once it has computed: the engine has a copy of the matrices in its own form."""
+        release_file_pages(self._graph.with_suffix(".bin") if self._is_ours else self._graph)
+
+    def tokens(self, speech: Floats, language: str | None) -> list[int]:
+        """Of `speech`, (frames, DIMENSIONS): four tags, then a token for each frame."""
+        asked = LANGUAGE_QUERIES[language]
+        if self._is_ours:
+            queries = [asked, EVENT_QUERY, EMOTION_QUERY, WITH_PUNCTUATION_AND_NUMERALS]
+            return self._infer([speech[None], np.array([queries], np.int32), self._places(len(speech))])[0].tolist()
+        numbers = {"language": asked, "textnorm": WITH_PUNCTUATION_AND_NUMERALS, "speech_lengths": len(speech)}
+        numbers |= {"text_norm": numbers["textnorm"], "x_length": numbers["speech_lengths"]}
+        inputs = [speech[None] if n in ("speech", "x") else np.array([numbers[n]], np.int32) for n in self._names]
+        return self._infer(inputs)[0].argmax(axis=-1).tolist()
+
+    def _infer(self, inputs: list[Any]) -> Any:
+        self._request.infer(inputs, share_inputs=True)
+        return self._request.get_output_tensor(0).data
+
+    def _places(self, frames: int) -> Floats:
+        if self._positions.shape[1] < frames + QUERIES:
+            self._positions = positions(frames + QUERIES, DIMENSIONS)
+        return self._positions[:, : frames + QUERIES]
+
+
+def _read(files: GraphFiles) -> Any:
+    import openvino
+
+    try:
+        return openvino.Core().read_model(files.graph)
+    except RuntimeError as error:
+        raise ModelUnusable(f"{files.graph.name} cannot be read as a graph", "Replace it.") from error
+
+
+def _compiled(model: Any, precision: Precision, threads: int) -> Any:
+    import openvino
+
+    options = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "NUM_STREAMS": 1,
+        "INFERENCE_NUM_THREADS": threads,
+        "DYNAMIC_QUANTIZATION_GROUP_SIZE": ACTIVATIONS_AT_ONCE,
+    }
+    if precision == "f32":
+        options |= {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0}
+    return openvino.Core().compile_model(model, "CPU", options)
+
+
+def _cmvn_of(model: Any) -> Cmvn:
+    """From the metadata that sherpa-onnx's export writes."""
+    try:
+        texts = [model.get_rt_info(["framework", key]).astype(str) for key in ("neg_mean", "inv_stddev")]
+        rows = [np.array(text.split(","), np.float32) for text in texts]
+    except (RuntimeError, ValueError) as error:
+        raise ModelUnusable("the graph's metadata have no means and deviations", "Replace it.") from error
+    if any(row.shape != (DIMENSIONS,) for row in rows):
+        raise ModelUnusable(f"the graph's metadata are not for {DIMENSIONS} features", "Replace it.")
+    return Cmvn(*rows)

@@ -1,0 +1,136 @@
+"""SenseVoiceSmall as an OpenVINO graph, built from its weights.
+
+    speech    float32 (batch, frames, 560)            normalised features
+    queries   int32   (batch, 4)                      rows of the embedding: language, event, emotion, text norm
+    positions float32 (1, 4 + frames, 560)            see `positions`
+    tokens    int32   (batch, 4 + frames)             the most probable token of each frame: four tags, then the text
+
+Built and not traced: so it is exactly the operations that the engine runs fast (`docs/decisions/0007`), and neither a
+tracer nor ONNX stands between. All clips of a batch are equally long, so there are no masks.
+
+Source: funasr/models/sense_voice/model.py, FunASR 1.4.16.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Precision = Literal["int8", "f32"]
+Weights: TypeAlias = Mapping[str, npt.NDArray[np.float32]]
+
+QUERIES = 4
+"""How many frames are put before the speech."""
+BLOCKS = ("encoders0", "encoders", "tp_encoders")
+EPSILON = 1e-5
+
+
+def positions(frames: int, dimensions: int) -> npt.NDArray[np.float32]:
+    """(1, frames, dimensions): sines and cosines, from position 1 on. An input, because bfloat16 has no 500th sine."""
+    step = np.log(np.float32(10_000)) / np.float32(dimensions / 2 - 1)
+    inverse = np.exp(np.arange(dimensions / 2, dtype=np.float32) * -step)
+    angles = np.arange(1, frames + 1, dtype=np.float32)[:, None] * inverse
+    return np.concatenate([np.sin(angles), np.cos(angles)], axis=1)[None]
+
+
+def sensevoice_graph(weights: Weights, heads: int, precision: Precision) -> Any:
+    """Gives an `openvino.Model`; `precision` is that of the matrices: "int8" is 8 bits with a scale for each row.
+
+    Raises:
+        KeyError: `weights` is not a SenseVoiceSmall's state dictionary.
+    """
+    import openvino
+    from openvino import opset13 as op
+
+    build = _Builder(weights, heads, precision)
+    embedding = weights["embed.weight"]
+    width = float(np.float32(weights["encoder.after_norm.weight"].shape[0] ** 0.5))
+    speech = op.parameter([-1, -1, embedding.shape[1]], np.float32, name="speech")
+    queries = op.parameter([-1, QUERIES], np.int32, name="queries")
+    places = op.parameter([1, -1, embedding.shape[1]], np.float32, name="positions")
+    asked = op.gather(op.constant(embedding), queries, op.constant(np.int64(0)))
+    x = op.multiply(op.concat([asked, speech], 1), op.constant(np.float32(width)))
+    x = op.add(x, places)
+    for group in BLOCKS:
+        for block in range(build.blocks_in(group)):
+            x = build.block(x, f"encoder.{group}.{block}")
+        if group == "encoders":
+            x = build.norm(x, "encoder.after_norm")
+    logits = build.linear(build.norm(x, "encoder.tp_norm"), "ctc.ctc_lo")
+    best = op.topk(logits, op.constant(np.int64(1)), -1, "max", "none", index_element_type="i32").output(1)
+    tokens = op.squeeze(best, op.constant(np.array([-1])))
+    tokens.output(0).set_names({"tokens"})
+    return openvino.Model([op.result(tokens)], [speech, queries, places], "sensevoice")
+
+
+class _Builder:
+    """The layers. Every `name` is the beginning of its weights' names, and every tensor (batch, frames, width)."""
+
+    def __init__(self, weights: Weights, heads: int, precision: Precision) -> None:
+        from openvino import opset13
+
+        self._op = opset13
+        self._weights = weights
+        self._heads = heads
+        self._precision = precision
+
+    def blocks_in(self, group: str) -> int:
+        names = {name.split(".")[2] for name in self._weights if name.startswith(f"encoder.{group}.")}
+        return len(names)
+
+    def block(self, x: Any, name: str) -> Any:
+        """Attention with a memory, then two linear layers, each behind a norm; the first block has another input."""
+        op = self._op
+        attended = self._attention(self.norm(x, f"{name}.norm1"), f"{name}.self_attn")
+        same_width = self._weights[f"{name}.norm1.weight"].shape == self._weights[f"{name}.norm2.weight"].shape
+        x = op.add(x, attended) if same_width else attended
+        hidden = op.relu(self.linear(self.norm(x, f"{name}.norm2"), f"{name}.feed_forward.w_1"))
+        return op.add(x, self.linear(hidden, f"{name}.feed_forward.w_2"))
+
+    def norm(self, x: Any, name: str) -> Any:
+        op = self._op
+        normal = op.mvn(x, op.constant(np.array([-1])), True, EPSILON, "inside_sqrt")
+        scaled = op.multiply(normal, op.constant(self._weights[f"{name}.weight"]))
+        return op.add(scaled, op.constant(self._weights[f"{name}.bias"]))
+
+    def linear(self, x: Any, name: str) -> Any:
+        op = self._op
+        product = op.matmul(x, self._matrix(self._weights[f"{name}.weight"]), False, True)
+        return op.add(product, op.constant(self._weights[f"{name}.bias"]))
+
+    def _matrix(self, matrix: npt.NDArray[np.float32]) -> Any:
+        """(out, in); int8 times a scale for each row out, a form that the engine computes with as it stands."""
+        op = self._op
+        if self._precision == "f32":
+            return op.constant(matrix)
+        scale = np.maximum(np.abs(matrix).max(axis=1, keepdims=True), np.finfo(np.float32).tiny) / 127
+        whole = np.rint(matrix / scale).astype(np.int8)
+        return op.multiply(op.convert(op.constant(whole), "f32"), op.constant(scale.astype(np.float32)))
+
+    def _attention(self, x: Any, name: str) -> Any:
+        op = self._op
+        width = self._weights[f"{name}.linear_out.bias"].shape[0]
+        thirds = op.constant(np.full(3, width))
+        query, key, value = op.variadic_split(
+            self.linear(x, f"{name}.linear_q_k_v"), op.constant(np.int64(2)), thirds
+        ).outputs()
+        heads_first = op.constant(np.array([0, 2, 1, 3]))
+        per_head = op.constant(np.array([0, 0, self._heads, width // self._heads]))
+        by_head = [op.transpose(op.reshape(part, per_head, True), heads_first) for part in (query, key, value)]
+        context = op.transpose(op.scaled_dot_product_attention(*by_head), heads_first)
+        merged = op.reshape(context, op.constant(np.array([0, 0, width])), True)
+        return op.add(self.linear(merged, f"{name}.linear_out"), self._memory(value, f"{name}.fsmn_block.weight"))
+
+    def _memory(self, value: Any, name: str) -> Any:
+        """What each channel was a few frames before and after, added to what it is."""
+        op = self._op
+        kernel = self._weights[name].copy()  # (width, 1, taps)
+        taps = kernel.shape[2]
+        before = (taps - 1) // 2
+        kernel[:, 0, before] += 1
+        swap = op.constant(np.array([0, 2, 1]))
+        memory = op.group_convolution(
+            op.transpose(value, swap), op.constant(kernel[:, None]), [1], [before], [taps - 1 - before], [1]
+        )
+        return op.transpose(memory, swap)

@@ -1,0 +1,33 @@
+"""From the most probable token of every frame to tokens with their times."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+BLANK = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Emission:
+    """A token, and the frames in which it was the most probable one."""
+
+    token: int
+    first_frame: int
+    end_frame: int
+    """The first frame after it."""
+
+
+def emissions(tokens: Sequence[int]) -> tuple[Emission, ...]:
+    """Collapses repetitions and drops blanks.
+
+    The times need no alignment: among all ways to emit these tokens the way that takes the most probable token of
+    every frame is the most probable one, which is what an alignment looks for.
+    """
+    found = []
+    at = 0
+    for token, run in groupby(tokens):
+        end = at + sum(1 for _ in run)
+        if token != BLANK:
+            found.append(Emission(token, at, end))
+        at = end
+    return tuple(found)

@@ -1,0 +1,34 @@
+"""Memory that a process holds without need, given back to the system."""
+
+import contextlib
+import ctypes
+import gc
+import sys
+from pathlib import Path
+
+_MADV_DONTNEED = 4
+"""Source: <asm-generic/mman-common.h> of Linux."""
+
+
+def give_memory_back() -> None:
+    """What was freed, as far as the C library keeps it."""
+    gc.collect()
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):  # another C library than glibc
+            ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+def release_file_pages(path: Path) -> None:
+    """Lets go of the pages of a file that is mapped for reading; who reads them again gets them again.
+
+    The system would take them when memory is short; until then they count against the process.
+    """
+    if sys.platform != "linux":
+        return
+    madvise = ctypes.CDLL("libc.so.6").madvise
+    madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        span, rights, *_, name = line.split(maxsplit=5)
+        if name == str(path.resolve()) and "w" not in rights:
+            start, end = (int(edge, 16) for edge in span.split("-"))
+            madvise(start, end - start, _MADV_DONTNEED)

@@ -1,0 +1,83 @@
+"""SenseVoice computed from an exported graph, without torch: the default on CPUs."""
+
+from pathlib import Path
+
+from rapl_protocol.audio import WavAudio
+
+from rapl_sensevoice.acoustic_model import AcousticModel
+from rapl_sensevoice.features import FRAME_MS, features
+from rapl_sensevoice.graph import QUERIES, Precision
+from rapl_sensevoice.graph_files import own_graph, ready_made
+from rapl_sensevoice.greedy_ctc import Emission, emissions
+from rapl_sensevoice.resident_memory import give_memory_back
+from rapl_sensevoice.runtime import Decoded
+from rapl_sensevoice.unusable import ModelUnusable
+from rapl_sensevoice.vocabulary import PieceList, SentencepieceVocabulary, Vocabulary
+from rapl_sensevoice.words import TimedToken
+
+_WARM_UP = tuple(WavAudio(bytes(2 * 16_000 * duration_s)) for duration_s in (1, 5, 30))
+
+
+class OnnxRuntime:
+    """
+    Args:
+        precision: of the graph to load; where there is none, the self-test model's or a ready-made one.
+        threads: of one computation.
+    """
+
+    def __init__(self, precision: Precision, threads: int) -> None:
+        self._precision: Precision = precision
+        self._threads = threads
+        self._model: AcousticModel | None = None
+        self._vocabulary: Vocabulary | None = None
+
+    def load(self, folder: Path) -> None:
+        """Loads and transcribes silence of several lengths, so that the first request waits for nothing.
+
+        Raises:
+            ModelUnusable: what lies there is not a whole SenseVoiceSmall.
+        """
+        files = own_graph(folder, self._precision) or ready_made(folder) or own_graph(folder, "int8")
+        if files is None:
+            raise ModelUnusable(f"there is no graph in {folder}", "Run `prepare-model`.")
+        self._vocabulary = _vocabulary(files.tokens)
+        self._model = AcousticModel(files, self._precision, self._threads)
+        for silence in _WARM_UP:
+            self.decode(silence, None, with_times=False)
+        self._model.release_file_pages()
+        give_memory_back()
+
+    def unload(self) -> None:
+        self._model = self._vocabulary = None
+        give_memory_back()
+
+    def decode(self, audio: WavAudio, language: str | None, *, with_times: bool) -> Decoded:
+        assert self._model
+        assert self._vocabulary
+        emitted = emissions(self._model.tokens(features(audio, self._model.cmvn), language))
+        text = self._vocabulary.text([each.token for each in emitted])
+        return Decoded(text, _timed(emitted, self._vocabulary) if with_times else None)
+
+
+def _vocabulary(path: Path) -> Vocabulary:
+    match path.name:
+        case "tokens.txt":
+            return PieceList.from_tokens_txt(path)
+        case "tokens.json":
+            return PieceList.from_tokens_json(path)
+        case _:
+            return SentencepieceVocabulary(path)
+
+
+def _timed(emitted: tuple[Emission, ...], vocabulary: Vocabulary) -> tuple[TimedToken, ...]:
+    """Without tags. A frame is centred on its time, as FunASR counts it."""
+
+    def seconds(frame: int) -> float:
+        return max(0.0, (frame - QUERIES) * FRAME_MS - FRAME_MS / 2) / 1000
+
+    pieces = ((vocabulary.piece(each.token), each) for each in emitted if each.first_frame >= QUERIES)
+    return tuple(
+        TimedToken(piece, seconds(each.first_frame), seconds(each.end_frame))
+        for piece, each in pieces
+        if not piece.startswith("<|")
+    )

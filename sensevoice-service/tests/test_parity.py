@@ -1,0 +1,83 @@
+"""The `onnx` runtime against FunASR's own `AutoModel`, on 240 synthesised clips and other sounds."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rapl_sensevoice.transcriber import SELFTEST_FOLDER
+
+CLIPS, FRAME_S = 240, 0.06
+PROGRAM = """
+import json, shutil, sys
+from pathlib import Path
+import soundfile
+from rapl_protocol.audio import WavAudio
+from rapl_sensevoice.convert import convert
+from rapl_sensevoice.runtime_funasr import FunAsrRuntime
+from rapl_sensevoice.runtime_onnx import OnnxRuntime
+from rapl_sensevoice.transcripts import transcript_from
+
+tests, source, folder = map(Path, sys.argv[1:])
+shutil.copytree(source, folder)
+convert(folder, "f32")
+pcm, _ = soundfile.read(tests / "parity.opus", dtype="int16")
+ends = json.loads((tests / "parity.json").read_text())
+clips = [WavAudio(pcm[start:end].tobytes()) for start, end in zip([0, *ends], ends)]
+
+def heard(runtime):
+    runtime.load(folder)
+    for clip in clips:
+        decoded = runtime.decode(clip, None, with_times=True)
+        words = [s.words for s in transcript_from(decoded, clip.duration_s).segments]
+        yield decoded.rich_text, [[(w.word, w.start_s, w.end_s) for w in times or ()] for times in words]
+
+runtimes = {"funasr": FunAsrRuntime("cpu", 1), "f32": OnnxRuntime("f32", 1), "int8": OnnxRuntime("int8", 1)}
+print(json.dumps({name: list(heard(runtime)) for name, runtime in runtimes.items()}))
+"""
+
+
+@pytest.fixture(scope="module")
+def heard(engine_python: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
+    """By runtime, for each clip: text with tags, and the words of its segments with their times."""
+    folder = tmp_path_factory.mktemp("parity") / "model"
+    command = [engine_python, "-c", PROGRAM, str(Path(__file__).parent), str(SELFTEST_FOLDER), str(folder)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert ended.returncode == 0, ended.stderr
+    return json.loads(ended.stdout.splitlines()[-1])
+
+
+def agreeing(heard: dict[str, list[Any]], precision: str) -> list[tuple[list[Any], list[Any]]]:
+    """Words by FunASR and by the runtime, of the clips for which both wrote the same text and tags."""
+    pairs = zip(heard["funasr"], heard[precision], strict=True)
+    same = [(words, ours) for (text, words), (our_text, ours) in pairs if text == our_text]
+    print(f"{precision}: the same text and tags for {len(same)} of {len(heard['funasr'])} clips")  # noqa: T201
+    return same
+
+
+def test_float32_writes_exactly_what_funasr_writes(heard: dict[str, list[Any]]):
+    assert len(agreeing(heard, "f32")) == len(heard["funasr"]) == CLIPS
+
+
+def test_the_default_precision_writes_the_same_for_98_in_100_clips(heard: dict[str, list[Any]]):
+    assert len(agreeing(heard, "int8")) >= 0.98 * CLIPS
+
+
+def test_the_clips_are_speech_in_two_languages_and_other_sounds(heard: dict[str, list[Any]]):
+    first_tags = [text.partition("|>")[0] for text, _ in heard["funasr"]]
+
+    assert min(first_tags.count(tag) for tag in ("<|en", "<|zh", "<|nospeech")) >= 15
+
+
+@pytest.mark.parametrize("precision", ["f32", "int8"])
+def test_every_word_is_where_funasrs_alignment_puts_it_within_a_frame(heard: dict[str, list[Any]], precision: str):
+    compared = 0
+    for words, ours in agreeing(heard, precision):
+        for segment, our_segment in zip(words, ours, strict=True):
+            for (word, *times), (our_word, *our_times) in zip(segment, our_segment, strict=True):
+                assert word == our_word
+                assert our_times == pytest.approx(times, abs=FRAME_S + 0.002)  # FunASR rounds to milliseconds
+                compared += 1
+    print(f"{precision}: {compared} words")  # noqa: T201
+    assert compared > 500

@@ -1,0 +1,107 @@
+"""What the `onnx` runtime loads: its own graph, and the exports that other projects make."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rapl_protocol.audio import WavAudio
+from rapl_sensevoice.runtime_onnx import OnnxRuntime
+from rapl_sensevoice.transcriber import SELFTEST_FOLDER
+from rapl_sensevoice.transcripts import transcript_from
+from rapl_sensevoice.unusable import ModelUnusable
+
+EXPORTS = Path(__file__).parent / "exports"
+LAYOUTS = {"ours": SELFTEST_FOLDER, "funasr": EXPORTS / "funasr", "sherpa": EXPORTS / "sherpa"}
+
+every_layout = pytest.mark.parametrize("layout", LAYOUTS)
+
+
+def loaded(folder: Path) -> OnnxRuntime:
+    runtime = OnnxRuntime("int8", 1)
+    runtime.load(folder)
+    return runtime
+
+
+@every_layout
+def test_speech_becomes_text_and_tags(layout: str, digits: WavAudio):
+    decoded = loaded(LAYOUTS[layout]).decode(digits, None, with_times=False)
+
+    assert decoded.rich_text.replace(" ", "") == "<|en|><|NEUTRAL|><|Speech|><|withitn|>314159."
+    assert transcript_from(decoded, digits.duration_s).text == "3 1 4 1 5 9."
+
+
+@every_layout
+def test_words_have_times(layout: str, digits: WavAudio):
+    decoded = loaded(LAYOUTS[layout]).decode(digits, "en", with_times=True)
+
+    [segment] = transcript_from(decoded, digits.duration_s).segments
+    assert [word.word for word in segment.words or ()] == ["3", "1", "4", "1", "5", "9"]
+
+
+def test_a_list_of_pieces_serves_where_the_sentencepiece_model_is_missing(tmp_path: Path, digits: WavAudio):
+    for name in ("model_quant.onnx", "am.mvn"):
+        shutil.copy(EXPORTS / "funasr" / name, tmp_path)
+    lines = (EXPORTS / "sherpa" / "tokens.txt").read_text().splitlines()
+    pieces = ", ".join(f'"{line.rpartition(" ")[0]}"' for line in lines)
+    (tmp_path / "tokens.json").write_text(f"[{pieces}]")
+    decoded = loaded(tmp_path).decode(digits, None, with_times=False)
+
+    assert transcript_from(decoded, digits.duration_s).text == "3 1 4 1 5 9."
+
+
+@pytest.mark.parametrize(
+    ("layout", "name", "content", "reason"),
+    [
+        ("ours", "sensevoice-int8.xml", b"<net", "cannot be read as a graph"),
+        ("ours", "am.mvn", b"<Nnet>\n", "560 means"),
+        ("ours", "chn_jpn_yue_eng_ko_spectok.bpe.model", b"\x00", "not a sentencepiece model"),
+        ("sherpa", "model.int8.onnx", b"\x08\x07", "cannot be read as a graph"),
+    ],
+)
+def test_a_broken_file_is_named(tmp_path: Path, layout: str, name: str, content: bytes, reason: str):
+    shutil.copytree(LAYOUTS[layout], tmp_path, dirs_exist_ok=True)
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ModelUnusable, match=reason):
+        loaded(tmp_path)
+
+
+def test_a_graph_of_another_model_is_refused(tmp_path: Path):
+    import numpy as np
+    import openvino
+    from openvino import opset13
+
+    shutil.copytree(SELFTEST_FOLDER, tmp_path, dirs_exist_ok=True)
+    pixels = opset13.parameter([1], np.float32, name="pixels")
+    model = openvino.Model([opset13.relu(pixels)], [pixels], "other")
+    openvino.save_model(model, tmp_path / "sensevoice-int8.xml")
+    with pytest.raises(ModelUnusable, match="inputs"):
+        loaded(tmp_path)
+
+
+def test_an_empty_folder_is_told_as_such(tmp_path: Path):
+    with pytest.raises(ModelUnusable, match="no graph"):
+        loaded(tmp_path)
+
+
+def test_the_same_audio_gives_the_same_text_after_other_lengths(digits: WavAudio):
+    runtime = loaded(SELFTEST_FOLDER)
+    half = WavAudio(digits.pcm[: len(digits.pcm) // 4 * 2])
+    alone = [runtime.decode(audio, None, with_times=True) for audio in (digits, half)]
+
+    assert [runtime.decode(audio, None, with_times=True) for audio in (digits, half)] == alone
+
+
+def test_serving_needs_neither_torch_nor_funasr():
+    program = f"""
+import sys
+from pathlib import Path
+sys.modules |= dict.fromkeys(("torch", "funasr", "modelscope", "yaml"))  # importing any of them fails
+from rapl_sensevoice.app import create_app
+from rapl_sensevoice.runtime_onnx import OnnxRuntime
+OnnxRuntime("int8", 1).load(Path({str(SELFTEST_FOLDER)!r}))
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+
+    assert ended.returncode == 0, ended.stderr
