@@ -41,7 +41,7 @@ def probed(url: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("status", "word"), [(200, WELL), (400, OTHER_NAME), (401, OTHER_TOKEN), (404, NO_ANSWER), (500, NO_ANSWER)]
+    ("status", "word"), [(200, WELL), (403, OTHER_NAME), (401, OTHER_TOKEN), (404, NO_ANSWER), (500, NO_ANSWER)]
 )
 def test_host_and_container_find_the_same_where_something_answers(status: int, word: str):
     with answering(status) as url:

@@ -27,7 +27,7 @@ try:
     urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=5)
     print("well")
 except urllib.error.HTTPError as error:
-    print({400: "refused name", 401: "refused token"}.get(error.code, "no answer"))
+    print({403: "refused name", 401: "refused token"}.get(error.code, "no answer"))
 except urllib.error.URLError as error:
     match error.reason:
         case socket.gaierror(): print("no such name")
@@ -64,7 +64,7 @@ def on_this_machine(url: str) -> str:
         return NOTHING
     except httpx.HTTPError:
         return NO_ANSWER
-    return {200: WELL, 400: OTHER_NAME, 401: OTHER_TOKEN}.get(answer.status_code, NO_ANSWER)
+    return {200: WELL, 403: OTHER_NAME, 401: OTHER_TOKEN}.get(answer.status_code, NO_ANSWER)
 
 
 def from_container() -> str | None:
