@@ -22,7 +22,8 @@ _PROBE = """
 import os, socket, urllib.error, urllib.request
 token = os.environ.get("RAPL_MLX_TOKEN")
 headers = {"authorization": "Bearer " + token} if token else {}
-url = (os.environ.get("RAPL_MLX_URL") or "http://127.0.0.1:8030").rstrip("/") + "/v1/models"
+urls = os.environ.get("RAPL_MLX_URL") or "http://127.0.0.1:8030"  # by commas, where there are several
+url = urls.split(",")[0].strip().rstrip("/") + "/v1/models"
 try:
     urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=5)
     print("well")
