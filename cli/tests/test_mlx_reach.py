@@ -41,7 +41,7 @@ def probed(url: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("status", "word"), [(200, WELL), (400, OTHER_NAME), (401, OTHER_TOKEN), (404, NO_ANSWER), (500, NO_ANSWER)]
+    ("status", "word"), [(200, WELL), (403, OTHER_NAME), (401, OTHER_TOKEN), (404, NO_ANSWER), (500, NO_ANSWER)]
 )
 def test_host_and_container_find_the_same_where_something_answers(status: int, word: str):
     with answering(status) as url:
@@ -75,12 +75,20 @@ def test_the_container_finds_out_that_a_name_does_not_exist():
     ],
 )
 def test_what_is_wrong_is_told_with_the_way_to_mend_it(host: str, container: str | None, system: str, remedy: str):
-    finding = explain(host, container, gateway_reaches_it=False, system=system)
+    finding = explain(host, container, gateway_says="cannot be reached", system=system)
 
     assert not finding.is_well
     assert remedy in finding.words
 
 
-@pytest.mark.parametrize("container", [None, WELL])
-def test_a_gateway_that_reaches_it_is_well(container: str | None):
-    assert explain(WELL, container, gateway_reaches_it=container is None).is_well
+@pytest.mark.parametrize("variable", ["RAPL_MLX_TOKEN", "RAPL_MLX_ALLOWED_HOSTS"])
+def test_what_the_gateway_was_refused_for_is_told_whatever_this_machine_finds(variable: str):
+    finding = explain(WELL, None, gateway_says=f"mlx-service wants {variable}")
+
+    assert not finding.is_well
+    assert variable in finding.words
+
+
+@pytest.mark.parametrize(("container", "says"), [(None, None), (WELL, "cannot be reached")])
+def test_a_gateway_that_reaches_it_is_well(container: str | None, says: str | None):
+    assert explain(WELL, container, gateway_says=says).is_well

@@ -48,7 +48,7 @@ def test_addresses_and_names_of_this_machine_are_answered(service: RunningServic
 def test_a_name_that_is_not_ours_is_refused_and_the_answer_says_how_to_allow_it(service: RunningService, host: str):
     answer = models(service, host=host)
 
-    assert answer.status_code == 400
+    assert answer.status_code == 403
     assert "RAPL_MLX_ALLOWED_HOSTS" in error_of(answer)["message"]
     assert answer.headers["x-request-id"]
 
@@ -58,7 +58,7 @@ def test_a_web_page_is_refused_whatever_it_sends(service: RunningService):
         f"{service.url}/v1/transcribe", headers={"origin": "https://evil.example"}, content=b"x" * 3_000_000
     )
 
-    assert answer.status_code == 400
+    assert answer.status_code == 403
     assert "Web pages" in error_of(answer)["message"]
     assert "access-control-allow-origin" not in answer.headers
 

@@ -30,11 +30,11 @@ async def _examine(url: str) -> int:
 
 
 def _examine_mlx(models: list[dict[str, Any]]) -> None:
-    states = [model["state"] for model in models if model["owned_by"] == "mlx-service"]
-    reaches_it = any(state != "unreachable" for state in states)
+    reasons = [m.get("reason") for m in models if m["owned_by"] == "mlx-service" and m["state"] == "unreachable"]
+    says = reasons[0] if reasons else None
     host = mlx_reach.on_this_machine(f"http://127.0.0.1:{Ports.from_environment().mlx}")
-    container = None if reaches_it or host == mlx_reach.NOTHING else mlx_reach.from_container()
-    finding = mlx_reach.explain(host, container, gateway_reaches_it=reaches_it)
+    container = None if says is None or host == mlx_reach.NOTHING else mlx_reach.from_container()
+    finding = mlx_reach.explain(host, container, gateway_says=says)
     _say(finding.is_well, "mlx-service", finding.words)
 
 

@@ -22,12 +22,13 @@ _PROBE = """
 import os, socket, urllib.error, urllib.request
 token = os.environ.get("RAPL_MLX_TOKEN")
 headers = {"authorization": "Bearer " + token} if token else {}
-url = (os.environ.get("RAPL_MLX_URL") or "http://127.0.0.1:8030").rstrip("/") + "/v1/models"
+urls = os.environ.get("RAPL_MLX_URL") or "http://127.0.0.1:8030"  # by commas, where there are several
+url = urls.split(",")[0].strip().rstrip("/") + "/v1/models"
 try:
     urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=5)
     print("well")
 except urllib.error.HTTPError as error:
-    print({400: "refused name", 401: "refused token"}.get(error.code, "no answer"))
+    print({403: "refused name", 401: "refused token"}.get(error.code, "no answer"))
 except urllib.error.URLError as error:
     match error.reason:
         case socket.gaierror(): print("no such name")
@@ -39,6 +40,7 @@ except OSError:
 
 _START = "Start it with `./rapl mlx`, or `./rapl mlx install` to keep it running."
 _TOKEN = "The gateway's RAPL_MLX_TOKEN is not mlx-service's. Give both the same one and start them again."
+_NAME = "it does not take the name in the gateway's RAPL_MLX_URL. Add it to RAPL_MLX_ALLOWED_HOSTS."
 _LOOPBACK_ON_LINUX = (
     "On Linux a container cannot reach the host's 127.0.0.1. Set RAPL_MLX_TOKEN for both, and RAPL_MLX_HOST to the "
     "bridge's address (`docker network inspect bridge`, mostly 172.17.0.1) for mlx-service; then start both again."
@@ -63,7 +65,7 @@ def on_this_machine(url: str) -> str:
         return NOTHING
     except httpx.HTTPError:
         return NO_ANSWER
-    return {200: WELL, 400: OTHER_NAME, 401: OTHER_TOKEN}.get(answer.status_code, NO_ANSWER)
+    return {200: WELL, 403: OTHER_NAME, 401: OTHER_TOKEN}.get(answer.status_code, NO_ANSWER)
 
 
 def from_container() -> str | None:
@@ -76,17 +78,21 @@ def from_container() -> str | None:
     return ended.stdout.strip() if ended.returncode == 0 else None
 
 
-def explain(host: str, container: str | None, *, gateway_reaches_it: bool, system: str = platform.system()) -> Finding:
+def explain(host: str, container: str | None, *, gateway_says: str | None, system: str = platform.system()) -> Finding:
     """The findings as a sentence, with the remedy.
 
     Args:
         host: what this machine found.
         container: what the gateway's container found, if there is one.
-        gateway_reaches_it: what the gateway itself said, which may look elsewhere.
+        gateway_says: why the gateway cannot reach it, which may look elsewhere; None where it can.
         system: as `platform.system()`.
     """
-    if gateway_reaches_it:
+    if gateway_says is None:
         return Finding(True, "the gateway reaches it")
+    if "RAPL_MLX_TOKEN" in gateway_says:
+        return Finding(False, f"the gateway was refused. {_TOKEN}")
+    if "RAPL_MLX_ALLOWED_HOSTS" in gateway_says:
+        return Finding(False, _NAME)
     if host == NOTHING:
         return Finding(False, f"nothing listens for it on this machine. {_START}")
     if host == NO_ANSWER:
@@ -103,9 +109,7 @@ def explain(host: str, container: str | None, *, gateway_reaches_it: bool, syste
             remedy = "Update the container runtime, or set RAPL_MLX_URL to an address of this Mac."
             return Finding(False, f"the gateway's container does not know host.docker.internal. {remedy}")
         case "refused name":
-            return Finding(
-                False, "it does not take the name in the gateway's RAPL_MLX_URL. Add it to RAPL_MLX_ALLOWED_HOSTS."
-            )
+            return Finding(False, _NAME)
         case "refused token":
             return Finding(False, f"the gateway was refused. {_TOKEN}")
         case "well":

@@ -43,10 +43,10 @@ class Access:
 
     def _refusal(self, path: str, headers: Headers) -> ServiceError | None:
         if "origin" in headers:
-            return ServiceError(ErrorCode.INVALID_REQUEST, "Web pages may not call mlx-service; call the gateway.")
+            return ServiceError(ErrorCode.FORBIDDEN, "Web pages may not call mlx-service; call the gateway.")
         if not self._is_ours(headers.get("host", "")):
             message = "mlx-service is not called by this name. To allow it, add it to RAPL_MLX_ALLOWED_HOSTS."
-            return ServiceError(ErrorCode.INVALID_REQUEST, message)
+            return ServiceError(ErrorCode.FORBIDDEN, message)
         if self._digest and path != _OPEN_PATH and not self._is_known(headers.get("authorization", "")):
             message = "mlx-service wants its token, RAPL_MLX_TOKEN, as `Authorization: Bearer <token>`."
             return ServiceError(ErrorCode.INVALID_API_KEY, message)
