@@ -57,6 +57,23 @@ def music(duration_s: float, seed: int = 1) -> np.ndarray:
     return evenly(np.concatenate(chords))
 
 
+def drums(duration_s: float) -> np.ndarray:
+    """Kick, snare and hi-hat, at 120 beats a minute."""
+    random = np.random.default_rng(7)
+    times = np.arange(RATE_HZ // 4) / RATE_HZ
+    kick = np.sin(2 * np.pi * 30 * np.exp(-12 * times) / -12 * 10) * np.exp(-9 * times)
+    snare = (random.standard_normal(len(times)) + np.sin(2 * np.pi * 190 * times)) * np.exp(-18 * times)
+    hat = np.diff(random.standard_normal(len(times) + 1)) * np.exp(-60 * times)
+    beat = np.concatenate([2 * kick + hat, hat, 1.2 * snare + hat, hat])
+    return evenly(np.resize(beat, round(duration_s * RATE_HZ)))
+
+
+def band(duration_s: float) -> np.ndarray:
+    """The chords with a bass and drums."""
+    bass = np.sin(2 * np.pi * 55 * np.arange(round(duration_s * RATE_HZ)) / RATE_HZ)
+    return evenly(music(duration_s) + 0.5 * bass + 1.5 * drums(duration_s))
+
+
 def evenly(samples: np.ndarray) -> np.ndarray:
     return samples / np.sqrt(np.mean(samples**2))
 
@@ -98,6 +115,8 @@ def holds(prepared: Any, start_s: float, end_s: float) -> bool:
         *(("pink noise", pink, dbfs) for dbfs in (-10, -30, -60)),
         *(("a tone", tone, dbfs) for dbfs in (-10, -30, -60)),
         *(("music", music, dbfs) for dbfs in (-15, -35, -60)),
+        *(("a band", band, dbfs) for dbfs in (-15, -35, -60)),
+        *(("drums", drums, dbfs) for dbfs in (-15, -35)),
     ],
 )
 async def test_where_nobody_speaks_there_is_no_segment(prepare: Prepare, name: str, make, dbfs: float, duration_s: int):
