@@ -10,17 +10,12 @@ from rapl_cli.environments import SENSEVOICE, Environment, InstallError
 
 BENCH = Environment("bench", sync=("--package", "rapl-bench", "--no-dev"))
 LITELLM = Environment("bench-litellm", sync=(), installer=ROOT / "bench" / "install-litellm")
-RUNTIMES = Environment(
-    "bench-runtimes",
-    sync=("--package", "rapl-sensevoice", "--no-dev"),
-    installer=ROOT / "bench" / "install-runtimes",
-)
 NEEDED = {
     "gateway": {"RAPL_BENCH_LITELLM_PYTHON": LITELLM},
     "preprocess": {},
     "long": {"RAPL_BENCH_SENSEVOICE_PYTHON": SENSEVOICE},
     "lanes": {"RAPL_BENCH_SENSEVOICE_PYTHON": SENSEVOICE},
-    "sensevoice": {"RAPL_BENCH_RUNTIMES_PYTHON": RUNTIMES},
+    "sensevoice": {"RAPL_BENCH_SENSEVOICE_PYTHON": SENSEVOICE},
 }
 """For each group the variables that name the interpreters of what it measures, beside the fleet's own."""
 
