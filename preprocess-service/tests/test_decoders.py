@@ -68,6 +68,12 @@ async def until(is_so: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
+async def kill(pids: list[int]) -> None:
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    await until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids))
+
+
 async def test_a_decoder_that_crashes_is_an_error_of_its_file_and_of_no_other(start):
     running = await start(workers=1)
     [decoder] = running.decoders()
@@ -87,8 +93,7 @@ async def test_decoders_that_die_while_they_wait_are_replaced(start):
     await until(lambda: len(running.decoders()) == 2)
     dead = running.decoders()
 
-    for decoder in dead:
-        os.kill(decoder, signal.SIGKILL)
+    await kill(dead)
 
     for _ in range(5):
         assert (await running.prepare(long_wav(2)))[-1] == PrepareEnd(duration_s=2.0)
@@ -100,8 +105,7 @@ async def test_when_the_nursery_dies_another_takes_its_place(start):
     decoders = running.decoders()
 
     os.kill(running.nursery, signal.SIGKILL)
-    for decoder in decoders:
-        os.kill(decoder, signal.SIGKILL)
+    await kill(decoders)
 
     assert (await running.prepare(long_wav(2)))[-1] == PrepareEnd(duration_s=2.0)
 

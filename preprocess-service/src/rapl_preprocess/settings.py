@@ -26,7 +26,7 @@ class Settings(BaseSettings):
     worker_memory_bytes: int = Field(512 << 20, ge=128 << 20)
     """Memory that decoding a file may take; what needs more is a 400. Only Linux enforces it."""
     worker_stall_s: float = Field(8.0, gt=0, le=3600)
-    """How long decoding may go on without any progress, of at most 30 s of audio; what takes longer is a 400."""
+    """CPU time that decoding may take without any progress, of at most 30 s of audio; what takes more is a 400."""
     worker_cpu_s: float = Field(900.0, gt=0)
     """CPU time that decoding a file may take; what needs more is a 400."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
