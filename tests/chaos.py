@@ -33,6 +33,7 @@ WORDS = {SELFTEST: ["3", "1", "4", "1", "5", "9"], DIGITS: ["three", "one", "fou
 CLEAR = {"backend_unavailable", "backend_timeout", "model_not_ready", "overloaded"}
 """Errors that say what is the matter, and that it is not the request's doing."""
 DEADLINE_S = 150.0
+PAUSE_S = 20.0
 RIGHT, NOT_ACCEPTED, WITH_THE_GATEWAY = "right text", "not accepted: the gateway was away", "ended with the gateway"
 
 
@@ -172,6 +173,13 @@ def fault(fleet: Fleet, name: str, kind: str, dice: random.Random) -> None:
     service.start()
 
 
+def wait_until_ready(fleet: Fleet) -> None:
+    """Not for longer than a fault may take: the next one may well come while a model still loads."""
+    deadline = time.monotonic() + PAUSE_S
+    while time.monotonic() < deadline and not {SELFTEST, DIGITS} <= ready_models(fleet):
+        time.sleep(0.2)
+
+
 async def break_things(fleet: Fleet, until_s: float, dice: random.Random, faults: Counter[str]) -> None:
     while time.monotonic() < until_s:
         turns = [(name, kind) for name in fleet.services for kind in ("killed", "stopped", "restarted")]
@@ -181,6 +189,7 @@ async def break_things(fleet: Fleet, until_s: float, dice: random.Random, faults
                 return
             await asyncio.to_thread(fault, fleet, name, kind, dice)
             faults[f"{name} {kind}"] += 1
+            await asyncio.to_thread(wait_until_ready, fleet)
             await asyncio.sleep(dice.uniform(0.5, 3))
 
 

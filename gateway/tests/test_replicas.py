@@ -193,6 +193,16 @@ class TestALoneReplica:
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "backend_unavailable")
         assert answer.headers["retry-after"]
 
+    async def test_that_stays_away_for_longer_is_waited_for_by_a_long_recording(self, start, engine):
+        fleet = await start(sensevoice_url=engine.url, restart_wait_s=0.5)
+        assert (await fleet.transcribe()).status_code == 200
+        engine.kill()
+        requests = [asyncio.create_task(fleet.transcribe(make_tone(s).to_wav())) for s in (1.0, 29.0)]
+        await asyncio.sleep(1.5)
+        await engine.start()
+
+        assert [(await request).status_code for request in requests] == [503, 200]
+
     async def test_that_was_never_there_is_a_503_at_once(self, start):
         fleet = await start(sensevoice_url="http://127.0.0.1:9", restart_wait_s=3600)
 

@@ -22,6 +22,9 @@ MAX_RUNS = 2
 LONG_AHEAD, SHORT_AHEAD = 1, 8
 """How many pieces a replica is given beyond those that it works on: so many that it never waits for the next one, and
 so few of long recordings that what is short passes them there."""
+LONG_PATIENCE = 8
+"""So many times longer a piece of a long recording waits for a replica to come back: nobody sits in front of it, and
+much would be lost with it."""
 _LONGEST_HOLD_S = 30.0
 
 log = logging.getLogger("rapl")
@@ -233,7 +236,8 @@ class Dispatcher:
 
     def _may_hope(self, piece: Piece) -> bool:
         """Whether a replica was well so lately that one may soon be again."""
-        return time.monotonic() < self._ready_at.get(piece.model, -math.inf) + self._restart_wait_s
+        patience_s = self._restart_wait_s * (LONG_PATIENCE if piece.is_long else 1)
+        return time.monotonic() < self._ready_at.get(piece.model, -math.inf) + patience_s
 
     def _failure(self, piece: Piece) -> ServiceError:
         error = piece.refusal or next(replica.problem for replica in self.replicas if replica.problem)
