@@ -190,8 +190,8 @@ async def test_a_given_request_id_is_kept_and_logged(
         ) as answer:
             assert answer.headers["x-request-id"] == "req_mine"
             assert answer.content_type == "application/vnd.rapl.frames"
+        await until(lambda: "request_id=req_mine" in caplog.text)
 
-    assert "request_id=req_mine" in caplog.text
     assert "container=wav codec=pcm_s16le audio_s=1.00" in caplog.text
 
 
