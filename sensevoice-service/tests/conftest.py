@@ -177,7 +177,7 @@ def hub(local_hub_class: Any, repository: Path) -> Iterator[Any]:
 
 @dataclass
 class Preparation:
-    """Runs of `prepare-model` against one hub, into one folder."""
+    """Runs of `prepare-model` against one hub, into one folder; without the conversion, unless a test asks for it."""
 
     python: str
     hub: Any
@@ -190,6 +190,7 @@ class Preparation:
     def start(self, *arguments: str, **settings: str) -> subprocess.Popen[str]:
         environ = environ_with(HF_HOME=str(self.model_dir / "home"), **self.hub.environ) | {
             "RAPL_SENSEVOICE_MODEL_DIR": str(self.model_dir),
+            "RAPL_SENSEVOICE_RUNTIME": "funasr",
             **settings,
         }
         command = [self.python, "-m", "rapl_sensevoice.prepare_model", *arguments]

@@ -1,3 +1,4 @@
+import importlib.util
 import subprocess
 import sys
 
@@ -17,6 +18,11 @@ def test_importing_the_package_loads_no_model_library():
     listed = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=120, check=True)
 
     assert listed.stdout == "[]\n"
+
+
+def test_the_inference_engine_comes_without_its_telemetry():
+    assert importlib.util.find_spec("openvino") is not None
+    assert importlib.util.find_spec("openvino_telemetry") is None
 
 
 @pytest.mark.parametrize(
