@@ -138,8 +138,13 @@ def _table(times: dict[str, dict[str, list[float]]], memory: dict[str, float], r
             "The clips of a row run one after another; features and text are part of the time.",
             "The ratio is the median of the rounds' own ratios. Memory is resident, after the first clips.",
         ),
-        settings={"rounds": str(rounds), "threads": str(_threads()), **dict(peer.split("==") for peer in PEERS)},
+        settings={"rounds": str(rounds), "threads": str(_threads()), **_versions()},
     )
+
+
+def _versions() -> dict[str, str]:
+    pairs = (peer.partition("==") for peer in PEERS)
+    return {name: version for name, _, version in pairs}
 
 
 def _threads() -> int:

@@ -54,7 +54,7 @@ def onnxruntime(folder: Path) -> Transcribe:
         speech = features(WavAudio(pcm.tobytes()), cmvn)
         numbers = {"x_length": len(speech), "language": 0, "text_norm": 14}
         inputs = {"x": speech[None]} | {name: np.array([number], np.int32) for name, number in numbers.items()}
-        [logits] = session.run(None, inputs)
+        logits = np.asarray(session.run(None, inputs)[0])
         return pieces.text([each.token for each in emissions(logits[0].argmax(axis=-1).tolist())])
 
     return transcribe

@@ -41,7 +41,7 @@ def _tokens(source: Path, folder: Path) -> list[str]:
     from sentencepiece import sentencepiece_model_pb2
 
     [path] = source.glob("*.bpe.model")
-    vocabulary = sentencepiece_model_pb2.ModelProto()
+    vocabulary = sentencepiece_model_pb2.ModelProto()  # pyright: ignore[reportAttributeAccessIssue]
     vocabulary.ParseFromString(path.read_bytes())
     while len(vocabulary.pieces) < VOCABULARY:
         spare = chr(SPARE_CHARACTERS + len(vocabulary.pieces))

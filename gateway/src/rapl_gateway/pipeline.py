@@ -1,5 +1,6 @@
 """From media to text: prepare, transcribe segment by segment, and put the parts together."""
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, closing
@@ -72,6 +73,7 @@ class Pipeline:
                 return hearing
 
             hearing = hear() if _is_likely_speech(job, audio) else None
+            await asyncio.sleep(0)  # so that the engine has it before anybody is asked
             with job.stopwatch.stage("prepare"):
                 speech_s = await self._speech_s(job, audio)
             if speech_s != 0.0:

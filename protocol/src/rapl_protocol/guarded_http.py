@@ -61,6 +61,7 @@ class GuardedHttp(HttpToolsProtocol):
         if self._timer:
             self._timer.cancel()
             self._timer = None
+        assert self.parser
         self._refusal = _refusal(self.headers, self.url, self.parser.get_http_version())
         if self._refusal:
             raise ValueError(self._refusal)  # which the parser reports as a broken request

@@ -81,7 +81,7 @@ def _log_mel(samples: Floats) -> Floats:
     options.mel_opts.num_bins = MEL_BINS
     options.energy_floor = 0.0
     fbank = kaldi_native_fbank.OnlineFbank(options)
-    fbank.accept_waveform(SAMPLE_RATE_HZ, samples)
+    fbank.accept_waveform(SAMPLE_RATE_HZ, samples)  # pyright: ignore[reportArgumentType]
     fbank.input_finished()
     return np.stack([fbank.get_frame(i) for i in range(fbank.num_frames_ready)])
 

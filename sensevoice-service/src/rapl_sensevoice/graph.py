@@ -61,7 +61,8 @@ def sensevoice_graph(weights: Weights, heads: int, precision: Precision) -> Any:
     best = op.topk(logits, op.constant(np.int64(1)), -1, "max", "none", index_element_type="i32").output(1)
     tokens = op.squeeze(best, op.constant(np.array([-1])))
     tokens.output(0).set_names({"tokens"})
-    return openvino.Model([op.result(tokens)], [speech, queries, places], "sensevoice")
+    model: Any = openvino.Model  # its declared type and its real one are not the same
+    return model([op.result(tokens)], [speech, queries, places], "sensevoice")
 
 
 class _Builder:
