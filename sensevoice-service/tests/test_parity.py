@@ -29,7 +29,7 @@ clips = [WavAudio(pcm[start:end].tobytes()) for start, end in zip([0, *ends], en
 def heard(runtime):
     runtime.load(folder)
     for clip in clips:
-        decoded = runtime.decode(clip, None, with_times=True)
+        decoded = runtime.decode(runtime.heard(clip), None, with_times=True)
         words = [s.words for s in transcript_from(decoded, clip.duration_s).segments]
         yield decoded.rich_text, [[(w.word, w.start_s, w.end_s) for w in times or ()] for times in words]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from rapl_protocol.audio import WavAudio
+from rapl_protocol.transcript import TranscribeOptions
 from rapl_sensevoice.runtime_onnx import OnnxRuntime
 from rapl_sensevoice.transcriber import SELFTEST_FOLDER
 from rapl_sensevoice.transcripts import transcript_from
@@ -18,6 +19,9 @@ LAYOUTS = {"ours": SELFTEST_FOLDER, "funasr": EXPORTS / "funasr", "sherpa": EXPO
 every_layout = pytest.mark.parametrize("layout", LAYOUTS)
 
 
+ASKED = TranscribeOptions(model="rapl/selftest", word_timestamps=True)
+
+
 def loaded(folder: Path) -> OnnxRuntime:
     runtime = OnnxRuntime("int8", 1)
     runtime.load(folder)
@@ -26,17 +30,19 @@ def loaded(folder: Path) -> OnnxRuntime:
 
 @every_layout
 def test_speech_becomes_text_and_tags(layout: str, digits: WavAudio):
-    decoded = loaded(LAYOUTS[layout]).decode(digits, None, with_times=False)
+    runtime = loaded(LAYOUTS[layout])
+    decoded = runtime.decode(runtime.heard(digits), None, with_times=False)
 
     assert decoded.rich_text.replace(" ", "") == "<|en|><|NEUTRAL|><|Speech|><|withitn|>314159."
-    assert transcript_from(decoded, digits.duration_s).text == "3 1 4 1 5 9."
+    assert transcript_from(decoded, digits, ASKED).text == "3 1 4 1 5 9."
 
 
 @every_layout
 def test_words_have_times(layout: str, digits: WavAudio):
-    decoded = loaded(LAYOUTS[layout]).decode(digits, "en", with_times=True)
+    runtime = loaded(LAYOUTS[layout])
+    decoded = runtime.decode(runtime.heard(digits), "en", with_times=True)
 
-    [segment] = transcript_from(decoded, digits.duration_s).segments
+    [segment] = transcript_from(decoded, digits, ASKED).segments
     assert [word.word for word in segment.words or ()] == ["3", "1", "4", "1", "5", "9"]
 
 
@@ -46,9 +52,10 @@ def test_a_list_of_pieces_serves_where_the_sentencepiece_model_is_missing(tmp_pa
     lines = (EXPORTS / "sherpa" / "tokens.txt").read_text().splitlines()
     pieces = ", ".join(f'"{line.rpartition(" ")[0]}"' for line in lines)
     (tmp_path / "tokens.json").write_text(f"[{pieces}]")
-    decoded = loaded(tmp_path).decode(digits, None, with_times=False)
+    runtime = loaded(tmp_path)
+    decoded = runtime.decode(runtime.heard(digits), None, with_times=False)
 
-    assert transcript_from(decoded, digits.duration_s).text == "3 1 4 1 5 9."
+    assert transcript_from(decoded, digits, ASKED).text == "3 1 4 1 5 9."
 
 
 @pytest.mark.parametrize(
@@ -88,9 +95,9 @@ def test_an_empty_folder_is_told_as_such(tmp_path: Path):
 def test_the_same_audio_gives_the_same_text_after_other_lengths(digits: WavAudio):
     runtime = loaded(SELFTEST_FOLDER)
     half = WavAudio(digits.pcm[: len(digits.pcm) // 4 * 2])
-    alone = [runtime.decode(audio, None, with_times=True) for audio in (digits, half)]
+    alone = [runtime.decode(runtime.heard(audio), None, with_times=True) for audio in (digits, half)]
 
-    assert [runtime.decode(audio, None, with_times=True) for audio in (digits, half)] == alone
+    assert [runtime.decode(runtime.heard(audio), None, with_times=True) for audio in (digits, half)] == alone
 
 
 def test_serving_needs_neither_torch_nor_funasr():

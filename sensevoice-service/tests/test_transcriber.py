@@ -44,7 +44,10 @@ class FakeRuntime:
     def unload(self) -> None:
         self.loaded_from = None
 
-    def decode(self, audio: WavAudio, language: str | None, *, with_times: bool) -> Decoded:
+    def heard(self, audio: WavAudio) -> WavAudio:
+        return audio
+
+    def decode(self, heard: WavAudio, language: str | None, *, with_times: bool) -> Decoded:
         assert self.loaded_from
         self.may_decode.wait(60)
         self.languages.append(language)

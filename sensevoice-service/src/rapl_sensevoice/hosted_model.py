@@ -92,9 +92,14 @@ class HostedModel:
         if self.info.state is not ModelState.READY:
             raise self.info.not_ready_error()
         with_times = options.word_timestamps or options.segment_timestamps
-        decoded = await self._worker.run(
-            lambda: self._runtime.decode(audio, options.language, with_times=with_times), is_long=options.is_long
-        )
+        heard = self._worker.ahead(lambda: self._runtime.heard(audio))
+        try:
+            decoded = await self._worker.run(
+                lambda: self._runtime.decode(heard.result(), options.language, with_times=with_times),
+                is_long=options.is_long,
+            )
+        finally:
+            heard.cancel()
         return transcript_from(decoded, audio, options)
 
     def _is_loading(self) -> bool:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from rapl_protocol.audio import WavAudio
 
@@ -18,7 +18,7 @@ class Decoded:
 
 
 class Runtime(Protocol):
-    """One loaded model. One thread calls it, and nobody else."""
+    """One loaded model. One thread calls it, and nobody else; but for `heard`."""
 
     def load(self, folder: Path) -> None:
         """Takes verified weights from `folder`. Model libraries are imported here, never before."""
@@ -26,6 +26,9 @@ class Runtime(Protocol):
     def unload(self) -> None:
         """Gives the memory back, as far as a process can."""
 
-    def decode(self, audio: WavAudio, language: str | None, *, with_times: bool) -> Decoded:
+    def heard(self, audio: WavAudio) -> Any:
+        """What `decode` makes the text of. Any thread may call it while the model is at work."""
+
+    def decode(self, heard: Any, language: str | None, *, with_times: bool) -> Decoded:
         """Transcribes; `language` is one of `rich_tags.LANGUAGES`, None to detect it."""
         ...

@@ -73,16 +73,19 @@ class FunAsrRuntime:
         self._auto_model = None
         _give_memory_back()
 
-    def decode(self, audio: WavAudio, language: str | None, *, with_times: bool) -> Decoded:
+    def heard(self, audio: WavAudio) -> WavAudio:
+        return audio
+
+    def decode(self, heard: WavAudio, language: str | None, *, with_times: bool) -> Decoded:
         if with_times:
             try:
-                result = self._infer(audio, language, with_times=True)
+                result = self._infer(heard, language, with_times=True)
                 return Decoded(result["text"], _tokens(result))
             except (IndexError, RuntimeError, ValueError):
                 # Its alignment of the text with the audio fails on some texts (FunASR issues 2637, 2782): the text
                 # itself is then still to be had.
                 log.warning("FunASR found no times of words", exc_info=True)
-        return Decoded(self._infer(audio, language, with_times=False)["text"])
+        return Decoded(self._infer(heard, language, with_times=False)["text"])
 
     def _infer(self, audio: WavAudio, language: str | None, *, with_times: bool) -> dict[str, Any]:
         import torch

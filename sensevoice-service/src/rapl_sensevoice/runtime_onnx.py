@@ -5,7 +5,7 @@ from pathlib import Path
 from rapl_protocol.audio import WavAudio
 
 from rapl_sensevoice.acoustic_model import AcousticModel
-from rapl_sensevoice.features import FRAME_MS, features
+from rapl_sensevoice.features import FRAME_MS, Floats, features
 from rapl_sensevoice.graph import QUERIES, Precision
 from rapl_sensevoice.graph_files import own_graph, ready_made
 from rapl_sensevoice.greedy_ctc import Emission, emissions
@@ -43,7 +43,7 @@ class OnnxRuntime:
         self._vocabulary = _vocabulary(files.tokens)
         self._model = AcousticModel(files, self._precision, self._threads)
         for silence in _WARM_UP:
-            self.decode(silence, None, with_times=False)
+            self.decode(self.heard(silence), None, with_times=False)
         self._model.release_file_pages()
         give_memory_back()
 
@@ -51,10 +51,14 @@ class OnnxRuntime:
         self._model = self._vocabulary = None
         give_memory_back()
 
-    def decode(self, audio: WavAudio, language: str | None, *, with_times: bool) -> Decoded:
+    def heard(self, audio: WavAudio) -> Floats:
+        assert self._model
+        return features(audio, self._model.cmvn)
+
+    def decode(self, heard: Floats, language: str | None, *, with_times: bool) -> Decoded:
         assert self._model
         assert self._vocabulary
-        emitted = emissions(self._model.tokens(features(audio, self._model.cmvn), language))
+        emitted = emissions(self._model.tokens(heard, language))
         text = self._vocabulary.text([each.token for each in emitted])
         return Decoded(text, _timed(emitted, self._vocabulary) if with_times else None)
 

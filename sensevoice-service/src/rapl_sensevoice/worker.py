@@ -1,11 +1,11 @@
-"""One thread that does a model's work, one job after another."""
+"""The thread that does a model's work, one job after another, and the one that gets the next job ready."""
 
 import asyncio
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from rapl_protocol.errors import ErrorCode, ServiceError
@@ -36,6 +36,7 @@ class InferenceWorker:
         self._is_closing = False
         self._last_job_s = 1.0
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._ahead = ThreadPoolExecutor(1, f"{name} ahead")
 
     def start(self) -> None:
         self._thread.start()
@@ -48,6 +49,7 @@ class InferenceWorker:
             self._changed.notify()
         for future, _ in waiting:  # outside the lock, which what follows a cancellation takes
             future.cancel()
+        self._ahead.shutdown(wait=False, cancel_futures=True)
         if self._thread.is_alive():
             self._thread.join(CLOSE_WITHIN_S)
 
@@ -66,6 +68,11 @@ class InferenceWorker:
             self._changed.notify()
         future.add_done_callback(self._release)
         return await asyncio.wrap_future(future)
+
+    def ahead(self, job: Callable[[], T]) -> Future[T]:
+        """Begins what a request's job will need and what needs no model, on a thread of its own: while the model is at
+        work on one request, the next one gets ready."""
+        return self._ahead.submit(job)
 
     async def run_always(self, job: Callable[[], T]) -> T:
         """Runs a job of the house, such as loading, in its turn; it takes no request's place."""
