@@ -14,6 +14,7 @@ import json, shutil, sys
 from pathlib import Path
 import soundfile
 from rapl_protocol.audio import WavAudio
+from rapl_protocol.transcript import TranscribeOptions
 from rapl_sensevoice.convert import convert
 from rapl_sensevoice.runtime_funasr import FunAsrRuntime
 from rapl_sensevoice.runtime_onnx import OnnxRuntime
@@ -26,11 +27,13 @@ pcm, _ = soundfile.read(tests / "parity.opus", dtype="int16")
 ends = json.loads((tests / "parity.json").read_text())
 clips = [WavAudio(pcm[start:end].tobytes()) for start, end in zip([0, *ends], ends)]
 
+asked = TranscribeOptions(model="rapl/selftest", word_timestamps=True)
+
 def heard(runtime):
     runtime.load(folder)
     for clip in clips:
         decoded = runtime.decode(runtime.heard(clip), None, with_times=True)
-        words = [s.words for s in transcript_from(decoded, clip.duration_s).segments]
+        words = [s.words for s in transcript_from(decoded, clip, asked).segments]
         yield decoded.rich_text, [[(w.word, w.start_s, w.end_s) for w in times or ()] for times in words]
 
 runtimes = {"funasr": FunAsrRuntime("cpu", 1), "f32": OnnxRuntime("f32", 1), "int8": OnnxRuntime("int8", 1)}
