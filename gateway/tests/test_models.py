@@ -51,6 +51,31 @@ async def test_a_download_shows_its_progress(start):
     assert model["progress"] == {"done_bytes": 250, "total_bytes": 1000, "bytes_per_s": 50}
 
 
+async def test_a_model_is_loaded_ahead_of_need(start):
+    fleet = await start(mlx=FakeTranscriber("mlx-community/some-model", state=ModelState.ABSENT))
+
+    answer = await fleet.http.post("/v1/models/mlx-community/some-model/load")
+
+    assert (answer.status_code, answer.json()["id"]) == (200, "mlx-community/some-model")
+    assert answer.json()["state"] == "ready"
+    assert fleet.mlx.state is ModelState.READY
+
+
+async def test_an_alias_is_loaded_as_what_it_stands_for(start):
+    fleet = await start(FakeTranscriber("iic/SenseVoiceSmall", state=ModelState.ABSENT))
+
+    assert (await fleet.http.post("/v1/models/whisper-1/load")).json()["state"] == "ready"
+    assert fleet.sensevoice.state is ModelState.READY
+
+
+async def test_loading_what_cannot_be_reached_says_why(start):
+    fleet = await start(mlx_url=NOWHERE)
+
+    answer = await fleet.http.post("/v1/models/mlx-community/some-model/load")
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "backend_unavailable")
+
+
 async def test_a_model_whose_engine_is_away_says_why_and_what_to_do(start):
     model = (await listed(await start(mlx_url=NOWHERE)))["mlx-community/Qwen3-ASR-1.7B-8bit"]
 

@@ -79,6 +79,17 @@ class Backend:
     def info(self, engine_model: str) -> ModelInfo | None:
         return next((info for info in self.models if info.id == engine_model), None)
 
+    async def load(self, engine_model: str) -> None:
+        """Has the model loaded wherever it may be asked for.
+
+        Raises:
+            ServiceError: where no process of this engine could begin with it.
+        """
+        loads = [replica.load(engine_model) for replica in self.replicas]
+        failures = [failed for failed in await asyncio.gather(*loads, return_exceptions=True) if failed]
+        if len(failures) == len(loads):
+            raise failures[0]
+
     async def watch(self) -> None:
         """Looks for its processes, again and again, and has each one watched."""
         try:

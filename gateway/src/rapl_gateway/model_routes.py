@@ -1,4 +1,4 @@
-"""GET /v1/models and /v1/models/{id}: OpenAI's fields, then what we know of each model's state."""
+"""GET /v1/models and /v1/models/{id}: OpenAI's fields, then what we know of each model's state; and loading one."""
 
 from typing import Any
 
@@ -29,6 +29,16 @@ async def retrieve_model(model: str, request: Request) -> dict[str, Any]:
     gateway = gateway_of(request)
     await gateway.backends.first_answers()
     return _model(gateway, model, gateway.catalog.find(model, gateway.backends.discovered()))
+
+
+@router.post("/v1/models/{model:path}/load", responses=errors(401, 403, 404, 429, 503, 504))
+async def load_model(model: str, request: Request) -> dict[str, Any]:
+    """Loads a model ahead of need, as when the key of a dictation app goes down. It answers at once; whether the model
+    is ready yet is in the answer."""
+    gateway = gateway_of(request)
+    route = gateway.catalog.find(model, gateway.backends.discovered())
+    await gateway.backends[route.backend].load(route.engine_model)
+    return _model(gateway, model, route)
 
 
 def _model(gateway: Gateway, model: str, route: Route) -> dict[str, Any]:

@@ -55,6 +55,10 @@ class OpenAIEngine:
         with self._nonsense_named():
             return transcript_of(answer, audio.duration_s)
 
+    async def load(self, model_id: str) -> ModelInfo:
+        """The API has no such request: its models load when they are asked for something."""
+        return next(info for info in await self.models() if info.id == model_id)
+
     async def stream(
         self, audio: WavAudio, options: TranscribeOptions, *, deadline_s: float, request_id: str | None = None
     ) -> AsyncGenerator[str | Transcript, None]:

@@ -37,6 +37,8 @@ class EngineClient(Protocol):
 
     async def models(self) -> list[ModelInfo]: ...
 
+    async def load(self, model_id: str) -> ModelInfo: ...
+
 
 @dataclass(eq=False)
 class Replica:
@@ -100,6 +102,11 @@ class Replica:
             self._set_problem(None)
         self.was_asked = True
         self.on_change()
+
+    async def load(self, model: str) -> None:
+        """Raises: ServiceError."""
+        await self.client.load(model)
+        await self.refresh()
 
     def failed(self, error: ServiceError) -> None:
         """Takes it out, after a request that it did not answer, until it says again that it is well."""
