@@ -102,6 +102,19 @@ async def test_an_engines_failure_reaches_the_caller_with_its_code(
     assert "crashed, as asked" not in caught.value.message
 
 
+async def test_an_engine_that_wants_another_token_is_the_operators_problem_and_not_the_clients(
+    http: aiohttp.ClientSession,
+):
+    engine = FakeTranscriber(fails_with=ServiceError(ErrorCode.INVALID_API_KEY, "wrong token"))
+    async with served(transcriber_app(engine)) as url:
+        with pytest.raises(ServiceError, match="wants another token") as failure:
+            await TranscriberClient(http, Service("engine", url, "")).transcribe(
+                make_tone(0.1), TranscribeOptions(model="fake/model"), deadline_s=5
+            )
+
+    assert failure.value.status == 503
+
+
 async def test_a_service_that_is_not_there_is_named_with_its_address_and_remedy(http: aiohttp.ClientSession):
     with pytest.raises(ServiceError) as caught:
         await TranscriberClient(http, NOBODY).transcribe(SPEECH, OPTIONS, deadline_s=5)

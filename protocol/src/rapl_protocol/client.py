@@ -239,6 +239,8 @@ async def _open(
         async with http.request(
             method, service.base_url + path, data=body, headers=headers, timeout=limits
         ) as response:
+            if response.status == 401:  # it is the caller's token that is wrong, and not its client's key
+                raise unavailable(service, "wants another token than it was shown: set the same one on both sides")
             if response.status >= 400:
                 raise ServiceError.from_response(
                     response.status, _json_or_none(await response.read()), response.headers.get("retry-after")
