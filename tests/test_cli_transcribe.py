@@ -353,11 +353,20 @@ def test_other_refusals_are_not_tried_again(folder, door, status, headers):
     assert ended.stderr == "one.wav: The model is being loaded.\n"
 
 
+def heeds_ctrl_c() -> None:
+    """A program that was begun in the background by a shell, as these tests may be, is deaf to it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def test_ctrl_c_ends_at_once_with_130_and_leaves_nothing_behind(folder, door):
     before = files_in(folder)
     door.open_for = 0
     with subprocess.Popen(
-        command("--url", door.url, ".", "--jobs", "2"), cwd=folder, stderr=subprocess.PIPE, text=True
+        command("--url", door.url, ".", "--jobs", "2"),
+        cwd=folder,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=heeds_ctrl_c,
     ) as process:
         until("both files have come", lambda: door.came == 2)
         process.send_signal(signal.SIGINT)

@@ -36,7 +36,8 @@ def test_node_gets_segments_with_times(saw, model, words):
     verbose = saw(model)["verbose"]
 
     assert [segment["text"] for segment in verbose["segments"]] == [words]
-    assert verbose["segments"][0]["end"] == pytest.approx(verbose["duration"], abs=0.01)
+    [segment] = verbose["segments"]
+    assert 0 <= segment["start"] < segment["end"] <= verbose["duration"]
 
 
 def test_node_gets_the_deltas_and_the_whole(saw, model, words):
@@ -110,5 +111,5 @@ def test_the_ai_sdk_gets_the_gateways_reason(ai_saw):
 def test_the_ai_sdk_takes_the_complete_segments_that_it_asks_of_whisper(ai_saw):
     assert ai_saw["whisper"]["text"] == "3 1 4 1 5 9."
     [segment] = ai_saw["whisper"]["segments"]
-    assert (segment["text"], segment["startSecond"]) == ("3 1 4 1 5 9.", 0)
-    assert segment["endSecond"] == pytest.approx(3.06, abs=0.01)
+    assert segment["text"] == "3 1 4 1 5 9."
+    assert 0 <= segment["startSecond"] < segment["endSecond"] <= 3.07

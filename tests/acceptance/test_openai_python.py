@@ -37,7 +37,7 @@ def test_verbose_json_is_typed(client, sample, words, model):
 
     assert (answer.text, answer.language) == (words, "english")
     assert answer.duration == pytest.approx(3.06, abs=0.01)
-    assert answer.segments[0].end == pytest.approx(answer.duration, abs=0.01)
+    assert 0 <= answer.segments[0].start < answer.segments[0].end <= answer.duration
 
 
 def test_raw_answers_have_a_request_id(client, sample, model):

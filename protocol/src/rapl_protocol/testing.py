@@ -40,8 +40,12 @@ async def served(app: ASGIApp) -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         await server.shutdown()
+        await asyncio.sleep(_UNTIL_CLOSED_S)
 
 
+_UNTIL_CLOSED_S = 0.005
+"""A connection with unsent bytes notices only in another turn of the event loop that its peer has gone, and one that
+is still closing when a test's loop ends is a warning in some later test."""
 EVERYTHING = Capabilities(prompt=True, keywords=True, word_timestamps=True, translation=True)
 
 
