@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
-from rapl_protocol.http import Patience, RequestMiddleware, install_error_handlers
+from rapl_protocol.http import NO_TELEMETRY, Patience, RequestMiddleware, install_error_handlers
 from starlette.middleware.cors import CORSMiddleware
 
 from rapl_gateway import health, model_routes, transcriptions
@@ -30,7 +30,9 @@ def create_app(settings: Settings) -> FastAPI:
             app.state.gateway = gateway
             yield
 
-    app = FastAPI(title="RAPL", lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app = FastAPI(
+        title="RAPL", lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False, telemetry=NO_TELEMETRY
+    )
     install_error_handlers(app)
     # The last one added is the first to see a request.
     app.add_middleware(CanonicalPath)

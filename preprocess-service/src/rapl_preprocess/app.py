@@ -9,7 +9,7 @@ from typing import Annotated
 
 from fastapi import FastAPI, Query, Request, Response
 from rapl_protocol.audio import BYTES_PER_SECOND, WavAudio
-from rapl_protocol.http import RequestMiddleware, install_error_handlers, log_fields
+from rapl_protocol.http import NO_TELEMETRY, RequestMiddleware, install_error_handlers, log_fields
 from rapl_protocol.prepared import MAX_SEGMENT_S, PrepareOptions
 
 from rapl_preprocess.answer import Batches, answer
@@ -38,7 +38,14 @@ def create_app(settings: Settings) -> FastAPI:
                 app.state.model = SpeechModel.load()
                 yield
 
-    app = FastAPI(title="RAPL preprocess-service", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(
+        title="RAPL preprocess-service",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        telemetry=NO_TELEMETRY,
+    )
     install_error_handlers(app)
     app.add_middleware(RequestMiddleware)
 

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -24,6 +25,11 @@ BODY_GRACE_S = 30.0
 LEAST_BYTES_PER_S = 500
 """A body that comes as fast as this, apart from the grace, is waited for: a quarter of the slowest speech codecs."""
 _SAFE_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+
+NO_TELEMETRY: TelemetryConfig = {
+    "tracing": False, "metrics": False, "logs": False, "operation_spans": False, "auto_configure": False,
+}  # fmt: skip
+"""For every `FastAPI`: an environment variable of somebody else's must not have it tell what a private server does."""
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from rapl_protocol.audio import BYTES_PER_SECOND, WavAudio
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.frames import CONTENT_TYPE, decode_single_frame, encode_frame
-from rapl_protocol.http import RequestMiddleware, install_error_handlers, log_fields, unless_client_leaves
+from rapl_protocol.http import NO_TELEMETRY, RequestMiddleware, install_error_handlers, log_fields, unless_client_leaves
 from rapl_protocol.models import ModelInfo, ModelState
 from rapl_protocol.prepared import MAX_SEGMENT_S
 from rapl_protocol.transcriber import Transcriber
@@ -33,7 +33,9 @@ def transcriber_app(transcriber: Transcriber) -> FastAPI:
         finally:
             await transcriber.close()
 
-    app = FastAPI(title="RAPL engine", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(
+        title="RAPL engine", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None, telemetry=NO_TELEMETRY
+    )
     install_error_handlers(app)
     app.add_middleware(RequestMiddleware)
 
