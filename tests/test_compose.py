@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[1]
 SELFTEST_FOLDER = ROOT / "sensevoice-service" / "src" / "rapl_sensevoice" / "selftest_model"
 PORT = free_port()
 PROJECT = "rapl-test"
+MLX_TOKEN = "beyond-loopback-it-wants-one"
 QWEN = "mlx-community/Qwen3-ASR-1.7B-8bit"
 BUILD_LIMIT_S = 1800
 IMAGE_LIMIT_BYTES = 150 * 1024 * 1024
@@ -65,6 +66,7 @@ def mlx(mlx_python: str, bridge_address: str, tmp_path_factory: pytest.TempPathF
         "RAPL_MLX_PORT",
         tmp_path_factory.mktemp("mlx") / "log",
         RAPL_MLX_HOST=bridge_address,
+        RAPL_MLX_TOKEN=MLX_TOKEN,
         RAPL_MLX_MODELS=f"{QWEN}={ROOT / 'tests' / 'models' / 'digits-Qwen3-ASR-8bit'}",
     )
 
@@ -73,6 +75,7 @@ def mlx(mlx_python: str, bridge_address: str, tmp_path_factory: pytest.TempPathF
 def client(mlx: ServiceProcess) -> Iterator[OpenAI]:
     """A client of the fleet in containers."""
     os.environ |= {"RAPL_PORT": str(PORT), "RAPL_MLX_URL": f"http://host.docker.internal:{mlx.port}"}
+    os.environ["RAPL_MLX_TOKEN"] = MLX_TOKEN
     try:
         compose("up", "--build", "--wait", "--detach", limit_s=BUILD_LIMIT_S)
         with OpenAI(base_url=f"http://127.0.0.1:{PORT}/v1", api_key="any", max_retries=0) as openai_client:
