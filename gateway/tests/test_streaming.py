@@ -139,3 +139,14 @@ async def test_each_event_is_a_write_of_its_own(fleet):
             chunks.append(chunk)
 
     assert all(chunk.endswith(b"\n\n") for chunk in chunks)
+
+
+async def test_the_place_at_the_engine_is_free_for_the_next_one_as_soon_as_the_words_are_whole(start):
+    fleet = await start(FakeTranscriber("iic/SenseVoiceSmall", streams=True, delay_s=0.2))
+    await fleet.transcribe(b"MEDIA:5")  # from here on the engine's pace is known
+    fleet.sensevoice.delay_s = 0.0
+
+    async with asyncio.timeout(15):  # a place that is held until such work should be done is held longer each time
+        await fleet.transcribe(b"MEDIA:60", stream="true")
+
+    assert len(fleet.sensevoice.calls) == 65

@@ -60,7 +60,7 @@ def _measure(group: str, settings: BenchSettings, report: Report) -> None:
 
 def _empty_report(quick: bool) -> Report:
     software = {"RAPL": machine.revision(Path(__file__).parent)}
-    software |= machine.versions("aiohttp", "uvicorn", "uvloop", "av", "onnxruntime", "numpy")
+    software |= machine.versions("aiohttp", "uvicorn", "uvloop", "av", "numpy")
     return Report(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", machine.machine(), software, quick)
 
 

@@ -101,8 +101,8 @@ class Dispatcher:
                     async with aclosing(texts):
                         async for text in texts:
                             has_begun = True
+                            piece.is_done = isinstance(text, Transcript)
                             yield text
-                    piece.is_done = True
                     return
                 except ServiceError as error:
                     if has_begun:
@@ -138,6 +138,9 @@ class Dispatcher:
         try:
             yield replica
         except (asyncio.CancelledError, GeneratorExit):
+            if piece.is_done:
+                self._give_back(replica, piece)
+                raise
             # The replica may go on with it: until it will have ended, its place is not free.
             asyncio.get_running_loop().call_later(self._rest_s(piece, began), self._give_back, replica, piece)
             raise

@@ -76,16 +76,19 @@ class Hearing:
         )
 
     async def _stream(self, told: asyncio.Queue[str | None]) -> Transcript:
-        """Tells the words as they come."""
+        """Tells the words as they come. An engine's words end with the transcript, or with an error."""
+        transcript: Transcript | None = None
         try:
             async with aclosing(self._engine.words(self.segment.audio, self._options)) as words:
                 async for word in words:
                     if isinstance(word, Transcript):
-                        return word
-                    told.put_nowait(word)
+                        transcript = word
+                    else:
+                        told.put_nowait(word)
         finally:
             told.put_nowait(None)
-        raise RuntimeError("an engine's words ended without the transcript")
+        assert transcript
+        return transcript
 
     async def next(self) -> str | Transcript:
         """More of the text, where it is wanted word by word and the engine has it so; at last the transcript.
