@@ -42,17 +42,14 @@ class Engine:
             request_id=self.request_id,
         )
 
-    async def words(self, audio: WavAudio, options: TranscribeOptions) -> AsyncGenerator[str | Transcript, None]:
+    def words(self, audio: WavAudio, options: TranscribeOptions) -> AsyncGenerator[str | Transcript, None]:
         """The text as it is decoded, where the engine has it so, and then the transcript.
 
         Raises:
             ServiceError: also in the middle.
         """
         deadline_s = self.settings.deadline_s(audio.duration_s)
-        words = self.client.stream(audio, options, deadline_s=deadline_s, request_id=self.request_id)
-        async with aclosing(words):
-            async for word in words:
-                yield word
+        return self.client.stream(audio, options, deadline_s=deadline_s, request_id=self.request_id)
 
 
 class Hearing:

@@ -7,10 +7,11 @@ from contextlib import aclosing
 from typing import IO
 
 import aiohttp
-from rapl_protocol.audio import WavAudio
 from rapl_protocol.client import PreprocessClient, Service, Unreached
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.prepared import PreparedEvent, PrepareOptions
+
+from rapl_gateway.preparation import canonical_wav
 
 _POLL_INTERVAL_S = 2.0
 _RETRY_INTERVAL_S = 0.2
@@ -68,7 +69,7 @@ class Preparers(PreprocessClient):
                 breaks += not isinstance(error, Unreached)
                 if error.code is not ErrorCode.BACKEND_UNAVAILABLE or breaks > 1 or not self._may_hope():
                     raise
-                if told == 0 and (not isinstance(media, bytes | memoryview) or _is_canonical(media)):
+                if told == 0 and (not isinstance(media, bytes | memoryview) or canonical_wav(media)):
                     raise
             await asyncio.sleep(_RETRY_INTERVAL_S)
 
@@ -78,11 +79,3 @@ class Preparers(PreprocessClient):
 
     def _may_hope(self) -> bool:
         return time.monotonic() < self._well_at + self._restart_wait_s
-
-
-def _is_canonical(media: bytes | memoryview) -> bool:
-    try:
-        WavAudio.from_wav(media)
-    except ValueError:
-        return False
-    return True
