@@ -1,0 +1,160 @@
+"""An hour of mixed load, at a share of what the fleet can do, and what each service holds meanwhile.
+
+    uv run python tests/soak.py --minutes 60 --share 0.7
+
+What the fleet can do is measured first, with as many requests at once as it has kinds of them. Then requests come at
+random moments, at that share of the rate. It fails where an answer is wrong, where a service's memory or its open
+files grow by more than they scatter, or where a temporary file is left.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import cycle
+from pathlib import Path
+
+import numpy as np
+import psutil
+from chaos import RIGHT, Fleet, kinds, outcome, running_fleet, table
+
+EVERY_S = 10.0
+CALIBRATION_S = 60.0
+WARM_UP_SHARE = 1 / 6
+"""Of the time: what is filled on first use, such as caches and pools, is no growth."""
+HELD, FILES = "memory (MB)", "open files"
+BARS = "▁▂▃▄▅▆▇█"
+
+
+@dataclass
+class Series:
+    """What one service held, at equal intervals."""
+
+    service: str
+    what: str
+    values: list[float] = field(default_factory=list)
+
+    def growth(self) -> tuple[float, float]:
+        """From warm to the end: how much a straight line through the values rises, and their deviation from it."""
+        warm = np.array(self.values[int(len(self.values) * WARM_UP_SHARE) :])
+        at = np.linspace(0, 1, len(warm))
+        rise, start = np.polyfit(at, warm, 1)
+        return float(rise), float(np.std(warm - (start + rise * at)))
+
+    def is_flat(self) -> bool:
+        rise, noise = self.growth()
+        return rise <= max(2 * noise, 0.01 * float(np.median(self.values)))
+
+    def line(self) -> str:
+        rise, noise = self.growth()
+        parts = [float(np.median(part)) for part in np.array_split(np.array(self.values), min(40, len(self.values)))]
+        low, high = min(self.values), max(self.values)
+        plot = "".join(BARS[int((part - low) / ((high - low) or 1) * (len(BARS) - 1))] for part in parts)
+        told = f"{low:7.1f} to {high:7.1f}, rise {rise:+6.2f}, scatter {noise:5.2f}"
+        return f"{self.service:11} {self.what:11} {plot} {told}{'' if self.is_flat() else '  GROWS'}"
+
+
+def looked_at(pid: int) -> tuple[float, float]:
+    """Memory in MB and open files of a process and its children; pages that they share count once."""
+    held, files = 0, 0
+    main = psutil.Process(pid)
+    for process in (main, *main.children(recursive=True)):
+        try:
+            held += process.memory_full_info().pss
+            files += process.num_fds()
+        except (psutil.NoSuchProcess, psutil.AccessDenied):  # a decoding process that has just ended
+            continue
+    return held / 1e6, float(files)
+
+
+async def watch(fleet: Fleet, until_s: float) -> list[Series]:
+    series = {name: (Series(name, HELD), Series(name, FILES)) for name in fleet.services}
+    while time.monotonic() < until_s:
+        for name, (memory, files) in series.items():
+            held_mb, opened = await asyncio.to_thread(looked_at, fleet.services[name].pid)
+            memory.values.append(held_mb)
+            files.values.append(opened)
+        await asyncio.sleep(EVERY_S)
+    return [each for pair in series.values() for each in pair]
+
+
+async def capacity(fleet: Fleet, seconds: float) -> float:
+    """Requests a second, all kinds in equal numbers."""
+    requests, done, end = cycle(kinds()), 0, time.monotonic() + seconds
+
+    async def one_after_another() -> None:
+        nonlocal done
+        while time.monotonic() < end:
+            what = await outcome(fleet, next(requests))
+            assert what == RIGHT, what
+            done += 1
+
+    began = time.monotonic()
+    await asyncio.gather(*(one_after_another() for _ in kinds()))
+    return done / (time.monotonic() - began)
+
+
+async def load(fleet: Fleet, per_s: float, until_s: float, seed: int) -> Counter[tuple[str, str]]:
+    """Requests at random moments, whether or not those before them have been answered."""
+    counts: Counter[tuple[str, str]] = Counter()
+    dice, requests = random.Random(seed), kinds()
+
+    async def ask() -> None:
+        request = dice.choice(requests)
+        counts[request.kind, await outcome(fleet, request)] += 1
+
+    async with asyncio.TaskGroup() as running:
+        while time.monotonic() < until_s:
+            running.create_task(ask())
+            await asyncio.sleep(dice.expovariate(per_s))
+    return counts
+
+
+async def soak(
+    fleet: Fleet, minutes: float, share: float, seed: int
+) -> tuple[float, Counter[tuple[str, str]], Sequence[Series]]:
+    """Requests a second that came, how they ended, and what the services held."""
+    await capacity(fleet, CALIBRATION_S / 6)
+    per_s = share * await capacity(fleet, CALIBRATION_S)
+    until_s = time.monotonic() + 60 * minutes
+    counts, series = await asyncio.gather(load(fleet, per_s, until_s, seed), watch(fleet, until_s))
+    return per_s, counts, series
+
+
+def main() -> int:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--minutes", type=float, default=60)
+    options.add_argument("--share", type=float, default=0.7)
+    options.add_argument("--seed", type=int, default=1)
+    options.add_argument("--cores", type=int, nargs="+", help="the fleet's, where the rest is left to others")
+    options.add_argument("--series", type=Path, help="a file for what was seen, as JSON")
+    given = options.parse_args()
+    every_core = os.sched_getaffinity(0)
+    with tempfile.TemporaryDirectory() as folder:
+        temporary = Path(folder) / "tmp"
+        temporary.mkdir()
+        os.environ["TMPDIR"] = str(temporary)
+        os.sched_setaffinity(0, given.cores or every_core)
+        with running_fleet(Path(folder)) as fleet:
+            os.sched_setaffinity(0, every_core)
+            per_s, counts, series = asyncio.run(soak(fleet, given.minutes, given.share, given.seed))
+        left = [file.name for file in temporary.iterdir()]
+    print(f"{per_s:.2f} requests/s, {given.share:.0%} of what the fleet can do, for {given.minutes:g} minutes")
+    print(table(counts, Counter()))
+    print("\n".join(each.line() for each in series))
+    if given.series:
+        given.series.write_text(json.dumps([asdict(each) for each in series]))
+    print(f"temporary files left: {left or 'none'}")
+    is_right = {what for _, what in counts} == {RIGHT}
+    return 0 if is_right and all(each.is_flat() for each in series) and not left else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
