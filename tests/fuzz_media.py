@@ -1,9 +1,11 @@
-"""Sends mutated media to a running preprocess-service, and counts what it answers.
+"""Sends mutated media to a running gateway or preprocess-service, and counts what it answers.
 
+    python tests/fuzz_media.py --count 20000 --seed 1 --url http://127.0.0.1:8000 --model rapl/selftest
     python tests/fuzz_media.py --count 20000 --seed 1 --url http://127.0.0.1:8010
 
-With the same seed it sends the same files. It fails (exit code 1) where an answer is a 5xx, takes longer than 10 s
-from one sign of life to the next, is cut off, or where the service is dead at the end.
+The first is a gateway, which is asked for the model's text; the second is preprocess-service. With the same seed it
+sends the same files. It fails (exit code 1) where an answer is a 5xx, takes longer than 10 s from one sign of life to
+the next, is cut off, or where the service is dead at the end.
 """
 
 import argparse
@@ -12,7 +14,7 @@ import random
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -152,22 +154,26 @@ def _place(media: bytes | bytearray, chance: random.Random) -> int:
 @dataclass
 class Report:
     answers: Counter[str] = field(default_factory=Counter)
-    """200, 200 and an error in it, 400, 413, ..."""
+    """By how it was answered: 200, 200 with an error at its end, 400 audio_undecodable, ..."""
     failures: list[str] = field(default_factory=list)
     slowest_s: float = 0.0
 
 
-def fuzz(url: str, count: int, seed: int, keep: Path | None = None) -> Report:
+def fuzz(url: str, count: int, seed: int, keep: Path | None = None, model: str | None = None) -> Report:
     """Sends so many files.
 
     Args:
+        model: `url` is a gateway's, and this is to hear the files; without it `url` is a preprocess-service's.
         keep: a folder in which what was answered wrongly is left.
     """
     report = Report()
+    send = functools.partial(_transcribe, model=model) if model else _prepare
     with httpx.Client(base_url=url, timeout=HANG_S) as client, ThreadPoolExecutor(AT_ONCE) as senders:
         numbered = enumerate(islice(mutants(seed), count))
         while batch := list(islice(numbered, 100)):
-            sent = [(number, name, media, senders.submit(_send, client, media)) for number, (name, media) in batch]
+            sent = [
+                (number, name, media, senders.submit(_timed, send, client, media)) for number, (name, media) in batch
+            ]
             for number, name, media, answer in sent:
                 result, took_s = answer.result()
                 report.answers[result] += 1
@@ -181,20 +187,21 @@ def fuzz(url: str, count: int, seed: int, keep: Path | None = None) -> Report:
     return report
 
 
-def _send(client: httpx.Client, media: bytes) -> tuple[str, float]:
+def _timed(send: Callable[[httpx.Client, bytes], str], client: httpx.Client, media: bytes) -> tuple[str, float]:
     began = time.monotonic()
     try:
-        answer = client.post("/v1/prepare", content=media)
-        return _result(answer), time.monotonic() - began
+        result = send(client, media)
     except httpx.TimeoutException:
-        return "hangs", time.monotonic() - began
+        result = "hangs"
     except httpx.HTTPError as error:
-        return f"is cut off: {type(error).__name__}", time.monotonic() - began
+        result = f"is cut off: {type(error).__name__}"
+    return result, time.monotonic() - began
 
 
-def _result(answer: httpx.Response) -> str:
+def _prepare(client: httpx.Client, media: bytes) -> str:
+    answer = client.post("/v1/prepare", content=media)
     if answer.status_code != 200:
-        return str(answer.status_code)
+        return _refusal(answer)
     last = answer.content.rpartition(b"\n{")[2]
     if b'"type": "end"' in last:
         return "200"
@@ -203,14 +210,28 @@ def _result(answer: httpx.Response) -> str:
     return "has no end"
 
 
+def _transcribe(client: httpx.Client, media: bytes, model: str) -> str:
+    answer = client.post("/v1/audio/transcriptions", data={"model": model}, files={"file": ("speech", media)})
+    if answer.status_code != 200:
+        return _refusal(answer)
+    return "200" if isinstance(answer.json().get("text"), str) else "no text in a 200"
+
+
+def _refusal(answer: httpx.Response) -> str:
+    """The status, if there is a reason with it."""
+    error = answer.json().get("error", {})
+    return f"{answer.status_code} {error['code']}" if error.get("message") else f"no reason: {answer.status_code}"
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--url", default="http://127.0.0.1:8010")
+    parser.add_argument("--model", help="one that the gateway at this URL offers")
     parser.add_argument("--count", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--keep", type=Path, help="an existing folder for the files that were answered wrongly")
     asked = parser.parse_args()
-    report = fuzz(asked.url, asked.count, asked.seed, asked.keep)
+    report = fuzz(asked.url, asked.count, asked.seed, asked.keep, asked.model)
     for result, number in report.answers.most_common():
         print(f"{number:8} {result}")
     print(f"slowest answer: {report.slowest_s:.1f} s")

@@ -13,7 +13,15 @@ def test_damaged_files_are_answered_with_what_is_left_or_with_a_reason(service: 
 
     assert report.failures == []
     assert report.answers["200"] > 50
-    assert report.answers["400"] > 50
+    assert report.answers["400 audio_undecodable"] > 50
+
+
+def test_through_the_fleet_a_damaged_file_has_a_text_or_a_reason(fleet):
+    report = fuzz_media.fuzz(fleet.gateway.url, 200, 3, model="rapl/selftest")
+
+    assert report.failures == []
+    assert report.answers["200"] > 30
+    assert report.answers["400 audio_undecodable"] > 30
 
 
 @pytest.mark.parametrize("name", [*CONTAINERS, "ogg-vorbis"])
