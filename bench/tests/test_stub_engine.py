@@ -1,9 +1,10 @@
 """The stub passes for an engine of ours and for a server of OpenAI's wire, with their own clients."""
 
+import asyncio
 import time
 
 from openai import OpenAI
-from rapl_bench.fleet import set_engine_ms
+from rapl_bench.fleet import Fleet, set_engine_ms
 from rapl_bench.stub_engine import MODEL, SEGMENT_TEXT
 from rapl_protocol.client import Service, TranscriberClient, open_http
 from rapl_protocol.models import ModelState
@@ -51,3 +52,17 @@ async def test_it_takes_the_time_that_was_set(stub):
         await client.transcribe(make_tone(1.0), OPTIONS, deadline_s=5)
 
     assert time.perf_counter() - began >= 0.29
+
+
+async def test_one_that_works_on_one_request_at_a_time_lets_the_next_wait(tmp_path):
+    with Fleet(tmp_path) as fleet:
+        serial = fleet.stub(parallel=1)
+        set_engine_ms(serial, 200)
+        async with open_http() as http:
+            client = TranscriberClient(http, Service("stub", serial.url, ""))
+            [info] = await client.models()
+            began = time.perf_counter()
+            await asyncio.gather(*(client.transcribe(make_tone(1.0), OPTIONS, deadline_s=5) for _ in range(3)))
+
+    assert info.parallel == 1
+    assert time.perf_counter() - began >= 0.59

@@ -8,6 +8,7 @@ from rapl_bench.results import BenchSettings, Table
 
 GROUPS = {
     "gateway": "the gateway's own time and throughput, in front of a stub engine",
+    "replicas": "what a second replica of an engine is worth, a stub of fixed time",
     "preprocess": "preprocess-service against a spawned ffmpeg and against bare libav",
     "long": "an hour of audio and ten: time, first words, memory, and whether all of it is there",
     "lanes": "short clips while an hour is being transcribed",

@@ -6,12 +6,15 @@ answered about ten thousand 160 kB requests a second before the load generator t
 the row "the stub itself" of every table.
 
     python -m rapl_bench.stub_engine 8020        # PUT /stub/engine-ms with 50 as its body makes each answer take 50 ms
+    python -m rapl_bench.stub_engine 8020 1      # works on one request at a time, as most engines do
 """
 
 import asyncio
+import heapq
 import json
 import signal
 import sys
+import time
 from typing import cast
 
 import uvloop
@@ -19,8 +22,8 @@ import uvloop
 MODEL = "stub/engine"
 SEGMENT_TEXT = "this is what a stub hears in any audio that somebody sends"
 """Without repetitions and always as long, so that nothing seems to be missing."""
-_PARALLEL = 256
-"""How many requests it says it works on at once, so that nobody lets them wait in front of it."""
+PARALLEL = 256
+"""How many requests it works on at once, and says so: nobody lets them wait in front of it."""
 _BUFFER_BYTES = 1 << 18
 _KEPT_BODY_BYTES = 4096
 """Of a body's beginning: the options in front of an engine's audio are shorter."""
@@ -32,21 +35,23 @@ _JSON = b"application/json"
 class Engine:
     """What all connections share."""
 
-    def __init__(self) -> None:
+    def __init__(self, parallel: int) -> None:
         self.takes_s = 0.0
         self.calls = 0
+        self._free_at_s = [0.0] * parallel
+        """A heap: when each of those that work at once has done what it has."""
 
     def answer(self, path: str, body_start: bytes, body_bytes: int) -> tuple[int, bytes, float]:
         """Status, body, and how long it takes."""
         match path:
             case "/v1/transcribe":
                 self.calls += 1
-                return 200, _rapl_answer(body_start, body_bytes), self.takes_s
+                return 200, _rapl_answer(body_start, body_bytes), self._work_s()
             case "/v1/audio/transcriptions":
                 self.calls += 1
-                return 200, json.dumps({"text": SEGMENT_TEXT}).encode(), self.takes_s
+                return 200, json.dumps({"text": SEGMENT_TEXT}).encode(), self._work_s()
             case "/v1/models":
-                info = {"id": MODEL, "object": "model", "state": "ready", "parallel": _PARALLEL}
+                info = {"id": MODEL, "object": "model", "state": "ready", "parallel": len(self._free_at_s)}
                 return 200, json.dumps({"models": [info], "data": [info]}).encode(), 0.0
             case "/stub/engine-ms":
                 self.takes_s = float(body_start) / 1000
@@ -57,6 +62,13 @@ class Engine:
                 return 200, b'{"status": "ok"}', 0.0
             case _:
                 return 404, b'{"error": {"message": "the stub has no such address"}}', 0.0
+
+    def _work_s(self) -> float:
+        """How long a request that comes now takes: its turn has to come first."""
+        now_s = time.monotonic()
+        done_s = max(now_s, self._free_at_s[0]) + self.takes_s
+        heapq.heapreplace(self._free_at_s, done_s)
+        return done_s - now_s
 
 
 def _rapl_answer(body_start: bytes, body_bytes: int) -> bytes:
@@ -149,9 +161,9 @@ def _content_length(fields: bytes) -> int:
     return 0
 
 
-async def serve(port: int) -> None:
+async def serve(port: int, parallel: int = PARALLEL) -> None:
     """Answers on 127.0.0.1 until it is told to stop."""
-    loop, engine, stopped = asyncio.get_running_loop(), Engine(), asyncio.Event()
+    loop, engine, stopped = asyncio.get_running_loop(), Engine(parallel), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     server = await loop.create_server(lambda: StubConnection(engine), "127.0.0.1", port, backlog=512)
@@ -160,4 +172,4 @@ async def serve(port: int) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(serve(int(sys.argv[1])))
+    uvloop.run(serve(*map(int, sys.argv[1:])))
