@@ -184,6 +184,30 @@ class TestALoneReplica:
 
         assert (await request).json()["text"] == "back again"
 
+    async def test_that_loads_for_long_after_a_restart_is_waited_for_and_not_asked_again_and_again(self, start, engine):
+        fleet = await start(sensevoice_url=engine.url, restart_wait_s=1.0)
+        assert (await fleet.transcribe()).status_code == 200
+        engine.kill()
+        engine.transcriber.state = ModelState.LOADING
+        await engine.start()
+        request = asyncio.create_task(fleet.transcribe())
+        await asyncio.sleep(2.5)
+        assert not request.done()
+        engine.transcriber.state = ModelState.READY
+
+        assert (await request).json()["text"] == "back again"
+        assert len(engine.transcriber.began) <= 5
+
+    async def test_whose_model_fails_after_a_restart_is_a_503_after_a_short_wait(self, start, engine):
+        fleet = await start(sensevoice_url=engine.url, restart_wait_s=0.3)
+        assert (await fleet.transcribe()).status_code == 200
+        engine.kill()
+        engine.transcriber.state = ModelState.FAILED
+        await engine.start()
+
+        answer = await fleet.transcribe()
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "model_not_ready")
+
     async def test_that_stays_away_is_a_503_after_a_short_wait(self, start, engine):
         fleet = await start(sensevoice_url=engine.url, restart_wait_s=0.3)
         assert (await fleet.transcribe()).status_code == 200

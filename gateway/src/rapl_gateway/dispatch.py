@@ -69,7 +69,7 @@ class Dispatcher:
         self._stranded: list[Piece] = []
         """Those for which no replica is well just now."""
         self._ready_at: dict[str, float] = {}
-        """When each model was last known to be ready somewhere."""
+        """When each model was last known to be ready somewhere, or to be on its way back."""
 
     async def transcribe(
         self, audio: WavAudio, options: TranscribeOptions, *, deadline_s: float, request_id: str | None, share: str
@@ -117,7 +117,7 @@ class Dispatcher:
         """Gives out what can be given out, now that something has changed."""
         for replica in self.replicas:
             for info in replica.models:
-                if replica.is_ready(info.id):
+                if replica.is_ready(info.id) or (info.id in self._ready_at and replica.is_loading(info.id)):
                     self._ready_at[info.id] = time.monotonic()
         self._interrupt_those_away()
         self._grant()

@@ -57,7 +57,7 @@ class Replica:
     held_s: float = 0.0
     """How much audio that is."""
     refused: set[str] = field(default_factory=set)
-    """Models for which it said, since it was last asked, that they are not ready."""
+    """Models for which it said that they are not ready, and since then nothing better."""
     _late_answers: int = 0
     _look_now: asyncio.Event = field(default_factory=asyncio.Event)
     _calls: set[asyncio.Timeout] = field(default_factory=set)
@@ -76,11 +76,15 @@ class Replica:
         info = self.info(model)
         return self.may_serve(model) and info is not None and info.state is ModelState.READY
 
+    def is_loading(self, model: str) -> bool:
+        info = self.info(model)
+        return self.problem is None and info is not None and info.state is ModelState.LOADING
+
     async def watch(self) -> None:
         """Asks it for its models, again and again; at once when something went wrong with it."""
         while True:
             await self.refresh()
-            interval_s = PROBE_INTERVAL_S if self.problem else self.client.poll_interval_s
+            interval_s = PROBE_INTERVAL_S if self.problem or self.refused else self.client.poll_interval_s
             self._look_now.clear()
             try:
                 async with asyncio.timeout(interval_s):
@@ -97,7 +101,7 @@ class Replica:
                 self._set_problem(error)
         else:
             self.models = models
-            self.refused.clear()
+            self.refused &= {info.id for info in models if info.state is not ModelState.READY}
             self._late_answers = 0
             self._set_problem(None)
         self.was_asked = True

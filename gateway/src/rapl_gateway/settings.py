@@ -51,7 +51,8 @@ class Settings(BaseSettings):
     mlx_token: SecretStr | None = None
     """What mlx-service wants to be shown, where it asks for a token."""
     restart_wait_s: float = Field(8.0, ge=0)
-    """How long a request waits for an engine that was well just now; one away for longer is a 503 at once."""
+    """How long a request waits for an engine that was well just now; one away for longer is a 503 at once. One that is
+    back and still loads is waited for."""
     max_queue_s: float = Field(1800.0, gt=0)
     """Audio that may wait for an engine, in seconds for each piece that it works on at once; more is a 429."""
     max_upload_bytes: int = Field(1 << 30, gt=0)

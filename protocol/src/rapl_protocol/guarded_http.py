@@ -15,8 +15,9 @@ HEADERS_S = 15.0
 """From a connection's begin, or a request's first byte, to the end of its headers."""
 UNREAD_S = 60.0
 """How long a client may leave an answer unread."""
-LAST_CALL_S = 0.1
-"""How long an idle connection stays when the service stops: a request may be on its way that nobody has read yet."""
+LAST_CALL_S, NEW_LAST_CALL_S = 0.1, 1.0
+"""How long an idle connection stays when the service stops, and one that is new: a request may be on its way that
+nobody has read yet, and who has just connected is about to send one."""
 MAX_HEADER_BYTES = 64 << 10
 MAX_HEADERS = 128
 
@@ -72,7 +73,7 @@ class GuardedHttp(HttpToolsProtocol):
     def shutdown(self) -> None:
         self._is_last = True
         if self._is_idle():
-            self.loop.call_later(LAST_CALL_S, self._close_if_idle)
+            self.loop.call_later(LAST_CALL_S if self.cycle else NEW_LAST_CALL_S, self._close_if_idle)
         else:
             super().shutdown()
 
@@ -80,7 +81,7 @@ class GuardedHttp(HttpToolsProtocol):
         return self.cycle is None or self.cycle.response_complete
 
     def _close_if_idle(self) -> None:
-        if self._is_idle():
+        if self._is_idle() and not self._is_in_headers:
             self.transport.close()
 
     def send_400_response(self, msg: str) -> None:

@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings
 from rapl_protocol.connection import KEEP_ALIVE_S
 from rapl_protocol.guarded_http import GuardedHttp
 from rapl_protocol.http import configure_logging
+from rapl_protocol.newcomers import turn_away
 
 BAD_SETTING_EXIT_CODE = 2
 _DRAIN_S = 30
@@ -108,5 +109,8 @@ class _Server(uvicorn.Server):
     """Takes those in who have knocked already, before it closes its door: the system would cut them off."""
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            for listener in server.sockets:
+                turn_away(listener)
         await asyncio.sleep(_LAST_CALL_S)
         await super().shutdown(sockets)
