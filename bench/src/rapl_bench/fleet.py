@@ -13,6 +13,7 @@ import httpx
 
 from rapl_bench.processes import ServerProcess, free_port, until
 from rapl_bench.stub_engine import MODEL as STUB_MODEL
+from rapl_bench.stub_engine import PARALLEL as STUB_PARALLEL
 
 SELFTEST = "rapl/selftest"
 SENSEVOICE_PYTHON = "RAPL_BENCH_SENSEVOICE_PYTHON"
@@ -39,9 +40,9 @@ class Fleet:
     def log(self, name: str) -> Path:
         return self._logs / f"{name}.log"
 
-    def stub(self) -> ServerProcess:
+    def stub(self, parallel: int = STUB_PARALLEL) -> ServerProcess:
         port = free_port()
-        command = [sys.executable, "-m", "rapl_bench.stub_engine", str(port)]
+        command = [sys.executable, "-m", "rapl_bench.stub_engine", str(port), str(parallel)]
         return self.start(ServerProcess(command, port, self.log("stub")))
 
     def preprocess(self) -> ServerProcess:

@@ -5,7 +5,7 @@ only what it needs: a body is counted and thrown away in the buffer that it came
 answered about ten thousand 160 kB requests a second before the load generator took its share; what it costs is in
 the row "the stub itself" of every table.
 
-    python -m rapl_bench.stub_engine 8020        # PUT /stub/engine-ms with 50 as its body makes each answer take 50 ms
+    python -m rapl_bench.stub_engine 8020 256    # PUT /stub/engine-ms with 50 as its body makes each answer take 50 ms
 """
 
 import asyncio
@@ -19,8 +19,8 @@ import uvloop
 MODEL = "stub/engine"
 SEGMENT_TEXT = "this is what a stub hears in any audio that somebody sends"
 """Without repetitions and always as long, so that nothing seems to be missing."""
-_PARALLEL = 256
-"""How many requests it says it works on at once, so that nobody lets them wait in front of it."""
+PARALLEL = 256
+"""So many requests at once that nobody lets any wait in front of it."""
 _BUFFER_BYTES = 1 << 18
 _KEPT_BODY_BYTES = 4096
 """Of a body's beginning: the options in front of an engine's audio are shorter."""
@@ -30,9 +30,14 @@ _JSON = b"application/json"
 
 
 class Engine:
-    """What all connections share."""
+    """What all connections share.
 
-    def __init__(self) -> None:
+    Args:
+        parallel: how many requests it says it works on at once; it takes all that come.
+    """
+
+    def __init__(self, parallel: int) -> None:
+        self._parallel = parallel
         self.takes_s = 0.0
         self.calls = 0
 
@@ -46,7 +51,7 @@ class Engine:
                 self.calls += 1
                 return 200, json.dumps({"text": SEGMENT_TEXT}).encode(), self.takes_s
             case "/v1/models":
-                info = {"id": MODEL, "object": "model", "state": "ready", "parallel": _PARALLEL}
+                info = {"id": MODEL, "object": "model", "state": "ready", "parallel": self._parallel}
                 return 200, json.dumps({"models": [info], "data": [info]}).encode(), 0.0
             case "/stub/engine-ms":
                 self.takes_s = float(body_start) / 1000
@@ -149,9 +154,9 @@ def _content_length(fields: bytes) -> int:
     return 0
 
 
-async def serve(port: int) -> None:
+async def serve(port: int, parallel: int) -> None:
     """Answers on 127.0.0.1 until it is told to stop."""
-    loop, engine, stopped = asyncio.get_running_loop(), Engine(), asyncio.Event()
+    loop, engine, stopped = asyncio.get_running_loop(), Engine(parallel), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     server = await loop.create_server(lambda: StubConnection(engine), "127.0.0.1", port, backlog=512)
@@ -160,4 +165,4 @@ async def serve(port: int) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(serve(int(sys.argv[1])))
+    uvloop.run(serve(int(sys.argv[1]), int(sys.argv[2])))
