@@ -3,13 +3,15 @@
 import io
 import struct
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import av
 import numpy as np
 import pytest
 from rapl_preprocess.long_mp4 import LONG_PACKETS, long_mp4
-from rapl_preprocess.media import MediaInMemory
+from rapl_preprocess.media import MediaInMemory, opened
+from rapl_protocol.errors import ServiceError
 
 Prepare = Callable[[bytes], Awaitable[Any]]
 Content = list["tuple[bytes, Content | bytes]"]
@@ -137,6 +139,17 @@ async def test_places_behind_the_end_of_the_file_end_the_sound(prepare: Prepare,
     *front, (mdat, packets), moov = parsed(m4a())
 
     await assert_the_same(prepare, written([*front, (mdat, packets[: len(packets) // 2]), moov]))
+
+
+def test_a_head_that_does_not_end_where_the_rest_begins_is_an_error_that_says_so(m4a):
+    long = long_mp4(MediaInMemory(m4a()))
+    assert long is not None
+
+    with opened(long.head, lambda: False) as container:
+        stream = container.streams.audio[0]
+        packets = replace(long, head_packets=long.head_packets - 1).packets(container, stream, lambda: False)
+        with pytest.raises(ServiceError, match="contradicts itself"):
+            list(packets)
 
 
 def test_a_short_file_is_left_to_libav(encode):

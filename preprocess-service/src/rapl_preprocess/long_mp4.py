@@ -16,7 +16,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
 
-from rapl_preprocess.media import Media
+from rapl_preprocess.media import Media, undecodable
 from rapl_preprocess.mp4_boxes import Unusual
 from rapl_preprocess.mp4_samples import Patch, Sample, SampleTable
 from rapl_preprocess.mp4_tracks import Edit, Movie, Mp4Track
@@ -77,7 +77,11 @@ class LongMp4:
     def packets(
         self, container: InputContainer, stream: AudioStream, is_stopped: Callable[[], bool]
     ) -> Iterator["AudioPacket"]:
-        """Yields those of the head as they come out of `container`, the others, and one that ends the stream."""
+        """Yields those of the head as they come out of `container`, the others, and one that ends the stream.
+
+        Raises:
+            ServiceError: AUDIO_UNDECODABLE where the two do not meet.
+        """
         ends: list[AudioPacket] = []
         last: AudioPacket | None = None
         for packet in container.demux(stream):
@@ -88,7 +92,9 @@ class LongMp4:
             last = packet
         rest = islice(self.table.samples(), self.head_packets - 1, None)
         joint = next(rest)
-        if last and (last.pos, last.size) == (joint.position, joint.size) and not self._is_end(joint):
+        if joint.position + joint.size <= self.media.size:
+            if last is None or (last.pos, last.size) != (joint.position, joint.size):
+                raise undecodable("The file's index contradicts itself.")
             yield from self._rest(rest, (last.dts or 0) - joint.time, is_stopped)
         yield from ends
 

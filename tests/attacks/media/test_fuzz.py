@@ -16,7 +16,7 @@ def test_damaged_files_are_answered_with_what_is_left_or_with_a_reason(service: 
     assert report.answers["400"] > 50
 
 
-@pytest.mark.parametrize("name", [*CONTAINERS, "ogg-vorbis"])
+@pytest.mark.parametrize("name", [*CONTAINERS, "ogg-vorbis", "m4a-long"])
 def test_every_seed_is_a_file_that_can_be_decoded(send, name: str):
     answer: httpx.Response = send(fuzz_media.seeds()[name])
 
