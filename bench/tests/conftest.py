@@ -9,7 +9,8 @@ from rapl_bench.results import BenchSettings
 @pytest.fixture
 def stub(tmp_path) -> Iterator[ServerProcess]:
     port = free_port()
-    with ServerProcess([sys.executable, "-m", "rapl_bench.stub_engine", str(port)], port, tmp_path / "stub") as server:
+    command = [sys.executable, "-m", "rapl_bench.stub_engine", str(port), "3"]
+    with ServerProcess(command, port, tmp_path / "stub") as server:
         yield server
 
 

@@ -30,11 +30,11 @@ async def test_it_streams_to_an_engines_client(stub):
     assert [part.text for part in told] == [SEGMENT_TEXT]
 
 
-async def test_it_lists_its_model_as_ready(stub):
+async def test_it_lists_its_model_as_ready_for_as_many_requests_as_it_was_told(stub):
     async with open_http() as http:
         [info] = await TranscriberClient(http, Service("stub", stub.url, "")).models()
 
-    assert (info.id, info.state) == (MODEL, ModelState.READY)
+    assert (info.id, info.state, info.parallel) == (MODEL, ModelState.READY, 3)
 
 
 def test_it_answers_openais_client(stub):

@@ -22,6 +22,8 @@ from rapl_bench.streamed import stream, words_right
 from rapl_bench.stub_engine import MODEL as STUB_MODEL
 
 WHOLE, PARTS = "RAPL, the file through the gateway", "its parts, one after the other"
+ENGINE_PARALLEL = 2
+"""As a real engine: what the gateway holds of a file is what its engine works on, and a little ahead."""
 ENGINE_MS = 20.0
 """For the memory's sake: beside an engine that takes longer than decoding, what is decoded could pile up."""
 _LIMIT_S = 600.0
@@ -146,14 +148,14 @@ async def _memory(settings: BenchSettings) -> Table:
             "Processes are new for each recording, and their children count. An upload that lies on disk is mapped: "
             "its pages count as long as nobody else wants the memory.",
         ),
-        settings={"engine": f"stub, {ENGINE_MS:g} ms a segment"},
+        settings={"engine": f"stub, {ENGINE_MS:g} ms a segment, {ENGINE_PARALLEL} at once"},
     )
 
 
 async def _memory_rows(case: str, recording: Recording, settings: BenchSettings) -> list[Row]:
     print(f"rapl bench:   memory, {case}", file=sys.stderr)
     with Fleet(settings.scratch) as fleet:
-        stub, preprocess = fleet.stub(), fleet.preprocess()
+        stub, preprocess = fleet.stub(ENGINE_PARALLEL), fleet.preprocess()
         gateway = fleet.gateway(stub, preprocess)
         set_engine_ms(stub, ENGINE_MS)
         with MemoryWatch(gateway.pid) as of_gateway, MemoryWatch(preprocess.pid) as of_preprocess:

@@ -20,6 +20,8 @@ CODECS = {"m4a": ("ipod", "aac"), "webm": ("webm", "libopus"), "mp3": ("mp3", "l
 """Name: FFmpeg's muxer and its encoder."""
 RECORDED_RATE_HZ = 48_000
 """As browsers and telephones record."""
+LONG_RATE_HZ = 44_100
+"""As recorders do: three times the packets of 16 kHz."""
 _FRAME_SAMPLES = 1 << 16
 _NOISE = 12.0
 """Standard deviation of the long recording's noise, of 32768: -69 dBFS."""
@@ -82,11 +84,11 @@ def long_recording(duration_s: float, folder: Path) -> Recording:
         pieces += [pause, utterance]
         samples += len(pause) + len(utterance)
         utterances += 1
-    file = folder / f"speech-{duration_s:.0f}-s.m4a"
+    file = folder / f"speech-{duration_s:.0f}-s-{LONG_RATE_HZ}-hz.m4a"
     if not file.exists():
         pcm = np.concatenate(pieces).astype(np.float32)
         pcm += random.standard_normal(len(pcm), np.float32) * _NOISE
-        _write(file, encoded(np.clip(pcm, -32768, 32767).astype(np.int16), "m4a", SAMPLE_RATE_HZ))
+        _write(file, encoded(np.clip(pcm, -32768, 32767).astype(np.int16), "m4a", LONG_RATE_HZ))
     return Recording(file, samples / SAMPLE_RATE_HZ, utterances)
 
 

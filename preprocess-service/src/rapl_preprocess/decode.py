@@ -1,6 +1,7 @@
 """Decodes the first audio track of any media to 16 kHz mono PCM."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 
@@ -12,6 +13,7 @@ from av.packet import Packet
 from av.stream import Discard
 from rapl_protocol.prepared import SourceInfo
 
+from rapl_preprocess.long_mp4 import long_mp4
 from rapl_preprocess.media import BARE_STREAMS, NOT_MEDIA, Media, opened, too_long, undecodable
 from rapl_preprocess.track import MAX_SILENCE_S, Track
 
@@ -45,6 +47,7 @@ class Damage:
 
 
 Decoded = SourceInfo | bytes | Damage
+Packets = Iterator["Packet[AudioStream]"]
 
 
 def decode(media: Media, max_duration_s: float, is_stopped: Callable[[], bool]) -> Iterator[Decoded]:
@@ -60,15 +63,14 @@ def decode(media: Media, max_duration_s: float, is_stopped: Callable[[], bool]) 
     Raises:
         ServiceError: AUDIO_UNDECODABLE or AUDIO_TOO_LARGE.
     """
-    with opened(media, is_stopped) as container:
-        stream = _first_audio_stream(container)
+    with _source(media, is_stopped) as (container, stream, packets):
         _refuse_if_announced_longer(container, max_duration_s)
         damage = Damage()
         is_bare = container.format.name in BARE_STREAMS
         max_gap_s = _DISCONTINUITY_S if _may_jump(container) else MAX_SILENCE_S
         track = Track(_origin_s(container), max_gap_s, has_clock=not is_bare)
         has_begun = False
-        frames = _frames(container, stream, damage)
+        frames = _frames(_until_cut_off(packets, damage), stream, damage)
         if is_bare:
             frames = _not_by_chance(frames)
         for frame, lost_s in frames:
@@ -79,6 +81,21 @@ def decode(media: Media, max_duration_s: float, is_stopped: Callable[[], bool]) 
         yield from track.finish()
         if damage != Damage():
             yield damage
+
+
+@contextmanager
+def _source(media: Media, is_stopped: Callable[[], bool]) -> Iterator[tuple[InputContainer, AudioStream, Packets]]:
+    """The media's container, its first audio stream and that stream's packets."""
+    long = long_mp4(media)
+    if long:
+        with opened(long.head, is_stopped) as container:
+            stream = _first_audio_stream(container)
+            if long.suits(stream):
+                yield container, stream, long.packets(container, stream, is_stopped)
+                return
+    with opened(media, is_stopped) as container:
+        stream = _first_audio_stream(container)
+        yield container, stream, container.demux(stream)
 
 
 def _refuse_if_announced_longer(container: InputContainer, max_duration_s: float) -> None:
@@ -125,10 +142,12 @@ def _source_info(container: InputContainer, stream: AudioStream, frame: AudioFra
     )
 
 
-def _frames(container: InputContainer, stream: AudioStream, damage: Damage) -> Iterator[tuple[AudioFrame, float]]:
+def _frames(
+    packets: Iterator["Packet[AudioStream] | None"], stream: AudioStream, damage: Damage
+) -> Iterator[tuple[AudioFrame, float]]:
     """Yields each frame with how many seconds before it were lost, and counts what is broken."""
     lost_s = 0.0
-    for packet in _packets(container, stream, damage):
+    for packet in packets:
         try:
             frames = stream.decode(packet)
         except FFmpegError:
@@ -151,10 +170,10 @@ def _not_by_chance(frames: Iterator[tuple[AudioFrame, float]]) -> Iterator[tuple
     yield from frames
 
 
-def _packets(container: InputContainer, stream: AudioStream, damage: Damage) -> Iterator["Packet[AudioStream] | None"]:
-    """Yields the stream's packets, then one that makes the decoder give up what it holds."""
+def _until_cut_off(packets: Packets, damage: Damage) -> Iterator["Packet[AudioStream] | None"]:
+    """Yields the packets, then one that makes the decoder give up what it holds."""
     try:
-        yield from container.demux(stream)
+        yield from packets
     except FFmpegError:
         damage.is_cut_off = True
         yield None
