@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, aclosing
+from contextlib import ExitStack, aclosing
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
@@ -21,7 +21,7 @@ from rapl_gateway.pipeline import Job, Pipeline
 from rapl_gateway.rendering import account_headers, render
 from rapl_gateway.sse import event_stream, next_text
 from rapl_gateway.timing import stopwatch_of
-from rapl_gateway.upload import content, received_form
+from rapl_gateway.upload import received_form
 
 FIRST_TEXT_S = 20.0
 """How long a stream waits for its first text before it begins: until then a failure has its own HTTP status."""
@@ -66,8 +66,9 @@ async def progress(request_id: str, request: Request) -> Progress:
 async def _answer(request: Request, *, translate: bool) -> Response:
     gateway, stopwatch = gateway_of(request), stopwatch_of(request)
     share = await admitted(request, gateway.backends)
-    async with AsyncExitStack() as upload:
-        fields = await upload.enter_async_context(received_form(request, gateway.settings.max_upload_bytes, stopwatch))
+    fields = await received_form(request, gateway.settings.max_upload_bytes, stopwatch)
+    with ExitStack() as upload:
+        upload.callback(fields.close)
         form = TranscriptionForm.parse(fields, translate=translate)
         route = gateway.catalog.resolve(form.model, gateway.backends.discovered())
         log_fields(request).update(model=route.model, backend=route.backend)
@@ -76,7 +77,7 @@ async def _answer(request: Request, *, translate: bool) -> Response:
         prepare = form.prepare.model_copy(update={"speech_detection": gateway.settings.speech_detection})
         info = gateway.backends[route.backend].info(route.engine_model)
         is_ready = info is not None and info.state is ModelState.READY
-        job = Job(content(form.file), prepare, options, backend, request_id(request), stopwatch, form.stream, is_ready)
+        job = Job(form.file.content(), prepare, options, backend, request_id(request), stopwatch, form.stream, is_ready)
         gateway.running[job.request_id] = job
         upload.callback(gateway.running.pop, job.request_id, None)
         if form.stream:
@@ -100,12 +101,12 @@ async def _finished(pipeline: Pipeline, job: Job) -> None:
             pass
 
 
-async def _streamed(pipeline: Pipeline, job: Job, upload: AsyncExitStack) -> Response:
+async def _streamed(pipeline: Pipeline, job: Job, upload: ExitStack) -> Response:
     texts = pipeline.texts(job)
     first = next_text(texts)
     done, _ = await asyncio.wait({first}, timeout=FIRST_TEXT_S)
     if done and first.exception():
-        await upload.aclose()
+        upload.close()
         first.result()
     return _EventStream(event_stream(first, texts, job.result), upload, job.backend.client.headers())
 
@@ -113,12 +114,13 @@ async def _streamed(pipeline: Pipeline, job: Job, upload: AsyncExitStack) -> Res
 class _EventStream(StreamingResponse):
     """Events as they come. However it ends, as by a client that leaves, the work ends and the upload is given back."""
 
-    def __init__(self, events: AsyncGenerator[str, None], upload: AsyncExitStack, more: dict[str, str]) -> None:
+    def __init__(self, events: AsyncGenerator[str, None], upload: ExitStack, more: dict[str, str]) -> None:
         headers = {**more, "cache-control": "no-cache", "x-accel-buffering": "no"}
         super().__init__(events, media_type="text/event-stream", headers=headers)
         self._events = events
         self._upload = upload
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with self._upload, aclosing(self._events):
-            await super().__call__(scope, receive, send)
+        with self._upload:
+            async with aclosing(self._events):
+                await super().__call__(scope, receive, send)
