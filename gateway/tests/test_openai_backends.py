@@ -1,9 +1,11 @@
 """Any other server that speaks OpenAI's API as a backend: another gateway of ours, and a stub for its failures."""
 
 import asyncio
+import io
 import json
 
 import pytest
+from multipart import MultipartParser
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.testing import FakeTranscriber, served
 from starlette.applications import Starlette
@@ -34,8 +36,9 @@ class Stub:
 
     async def transcribe(self, request: Request) -> Response:
         self.keys.append(request.headers.get("authorization"))
-        async with request.form() as form:
-            self.forms.append({name: value for name, value in form.items() if isinstance(value, str)})
+        boundary = request.headers["content-type"].partition("boundary=")[2]
+        parts = MultipartParser(io.BytesIO(await request.body()), boundary)
+        self.forms.append({part.name: part.value for part in parts if part.filename is None})
         if self.answer:
             return self.answer
         if self.forms[-1]["response_format"] == "verbose_json":

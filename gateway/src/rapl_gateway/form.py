@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.prepared import PrepareOptions
@@ -60,8 +60,13 @@ class TranscriptionForm:
     translate: bool
 
     @classmethod
-    def parse(cls, form: Form, *, translate: bool = False) -> Self:
+    def parse(cls, form: Form, speech_detection: Literal["on", "off"], *, translate: bool = False) -> Self:
         """Reads the fields; an empty one is one that was not sent, and an unknown one is passed over.
+
+        Args:
+            form: as it came.
+            speech_detection: whether speech is told from silence at all.
+            translate: into English, instead of transcribing.
 
         Raises:
             ServiceError: INVALID_REQUEST or UNSUPPORTED_PARAMETER, naming the field.
@@ -79,7 +84,7 @@ class TranscriptionForm:
             response_format=_response_format(form),
             temperature=_number(form, "temperature", 1.0),
             granularities=_granularities(form),
-            prepare=_chunking_strategy(form),
+            prepare=_chunking_strategy(form, speech_detection),
             stream=not translate and _flag(form, "stream"),
             translate=translate,
         )
@@ -203,7 +208,7 @@ def _refuse_what_no_engine_can(form: Form) -> None:
             raise _unsupported(field, f"'{field}' is not offered: none of the models tells speakers apart.")
 
 
-def _chunking_strategy(form: Form) -> PrepareOptions:
+def _chunking_strategy(form: Form, speech_detection: Literal["on", "off"]) -> PrepareOptions:
     """`auto`, or an object: as SDKs send one (`chunking_strategy[type]`), or as JSON. Long audio is always cut."""
     field = "chunking_strategy"
     text = _text(form, field)
@@ -219,6 +224,5 @@ def _chunking_strategy(form: Form) -> PrepareOptions:
         raise _invalid(field, f"'{field}' must be 'auto' or an object of type 'server_vad'")
     given = {name: strategy[name] for name in _VAD_LIMITS if strategy.get(name) not in (None, "")}
     numbers = {name: _checked_number(f"{field}.{name}", value, _VAD_LIMITS[name]) for name, value in given.items()}
-    return PrepareOptions.model_validate(
-        {f"vad_{name}": n if name == "threshold" else round(n) for name, n in numbers.items()}
-    )
+    options = {f"vad_{name}": n if name == "threshold" else round(n) for name, n in numbers.items()}
+    return PrepareOptions.model_validate({"speech_detection": speech_detection, **options})
