@@ -13,6 +13,7 @@ from rapl_protocol.models import ModelState
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from rapl_gateway.door import admitted, expected_s
+from rapl_gateway.doorway import Doorway
 from rapl_gateway.form import TranscriptionForm
 from rapl_gateway.gateway import gateway_of
 from rapl_gateway.openapi import TRANSCRIPTION_ANSWERS, TRANSCRIPTION_REQUEST, TRANSLATION_REQUEST, errors
@@ -52,6 +53,7 @@ class DirectRoutes:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        self._doorway = Doorway()
         self._endpoints = {
             ("POST", "/v1/audio/transcriptions"): create_transcription,
             ("POST", "/v1/audio/translations"): create_translation,
@@ -62,6 +64,7 @@ class DirectRoutes:
         if endpoint is None:
             await self._app(scope, receive, send)
             return
+        await self._doorway.enter()
         request = Request(scope, receive)
         try:
             response = await endpoint(request)
