@@ -89,6 +89,26 @@ async def test_audio_that_cannot_be_decoded_is_a_400(fleet, junk):
             b'--x\r\nContent-Disposition: form-data; name="file"; filename="cut off"\r\n\r\nRIFF',
             "breaks off",
         ),
+        (
+            "multipart/form-data; boundary=x",
+            b'--x\r\nContent-Disposition: form-data; filename="a"\r\n\r\nRIFF\r\n--x--\r\n',
+            "no name",
+        ),
+        (
+            "multipart/form-data; boundary=x",
+            b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n' * 201 + b"--x--\r\n",
+            "200 fields",
+        ),
+        (
+            "multipart/form-data; boundary=x",
+            b'--x\r\nContent-Disposition: form-data; name="a"; filename="b"\r\n\r\n1\r\n' * 9 + b"--x--\r\n",
+            "8 files",
+        ),
+        (
+            "multipart/form-data; boundary=x",
+            b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n' + b"1" * (1 << 20) + b"1\r\n--x--\r\n",
+            "larger than 1024 kB",
+        ),
     ],
 )
 async def test_a_body_that_is_no_form_with_a_file_is_a_400(fleet, content_type, body, part):

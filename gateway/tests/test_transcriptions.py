@@ -149,6 +149,31 @@ async def test_what_changes_nothing_here_is_accepted(fleet, fields):
     assert (await fleet.transcribe(**fields)).json()["text"] == "iic/SenseVoiceSmall 1"
 
 
+async def test_a_file_name_in_another_code_than_utf_8_is_no_matter(fleet):
+    head = b'--b\r\nContent-Disposition: form-data; name="file"; filename="\xc2\xbc\xd2\xf4.wav"\r\n\r\n'
+
+    answer = await fleet.http.post(
+        "/v1/audio/transcriptions",
+        content=head + fleet.speech.to_wav() + b"\r\n--b--\r\n",
+        headers={"content-type": "multipart/form-data; boundary=b"},
+    )
+
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("boundary", ["a/b:c=d?e", "----WebKitFormBoundary7MA4YWxkTrZu0gW", "'()+_,-./:=?"])
+async def test_a_boundary_may_have_any_character_that_the_standard_allows(fleet, boundary):
+    head = f'--{boundary}\r\nContent-Disposition: form-data; name="file"\r\n\r\n'
+
+    answer = await fleet.http.post(
+        "/v1/audio/transcriptions",
+        content=head.encode() + fleet.speech.to_wav() + f"\r\n--{boundary}--\r\n".encode(),
+        headers={"content-type": f"multipart/form-data; boundary={boundary}"},
+    )
+
+    assert answer.status_code == 200
+
+
 @pytest.mark.parametrize("content_type", ["multipart/form-data; boundary=b", 'Multipart/Form-Data; boundary="b"'])
 @pytest.mark.parametrize("file_name", ['; filename=""', '; filename="../../x.wav"', "; filename*=UTF-8''%e4.wav", ""])
 async def test_the_file_is_found_whatever_it_is_called_and_however_the_boundary_is_written(

@@ -35,6 +35,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     install_error_handlers(app)
     # The last one added is the first to see a request.
+    app.add_middleware(transcriptions.DirectRoutes)
     app.add_middleware(CanonicalPath)
     if keys:
         app.add_middleware(ApiKeys, keys=keys)
@@ -45,7 +46,6 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(ServerTiming)
     app.add_middleware(Patience)
     app.add_middleware(RequestMiddleware)
-    app.router.routes.extend(transcriptions.direct_routes())
     for routes in (transcriptions, model_routes, health):
         app.include_router(routes.router)
     return app

@@ -108,7 +108,10 @@ class Backend:
         Raises:
             ServiceError: OVERLOADED, with the time in which half of what waits will have been done.
         """
-        load, limit_s = self.dispatcher.load, self._limit_s()
+        load = self.dispatcher.load
+        if load.total_s < min(_LEAST_LIMIT_S, self._settings.max_queue_s):
+            return  # whatever the limit is
+        limit_s = self._limit_s()
         if load.total_s < limit_s:
             return
         if load.of(share) < limit_s / load.shares(share) and load.total_s < 2 * limit_s:

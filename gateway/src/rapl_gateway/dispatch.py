@@ -4,8 +4,8 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from rapl_protocol.audio import WavAudio
@@ -77,11 +77,10 @@ class Dispatcher:
         """Raises: ServiceError, also BACKEND_TIMEOUT where the piece's turn did not come within its deadline."""
         piece = self._piece(audio, options, deadline_s, share)
         while True:
-            async with self._turn(piece) as replica:
+            async with _Turn(self, piece) as replica:
                 try:
-                    async with replica.interruptible():
-                        limits = {"deadline_s": piece.deadline - _now(), "request_id": request_id}
-                        transcript = await replica.client.transcribe(audio, options, **limits)
+                    limits = {"deadline_s": piece.deadline - _now(), "request_id": request_id}
+                    transcript = await replica.interruptible(replica.client.transcribe(audio, options, **limits))
                     piece.is_done = True
                     return transcript
                 except ServiceError as error:
@@ -94,7 +93,7 @@ class Dispatcher:
         piece = self._piece(audio, options, deadline_s, share)
         while True:
             has_begun = False
-            async with self._turn(piece) as replica:
+            async with _Turn(self, piece) as replica:
                 limits = {"deadline_s": piece.deadline - _now(), "request_id": request_id}
                 texts = replica.client.stream(audio, options, **limits)
                 try:
@@ -125,31 +124,8 @@ class Dispatcher:
     def _piece(self, audio: WavAudio, options: TranscribeOptions, deadline_s: float, share: str) -> Piece:
         return Piece(options.model, audio.duration_s, options.is_long, share, _now() + deadline_s)
 
-    @asynccontextmanager
-    async def _turn(self, piece: Piece) -> AsyncIterator[Replica]:
-        """Waits for a replica, and has it for the piece as long as the context lasts."""
-        self.load.add(piece.share, piece.audio_s)
-        try:
-            replica = await self._granted(piece)
-        except BaseException:
-            self.load.remove(piece.share, piece.audio_s)
-            raise
-        began = _now()
-        try:
-            yield replica
-        except (asyncio.CancelledError, GeneratorExit):
-            if piece.is_done:
-                self._give_back(replica, piece)
-                raise
-            # The replica may go on with it: until it will have ended, its place is not free.
-            asyncio.get_running_loop().call_later(self._rest_s(piece, began), self._give_back, replica, piece)
-            raise
-        except BaseException:
-            self._give_back(replica, piece)
-            raise
-        self._give_back(replica, piece)
-
-    async def _granted(self, piece: Piece) -> Replica:
+    async def granted(self, piece: Piece) -> Replica:
+        """Waits for a replica that has room for the piece."""
         piece.granted = asyncio.Future()
         self._waiting.add(piece, is_long=piece.is_long, share=piece.share)
         self._grant()
@@ -201,7 +177,7 @@ class Dispatcher:
         self.pace.begin()
         piece.granted.set_result(replica)
 
-    def _give_back(self, replica: Replica, piece: Piece) -> None:
+    def give_back(self, replica: Replica, piece: Piece) -> None:
         self.load.remove(piece.share, piece.audio_s)
         self._free(replica, piece)
 
@@ -257,12 +233,40 @@ class Dispatcher:
         return replica.held < self._slots(replica) + ahead
 
     def _slots(self, replica: Replica) -> int:
-        return self._parallel or max((info.parallel for info in replica.models), default=1)
+        return self._parallel or replica.parallel
 
-    def _rest_s(self, piece: Piece, began: float) -> float:
+    def rest_s(self, piece: Piece, began: float) -> float:
         """How long a replica will still be at work on a piece that it has had since `began`, to judge by its pace."""
         whole_s = (self.pace.time_s(piece.audio_s) or 0.0) * max(1, self.slots())
         return min(_LONGEST_HOLD_S, max(0.0, whole_s - (_now() - began)))
+
+
+class _Turn:
+    """Waits for a replica, and has it for the piece as long as the context lasts."""
+
+    def __init__(self, dispatcher: Dispatcher, piece: Piece) -> None:
+        self._dispatcher = dispatcher
+        self._piece = piece
+
+    async def __aenter__(self) -> Replica:
+        dispatcher, piece = self._dispatcher, self._piece
+        dispatcher.load.add(piece.share, piece.audio_s)
+        try:
+            self._replica = await dispatcher.granted(piece)
+        except BaseException:
+            dispatcher.load.remove(piece.share, piece.audio_s)
+            raise
+        self._began = _now()
+        return self._replica
+
+    async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
+        dispatcher, piece = self._dispatcher, self._piece
+        if isinstance(error, asyncio.CancelledError | GeneratorExit) and not piece.is_done:
+            # The replica may go on with it: until it will have ended, its place is not free.
+            rest_s = dispatcher.rest_s(piece, self._began)
+            asyncio.get_running_loop().call_later(rest_s, dispatcher.give_back, self._replica, piece)
+        else:
+            dispatcher.give_back(self._replica, piece)
 
 
 def _now() -> float:

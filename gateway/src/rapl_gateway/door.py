@@ -5,10 +5,10 @@ from rapl_protocol.audio import BYTES_PER_SECOND
 from rapl_protocol.errors import ServiceError
 from rapl_protocol.http import drain
 from rapl_protocol.prepared import MAX_SEGMENT_S
-from starlette.datastructures import UploadFile
 
 from rapl_gateway.access import SHARE
 from rapl_gateway.backends import Backends
+from rapl_gateway.upload import Upload
 
 
 async def admitted(request: Request, backends: Backends) -> str:
@@ -26,6 +26,6 @@ async def admitted(request: Request, backends: Backends) -> str:
     return share
 
 
-def expected_s(upload: UploadFile) -> float:
+def expected_s(upload: Upload) -> float:
     """How much audio an upload brings at first, to judge by its size: exact for canonical WAV, else too little."""
-    return min(MAX_SEGMENT_S, (upload.size or 0) / BYTES_PER_SECOND)
+    return min(MAX_SEGMENT_S, upload.size_bytes / BYTES_PER_SECOND)

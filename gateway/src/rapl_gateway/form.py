@@ -7,14 +7,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.prepared import PrepareOptions
 from rapl_protocol.transcript import TranscribeOptions
-from starlette.datastructures import FormData, UploadFile
 
 from rapl_gateway.languages import parse_language
+from rapl_gateway.upload import Form, Upload
 
 MAX_PROMPT_CHARACTERS = 100_000
 MAX_KEYWORDS = 1_000
@@ -45,7 +45,7 @@ class Granularity(StrEnum):
 class TranscriptionForm:
     """A request to transcribe or translate, as its sender meant it."""
 
-    file: UploadFile
+    file: Upload
     model: str | None
     language: str | None
     """ISO 639 code; None asks for detection."""
@@ -60,14 +60,19 @@ class TranscriptionForm:
     translate: bool
 
     @classmethod
-    def parse(cls, form: FormData, *, translate: bool = False) -> Self:
+    def parse(cls, form: Form, speech_detection: Literal["on", "off"], *, translate: bool = False) -> Self:
         """Reads the fields; an empty one is one that was not sent, and an unknown one is passed over.
+
+        Args:
+            form: as it came.
+            speech_detection: whether speech is told from silence at all.
+            translate: into English, instead of transcribing.
 
         Raises:
             ServiceError: INVALID_REQUEST or UNSUPPORTED_PARAMETER, naming the field.
         """
-        file = form.get("file")
-        if not isinstance(file, UploadFile):
+        file = form.files.get("file")
+        if file is None:
             raise _invalid("file", "the audio is missing: send it as a form file named 'file'")
         _refuse_what_no_engine_can(form)
         return cls(
@@ -79,7 +84,7 @@ class TranscriptionForm:
             response_format=_response_format(form),
             temperature=_number(form, "temperature", 1.0),
             granularities=_granularities(form),
-            prepare=_chunking_strategy(form),
+            prepare=_chunking_strategy(form, speech_detection),
             stream=not translate and _flag(form, "stream"),
             translate=translate,
         )
@@ -109,18 +114,20 @@ def _unsupported(field: str, message: str) -> ServiceError:
     return ServiceError(ErrorCode.UNSUPPORTED_PARAMETER, message, param=field)
 
 
-def _text(form: FormData, field: str) -> str | None:
-    value = form.get(field)
-    if value is not None and not isinstance(value, str):
+def _text(form: Form, field: str) -> str | None:
+    if field in form.files:
         raise _invalid(field, f"'{field}' must be text, not a file")
-    return (value or "").strip() or None
+    values = form.fields.get(field)
+    return values[-1].strip() or None if values else None
 
 
-def _texts(form: FormData, field: str) -> Sequence[str]:
+def _texts(form: Form, field: str) -> Sequence[str]:
     """Every value of an array, as SDKs send it (`name[]` again and again) and as people do (`name`, or `a,b`)."""
-    repeated = [value for value in form.getlist(f"{field}[]") if isinstance(value, str)]
-    listed = [part for value in form.getlist(field) if isinstance(value, str) for part in value.split(",")]
-    return [text.strip() for text in (*repeated, *listed) if text.strip()]
+    repeated, listed = form.fields.get(f"{field}[]"), form.fields.get(field)
+    if not repeated and not listed:
+        return ()
+    texts = [*(repeated or ()), *(part for value in listed or () for part in value.split(","))]
+    return [text.strip() for text in texts if text.strip()]
 
 
 def _one_of(kind: type[E], field: str, text: str) -> E:
@@ -131,14 +138,14 @@ def _one_of(kind: type[E], field: str, text: str) -> E:
         raise _invalid(field, f"{text[:64]!r} is not one of {allowed}") from None
 
 
-def _flag(form: FormData, field: str) -> bool:
+def _flag(form: Form, field: str) -> bool:
     text = (_text(form, field) or "false").lower()
     if text not in _TRUE + _FALSE:
         raise _invalid(field, f"'{field}' must be true or false")
     return text in _TRUE
 
 
-def _number(form: FormData, field: str, most: float) -> float | None:
+def _number(form: Form, field: str, most: float) -> float | None:
     text = _text(form, field)
     return None if text is None else _checked_number(field, text, most)
 
@@ -153,7 +160,7 @@ def _checked_number(field: str, value: Any, most: float) -> float:
     return number
 
 
-def _response_format(form: FormData) -> ResponseFormat:
+def _response_format(form: Form) -> ResponseFormat:
     wanted = _one_of(ResponseFormat, "response_format", _text(form, "response_format") or "json")
     if wanted is ResponseFormat.DIARIZED_JSON:
         message = "response_format 'diarized_json' is not offered: none of the models tells speakers apart."
@@ -161,7 +168,7 @@ def _response_format(form: FormData) -> ResponseFormat:
     return wanted
 
 
-def _language(form: FormData) -> str | None:
+def _language(form: Form) -> str | None:
     """`languages[]` stands for `language`. Of several, none can be held to: the model detects which it is."""
     language, languages = _text(form, "language"), _texts(form, "languages")
     if language and languages:
@@ -170,14 +177,14 @@ def _language(form: FormData) -> str | None:
     return codes[0] if len(codes) == 1 else None
 
 
-def _prompt(form: FormData) -> str | None:
+def _prompt(form: Form) -> str | None:
     prompt = _text(form, "prompt")
     if prompt and len(prompt) > MAX_PROMPT_CHARACTERS:
         raise _invalid("prompt", f"the prompt is longer than {MAX_PROMPT_CHARACTERS} characters")
     return prompt
 
 
-def _keywords(form: FormData) -> tuple[str, ...]:
+def _keywords(form: Form) -> tuple[str, ...]:
     keywords = tuple(_texts(form, "keywords"))
     if len(keywords) > MAX_KEYWORDS:
         raise _invalid("keywords", f"more than {MAX_KEYWORDS} keywords")
@@ -186,13 +193,13 @@ def _keywords(form: FormData) -> tuple[str, ...]:
     return keywords
 
 
-def _granularities(form: FormData) -> frozenset[Granularity]:
+def _granularities(form: Form) -> frozenset[Granularity]:
     field = "timestamp_granularities"
     wanted = frozenset(_one_of(Granularity, field, text) for text in _texts(form, field))
     return wanted or frozenset({Granularity.SEGMENT})
 
 
-def _refuse_what_no_engine_can(form: FormData) -> None:
+def _refuse_what_no_engine_can(form: Form) -> None:
     """Whoever asks for these relies on them: to answer without would mislead."""
     if _texts(form, "include"):
         raise _unsupported("include", "'include' is not offered: no engine gives log probabilities.")
@@ -201,11 +208,13 @@ def _refuse_what_no_engine_can(form: FormData) -> None:
             raise _unsupported(field, f"'{field}' is not offered: none of the models tells speakers apart.")
 
 
-def _chunking_strategy(form: FormData) -> PrepareOptions:
+def _chunking_strategy(form: Form, speech_detection: Literal["on", "off"]) -> PrepareOptions:
     """`auto`, or an object: as SDKs send one (`chunking_strategy[type]`), or as JSON. Long audio is always cut."""
     field = "chunking_strategy"
     text = _text(form, field)
-    strategy: Any = {key[len(field) + 1 : -1]: form[key] for key in form if key.startswith(f"{field}[")}
+    strategy: Any = {
+        name[len(field) + 1 : -1]: values[-1] for name, values in form.fields.items() if name.startswith(f"{field}[")
+    }
     if text and text != "auto":
         try:
             strategy = json.loads(text)
@@ -215,6 +224,5 @@ def _chunking_strategy(form: FormData) -> PrepareOptions:
         raise _invalid(field, f"'{field}' must be 'auto' or an object of type 'server_vad'")
     given = {name: strategy[name] for name in _VAD_LIMITS if strategy.get(name) not in (None, "")}
     numbers = {name: _checked_number(f"{field}.{name}", value, _VAD_LIMITS[name]) for name, value in given.items()}
-    return PrepareOptions.model_validate(
-        {f"vad_{name}": n if name == "threshold" else round(n) for name, n in numbers.items()}
-    )
+    options = {f"vad_{name}": n if name == "threshold" else round(n) for name, n in numbers.items()}
+    return PrepareOptions.model_validate({"speech_detection": speech_detection, **options})

@@ -99,7 +99,8 @@ class Hearing:
 
     def judge(self, speech_s: float | None) -> None:
         """Takes note of how much speech there is in a segment that was begun before all of it had been judged."""
-        self.segment = replace(self.segment, speech_s=speech_s)
+        if speech_s is not None:
+            self.segment = replace(self.segment, speech_s=speech_s)
 
     async def settled(self, first: Transcript, scrutiny: Scrutiny, *, is_told: bool) -> tuple[Transcript, Doubt | None]:
         """The transcript to keep, and the doubt that is left about it.
@@ -149,8 +150,9 @@ class Hearing:
 
     async def close(self) -> None:
         """Withdraws what the engine has not done yet."""
-        self._task.cancel()
-        await asyncio.wait({self._task})
+        if not self._task.done():
+            self._task.cancel()
+            await asyncio.wait({self._task})
         if not self._task.cancelled() and (error := self._task.exception()) and not isinstance(error, ServiceError):
             raise error
 

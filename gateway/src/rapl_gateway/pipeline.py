@@ -65,28 +65,26 @@ class Pipeline:
         """What needs no decoding goes to its engine at once, and preprocess-service is asked beside that whether it
         holds speech. If it does not, the engine's work is withdrawn, and its text is never told."""
         job.result.announced_s = audio.duration_s
-        async with AsyncExitStack() as under_way:
-
-            def hear() -> Hearing:
-                hearing = self._hear(job, SpeechSegment(0.0, audio.duration_s, audio))
-                under_way.push_async_callback(hearing.close)
-                return hearing
-
-            hearing = hear() if _is_likely_speech(job, audio) else None
-            await asyncio.sleep(0)  # so that the engine has it before anybody is asked
+        clip = SpeechSegment(0.0, audio.duration_s, audio)
+        hearing = self._hear(job, clip) if _is_likely_speech(job, audio) else None
+        try:
             with job.stopwatch.stage("prepare"):
                 speech_s = await self._speech_s(job, audio)
             if speech_s != 0.0:
-                hearing = hearing or hear()
+                hearing = hearing or self._hear(job, clip)
                 hearing.judge(speech_s)
                 async for text in self._tell(job, hearing):
                     yield text
+        finally:
+            if hearing:
+                await hearing.close()
         job.result.end(PrepareEnd(duration_s=audio.duration_s, speech_s=speech_s))
 
     async def _speech_s(self, job: Job, audio: WavAudio) -> float | None:
         """How much speech there is in a clip; None where nobody can say."""
         if job.prepare.speech_detection == "off":
             return None
+        await asyncio.sleep(0)  # so that the engine has it before anybody is asked
         try:
             check = await self._preprocess.speech(
                 audio, job.prepare, deadline_s=SPEECH_CHECK_S, request_id=job.request_id

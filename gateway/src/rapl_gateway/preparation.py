@@ -61,7 +61,7 @@ def canonical_wav(media: bytes | memoryview) -> WavAudio | None:
 
 def has_pauses(audio: WavAudio) -> bool:
     """Whether it grows quiet now and then, as speech near a microphone does, and noise, tones and most music do not."""
-    levels = [abs(sample) for sample in _samples(audio)[::_LOOKED_AT].tolist()]
+    levels = list(map(abs, _samples(audio)[::_LOOKED_AT]))
     frames = sorted(sum(levels[i : i + _FRAME]) for i in range(0, len(levels), _FRAME))
     tenth = len(frames) // 10
     return bool(frames) and frames[-1 - tenth] > _PAUSE_RATIO * max(frames[tenth], _FRAME)

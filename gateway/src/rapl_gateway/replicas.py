@@ -2,10 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from rapl_protocol.audio import WavAudio
 from rapl_protocol.client import Service, unavailable
@@ -19,6 +18,8 @@ _LATE_ANSWERS = 2
 """So many in a row, and a replica counts as away. One may be late because all of its cores compute."""
 
 log = logging.getLogger("rapl")
+
+T = TypeVar("T")
 
 
 class EngineClient(Protocol):
@@ -49,6 +50,8 @@ class Replica:
     """Called whenever something new is known of it."""
     models: list[ModelInfo] = field(default_factory=list)
     """What it last said; kept while it cannot be reached, so that its models do not vanish from the list."""
+    parallel: int = 1
+    """How many pieces it says it works on at once."""
     problem: ServiceError | None = None
     """Why it is not asked for anything at present."""
     was_asked: bool = False
@@ -101,6 +104,7 @@ class Replica:
                 self._set_problem(error)
         else:
             self.models = models
+            self.parallel = max((info.parallel for info in models), default=1)
             self.refused &= {info.id for info in models if info.state is not ModelState.READY}
             self._late_answers = 0
             self._set_problem(None)
@@ -126,14 +130,17 @@ class Replica:
         for call in self._calls:
             call.reschedule(asyncio.get_running_loop().time())
 
-    @asynccontextmanager
-    async def interruptible(self) -> AsyncIterator[None]:
-        """Raises: ServiceError, BACKEND_UNAVAILABLE, where it was interrupted."""
+    async def interruptible(self, answer: Awaitable[T]) -> T:
+        """Awaits an answer of it.
+
+        Raises:
+            ServiceError: also BACKEND_UNAVAILABLE, where it was interrupted.
+        """
         try:
             async with asyncio.timeout(None) as call:
                 self._calls.add(call)
                 try:
-                    yield
+                    return await answer
                 finally:
                     self._calls.discard(call)
         except TimeoutError as error:

@@ -104,6 +104,8 @@ class Scrutiny:
 
 def words_of(text: str) -> list[str]:
     """The words, lower case, without punctuation; of scripts without spaces between words, the characters."""
+    if text.isascii():
+        return _WORD.findall(text.casefold())
     found: list[str] = []
     for word in _WORD.findall(text.casefold()):
         found += list(word) if unicodedata.east_asian_width(word[0]) == "W" else [word]

@@ -7,7 +7,7 @@ second with it and 500 with httpx.
 import json
 import mmap
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import IO, Any
 from urllib.parse import urlencode
@@ -90,7 +90,7 @@ class TranscriberClient:
         """Raises: ServiceError, with the engine's own code, or BACKEND_UNAVAILABLE or BACKEND_TIMEOUT."""
         body = encode_frame(options.model_dump(exclude_none=True), audio.wav_header(), audio.pcm)
         answer = await self._call("POST", "/v1/transcribe", deadline_s, body, request_id)
-        return Transcript.model_validate(answer)
+        return Transcript.model_validate_json(answer)
 
     async def stream(
         self, audio: WavAudio, options: TranscribeOptions, *, deadline_s: float, request_id: str | None = None
@@ -116,20 +116,19 @@ class TranscriberClient:
         raise unavailable(self.service, "broke off its answer")
 
     async def models(self, *, deadline_s: float = 2.0) -> list[ModelInfo]:
-        answer = await self._call("GET", "/v1/models", deadline_s)
+        answer = json.loads(await self._call("GET", "/v1/models", deadline_s))
         return [ModelInfo.model_validate(info) for info in answer["models"]]
 
     async def load(self, model_id: str, *, deadline_s: float = 10.0) -> ModelInfo:
-        return ModelInfo.model_validate(await self._call("POST", f"/v1/models/{model_id}/load", deadline_s))
+        return ModelInfo.model_validate_json(await self._call("POST", f"/v1/models/{model_id}/load", deadline_s))
 
     async def unload(self, model_id: str, *, deadline_s: float = 60.0) -> ModelInfo:
-        return ModelInfo.model_validate(await self._call("POST", f"/v1/models/{model_id}/unload", deadline_s))
+        return ModelInfo.model_validate_json(await self._call("POST", f"/v1/models/{model_id}/unload", deadline_s))
 
     async def _call(
         self, method: str, path: str, deadline_s: float, body: bytes | None = None, request_id: str | None = None
-    ) -> Any:
-        async with _open(self._http, self.service, method, path, deadline(deadline_s), body, request_id) as response:
-            return json.loads(await response.read())
+    ) -> bytes:
+        return await _answer(self._http, self.service, method, path, deadline(deadline_s), body, request_id)
 
 
 class PreprocessClient:
@@ -186,13 +185,13 @@ class PreprocessClient:
             ServiceError: AUDIO_TOO_LARGE where it is longer, BACKEND_UNAVAILABLE or BACKEND_TIMEOUT.
         """
         path, limits = _asked("/v1/speech", options), deadline(deadline_s)
-        async with _open(self._http, self.service, "POST", path, limits, audio.to_wav(), request_id) as response:
-            return SpeechCheck.model_validate_json(await response.read())
+        answer = await _answer(self._http, self.service, "POST", path, limits, audio.to_wav(), request_id)
+        return SpeechCheck.model_validate_json(answer)
 
     async def is_live(self) -> bool:
         try:
-            async with _open(self._http, self.service, "GET", "/health/live", deadline(2.0)):
-                return True
+            await _answer(self._http, self.service, "GET", "/health/live", deadline(2.0))
+            return True
         except ServiceError:
             return False
 
@@ -219,6 +218,22 @@ def _event(header: dict[str, Any], payload: bytes | memoryview) -> PreparedEvent
             raise ValueError(f"unknown event {unknown!r}")
 
 
+async def _answer(
+    http: aiohttp.ClientSession,
+    service: Service,
+    method: str,
+    path: str,
+    limits: aiohttp.ClientTimeout,
+    body: Any = None,
+    request_id: str | None = None,
+) -> bytes:
+    """What it answers, whole."""
+    with failures_named(service, limits.total):
+        async with _request(http, service, method, path, limits, body, request_id) as response:
+            await _require_good(response, service)
+            return await response.read()
+
+
 @asynccontextmanager
 async def _open(
     http: aiohttp.ClientSession,
@@ -229,23 +244,37 @@ async def _open(
     body: Any = None,
     request_id: str | None = None,
 ) -> AsyncIterator[aiohttp.ClientResponse]:
+    """Its answer, as it comes."""
+    with failures_named(service, limits.total or limits.sock_read):
+        async with _request(http, service, method, path, limits, body, request_id) as response:
+            await _require_good(response, service)
+            yield response
+
+
+def _request(
+    http: aiohttp.ClientSession,
+    service: Service,
+    method: str,
+    path: str,
+    limits: aiohttp.ClientTimeout,
+    body: Any,
+    request_id: str | None,
+) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
     headers = {"content-type": CONTENT_TYPE, **service.headers()}
     if isinstance(body, bytes | memoryview) and len(body) > _LARGE_BODY_BYTES:
         headers["content-length"] = str(len(body))
         body = _pieces(memoryview(body))
     if request_id:
         headers["x-request-id"] = request_id
-    with failures_named(service, limits.total or limits.sock_read):
-        async with http.request(
-            method, service.base_url + path, data=body, headers=headers, timeout=limits
-        ) as response:
-            if response.status == 401:  # it is the caller's token that is wrong, and not its client's key
-                raise unavailable(service, "wants another token than it was shown: set the same one on both sides")
-            if response.status >= 400:
-                raise ServiceError.from_response(
-                    response.status, _json_or_none(await response.read()), response.headers.get("retry-after")
-                )
-            yield response
+    return http.request(method, service.base_url + path, data=body, headers=headers, timeout=limits)
+
+
+async def _require_good(response: aiohttp.ClientResponse, service: Service) -> None:
+    if response.status == 401:  # it is the caller's token that is wrong, and not its client's key
+        raise unavailable(service, "wants another token than it was shown: set the same one on both sides")
+    if response.status >= 400:
+        body = _json_or_none(await response.read())
+        raise ServiceError.from_response(response.status, body, response.headers.get("retry-after"))
 
 
 async def _pieces(body: memoryview) -> AsyncIterator[memoryview]:
@@ -268,20 +297,26 @@ def _json_or_none(body: bytes) -> Any:
         return None
 
 
-@contextmanager
-def failures_named(service: Service, deadline_s: float | None) -> Iterator[None]:
+class failures_named:
     """Raises: ServiceError for whatever goes wrong on the way: Unreached, BACKEND_UNAVAILABLE or BACKEND_TIMEOUT."""
-    try:
-        yield
-    except TimeoutError as error:  # aiohttp's own time-outs are TimeoutErrors too
-        if isinstance(error, aiohttp.ConnectionTimeoutError):
-            raise _unreached(service) from error
-        message = f"{service.name} at {service.url} did not answer within {round(deadline_s or 0, 1):g} s"
-        raise ServiceError(ErrorCode.BACKEND_TIMEOUT, message) from error
-    except aiohttp.ClientConnectorError as error:
-        raise _unreached(service) from error
-    except aiohttp.ClientError as error:
-        raise unavailable(service, "broke off its answer") from error
+
+    def __init__(self, service: Service, deadline_s: float | None) -> None:
+        self._service = service
+        self._deadline_s = deadline_s
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        service = self._service
+        match error:
+            case aiohttp.ConnectionTimeoutError() | aiohttp.ClientConnectorError():
+                raise _unreached(service) from error
+            case TimeoutError():  # aiohttp's own are TimeoutErrors too
+                message = f"{service.name} at {service.url} did not answer within {round(self._deadline_s or 0, 1):g} s"
+                raise ServiceError(ErrorCode.BACKEND_TIMEOUT, message) from error
+            case aiohttp.ClientError():
+                raise unavailable(service, "broke off its answer") from error
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import asyncio
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from rapl_protocol.errors import ErrorCode, ServiceError
+from rapl_protocol.gathered import GatheredWrites
 from rapl_protocol.http import error_response
 
 HEADERS_S = 15.0
@@ -33,7 +34,8 @@ class GuardedHttp(HttpToolsProtocol):
     _refusal: str | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        self._gathered = GatheredWrites(transport)
+        super().connection_made(self._gathered)  # type: ignore[arg-type]
         self._expect_headers()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -69,6 +71,10 @@ class GuardedHttp(HttpToolsProtocol):
         super().on_headers_complete()
         if self._is_last:
             self.cycle.keep_alive = False
+
+    def on_response_complete(self) -> None:
+        self._gathered.flush()
+        super().on_response_complete()
 
     def shutdown(self) -> None:
         self._is_last = True

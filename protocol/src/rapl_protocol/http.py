@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import re
+import secrets
 import time
-import uuid
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -53,21 +53,26 @@ def error_response(error: ServiceError) -> JSONResponse:
     return JSONResponse(error.envelope(), error.status, headers=error.headers())
 
 
+def refused(request: Request, error: ServiceError) -> JSONResponse:
+    """The answer to a request that failed, which the log names too."""
+    log_fields(request)["error"] = error.code.value
+    return error_response(error)
+
+
 def install_error_handlers(app: FastAPI) -> None:
     """Answers every failure of `app` in OpenAI's envelope."""
 
     async def on_service_error(request: Request, error: Any) -> JSONResponse:
-        log_fields(request)["error"] = error.code.value
-        return error_response(error)
+        return refused(request, error)
 
     async def on_http_error(request: Request, error: Any) -> JSONResponse:
-        return await on_service_error(request, _from_http_error(request, error))
+        return refused(request, _from_http_error(request, error))
 
     async def on_invalid(request: Request, error: Any) -> JSONResponse:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"][1:]) or None
         message = f"{field}: {first['msg']}" if field else first["msg"]
-        return await on_service_error(request, ServiceError(ErrorCode.INVALID_REQUEST, message, param=field))
+        return refused(request, ServiceError(ErrorCode.INVALID_REQUEST, message, param=field))
 
     app.add_exception_handler(ServiceError, on_service_error)
     app.add_exception_handler(HTTPException, on_http_error)
@@ -180,7 +185,7 @@ class RequestMiddleware:
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()
-        scope["rapl_request_id"] = rid = _given_request_id(scope) or f"req_{uuid.uuid4().hex}"
+        scope["rapl_request_id"] = rid = _given_request_id(scope) or f"req_{secrets.token_hex(16)}"
         scope["rapl_log"] = fields = {}
         status = 0
 

@@ -24,6 +24,9 @@ class Lanes(Generic[T]):
     def __len__(self) -> int:
         return len(self._short) + len(self._long)
 
+    def __bool__(self) -> bool:
+        return bool(self._short or self._long)
+
     def __iter__(self) -> Iterator[T]:
         yield from self._short
         yield from self._long
