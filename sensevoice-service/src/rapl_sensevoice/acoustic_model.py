@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from rapl_sensevoice.features import DIMENSIONS, Cmvn, Floats
+from rapl_sensevoice.features import DIMENSIONS, Cmvn
+from rapl_sensevoice.filter_bank import Floats
 from rapl_sensevoice.graph import QUERIES, Precision, positions
 from rapl_sensevoice.graph_files import GraphFiles
 from rapl_sensevoice.resident_memory import release_file_pages

@@ -1,11 +1,11 @@
 """Log-mel frames as Kaldi computes them, in numpy: a third of kaldi-native-fbank's time (decision 0007).
 
-Source: feature-window.cc and mel-computations.cc of Kaldi, with the options of funasr/frontends/wav_frontend.py; but for
-the dither, with which the same audio would give another text each time.
+Source: feature-window.cc and mel-computations.cc of Kaldi, with the options of funasr/frontends/wav_frontend.py; but
+for the dither, with which the same audio would give another text each time.
 """
 
 from functools import lru_cache
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -81,5 +81,5 @@ def _mel_filters() -> Floats:
     return np.maximum(0, np.minimum(rising, 2 - rising)).astype(np.float32)
 
 
-def _mel(frequency_hz: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _mel(frequency_hz: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return 1127 * np.log1p(frequency_hz / 700)

@@ -5,7 +5,8 @@ from pathlib import Path
 from rapl_protocol.audio import WavAudio
 
 from rapl_sensevoice.acoustic_model import AcousticModel
-from rapl_sensevoice.features import FRAME_MS, Floats, features
+from rapl_sensevoice.features import FRAME_MS, features
+from rapl_sensevoice.filter_bank import Floats
 from rapl_sensevoice.graph import QUERIES, Precision
 from rapl_sensevoice.graph_files import own_graph, ready_made
 from rapl_sensevoice.greedy_ctc import Emission, emissions
