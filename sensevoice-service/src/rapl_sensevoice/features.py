@@ -55,6 +55,13 @@ def features(audio: WavAudio, cmvn: Cmvn) -> Floats:
     return (_stacked(log_mel(_samples(audio))) + cmvn.shift) * cmvn.scale
 
 
+def frames_of(audio: WavAudio) -> int:
+    """How many frames `features` gives."""
+    samples = max(WINDOW_SAMPLES, len(audio.pcm) // 2)
+    windows = 1 + (samples - WINDOW_SAMPLES) // (SAMPLE_RATE_HZ * SHIFT_MS // 1000)
+    return -(-windows // STEP)
+
+
 def _samples(audio: WavAudio) -> Floats:
     """(samples,), in the range of 16-bit integers, which Kaldi computes with."""
     samples = np.frombuffer(audio.pcm, "<i2").astype(np.float32)
