@@ -17,8 +17,8 @@ from rapl_sensevoice.unusable import ModelUnusable
 from rapl_sensevoice.vocabulary import PieceList, SentencepieceVocabulary, Vocabulary
 from rapl_sensevoice.words import TimedToken
 
-FRAMES_TOGETHER = 620
-"""Of clips that are decoded together, with their queries: seven of 5 s, 29 of 1 s. So a batch takes about as long as a
+FRAMES_TOGETHER = 512
+"""Of clips that are decoded together, with their queries: five of 5 s, 24 of 1 s. So a batch takes about as long as a
 clip of 30 s, for which others have to wait too, and about its memory."""
 _WARM_UP = tuple(WavAudio(bytes(2 * 16_000 * duration_s)) for duration_s in (1, 5, 30))
 
