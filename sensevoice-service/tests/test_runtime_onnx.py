@@ -5,9 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rapl_protocol.audio import WavAudio
 from rapl_protocol.transcript import TranscribeOptions
+from rapl_sensevoice.runtime import Asked
 from rapl_sensevoice.runtime_onnx import OnnxRuntime
 from rapl_sensevoice.transcriber import SELFTEST_FOLDER
 from rapl_sensevoice.transcripts import transcript_from
@@ -75,7 +77,6 @@ def test_a_broken_file_is_named(tmp_path: Path, layout: str, name: str, content:
 
 
 def test_a_graph_of_another_model_is_refused(tmp_path: Path):
-    import numpy as np
     import openvino
     from openvino import opset13
 
@@ -98,6 +99,38 @@ def test_the_same_audio_gives_the_same_text_after_other_lengths(digits: WavAudio
     alone = [runtime.decode(runtime.heard(audio), None, with_times=True) for audio in (digits, half)]
 
     assert [runtime.decode(runtime.heard(audio), None, with_times=True) for audio in (digits, half)] == alone
+
+
+def test_clips_decoded_together_get_what_each_gets_alone(digits: WavAudio):
+    runtime = loaded(SELFTEST_FOLDER)
+    silence = WavAudio(bytes(len(digits.pcm)))
+    backwards = WavAudio(np.frombuffer(digits.pcm, "<i2")[::-1].tobytes())
+    asked = [
+        Asked(runtime.heard(clip), language, with_times=True)
+        for clip, language in ((digits, None), (silence, "ja"), (backwards, None), (digits, "en"))
+    ]
+
+    alone = [runtime.decode(each.heard, each.language, with_times=each.with_times) for each in asked]
+    assert runtime.decode_together(asked) == alone
+
+
+@pytest.mark.parametrize("samples", [1, 400, 559, 560, 16_000, 16_160, 80_000, 480_000])
+def test_audio_is_alike_where_it_has_equally_many_frames(samples: int):
+    runtime = loaded(SELFTEST_FOLDER)
+    audio = WavAudio(bytes(2 * samples))
+
+    assert runtime.likeness(audio)[0] == len(runtime.heard(audio))
+
+
+def test_clips_that_are_decoded_together_are_no_more_than_the_longest_one():
+    runtime = loaded(SELFTEST_FOLDER)
+    at_most = [runtime.likeness(WavAudio(bytes(2 * 16_000 * duration_s)))[1] for duration_s in (1, 5, 30)]
+
+    assert at_most == [24, 5, 1]
+
+
+def test_exports_of_others_are_decoded_one_clip_at_a_time(digits: WavAudio):
+    assert loaded(LAYOUTS["sherpa"]).likeness(digits)[1] == 1
 
 
 def test_serving_needs_neither_torch_nor_funasr():

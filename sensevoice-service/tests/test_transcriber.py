@@ -4,7 +4,7 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from rapl_protocol.models import ModelState
 from rapl_protocol.testing import make_tone
 from rapl_protocol.transcript import TranscribeOptions
 from rapl_sensevoice.manifest import Manifest, ManifestFile, sha256_of
-from rapl_sensevoice.runtime import Decoded
+from rapl_sensevoice.runtime import Asked, Decoded
 from rapl_sensevoice.transcriber import SELFTEST, SenseVoiceTranscriber
 from rapl_sensevoice.unusable import ModelUnusable
 from rapl_sensevoice.weights import REPO
@@ -34,6 +34,7 @@ class FakeRuntime:
         self.may_decode = threading.Event()
         self.may_decode.set()
         self.languages: list[str | None] = []
+        self.together: list[int] = []
 
     def load(self, folder: Path) -> None:
         self.may_load.wait(60)
@@ -46,6 +47,13 @@ class FakeRuntime:
 
     def heard(self, audio: WavAudio) -> WavAudio:
         return audio
+
+    def likeness(self, audio: WavAudio) -> tuple[int, int]:
+        return len(audio.pcm), 9
+
+    def decode_together(self, asked: Sequence[Asked]) -> list[Decoded]:
+        self.together.append(len(asked))
+        return [self.decode(each.heard, each.language, with_times=each.with_times) for each in asked]
 
     def decode(self, heard: WavAudio, language: str | None, *, with_times: bool) -> Decoded:
         assert self.loaded_from
@@ -225,11 +233,26 @@ async def test_requests_that_were_taken_are_answered_before_the_model_is_unloade
     assert (await unloading).state is ModelState.ABSENT
 
 
+async def test_requests_of_equal_length_that_wait_are_decoded_together(house: House, soon: Soon):
+    await house.transcriber.start()
+    await soon(house.is_ready)
+    house.selftest.may_decode.clear()
+    first = asyncio.create_task(house.transcribe(language="en"))
+    await soon(lambda: house.selftest.together)
+    waiting = [asyncio.create_task(house.transcribe(language=language)) for language in ("ko", "ja", "zh")]
+    await asyncio.sleep(0.05)
+    house.selftest.may_decode.set()
+    await asyncio.gather(first, *waiting)
+
+    assert house.selftest.together == [1, 3]
+
+
 async def test_a_request_that_is_cancelled_in_the_queue_is_never_run(house: House, soon: Soon):
     await house.transcriber.start()
     await soon(house.is_ready)
     house.selftest.may_decode.clear()
     first = asyncio.create_task(house.transcribe(language="en"))
+    await soon(lambda: house.selftest.together)
     second = asyncio.create_task(house.transcribe(language="ko"))
     await asyncio.sleep(0.05)
     second.cancel()

@@ -1,10 +1,10 @@
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Sequence
 
 import pytest
 from rapl_protocol.errors import ErrorCode, ServiceError
-from rapl_sensevoice.worker import InferenceWorker
+from rapl_sensevoice.worker import Alike, InferenceWorker
 
 
 @pytest.fixture
@@ -112,3 +112,117 @@ async def test_a_failure_reaches_the_caller_and_the_worker_goes_on(worker: Infer
         await worker.run(lambda: 1 // 0)
 
     assert await worker.run(lambda: "still here") == "still here"
+
+
+class Batches:
+    """A kind of request that keeps what was done together; "bad" fails, alone or not."""
+
+    def __init__(self) -> None:
+        self.done: list[list[str]] = []
+
+    def __call__(self, items: Sequence[str]) -> list[str]:
+        self.done.append(list(items))
+        if "bad" in items:
+            raise ZeroDivisionError
+        return [item.upper() for item in items]
+
+    def alike(self, key: Hashable = "", at_most: int = 3) -> Alike[str, str]:
+        return Alike(self, key, at_most)
+
+
+@pytest.fixture
+def roomy() -> Iterator[InferenceWorker]:
+    """With room for more requests than `worker`."""
+    worker = InferenceWorker("test worker", max_jobs=9)
+    worker.start()
+    yield worker
+    worker.close()
+
+
+async def behind_a_gate(gate: threading.Event, *waiting: asyncio.Task[str]) -> list[object]:
+    """What became of the requests, all of which wait until a job before them ends."""
+    await asyncio.sleep(0.05)
+    gate.set()
+    return await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def test_requests_alike_that_wait_are_done_together_and_each_gets_its_own_result(
+    roomy: InferenceWorker, gate: threading.Event
+):
+    batches = Batches()
+    held = asyncio.create_task(roomy.run(gate.wait))
+    await asyncio.sleep(0)
+    waiting = [asyncio.create_task(roomy.run_alike(item, batches.alike())) for item in "abc"]
+
+    assert await behind_a_gate(gate, *waiting) == ["A", "B", "C"]
+    assert batches.done == [["a", "b", "c"]]
+    await held
+
+
+async def test_a_lone_request_waits_for_no_other(roomy: InferenceWorker):
+    assert await roomy.run_alike("a", Batches().alike()) == "A"
+
+
+async def test_no_more_are_done_together_than_may_be(roomy: InferenceWorker, gate: threading.Event):
+    batches = Batches()
+    held = asyncio.create_task(roomy.run(gate.wait))
+    await asyncio.sleep(0)
+    waiting = [asyncio.create_task(roomy.run_alike(item, batches.alike(at_most=2))) for item in "abcde"]
+    await behind_a_gate(gate, *waiting)
+
+    assert batches.done == [["a", "b"], ["c", "d"], ["e"]]
+    await held
+
+
+async def test_what_is_not_alike_keeps_its_turn(roomy: InferenceWorker, gate: threading.Event):
+    batches = Batches()
+    held = asyncio.create_task(roomy.run(gate.wait))
+    await asyncio.sleep(0)
+    waiting = [asyncio.create_task(roomy.run_alike(item, batches.alike(key=item[0]))) for item in ("x1", "y1", "x2")]
+    await behind_a_gate(gate, *waiting)
+
+    assert batches.done == [["x1", "x2"], ["y1"]]
+    await held
+
+
+async def test_pieces_of_long_ones_do_not_pass_with_a_short_one_like_them(
+    roomy: InferenceWorker, gate: threading.Event
+):
+    batches = Batches()
+    held = asyncio.create_task(roomy.run(gate.wait))
+    await asyncio.sleep(0)
+    waiting = [
+        asyncio.create_task(roomy.run_alike(item, batches.alike(), is_long=item == "long"))
+        for item in ("long", "short", "other")
+    ]
+    await behind_a_gate(gate, *waiting)
+
+    assert batches.done == [["short", "other"], ["long"]]
+    await held
+
+
+async def test_a_failure_of_one_is_nobody_elses(roomy: InferenceWorker, gate: threading.Event):
+    batches = Batches()
+    held = asyncio.create_task(roomy.run(gate.wait))
+    await asyncio.sleep(0)
+    waiting = [asyncio.create_task(roomy.run_alike(item, batches.alike())) for item in ("a", "bad", "c")]
+    first, bad, last = await behind_a_gate(gate, *waiting)
+
+    assert (first, last) == ("A", "C")
+    assert isinstance(bad, ZeroDivisionError)
+    await held
+
+
+async def test_a_request_whose_caller_is_cancelled_is_left_out_of_what_is_done_together(
+    roomy: InferenceWorker, gate: threading.Event
+):
+    batches = Batches()
+    held = asyncio.create_task(roomy.run(gate.wait))
+    await asyncio.sleep(0)
+    waiting = [asyncio.create_task(roomy.run_alike(item, batches.alike())) for item in "abc"]
+    await asyncio.sleep(0.05)
+    waiting[1].cancel()
+    await behind_a_gate(gate, *waiting)
+
+    assert batches.done == [["a", "c"]]
+    await held

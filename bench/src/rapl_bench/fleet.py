@@ -52,14 +52,14 @@ class Fleet:
             ServerProcess([sys.executable, "-m", "rapl_preprocess"], port, self.log("preprocess"), environ)
         )
 
-    def sensevoice(self) -> ServerProcess:
-        """With the self-test model alone."""
-        port, models = free_port(), self._logs / "no-models"
+    def sensevoice(self, models: Path | None = None, model: str = SELFTEST) -> ServerProcess:
+        """Ready when `model` is; without a folder of models, with the self-test model alone."""
+        port, models = free_port(), models or self._logs / "no-models"
         models.mkdir(exist_ok=True)
         command = [os.environ[SENSEVOICE_PYTHON], "-m", "rapl_sensevoice"]
         environ = {"RAPL_SENSEVOICE_PORT": str(port), "RAPL_SENSEVOICE_MODEL_DIR": str(models)}
         server = self.start(ServerProcess(command, port, self.log("sensevoice"), environ))
-        until("the self-test model is ready", lambda: _is_ready(server.url, SELFTEST))
+        until(f"{model} is ready", lambda: _is_ready(server.url, model))
         return server
 
     def gateway(self, engine: ServerProcess, preprocess: ServerProcess, **environ: str) -> ServerProcess:

@@ -5,20 +5,13 @@ Source: funasr/frontends/wav_frontend.py and funasr/utils/fbank.py, FunASR 1.4.1
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 from rapl_protocol.audio import SAMPLE_RATE_HZ, WavAudio
 
+from rapl_sensevoice.filter_bank import MEL_BINS, SHIFT_MS, WINDOW_MS, WINDOW_SAMPLES, Floats, log_mel
 from rapl_sensevoice.unusable import ModelUnusable
 
-Floats: TypeAlias = npt.NDArray[np.float32]
-
-MEL_BINS = 80
-WINDOW_MS, SHIFT_MS = 25, 10
-WINDOW_SAMPLES = SAMPLE_RATE_HZ * WINDOW_MS // 1000
-"""Of less audio there is no frame at all."""
 STACKED, STEP = 7, 6
 """Seven frames make one, and the next begins six later: "low frame rate"."""
 FRAME_MS = SHIFT_MS * STEP
@@ -59,31 +52,20 @@ class Cmvn:
 
 def features(audio: WavAudio, cmvn: Cmvn) -> Floats:
     """(frames, DIMENSIONS), a frame each 60 ms; audio shorter than a window counts as one, filled with silence."""
-    return (_stacked(_log_mel(_samples(audio))) + cmvn.shift) * cmvn.scale
+    return (_stacked(log_mel(_samples(audio))) + cmvn.shift) * cmvn.scale
+
+
+def frames_of(audio: WavAudio) -> int:
+    """How many frames `features` gives."""
+    samples = max(WINDOW_SAMPLES, len(audio.pcm) // 2)
+    windows = 1 + (samples - WINDOW_SAMPLES) // (SAMPLE_RATE_HZ * SHIFT_MS // 1000)
+    return -(-windows // STEP)
 
 
 def _samples(audio: WavAudio) -> Floats:
     """(samples,), in the range of 16-bit integers, which Kaldi computes with."""
     samples = np.frombuffer(audio.pcm, "<i2").astype(np.float32)
     return np.pad(samples, (0, max(0, WINDOW_SAMPLES - len(samples))))
-
-
-def _log_mel(samples: Floats) -> Floats:
-    """(frames, MEL_BINS), a frame each 10 ms."""
-    import kaldi_native_fbank
-
-    options = kaldi_native_fbank.FbankOptions()
-    options.frame_opts.samp_freq = SAMPLE_RATE_HZ
-    options.frame_opts.frame_length_ms = WINDOW_MS
-    options.frame_opts.frame_shift_ms = SHIFT_MS
-    options.frame_opts.dither = 0.0  # or the same audio would give another text each time
-    options.frame_opts.window_type = "hamming"
-    options.mel_opts.num_bins = MEL_BINS
-    options.energy_floor = 0.0
-    fbank = kaldi_native_fbank.OnlineFbank(options)
-    fbank.accept_waveform(SAMPLE_RATE_HZ, samples)  # pyright: ignore[reportArgumentType]
-    fbank.input_finished()
-    return np.stack([fbank.get_frame(i) for i in range(fbank.num_frames_ready)])
 
 
 def _stacked(frames: Floats) -> Floats:

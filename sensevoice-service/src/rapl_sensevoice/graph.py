@@ -18,12 +18,16 @@ import numpy as np
 import numpy.typing as npt
 
 Precision = Literal["int8", "f32"]
-Weights: TypeAlias = Mapping[str, npt.NDArray[np.float32]]
+Floats: TypeAlias = npt.NDArray[np.float32]
+Weights: TypeAlias = Mapping[str, Floats]
 
 QUERIES = 4
 """How many frames are put before the speech."""
 BLOCKS = ("encoders0", "encoders", "tp_encoders")
 EPSILON = 1e-5
+_LOGITS_AT_ONCE = 128
+_NEVER = np.float32(-1e9)
+"""Logit of what is no token."""
 
 
 def positions(frames: int, dimensions: int) -> npt.NDArray[np.float32]:
@@ -57,9 +61,7 @@ def sensevoice_graph(weights: Weights, heads: int, precision: Precision) -> Any:
             x = build.block(x, f"encoder.{group}.{block}")
         if group == "encoders":
             x = build.norm(x, "encoder.after_norm")
-    logits = build.linear(build.norm(x, "encoder.tp_norm"), "ctc.ctc_lo")
-    best = op.topk(logits, op.constant(np.int64(1)), -1, "max", "none", index_element_type="i32").output(1)
-    tokens = op.squeeze(best, op.constant(np.array([-1])))
+    tokens = build.most_probable(build.norm(x, "encoder.tp_norm"), "ctc.ctc_lo")
     tokens.output(0).set_names({"tokens"})
     model: Any = openvino.Model  # its declared type and its real one are not the same
     return model([op.result(tokens)], [speech, queries, places], "sensevoice")
@@ -96,11 +98,39 @@ class _Builder:
         return op.add(scaled, op.constant(self._weights[f"{name}.bias"]))
 
     def linear(self, x: Any, name: str) -> Any:
-        op = self._op
-        product = op.matmul(x, self._matrix(self._weights[f"{name}.weight"]), False, True)
-        return op.add(product, op.constant(self._weights[f"{name}.bias"]))
+        return self._linear(x, self._weights[f"{name}.weight"], self._weights[f"{name}.bias"])
 
-    def _matrix(self, matrix: npt.NDArray[np.float32]) -> Any:
+    def most_probable(self, x: Any, name: str) -> Any:
+        """(batch, frames): the token with the highest logit of a linear layer.
+
+        First each row of 128 logits gives its highest, then the row with the highest of these is searched: one search
+        through 25,055 takes 26 ms of a 30 s clip's 1,030, and this 3. Both pass through a matrix that changes nothing,
+        because behind the last matrix the engine computes in float32, and turned all logits to it for 20 ms.
+        """
+        op = self._op
+        weight, bias = self._weights[f"{name}.weight"], self._weights[f"{name}.bias"]
+        missing = -len(bias) % _LOGITS_AT_ONCE
+        padded = np.pad(weight, ((0, missing), (0, 0))), np.pad(bias, (0, missing), constant_values=_NEVER)
+        logits = self._linear(x, *padded)
+        rows = (len(bias) + missing) // _LOGITS_AT_ONCE
+        by_row = op.reshape(logits, op.constant(np.array([0, 0, rows, _LOGITS_AT_ONCE])), True)
+        row = self._place_of_highest(op.reduce_max(by_row, op.constant(np.array([3]))))
+        place = self._place_of_highest(op.gather(by_row, row, op.constant(np.int64(2)), 2))
+        return op.add(op.multiply(row, op.constant(np.int32(_LOGITS_AT_ONCE))), place)
+
+    def _place_of_highest(self, x: Any) -> Any:
+        """(batch, frames): the first one."""
+        op = self._op
+        width = x.get_output_partial_shape(0)[2].get_length()
+        same = op.matmul(x, op.constant(np.eye(width, dtype=np.float32)), False, True)
+        best = op.topk(same, op.constant(np.int64(1)), -1, "max", "none", index_element_type="i32").output(1)
+        return op.squeeze(best, op.constant(np.array([-1])))
+
+    def _linear(self, x: Any, weight: Floats, bias: Floats) -> Any:
+        op = self._op
+        return op.add(op.matmul(x, self._matrix(weight), False, True), op.constant(bias))
+
+    def _matrix(self, matrix: Floats) -> Any:
         """(out, in); int8 times a scale for each row out, a form that the engine computes with as it stands."""
         op = self._op
         if self._precision == "f32":
@@ -112,14 +142,19 @@ class _Builder:
     def _attention(self, x: Any, name: str) -> Any:
         op = self._op
         width = self._weights[f"{name}.linear_out.bias"].shape[0]
+        channels = width // self._heads
+        # The scores' scale is a part of the query's weights.
+        scale = np.ones((3, width), np.float32)
+        scale[0] = channels**-0.5
+        weight, bias = (self._weights[f"{name}.linear_q_k_v.{which}"] for which in ("weight", "bias"))
+        joined = self._linear(x, weight * scale.reshape(-1, 1), bias * scale.reshape(-1))
         thirds = op.constant(np.full(3, width))
-        query, key, value = op.variadic_split(
-            self.linear(x, f"{name}.linear_q_k_v"), op.constant(np.int64(2)), thirds
-        ).outputs()
+        query, key, value = op.variadic_split(joined, op.constant(np.int64(2)), thirds).outputs()
         heads_first = op.constant(np.array([0, 2, 1, 3]))
-        per_head = op.constant(np.array([0, 0, self._heads, width // self._heads]))
+        per_head = op.constant(np.array([0, 0, self._heads, channels]))
         by_head = [op.transpose(op.reshape(part, per_head, True), heads_first) for part in (query, key, value)]
-        context = op.transpose(op.scaled_dot_product_attention(*by_head), heads_first)
+        weights = op.softmax(op.matmul(by_head[0], by_head[1], False, True), -1)
+        context = op.transpose(op.matmul(weights, by_head[2], False, False), heads_first)
         merged = op.reshape(context, op.constant(np.array([0, 0, width])), True)
         return op.add(self.linear(merged, f"{name}.linear_out"), self._memory(value, f"{name}.fsmn_block.weight"))
 

@@ -7,18 +7,20 @@ Everything here runs on the event loop, except what is handed to the worker: so 
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Any
 
 from rapl_protocol.audio import WavAudio
 from rapl_protocol.models import Capabilities, ModelInfo, ModelState
 from rapl_protocol.transcript import TranscribeOptions, Transcript
 
 from rapl_sensevoice.rich_tags import LANGUAGES
-from rapl_sensevoice.runtime import Runtime
+from rapl_sensevoice.runtime import Asked, Decoded, Runtime
 from rapl_sensevoice.transcripts import transcript_from
 from rapl_sensevoice.unusable import ModelUnusable
 from rapl_sensevoice.weights import Weights
-from rapl_sensevoice.worker import InferenceWorker
+from rapl_sensevoice.worker import Alike, InferenceWorker
 
 CAPABILITIES = Capabilities(
     languages=LANGUAGES, language_detection=True, prompt=False, word_timestamps=True, emotion_and_events=True
@@ -93,14 +95,18 @@ class HostedModel:
             raise self.info.not_ready_error()
         with_times = options.word_timestamps or options.segment_timestamps
         heard = self._worker.ahead(lambda: self._runtime.heard(audio))
+        alike = Alike(self._decoded, *self._runtime.likeness(audio))
         try:
-            decoded = await self._worker.run(
-                lambda: self._runtime.decode(heard.result(), options.language, with_times=with_times),
-                is_long=options.is_long,
+            decoded = await self._worker.run_alike(
+                (heard, options.language, with_times), alike, is_long=options.is_long
             )
         finally:
             heard.cancel()
         return transcript_from(decoded, audio, options)
+
+    def _decoded(self, requests: Sequence[tuple[Future[Any], str | None, bool]]) -> Sequence[Decoded]:
+        asked = [Asked(heard.result(), language, with_times) for heard, language, with_times in requests]
+        return self._runtime.decode_together(asked)
 
     def _is_loading(self) -> bool:
         return self._load_task is not None and not self._load_task.done()

@@ -1,5 +1,6 @@
 """The seam between what SenseVoice is asked for and what computes it."""
 
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,8 +18,18 @@ class Decoded:
     """None where times were not asked for, or the runtime has none."""
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What one request wants of a model."""
+
+    heard: Any
+    """As `Runtime.heard` makes it."""
+    language: str | None
+    with_times: bool
+
+
 class Runtime(Protocol):
-    """One loaded model. One thread calls it, and nobody else; but for `heard`."""
+    """One loaded model. One thread calls it, and nobody else; but for `heard` and `likeness`."""
 
     def load(self, folder: Path) -> None:
         """Takes verified weights from `folder`. Model libraries are imported here, never before."""
@@ -29,6 +40,14 @@ class Runtime(Protocol):
     def heard(self, audio: WavAudio) -> Any:
         """What `decode` makes the text of. Any thread may call it while the model is at work."""
 
+    def likeness(self, audio: WavAudio) -> tuple[Hashable, int]:
+        """The same for all audio that may be decoded together, and of how many clips. Any thread may call it."""
+        ...
+
     def decode(self, heard: Any, language: str | None, *, with_times: bool) -> Decoded:
         """Transcribes; `language` is one of `rich_tags.LANGUAGES`, None to detect it."""
+        ...
+
+    def decode_together(self, asked: Sequence[Asked]) -> Sequence[Decoded]:
+        """As `decode`, for several clips of one likeness: each gets what it would get alone."""
         ...

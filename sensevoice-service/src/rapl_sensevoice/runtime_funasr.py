@@ -6,14 +6,14 @@ import io
 import logging
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from rapl_protocol.audio import WavAudio
 
 from rapl_sensevoice.resident_memory import give_memory_back
-from rapl_sensevoice.runtime import Decoded
+from rapl_sensevoice.runtime import Asked, Decoded
 from rapl_sensevoice.unusable import ModelUnusable
 from rapl_sensevoice.words import TimedToken
 
@@ -75,6 +75,12 @@ class FunAsrRuntime:
 
     def heard(self, audio: WavAudio) -> WavAudio:
         return audio
+
+    def likeness(self, audio: WavAudio) -> tuple[Hashable, int]:
+        return None, 1
+
+    def decode_together(self, asked: Sequence[Asked]) -> Sequence[Decoded]:
+        return [self.decode(each.heard, each.language, with_times=each.with_times) for each in asked]
 
     def decode(self, heard: WavAudio, language: str | None, *, with_times: bool) -> Decoded:
         if with_times:

@@ -1,20 +1,25 @@
 """SenseVoice computed from an exported graph, without torch: the default on CPUs."""
 
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 
 from rapl_protocol.audio import WavAudio
 
 from rapl_sensevoice.acoustic_model import AcousticModel
-from rapl_sensevoice.features import FRAME_MS, Floats, features
+from rapl_sensevoice.features import FRAME_MS, features, frames_of
+from rapl_sensevoice.filter_bank import Floats
 from rapl_sensevoice.graph import QUERIES, Precision
 from rapl_sensevoice.graph_files import own_graph, ready_made
 from rapl_sensevoice.greedy_ctc import Emission, emissions
 from rapl_sensevoice.resident_memory import give_memory_back
-from rapl_sensevoice.runtime import Decoded
+from rapl_sensevoice.runtime import Asked, Decoded
 from rapl_sensevoice.unusable import ModelUnusable
 from rapl_sensevoice.vocabulary import PieceList, SentencepieceVocabulary, Vocabulary
 from rapl_sensevoice.words import TimedToken
 
+FRAMES_TOGETHER = 512
+"""Of clips that are decoded together, with their queries: five of 5 s, 24 of 1 s. So a batch takes about as long as a
+clip of 30 s, for which others have to wait too, and about its memory."""
 _WARM_UP = tuple(WavAudio(bytes(2 * 16_000 * duration_s)) for duration_s in (1, 5, 30))
 
 
@@ -55,10 +60,23 @@ class OnnxRuntime:
         assert self._model
         return features(audio, self._model.cmvn)
 
-    def decode(self, heard: Floats, language: str | None, *, with_times: bool) -> Decoded:
+    def likeness(self, audio: WavAudio) -> tuple[Hashable, int]:
+        """Clips of equally many frames, because a batch has no padding."""
         assert self._model
+        frames = frames_of(audio)
+        return frames, max(1, FRAMES_TOGETHER // (frames + QUERIES)) if self._model.takes_several else 1
+
+    def decode(self, heard: Floats, language: str | None, *, with_times: bool) -> Decoded:
+        return self.decode_together([Asked(heard, language, with_times)])[0]
+
+    def decode_together(self, asked: Sequence[Asked]) -> Sequence[Decoded]:
+        assert self._model
+        found = self._model.tokens([each.heard for each in asked], [each.language for each in asked])
+        return [self._decoded(tokens, each.with_times) for tokens, each in zip(found, asked, strict=True)]
+
+    def _decoded(self, tokens: Sequence[int], with_times: bool) -> Decoded:
         assert self._vocabulary
-        emitted = emissions(self._model.tokens(heard, language))
+        emitted = emissions(tokens)
         text = self._vocabulary.text([each.token for each in emitted])
         return Decoded(text, _timed(emitted, self._vocabulary) if with_times else None)
 

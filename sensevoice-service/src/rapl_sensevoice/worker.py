@@ -1,27 +1,54 @@
 """The thread that does a model's work, one job after another, and the one that gets the next job ready."""
 
 import asyncio
+import logging
 import threading
 import time
-from collections import deque
-from collections.abc import Callable
+from collections import defaultdict, deque
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
 
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.lanes import Lanes
 
 T = TypeVar("T")
-_Job = tuple[Future[Any], Callable[[], Any]]
+Item = TypeVar("Item")
 
 CLOSE_WITHIN_S = 10.0
+
+log = logging.getLogger("rapl.sensevoice")
+
+
+@dataclass(frozen=True, slots=True)
+class Alike(Generic[Item, T]):
+    """A kind of request of which several are done in one."""
+
+    do: Callable[[Sequence[Item]], Sequence[T]]
+    """Gives a result for each item, in their order."""
+    key: Hashable
+    """The same for those that go together."""
+    at_most: int
+
+
+@dataclass(eq=False, slots=True)
+class _Job:
+    do: Callable[[Sequence[Any]], Sequence[Any]]
+    item: Any = None
+    alike: Hashable = None
+    """None where it is done alone."""
+    at_most: int = 1
+    future: Future[Any] = field(default_factory=Future)
+    is_taken: bool = False
 
 
 class InferenceWorker:
     """A thread with a bounded queue. Only this thread ever calls the model.
 
-    Short requests pass the pieces of long ones (`Lanes`). The house's own jobs, such as unloading, come after every
-    request that was taken before them.
+    Short requests pass the pieces of long ones (`Lanes`). When a request's turn comes, those like it that wait in its
+    lane are done with it; it never waits for one. The house's own jobs, such as unloading, come after every request
+    that was taken before them.
 
     A job counts against the bound until its work has ended: when its caller is cancelled the thread still works. A
     job whose caller is cancelled before it began is never run, and stops counting at once.
@@ -32,6 +59,8 @@ class InferenceWorker:
         self._jobs = 0
         self._changed = threading.Condition()
         self._requests: Lanes[_Job] = Lanes()
+        self._alike: defaultdict[Hashable, deque[_Job]] = defaultdict(deque)
+        """Requests that wait, in the order in which they came, by what they are like."""
         self._house: deque[_Job] = deque()
         self._is_closing = False
         self._last_job_s = 1.0
@@ -47,8 +76,8 @@ class InferenceWorker:
             self._is_closing = True
             waiting = [*self._requests, *self._house]
             self._changed.notify()
-        for future, _ in waiting:  # outside the lock, which what follows a cancellation takes
-            future.cancel()
+        for job in waiting:  # outside the lock, which what follows a cancellation takes
+            job.future.cancel()
         self._ahead.shutdown(wait=False, cancel_futures=True)
         if self._thread.is_alive():
             self._thread.join(CLOSE_WITHIN_S)
@@ -59,15 +88,27 @@ class InferenceWorker:
         Raises:
             ServiceError: OVERLOADED, at once, where as many jobs as may be are waiting.
         """
-        future: Future[T] = Future()
+        return await self._done(_Job(lambda _: [job()]), is_long)
+
+    async def run_alike(self, item: Item, alike: Alike[Item, T], *, is_long: bool = False) -> T:
+        """As `run`, for an item that may be done together with others. Where that fails, each is done alone.
+
+        Raises:
+            ServiceError: as `run`.
+        """
+        return await self._done(_Job(alike.do, item, (is_long, alike.key), alike.at_most), is_long)
+
+    async def _done(self, job: _Job, is_long: bool) -> Any:
         with self._changed:
             if self._jobs >= self._max_jobs:
                 raise self._overloaded()
             self._jobs += 1
-            self._requests.add((future, lambda: self._timed(job)), is_long=is_long)
+            self._requests.add(job, is_long=is_long)
+            if job.alike is not None:
+                self._alike[job.alike].append(job)
             self._changed.notify()
-        future.add_done_callback(self._release)
-        return await asyncio.wrap_future(future)
+        job.future.add_done_callback(self._release)
+        return await asyncio.wrap_future(job.future)
 
     def ahead(self, job: Callable[[], T]) -> Future[T]:
         """Begins what a request's job will need and what needs no model, on a thread of its own: while the model is at
@@ -76,18 +117,11 @@ class InferenceWorker:
 
     async def run_always(self, job: Callable[[], T]) -> T:
         """Runs a job of the house, such as loading, in its turn; it takes no request's place."""
-        future: Future[T] = Future()
+        house = _Job(lambda _: [job()])
         with self._changed:
-            self._house.append((future, job))
+            self._house.append(house)
             self._changed.notify()
-        return await asyncio.wrap_future(future)
-
-    def _timed(self, job: Callable[[], T]) -> T:
-        began = time.perf_counter()
-        try:
-            return job()
-        finally:
-            self._last_job_s = time.perf_counter() - began
+        return await asyncio.wrap_future(house.future)
 
     def _release(self, _: Future[Any]) -> None:
         with self._changed:
@@ -98,28 +132,49 @@ class InferenceWorker:
         return ServiceError(ErrorCode.OVERLOADED, message, retry_after_s=self._jobs * self._last_job_s)
 
     def _work(self) -> None:
-        while self._work_on(self._take()):
-            pass
+        while jobs := self._take():
+            self._work_on([job for job in jobs if job.future.set_running_or_notify_cancel()])
+            jobs.clear()  # or a request's audio would live on until the next one comes
 
-    def _take(self) -> _Job | None:
-        """The next job, as soon as there is one; None when there will be no more."""
+    def _take(self) -> list[_Job]:
+        """The next job with those that go with it, as soon as there is one; empty when there will be no more."""
         with self._changed:
             while not self._is_closing:
                 if (request := self._requests.take()) is not None:
-                    return request
-                if self._house:
-                    return self._house.popleft()
-                self._changed.wait()
-            return None
+                    if not request.is_taken:
+                        return self._with_alike(request)
+                elif self._house:
+                    return [self._house.popleft()]
+                else:
+                    self._changed.wait()
+            return []
 
-    def _work_on(self, entry: _Job | None) -> bool:
-        """False at the end. A function of its own, so that no request's audio lives on until the next one comes."""
-        if entry is None:
-            return False
-        future, job = entry
-        if future.set_running_or_notify_cancel():
-            try:
-                future.set_result(job())
-            except BaseException as error:
-                future.set_exception(error)
-        return True
+    def _with_alike(self, first: _Job) -> list[_Job]:
+        """Those that came with it keep their places in the lanes, where they are passed over."""
+        if first.alike is None:
+            return [first]
+        waiting = self._alike[first.alike]
+        jobs = [waiting.popleft() for _ in range(min(first.at_most, len(waiting)))]
+        if not waiting:
+            del self._alike[first.alike]
+        for job in jobs:
+            job.is_taken = True
+        return jobs
+
+    def _work_on(self, jobs: Sequence[_Job]) -> None:
+        if not jobs:
+            return
+        began = time.perf_counter()
+        try:
+            results = jobs[0].do([job.item for job in jobs])
+        except BaseException as error:
+            if len(jobs) == 1:
+                jobs[0].future.set_exception(error)
+                return
+            log.warning("%d requests could not be done together, so each is done alone", len(jobs), exc_info=True)
+            for job in jobs:
+                self._work_on([job])
+            return
+        self._last_job_s = (time.perf_counter() - began) / len(jobs)
+        for job, result in zip(jobs, results, strict=True):
+            job.future.set_result(result)

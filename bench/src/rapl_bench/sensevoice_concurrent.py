@@ -1,0 +1,93 @@
+"""Requests at once against the same requests in a row, through sensevoice-service over HTTP."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from rapl_protocol.audio import SAMPLE_RATE_HZ, WavAudio
+from rapl_protocol.client import Service, TranscriberClient, open_http
+from rapl_protocol.transcript import TranscribeOptions
+
+from rapl_bench.fleet import Fleet
+from rapl_bench.results import BenchSettings, Column, Measure, Row, Table
+
+MODEL = "iic/SenseVoiceSmall"
+MIXES = {
+    "8 x 1 s": (1.0,) * 8,
+    "8 x 5 s": (5.0,) * 8,
+    "1 to 12 s": (1.0, 12.0, 3.0, 7.0, 2.0, 9.0, 5.0, 4.0),
+    "7 x 5 s and 30 s": (5.0,) * 3 + (30.0,) + (5.0,) * 4,
+}
+"""Seconds of the clips, in the order in which they are sent."""
+IN_A_ROW, AT_ONCE = "in a row", "at once"
+_ANSWER_LIMIT_S = 300.0
+
+
+async def table(settings: BenchSettings, model: Path, rounds: int) -> Table:
+    """`model` is the folder with the weights."""
+    with Fleet(settings.scratch) as fleet:
+        service = fleet.sensevoice(_models_with(model, settings.scratch), MODEL)
+        async with open_http() as http:
+            client = TranscriberClient(http, Service("engine", service.url, "It was started by the benchmark."))
+            times = {mix: await _times(client, lengths_s, rounds) for mix, lengths_s in MIXES.items()}
+    return _table(times, rounds)
+
+
+def _models_with(model: Path, scratch: Path) -> Path:
+    models = scratch / "sensevoice-models"
+    (models / MODEL).parent.mkdir(parents=True, exist_ok=True)
+    (models / MODEL).unlink(missing_ok=True)
+    (models / MODEL).symlink_to(model.resolve())
+    return models
+
+
+async def _times(client: TranscriberClient, lengths_s: Sequence[float], rounds: int) -> dict[str, list[float]]:
+    """Milliseconds of each round; which of both is first alternates."""
+    clips = [_noise(length_s) for length_s in lengths_s]
+
+    async def in_a_row() -> None:
+        for clip in clips:
+            await _transcribe(client, clip)
+
+    async def at_once() -> None:
+        await asyncio.gather(*(_transcribe(client, clip) for clip in clips))
+
+    turns = {IN_A_ROW: in_a_row, AT_ONCE: at_once}
+    times: dict[str, list[float]] = {name: [] for name in turns}
+    for number in range(-1, rounds):  # the first is not counted
+        for name in list(turns)[:: 1 if number % 2 else -1]:
+            began = time.perf_counter()
+            await turns[name]()
+            if number >= 0:
+                times[name].append((time.perf_counter() - began) * 1000)
+    return times
+
+
+async def _transcribe(client: TranscriberClient, clip: WavAudio) -> None:
+    await client.transcribe(clip, TranscribeOptions(model=MODEL), deadline_s=_ANSWER_LIMIT_S)
+
+
+def _noise(duration_s: float) -> WavAudio:
+    samples = np.random.default_rng(round(duration_s * 1000)).normal(0, 1000, round(duration_s * SAMPLE_RATE_HZ))
+    return WavAudio(samples.astype("<i2").tobytes())
+
+
+def _table(times: dict[str, dict[str, list[float]]], rounds: int) -> Table:
+    return Table(
+        name="sensevoice-concurrent",
+        title="Eight requests to sensevoice-service, at once and in a row",
+        columns=(Column("time", "ms", 0), Column("in a row by this", "", 2)),
+        rows=tuple(
+            Row(mix, name, {
+                "time": Measure.of(taken),
+                "in a row by this": Measure.of([row / ours for row, ours in zip(both[IN_A_ROW], taken, strict=True)]),
+            })
+            for mix, both in times.items()
+            for name, taken in both.items()
+        ),
+        plotted="in a row by this",
+        notes=("In a row: a client sends the next one when it has the answer to the last. Both go to one process.",),
+        settings={"rounds": str(rounds)},
+    )  # fmt: skip
