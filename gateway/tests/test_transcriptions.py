@@ -5,7 +5,7 @@ import openai
 import pytest
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.models import ModelState
-from rapl_protocol.testing import FakeTranscriber, make_tone
+from rapl_protocol.testing import FakeTranscriber, make_tone, rings_of_references
 from rapl_protocol.transcript import TranscribeOptions
 
 NOWHERE = "http://127.0.0.1:9"
@@ -355,3 +355,15 @@ async def test_no_transcript_prompt_or_file_name_is_logged(fleet, caplog):
     lines = [record.getMessage() for record in caplog.records if record.name == "rapl"]
     assert any("path=/v1/audio/transcriptions status=200" in line for line in lines)
     assert not any("secret" in line or "SenseVoiceSmall 1" in line for line in lines)
+
+
+@pytest.mark.parametrize("stream", ["false", "true"])
+@pytest.mark.parametrize("seconds", [1.0, 29.0])
+async def test_what_a_request_brought_is_gone_without_the_collector(fleet, stream, seconds):
+    wav = make_tone(seconds).to_wav()
+    await fleet.transcribe(wav, stream=stream)
+    with rings_of_references() as rings:
+        answer = await fleet.transcribe(wav, stream=stream)
+
+    assert answer.status_code == 200, answer.text
+    assert rings == set()

@@ -13,12 +13,13 @@ import pytest
 from rapl_preprocess.quiet import quietest_point
 from rapl_preprocess.silero import SpeechModel
 from rapl_preprocess.silero_network import CONTEXT_SAMPLES, FRAME_SAMPLES
+from rapl_preprocess.speech_check import check_speech
 from rapl_protocol import segmentation
 from rapl_protocol.audio import WavAudio
 from rapl_protocol.client import PreprocessClient
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.prepared import PrepareOptions
-from rapl_protocol.testing import make_tone
+from rapl_protocol.testing import make_tone, rings_of_references
 
 Prepare = Callable[..., Awaitable[Any]]
 ON = PrepareOptions()
@@ -117,3 +118,11 @@ def test_the_quietest_point_is_the_one_that_the_protocol_finds(samples: int, lou
         pcm = np.clip(noise, -32_768, 32_767).astype("<i2").tobytes()
 
         assert quietest_point(pcm) == segmentation.quietest_point(pcm)
+
+
+def test_audio_that_was_judged_is_gone_without_the_collector(speech_wav: bytes):
+    model = SpeechModel.load()
+    with rings_of_references() as rings:
+        assert check_speech(bytearray(speech_wav), model, PrepareOptions()).has_speech
+
+    assert rings == set()

@@ -53,6 +53,7 @@ class Seat:
             self._arrived()
 
     def _arrived(self) -> None:
+        self.client.on_first_piece = _nothing
         self._first.load.remove(self._share, self._expected_s)
         self._expected_s = 0.0
 

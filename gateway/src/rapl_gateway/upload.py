@@ -104,8 +104,9 @@ async def received_form(request: Request, max_bytes: int, stopwatch: Stopwatch) 
 
 async def _read(receive: Receive, boundary: bytes, form: Form, max_bytes: int) -> None:
     seen_bytes, has_more = 0, True
+    parts = _Parts(form)
     try:
-        reading = _Reading(boundary, form)
+        parser = parts.parser(boundary)
         while has_more:
             message = await receive()
             if message["type"] == "http.disconnect":
@@ -117,23 +118,35 @@ async def _read(receive: Receive, boundary: bytes, form: Form, max_bytes: int) -
                     await drain(receive)
                 text = f"Maximum content size limit ({max_bytes}) exceeded"
                 raise ServiceError(ErrorCode.AUDIO_TOO_LARGE, text, param="file")
-            if body:
-                await reading.feed(body)
-        await reading.end()
+            parser.write(body)
+            for upload in form.files.values():
+                await upload.spool()
     except FormParserError as error:
         raise _unreadable(str(error)) from error
+    if not parts.has_ended:
+        raise _unreadable("it breaks off before its last boundary")
+    for upload in form.files.values():
+        await upload.end()
 
 
-class _Reading:
-    """A form that is being read. A part named `file` is a file even without a file name: some clients send none."""
+class _Parts:
+    """Puts a form's parts where they belong, as a parser finds them. A part named `file` is a file even without a file
+    name: some clients send none."""
 
-    def __init__(self, boundary: bytes, form: Form) -> None:
+    def __init__(self, form: Form) -> None:
+        self.has_ended = False
         self._form = form
         self._header, self._value, self._disposition = b"", b"", b""
         self._name, self._text = "", b""
         self._upload: Upload | None = None
         self._fields = self._files = 0
-        self._has_ended = False
+
+    def parser(self, boundary: bytes) -> MultipartParser:
+        """It is not kept here: it holds these methods, and a ring of references would hold the file as well.
+
+        Raises:
+            FormParserError: the boundary cannot be one.
+        """
         callbacks: Any = {
             "on_header_field": self._on_header,
             "on_header_value": self._on_value,
@@ -143,22 +156,8 @@ class _Reading:
             "on_part_end": self._on_part_end,
             "on_end": self._on_end,
         }
-        self._parser = MultipartParser(
-            boundary, callbacks, max_header_count=_MAX_PART_HEADERS, max_header_size=_MAX_PART_HEADER_BYTES
-        )
-
-    async def feed(self, body: bytes) -> None:
-        """Raises: FormParserError, ServiceError."""
-        self._parser.write(body)
-        for upload in self._form.files.values():
-            await upload.spool()
-
-    async def end(self) -> None:
-        """Raises: ServiceError, where fields may be missing."""
-        if not self._has_ended:
-            raise _unreadable("it breaks off before its last boundary")
-        for upload in self._form.files.values():
-            await upload.end()
+        limits = {"max_header_count": _MAX_PART_HEADERS, "max_header_size": _MAX_PART_HEADER_BYTES}
+        return MultipartParser(boundary, callbacks, **limits)
 
     def _on_header(self, data: bytes, start: int, end: int) -> None:
         self._header += data[start:end]
@@ -203,7 +202,7 @@ class _Reading:
             self._form.fields.setdefault(self._name, []).append(_decoded(self._text))
 
     def _on_end(self) -> None:
-        self._has_ended = True
+        self.has_ended = True
 
 
 def _decoded(text: bytes) -> str:

@@ -23,10 +23,8 @@ class SpeechSegmenter:
 
     def __init__(self, model: SpeechModel, options: PrepareOptions) -> None:
         self._listener = model.listen()
-        self._spans = SpeechSpans(options, self._quietest_before)
-        self._pending = bytearray()
-        self._pending_from = 0
-        """Where in the source `_pending` begins, in samples."""
+        self._held = _Held()
+        self._spans = SpeechSpans(options, self._held.quietest_before)
         self._heard = 0
 
     @property
@@ -41,11 +39,11 @@ class SpeechSegmenter:
 
     def feed(self, pcm: bytes | memoryview) -> Iterator[SpeechSegment]:
         """Adds 16 kHz mono s16le samples, and yields the segments that are complete with them."""
-        self._pending += pcm
+        self._held.pcm += pcm
         if self._samples > MAX_SAMPLES:
             while self._heard + BLOCK_SAMPLES <= self._samples:
                 yield from map(self._segment, self._hear())
-                self._forget_before(self._spans.earliest)
+                self._held.forget_before(self._spans.earliest)
 
     def finish(self) -> Iterator[SpeechSegment]:
         """Yields what is left, if anything is."""
@@ -63,36 +61,51 @@ class SpeechSegmenter:
                 pass
             if not has_speech and self._spans.has_speech:
                 has_speech = True
-                yield SpeechSegment(0.0, self.duration_s, WavAudio(self._pcm(0, self._samples)))
+                yield SpeechSegment(0.0, self.duration_s, WavAudio(self._held.between(0, self._samples)))
         for _ in self._spans.finish(self._samples):
             pass
 
     @property
     def _samples(self) -> int:
-        return self._pending_from + len(self._pending) // SAMPLE_WIDTH_BYTES
+        return self._held.end
 
     def _hear(self) -> Iterator[Span]:
         """Listens to the next block."""
         start, self._heard = self._heard, min(self._heard + BLOCK_SAMPLES, self._samples)
-        return self._spans.feed(self._listener.probabilities(self._pcm(start, self._heard)))
+        return self._spans.feed(self._listener.probabilities(self._held.between(start, self._heard)))
 
     def _segment(self, span: Span) -> SpeechSegment:
         end = min(span.end, self._samples)
-        audio = WavAudio(self._pcm(span.start, end))
+        audio = WavAudio(self._held.between(span.start, end))
         return SpeechSegment(span.start / SAMPLE_RATE_HZ, end / SAMPLE_RATE_HZ, audio, span.speech / SAMPLE_RATE_HZ)
 
-    def _quietest_before(self, sample: int) -> int:
+
+class _Held:
+    """The part of a source that is still needed. An object of its own, to which both others refer: audio that hangs
+    in a ring of references would stay until the collector comes by, which is seldom."""
+
+    def __init__(self) -> None:
+        self.pcm = bytearray()
+        self._begin = 0
+        """Where in the source it begins, in samples."""
+
+    @property
+    def end(self) -> int:
+        """Likewise."""
+        return self._begin + len(self.pcm) // SAMPLE_WIDTH_BYTES
+
+    def between(self, start: int, end: int) -> bytes:
+        at, to = ((sample - self._begin) * SAMPLE_WIDTH_BYTES for sample in (start, end))
+        with memoryview(self.pcm) as pcm:
+            return bytes(pcm[at:to])
+
+    def quietest_before(self, sample: int) -> int:
         start = sample - _SEARCH_SAMPLES
-        return start + quietest_point(self._pcm(start, sample)) // SAMPLE_WIDTH_BYTES
+        return start + quietest_point(self.between(start, sample)) // SAMPLE_WIDTH_BYTES
 
-    def _pcm(self, start: int, end: int) -> bytes:
-        at, to = ((sample - self._pending_from) * SAMPLE_WIDTH_BYTES for sample in (start, end))
-        with memoryview(self._pending) as pending:
-            return bytes(pending[at:to])
-
-    def _forget_before(self, sample: int) -> None:
+    def forget_before(self, sample: int) -> None:
         """Only now and then, for what lies behind has to be moved."""
-        size = (sample - self._pending_from) * SAMPLE_WIDTH_BYTES
+        size = (sample - self._begin) * SAMPLE_WIDTH_BYTES
         if size >= BYTES_PER_SECOND:
-            del self._pending[:size]
-            self._pending_from = sample
+            del self.pcm[:size]
+            self._begin = sample

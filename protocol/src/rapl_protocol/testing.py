@@ -1,11 +1,12 @@
 """The fakes that every test uses. They stand in where a test needs a failure or an answer on demand."""
 
 import asyncio
+import gc
 import math
 import re
 import struct
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -131,3 +132,24 @@ class FakeTranscriber:
             if info.id == model_id:
                 return info
         raise ServiceError(ErrorCode.MODEL_NOT_FOUND, f"no model {model_id!r} here", param="model")
+
+
+@contextmanager
+def rings_of_references() -> Iterator[set[str]]:
+    """Types of ours of which something is left, when the context has ended, that only the cycle collector would free.
+
+    It comes by seldom (`service._let_the_collector_rest`): until then a ring holds whatever hangs in it, such as audio.
+    """
+    found: set[str] = set()
+    gc.collect()
+    gc.disable()
+    try:
+        yield found
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        gc.collect()
+        types = {type(each) for each in gc.garbage}
+        found |= {f"{each.__module__}.{each.__qualname__}" for each in types if each.__module__.startswith("rapl_")}
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
