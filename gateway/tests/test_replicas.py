@@ -247,6 +247,17 @@ class TestFallback:
         assert "stand-in" in answer.text
         assert answer.headers["x-rapl-fallback"] == "local/model"
 
+    async def test_a_declared_model_stands_in_for_one_that_loads_for_long_after_a_restart(self, toml, start):
+        async with EngineProcess(SerialTranscriber(text="back again")) as engine:
+            standing_in = FakeTranscriber("local/model", text="stand-in")
+            fleet = await start(sensevoice_url=engine.url, mlx=standing_in, restart_wait_s=0.5)
+            assert (await fleet.transcribe()).json()["text"] == "back again"
+            engine.kill()
+            engine.transcriber.state = ModelState.LOADING
+            await engine.start()
+
+            assert (await fleet.transcribe()).json()["text"] == "stand-in"
+
     async def test_none_stands_in_while_the_model_itself_is_there(self, toml, start):
         fleet = await start()
 

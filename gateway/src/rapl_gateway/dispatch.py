@@ -41,6 +41,8 @@ class Piece:
     """Whose it is: those who ask take turns."""
     deadline: float
     """When it is given up, on the event loop's clock."""
+    has_stand_in: bool
+    """Another model hears it where this one is away."""
     granted: asyncio.Future[Replica] = field(init=False)
     is_done: bool = False
     runs: int = 0
@@ -69,13 +71,20 @@ class Dispatcher:
         self._stranded: list[Piece] = []
         """Those for which no replica is well just now."""
         self._ready_at: dict[str, float] = {}
-        """When each model was last known to be ready somewhere, or to be on its way back."""
+        """When each model was last known to be ready somewhere."""
 
     async def transcribe(
-        self, audio: WavAudio, options: TranscribeOptions, *, deadline_s: float, request_id: str | None, share: str
+        self,
+        audio: WavAudio,
+        options: TranscribeOptions,
+        *,
+        deadline_s: float,
+        request_id: str | None,
+        share: str,
+        has_stand_in: bool,
     ) -> Transcript:
         """Raises: ServiceError, also BACKEND_TIMEOUT where the piece's turn did not come within its deadline."""
-        piece = self._piece(audio, options, deadline_s, share)
+        piece = _piece(audio, options, deadline_s, share, has_stand_in)
         while True:
             async with _Turn(self, piece) as replica:
                 try:
@@ -87,10 +96,17 @@ class Dispatcher:
                     self._require_replay(piece, replica, error)
 
     async def stream(
-        self, audio: WavAudio, options: TranscribeOptions, *, deadline_s: float, request_id: str | None, share: str
+        self,
+        audio: WavAudio,
+        options: TranscribeOptions,
+        *,
+        deadline_s: float,
+        request_id: str | None,
+        share: str,
+        has_stand_in: bool,
     ) -> AsyncGenerator[str | Transcript, None]:
         """Raises: as `transcribe`. It is run again only as long as nothing was yielded."""
-        piece = self._piece(audio, options, deadline_s, share)
+        piece = _piece(audio, options, deadline_s, share, has_stand_in)
         while True:
             has_begun = False
             async with _Turn(self, piece) as replica:
@@ -116,13 +132,10 @@ class Dispatcher:
         """Gives out what can be given out, now that something has changed."""
         for replica in self.replicas:
             for info in replica.models:
-                if replica.is_ready(info.id) or (info.id in self._ready_at and replica.is_loading(info.id)):
+                if replica.is_ready(info.id):
                     self._ready_at[info.id] = time.monotonic()
         self._interrupt_those_away()
         self._grant()
-
-    def _piece(self, audio: WavAudio, options: TranscribeOptions, deadline_s: float, share: str) -> Piece:
-        return Piece(options.model, audio.duration_s, options.is_long, share, _now() + deadline_s)
 
     async def granted(self, piece: Piece) -> Replica:
         """Waits for a replica that has room for the piece."""
@@ -214,9 +227,12 @@ class Dispatcher:
         log.warning("backend=%s address=%s a piece goes elsewhere", self._name, replica.address)
 
     def _may_hope(self, piece: Piece) -> bool:
-        """Whether a replica was well so lately that one may soon be again."""
+        """Whether a replica was well so lately that one may soon be again, or loads what was ready before."""
         patience_s = self._restart_wait_s * (LONG_PATIENCE if piece.is_long else 1)
-        return time.monotonic() < self._ready_at.get(piece.model, -math.inf) + patience_s
+        if time.monotonic() < self._ready_at.get(piece.model, -math.inf) + patience_s:
+            return True
+        is_loading = any(replica.is_loading(piece.model) for replica in self.replicas)
+        return is_loading and piece.model in self._ready_at and not piece.has_stand_in
 
     def _failure(self, piece: Piece) -> ServiceError:
         error = piece.refusal or next(replica.problem for replica in self.replicas if replica.problem)
@@ -267,6 +283,10 @@ class _Turn:
             asyncio.get_running_loop().call_later(rest_s, dispatcher.give_back, self._replica, piece)
         else:
             dispatcher.give_back(self._replica, piece)
+
+
+def _piece(audio: WavAudio, options: TranscribeOptions, deadline_s: float, share: str, has_stand_in: bool) -> Piece:
+    return Piece(options.model, audio.duration_s, options.is_long, share, _now() + deadline_s, has_stand_in)
 
 
 def _now() -> float:

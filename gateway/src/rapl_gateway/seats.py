@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from rapl_protocol.audio import WavAudio
 from rapl_protocol.errors import ErrorCode, ServiceError
@@ -85,9 +86,8 @@ class SeatedClient:
     ) -> Transcript:
         """Raises: ServiceError, of the last place that was tried."""
         self.on_first_piece()
-        limits = {"deadline_s": deadline_s, "request_id": request_id, "share": self._share}
         while True:
-            at = self._at
+            at, limits = self._at, self._limits(deadline_s, request_id)
             try:
                 transcript = await self.place.dispatcher.transcribe(audio, self._options(options), **limits)
             except ServiceError as error:
@@ -101,9 +101,8 @@ class SeatedClient:
     ) -> AsyncGenerator[str | Transcript, None]:
         """Raises: ServiceError, of the last place that was tried."""
         self.on_first_piece()
-        limits = {"deadline_s": deadline_s, "request_id": request_id, "share": self._share}
         while True:
-            at = self._at
+            at, limits = self._at, self._limits(deadline_s, request_id)
             try:
                 async with aclosing(self.place.dispatcher.stream(audio, self._options(options), **limits)) as texts:
                     async for text in texts:
@@ -112,6 +111,15 @@ class SeatedClient:
                 return
             except ServiceError as error:
                 self._fall_back(at, error)
+
+    def _limits(self, deadline_s: float, request_id: str | None) -> dict[str, Any]:
+        has_stand_in = not self._is_settled and self._at + 1 < len(self._places)
+        return {
+            "deadline_s": deadline_s,
+            "request_id": request_id,
+            "share": self._share,
+            "has_stand_in": has_stand_in,
+        }
 
     def _options(self, options: TranscribeOptions) -> TranscribeOptions:
         return options.model_copy(update={"model": self.place.route.engine_model}) if self._at else options
