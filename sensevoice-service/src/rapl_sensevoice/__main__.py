@@ -3,7 +3,9 @@
 from rapl_protocol.service import run
 
 from rapl_sensevoice.app import create_app
+from rapl_sensevoice.resident_memory import share_one_arena
 from rapl_sensevoice.settings import Settings
 
 if __name__ == "__main__":
+    share_one_arena()
     run(create_app, Settings)
