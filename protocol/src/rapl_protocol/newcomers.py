@@ -36,6 +36,9 @@ class Listener(Protocol):
 def turn_away(listener: Listener) -> None:
     """From now on whoever wants to connect gets no answer, tries again after a second, and finds the socket closed, or
     its successor. Nothing happens where the system is not Linux.
+
+    Raises:
+        OSError: the system does not let this process do so, as some do not let one without rights.
     """
     if sys.platform != "linux" or listener.family not in (socket.AF_INET, socket.AF_INET6):
         return

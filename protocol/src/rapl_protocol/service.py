@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 import signal
 import socket
 import sys
@@ -23,6 +24,8 @@ _DRAIN_S = 30
 """How long a service that is told to stop goes on with what it has begun."""
 _LAST_CALL_S = 0.05
 _NOT_STARTED_EXIT_CODE = 3
+
+log = logging.getLogger("rapl")
 
 
 class ServiceSettings(Protocol):
@@ -109,8 +112,10 @@ class _Server(uvicorn.Server):
     """Takes those in who have knocked already, before it closes its door: the system would cut them off."""
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        for server in self.servers:
-            for listener in server.sockets:
+        try:
+            for listener in (each for server in self.servers for each in server.sockets):
                 turn_away(listener)
+        except OSError as error:
+            log.info("who connects at this very moment may be cut off: %s", error)
         await asyncio.sleep(_LAST_CALL_S)
         await super().shutdown(sockets)
