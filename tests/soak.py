@@ -30,6 +30,8 @@ CALIBRATION_S = 60.0
 WARM_UP_SHARE = 1 / 6
 """Of the time: what is filled on first use, such as caches and pools, is no growth."""
 HELD, FILES = "memory (MB)", "open files"
+LEAST_GROWTH = {HELD: 1.5, FILES: 2.0}
+"""Less is none, however little it scatters."""
 BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -50,7 +52,7 @@ class Series:
 
     def is_flat(self) -> bool:
         rise, noise = self.growth()
-        return rise <= max(2 * noise, 0.01 * float(np.median(self.values)))
+        return rise <= max(2 * noise, LEAST_GROWTH[self.what])
 
     def line(self) -> str:
         rise, noise = self.growth()
@@ -62,12 +64,13 @@ class Series:
 
 
 def looked_at(pid: int) -> tuple[float, float]:
-    """Memory in MB and open files of a process and its children; pages that they share count once."""
+    """Memory in MB and open files of a process and its children. Only pages that are theirs alone count: how much of a
+    library's pages is whose depends on who else runs with it."""
     held, files = 0, 0
     main = psutil.Process(pid)
     for process in (main, *main.children(recursive=True)):
         try:
-            held += process.memory_full_info().pss
+            held += process.memory_full_info().uss
             files += process.num_fds()
         except (psutil.NoSuchProcess, psutil.AccessDenied):  # a decoding process that has just ended
             continue
