@@ -21,6 +21,13 @@ async def until(condition) -> None:
             await asyncio.sleep(PAUSE_S)
 
 
+async def restart(engine: EngineProcess, state: ModelState) -> None:
+    """Kills it, and starts it again with its models in this state."""
+    engine.kill()
+    engine.transcriber.state = state
+    await engine.start()
+
+
 @pytest.fixture
 async def two() -> AsyncIterator[list[EngineProcess]]:
     async with (
@@ -187,9 +194,7 @@ class TestALoneReplica:
     async def test_that_loads_for_long_after_a_restart_is_waited_for_and_not_asked_again_and_again(self, start, engine):
         fleet = await start(sensevoice_url=engine.url, restart_wait_s=1.0)
         assert (await fleet.transcribe()).status_code == 200
-        engine.kill()
-        engine.transcriber.state = ModelState.LOADING
-        await engine.start()
+        await restart(engine, ModelState.LOADING)
         request = asyncio.create_task(fleet.transcribe())
         await asyncio.sleep(2.5)
         assert not request.done()
@@ -201,9 +206,7 @@ class TestALoneReplica:
     async def test_whose_model_fails_after_a_restart_is_a_503_after_a_short_wait(self, start, engine):
         fleet = await start(sensevoice_url=engine.url, restart_wait_s=0.3)
         assert (await fleet.transcribe()).status_code == 200
-        engine.kill()
-        engine.transcriber.state = ModelState.FAILED
-        await engine.start()
+        await restart(engine, ModelState.FAILED)
 
         answer = await fleet.transcribe()
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "model_not_ready")
@@ -252,9 +255,7 @@ class TestFallback:
             standing_in = FakeTranscriber("local/model", text="stand-in")
             fleet = await start(sensevoice_url=engine.url, mlx=standing_in, restart_wait_s=0.5)
             assert (await fleet.transcribe()).json()["text"] == "back again"
-            engine.kill()
-            engine.transcriber.state = ModelState.LOADING
-            await engine.start()
+            await restart(engine, ModelState.LOADING)
 
             assert (await fleet.transcribe()).json()["text"] == "stand-in"
 

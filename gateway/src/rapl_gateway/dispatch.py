@@ -30,6 +30,18 @@ _LONGEST_HOLD_S = 30.0
 log = logging.getLogger("rapl")
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """In whose name and for how long something is asked."""
+
+    share: str
+    """Whose it is: those who ask take turns."""
+    deadline_s: float
+    request_id: str | None
+    has_stand_in: bool
+    """Another model hears it where this one is away."""
+
+
 @dataclass(eq=False, slots=True)
 class Piece:
     """Some audio that is to be transcribed."""
@@ -37,12 +49,9 @@ class Piece:
     model: str
     audio_s: float
     is_long: bool
-    share: str
-    """Whose it is: those who ask take turns."""
+    terms: Terms
     deadline: float
     """When it is given up, on the event loop's clock."""
-    has_stand_in: bool
-    """Another model hears it where this one is away."""
     granted: asyncio.Future[Replica] = field(init=False)
     is_done: bool = False
     runs: int = 0
@@ -73,22 +82,13 @@ class Dispatcher:
         self._ready_at: dict[str, float] = {}
         """When each model was last known to be ready somewhere."""
 
-    async def transcribe(
-        self,
-        audio: WavAudio,
-        options: TranscribeOptions,
-        *,
-        deadline_s: float,
-        request_id: str | None,
-        share: str,
-        has_stand_in: bool,
-    ) -> Transcript:
+    async def transcribe(self, audio: WavAudio, options: TranscribeOptions, terms: Terms) -> Transcript:
         """Raises: ServiceError, also BACKEND_TIMEOUT where the piece's turn did not come within its deadline."""
-        piece = _piece(audio, options, deadline_s, share, has_stand_in)
+        piece = Piece(options.model, audio.duration_s, options.is_long, terms, _now() + terms.deadline_s)
         while True:
             async with _Turn(self, piece) as replica:
                 try:
-                    limits = {"deadline_s": piece.deadline - _now(), "request_id": request_id}
+                    limits = {"deadline_s": piece.deadline - _now(), "request_id": terms.request_id}
                     transcript = await replica.interruptible(replica.client.transcribe(audio, options, **limits))
                     piece.is_done = True
                     return transcript
@@ -96,21 +96,14 @@ class Dispatcher:
                     self._require_replay(piece, replica, error)
 
     async def stream(
-        self,
-        audio: WavAudio,
-        options: TranscribeOptions,
-        *,
-        deadline_s: float,
-        request_id: str | None,
-        share: str,
-        has_stand_in: bool,
+        self, audio: WavAudio, options: TranscribeOptions, terms: Terms
     ) -> AsyncGenerator[str | Transcript, None]:
         """Raises: as `transcribe`. It is run again only as long as nothing was yielded."""
-        piece = _piece(audio, options, deadline_s, share, has_stand_in)
+        piece = Piece(options.model, audio.duration_s, options.is_long, terms, _now() + terms.deadline_s)
         while True:
             has_begun = False
             async with _Turn(self, piece) as replica:
-                limits = {"deadline_s": piece.deadline - _now(), "request_id": request_id}
+                limits = {"deadline_s": piece.deadline - _now(), "request_id": terms.request_id}
                 texts = replica.client.stream(audio, options, **limits)
                 try:
                     async with aclosing(texts):
@@ -140,7 +133,7 @@ class Dispatcher:
     async def granted(self, piece: Piece) -> Replica:
         """Waits for a replica that has room for the piece."""
         piece.granted = asyncio.Future()
-        self._waiting.add(piece, is_long=piece.is_long, share=piece.share)
+        self._waiting.add(piece, is_long=piece.is_long, share=piece.terms.share)
         self._grant()
         if piece.granted.done():
             return piece.granted.result()
@@ -158,7 +151,7 @@ class Dispatcher:
     def _grant(self) -> None:
         stranded, self._stranded = self._stranded, []
         for piece in stranded:
-            self._waiting.add(piece, is_long=piece.is_long, share=piece.share)
+            self._waiting.add(piece, is_long=piece.is_long, share=piece.terms.share)
         while piece := self._next():
             if not piece.granted.done():
                 self._place(piece)
@@ -191,7 +184,7 @@ class Dispatcher:
         piece.granted.set_result(replica)
 
     def give_back(self, replica: Replica, piece: Piece) -> None:
-        self.load.remove(piece.share, piece.audio_s)
+        self.load.remove(piece.terms.share, piece.audio_s)
         self._free(replica, piece)
 
     def _free(self, replica: Replica, piece: Piece) -> None:
@@ -232,7 +225,7 @@ class Dispatcher:
         if time.monotonic() < self._ready_at.get(piece.model, -math.inf) + patience_s:
             return True
         is_loading = any(replica.is_loading(piece.model) for replica in self.replicas)
-        return is_loading and piece.model in self._ready_at and not piece.has_stand_in
+        return is_loading and piece.model in self._ready_at and not piece.terms.has_stand_in
 
     def _failure(self, piece: Piece) -> ServiceError:
         error = piece.refusal or next(replica.problem for replica in self.replicas if replica.problem)
@@ -266,11 +259,11 @@ class _Turn:
 
     async def __aenter__(self) -> Replica:
         dispatcher, piece = self._dispatcher, self._piece
-        dispatcher.load.add(piece.share, piece.audio_s)
+        dispatcher.load.add(piece.terms.share, piece.audio_s)
         try:
             self._replica = await dispatcher.granted(piece)
         except BaseException:
-            dispatcher.load.remove(piece.share, piece.audio_s)
+            dispatcher.load.remove(piece.terms.share, piece.audio_s)
             raise
         self._began = _now()
         return self._replica
@@ -283,10 +276,6 @@ class _Turn:
             asyncio.get_running_loop().call_later(rest_s, dispatcher.give_back, self._replica, piece)
         else:
             dispatcher.give_back(self._replica, piece)
-
-
-def _piece(audio: WavAudio, options: TranscribeOptions, deadline_s: float, share: str, has_stand_in: bool) -> Piece:
-    return Piece(options.model, audio.duration_s, options.is_long, share, _now() + deadline_s, has_stand_in)
 
 
 def _now() -> float:

@@ -3,14 +3,13 @@
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from rapl_protocol.audio import WavAudio
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.transcript import TranscribeOptions, Transcript
 
 from rapl_gateway.catalog import Route
-from rapl_gateway.dispatch import Dispatcher
+from rapl_gateway.dispatch import Dispatcher, Terms
 
 _AWAY = frozenset({ErrorCode.BACKEND_UNAVAILABLE, ErrorCode.MODEL_NOT_READY})
 
@@ -87,9 +86,9 @@ class SeatedClient:
         """Raises: ServiceError, of the last place that was tried."""
         self.on_first_piece()
         while True:
-            at, limits = self._at, self._limits(deadline_s, request_id)
+            at, terms = self._at, self._terms(deadline_s, request_id)
             try:
-                transcript = await self.place.dispatcher.transcribe(audio, self._options(options), **limits)
+                transcript = await self.place.dispatcher.transcribe(audio, self._options(options), terms)
             except ServiceError as error:
                 self._fall_back(at, error)
             else:
@@ -102,9 +101,9 @@ class SeatedClient:
         """Raises: ServiceError, of the last place that was tried."""
         self.on_first_piece()
         while True:
-            at, limits = self._at, self._limits(deadline_s, request_id)
+            at, terms = self._at, self._terms(deadline_s, request_id)
             try:
-                async with aclosing(self.place.dispatcher.stream(audio, self._options(options), **limits)) as texts:
+                async with aclosing(self.place.dispatcher.stream(audio, self._options(options), terms)) as texts:
                     async for text in texts:
                         self._is_settled = True
                         yield text
@@ -112,14 +111,9 @@ class SeatedClient:
             except ServiceError as error:
                 self._fall_back(at, error)
 
-    def _limits(self, deadline_s: float, request_id: str | None) -> dict[str, Any]:
+    def _terms(self, deadline_s: float, request_id: str | None) -> Terms:
         has_stand_in = not self._is_settled and self._at + 1 < len(self._places)
-        return {
-            "deadline_s": deadline_s,
-            "request_id": request_id,
-            "share": self._share,
-            "has_stand_in": has_stand_in,
-        }
+        return Terms(self._share, deadline_s, request_id, has_stand_in)
 
     def _options(self, options: TranscribeOptions) -> TranscribeOptions:
         return options.model_copy(update={"model": self.place.route.engine_model}) if self._at else options
