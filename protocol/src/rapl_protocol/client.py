@@ -102,7 +102,8 @@ class TranscriberClient:
         """
         body = encode_frame({**options.model_dump(exclude_none=True), "stream": True}, audio.wav_header(), audio.pcm)
         limits = deadline(deadline_s)
-        async with _open(self._http, self.service, "POST", "/v1/transcribe", limits, body, request_id) as response:
+        call = _Call(self._http, self.service, "POST", "/v1/transcribe", limits, body, request_id)
+        async with call.opened() as response:
             with _broken_frames_named(self.service):
                 async for frame in decode_frames(response.content.iter_any()):
                     match frame.header:
@@ -128,7 +129,7 @@ class TranscriberClient:
     async def _call(
         self, method: str, path: str, deadline_s: float, body: bytes | None = None, request_id: str | None = None
     ) -> bytes:
-        return await _answer(self._http, self.service, method, path, deadline(deadline_s), body, request_id)
+        return await _Call(self._http, self.service, method, path, deadline(deadline_s), body, request_id).answer()
 
 
 class PreprocessClient:
@@ -161,7 +162,7 @@ class PreprocessClient:
         ended = False
         timeout = aiohttp.ClientTimeout(sock_connect=CONNECT_TIMEOUT_S, sock_read=idle_s)
         path = _asked("/v1/prepare", options)
-        async with _open(self._http, self.service, "POST", path, timeout, media, request_id) as response:
+        async with _Call(self._http, self.service, "POST", path, timeout, media, request_id).opened() as response:
             with _broken_frames_named(self.service):
                 async for frame in decode_frames(response.content.iter_any()):
                     event = _event(frame.header, frame.payload)
@@ -185,12 +186,12 @@ class PreprocessClient:
             ServiceError: AUDIO_TOO_LARGE where it is longer, BACKEND_UNAVAILABLE or BACKEND_TIMEOUT.
         """
         path, limits = _asked("/v1/speech", options), deadline(deadline_s)
-        answer = await _answer(self._http, self.service, "POST", path, limits, audio.to_wav(), request_id)
+        answer = await _Call(self._http, self.service, "POST", path, limits, audio.to_wav(), request_id).answer()
         return SpeechCheck.model_validate_json(answer)
 
     async def is_live(self) -> bool:
         try:
-            await _answer(self._http, self.service, "GET", "/health/live", deadline(2.0))
+            await _Call(self._http, self.service, "GET", "/health/live", deadline(2.0)).answer()
             return True
         except ServiceError:
             return False
@@ -218,55 +219,42 @@ def _event(header: dict[str, Any], payload: bytes | memoryview) -> PreparedEvent
             raise ValueError(f"unknown event {unknown!r}")
 
 
-async def _answer(
-    http: aiohttp.ClientSession,
-    service: Service,
-    method: str,
-    path: str,
-    limits: aiohttp.ClientTimeout,
-    body: Any = None,
-    request_id: str | None = None,
-) -> bytes:
-    """What it answers, whole."""
-    with failures_named(service, limits.total):
-        async with _request(http, service, method, path, limits, body, request_id) as response:
-            await _require_good(response, service)
-            return await response.read()
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One request to a service."""
 
+    http: aiohttp.ClientSession
+    service: Service
+    method: str
+    path: str
+    limits: aiohttp.ClientTimeout
+    body: Any = None
+    request_id: str | None = None
 
-@asynccontextmanager
-async def _open(
-    http: aiohttp.ClientSession,
-    service: Service,
-    method: str,
-    path: str,
-    limits: aiohttp.ClientTimeout,
-    body: Any = None,
-    request_id: str | None = None,
-) -> AsyncIterator[aiohttp.ClientResponse]:
-    """Its answer, as it comes."""
-    with failures_named(service, limits.total or limits.sock_read):
-        async with _request(http, service, method, path, limits, body, request_id) as response:
-            await _require_good(response, service)
-            yield response
+    async def answer(self) -> bytes:
+        """What it answers, whole."""
+        with failures_named(self.service, self.limits.total):
+            async with self._sent() as response:
+                await _require_good(response, self.service)
+                return await response.read()
 
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Its answer, as it comes."""
+        with failures_named(self.service, self.limits.total or self.limits.sock_read):
+            async with self._sent() as response:
+                await _require_good(response, self.service)
+                yield response
 
-def _request(
-    http: aiohttp.ClientSession,
-    service: Service,
-    method: str,
-    path: str,
-    limits: aiohttp.ClientTimeout,
-    body: Any,
-    request_id: str | None,
-) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
-    headers = {"content-type": CONTENT_TYPE, **service.headers()}
-    if isinstance(body, bytes | memoryview) and len(body) > _LARGE_BODY_BYTES:
-        headers["content-length"] = str(len(body))
-        body = _pieces(memoryview(body))
-    if request_id:
-        headers["x-request-id"] = request_id
-    return http.request(method, service.base_url + path, data=body, headers=headers, timeout=limits)
+    def _sent(self) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        headers, body = {"content-type": CONTENT_TYPE, **self.service.headers()}, self.body
+        if isinstance(body, bytes | memoryview) and len(body) > _LARGE_BODY_BYTES:
+            headers["content-length"] = str(len(body))
+            body = _pieces(memoryview(body))
+        if self.request_id:
+            headers["x-request-id"] = self.request_id
+        url = self.service.base_url + self.path
+        return self.http.request(self.method, url, data=body, headers=headers, timeout=self.limits)
 
 
 async def _require_good(response: aiohttp.ClientResponse, service: Service) -> None:
