@@ -6,7 +6,8 @@ import time
 from openai import OpenAI
 from rapl_bench.fleet import Fleet, set_engine_ms
 from rapl_bench.stub_engine import MODEL, SEGMENT_TEXT
-from rapl_protocol.client import Service, TranscriberClient, open_http
+from rapl_protocol.calls import Service, open_http
+from rapl_protocol.client import TranscriberClient
 from rapl_protocol.models import ModelState
 from rapl_protocol.testing import make_tone
 from rapl_protocol.transcript import TranscribeOptions

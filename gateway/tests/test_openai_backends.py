@@ -19,6 +19,7 @@ class Stub:
 
     def __init__(self) -> None:
         self.answer: Response | None = None
+        self.listing: object = {"object": "list", "data": [{"id": "whisper-x", "object": "model"}]}
         self.forms: list[dict[str, str]] = []
         self.keys: list[str | None] = []
         self.app = Starlette(
@@ -30,7 +31,7 @@ class Stub:
 
     async def models(self, request: Request) -> Response:
         self.keys.append(request.headers.get("authorization"))
-        return JSONResponse({"object": "list", "data": [{"id": "whisper-x", "object": "model"}]})
+        return JSONResponse(self.listing)
 
     async def transcribe(self, request: Request) -> Response:
         self.keys.append(request.headers.get("authorization"))
@@ -133,6 +134,13 @@ class TestAServerOfSomebodyElse:
         await ask(await plugged(stub.url))
 
         assert set(stub.keys) == {f"Bearer {KEY}"}
+
+    @pytest.mark.parametrize("listing", [[1, 2], {"data": "none"}, {"data": [{"id": ["whisper-x"]}, 3]}, None])
+    async def test_a_list_of_models_that_makes_no_sense_says_nothing_of_its_models(self, stub, plugged, listing):
+        stub.listing = listing
+        fleet = await plugged(stub.url)
+
+        assert (await ask(fleet)).json()["text"] == "from the stub"
 
     async def test_a_server_without_streams_answers_a_stream_at_its_end(self, stub, plugged):
         answer = await ask(await plugged(stub.url), stream="true")

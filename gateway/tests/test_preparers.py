@@ -5,7 +5,7 @@ from contextlib import aclosing
 
 import pytest
 from rapl_gateway.preparers import Preparers
-from rapl_protocol.client import Service, open_http
+from rapl_protocol.calls import Service, open_http
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.frames import encode_frame
 from rapl_protocol.prepared import PrepareEnd, SpeechSegment

@@ -9,7 +9,10 @@ import pytest
 from engine_processes import EngineProcess, MortalTranscriber, SerialTranscriber
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.models import ModelState
-from rapl_protocol.testing import FakeTranscriber, make_tone
+from rapl_protocol.server import transcriber_app
+from rapl_protocol.testing import FakeTranscriber, make_tone, served
+from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
 
 MODEL = "iic/SenseVoiceSmall"
 PAUSE_S = 0.02
@@ -79,6 +82,25 @@ async def test_one_that_came_back_is_used_again(two, fleet):
     async with asyncio.timeout(20):
         while await texts() != {"one", "two"}:
             pass
+
+
+async def test_an_engine_is_found_on_a_port_that_another_program_had_at_first(start):
+    engine = transcriber_app(FakeTranscriber(MODEL, text="the engine"))
+    is_there = asyncio.Event()
+
+    async def port(scope: Scope, receive: Receive, send: Send) -> None:
+        somebody_else = PlainTextResponse("It works!")
+        await (engine if is_there.is_set() or scope["type"] != "http" else somebody_else)(scope, receive, send)
+
+    async with served(port) as url:
+        fleet = await start(sensevoice_url=url)
+        await fleet.http.get("/v1/models")
+        answer = await fleet.transcribe()
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "backend_unavailable")
+        is_there.set()
+        async with asyncio.timeout(20):
+            while (await fleet.transcribe()).status_code != 200:
+                pass
 
 
 async def test_audio_that_kills_its_engine_is_given_to_one_more_and_then_to_none(start):

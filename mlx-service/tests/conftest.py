@@ -6,10 +6,10 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
-import aiohttp
 import pytest
 from rapl_protocol.audio import WavAudio
-from rapl_protocol.client import Service, TranscriberClient
+from rapl_protocol.calls import Service, open_http
+from rapl_protocol.client import TranscriberClient
 
 ROOT = Path(__file__).parents[2]
 DIGITS = ROOT / "tests" / "models" / "digits-Qwen3-ASR-8bit"
@@ -67,5 +67,5 @@ def long_speech(speech: WavAudio) -> WavAudio:
 
 @pytest.fixture
 async def client_of() -> AsyncIterator[Callable[[RunningService], TranscriberClient]]:
-    async with aiohttp.ClientSession() as http:
+    async with open_http() as http:
         yield lambda service: TranscriberClient(http, Service("mlx-service", service.url, "Look at its log."))

@@ -8,14 +8,14 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
-import aiohttp
 import av
 import numpy as np
 import pytest
 import soundfile
 from rapl_preprocess.app import create_app
 from rapl_preprocess.settings import Settings
-from rapl_protocol.client import PreprocessClient, Service
+from rapl_protocol.calls import Http, Service, open_http
+from rapl_protocol.client import PreprocessClient
 from rapl_protocol.prepared import PrepareEnd, PrepareOptions, SourceInfo, SpeechSegment
 from rapl_protocol.testing import served
 
@@ -130,10 +130,9 @@ def assert_melody(samples: np.ndarray, starts_s: float = 0.0) -> None:
 
 
 @pytest.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as session:
-        yield session
-    await asyncio.sleep(0)  # aiohttp closes its sockets a moment later
+async def http() -> AsyncIterator[Http]:
+    async with open_http() as http:
+        yield http
 
 
 @pytest.fixture(scope="session")
@@ -154,7 +153,7 @@ def url() -> Iterator[str]:
 
 
 @pytest.fixture
-def client(http: aiohttp.ClientSession, url: str) -> PreprocessClient:
+def client(http: Http, url: str) -> PreprocessClient:
     return PreprocessClient(http, Service("preprocess-service", url, "Look at its log."))
 
 

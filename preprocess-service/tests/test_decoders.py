@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-import aiohttp
 import pytest
 from processes import IS_LINUX, family
 from rapl_preprocess.app import create_app
 from rapl_preprocess.settings import Settings
-from rapl_protocol.client import PreprocessClient, Service
+from rapl_protocol.calls import Http, Service
+from rapl_protocol.client import PreprocessClient
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.prepared import PreparedEvent, PrepareEnd, PrepareOptions
 from rapl_protocol.testing import served
@@ -48,7 +48,7 @@ Start = Callable[..., "AsyncIterator[Running]"]
 
 
 @pytest.fixture
-async def start(http: aiohttp.ClientSession):
+async def start(http: Http):
     """Starts a service with the given settings."""
 
     @asynccontextmanager
@@ -143,7 +143,7 @@ async def test_decoding_that_takes_more_cpu_time_than_it_may_is_ended(start):
     assert (await running.prepare(long_wav(2)))[-1] == PrepareEnd(duration_s=2.0)
 
 
-async def test_nothing_is_left_of_a_service_that_has_ended(http: aiohttp.ClientSession):
+async def test_nothing_is_left_of_a_service_that_has_ended(http: Http):
     before = set(family(os.getpid()))
     async with served(create_app(Settings())) as url:
         running = Running(PreprocessClient(http, Service("preprocess-service", url, "")), 0)

@@ -9,8 +9,8 @@ import struct
 import zipfile
 from pathlib import Path
 
-import aiohttp
 import pytest
+from rapl_protocol.calls import Http
 from rapl_protocol.testing import make_tone
 
 PDF = b"%PDF-1.7\n1 0 obj\n<< /Type /Catalog >>\nendobj\n" * 50
@@ -41,8 +41,8 @@ NOT_AUDIO = {
 }
 
 
-async def refusal(http: aiohttp.ClientSession, url: str, media: bytes) -> dict:
-    async with http.post(f"{url}/v1/prepare", data=io.BytesIO(media)) as answer:
+async def refusal(http: Http, url: str, media: bytes) -> dict:
+    async with http.streams.post(f"{url}/v1/prepare", data=io.BytesIO(media)) as answer:
         body = await answer.json()
         assert answer.status == 400, body
     error = body["error"]
@@ -51,7 +51,7 @@ async def refusal(http: aiohttp.ClientSession, url: str, media: bytes) -> dict:
 
 
 @pytest.mark.parametrize("media", NOT_AUDIO.values(), ids=NOT_AUDIO.keys())
-async def test_what_is_no_audio_is_a_400_that_a_person_understands(http: aiohttp.ClientSession, url: str, media: bytes):
+async def test_what_is_no_audio_is_a_400_that_a_person_understands(http: Http, url: str, media: bytes):
     error = await refusal(http, url, media)
 
     assert error["message"].startswith("The ")
@@ -60,30 +60,28 @@ async def test_what_is_no_audio_is_a_400_that_a_person_understands(http: aiohttp
 
 @pytest.mark.parametrize("size_bytes", [100, 4_000, 300_000])
 @pytest.mark.parametrize("start", [b"", b"ID3\x03\x00\x00\x00\x00\x00\x00", b"\xff\xfb\x90\x00", b"OggS\x00\x02"])
-async def test_random_bytes_are_a_400(http: aiohttp.ClientSession, url: str, size_bytes: int, start: bytes):
+async def test_random_bytes_are_a_400(http: Http, url: str, size_bytes: int, start: bytes):
     for seed in range(8):
         await refusal(http, url, start + random.Random(seed).randbytes(size_bytes))
 
 
-async def test_an_empty_body_is_a_400_that_says_so(http: aiohttp.ClientSession, url: str):
+async def test_an_empty_body_is_a_400_that_says_so(http: Http, url: str):
     assert (await refusal(http, url, b""))["message"] == "The uploaded file is empty."
 
 
-async def test_a_video_without_sound_is_a_400_that_says_so(http: aiohttp.ClientSession, url: str, silent_video: bytes):
+async def test_a_video_without_sound_is_a_400_that_says_so(http: Http, url: str, silent_video: bytes):
     assert (await refusal(http, url, silent_video))["message"] == "The file has no audio track."
 
 
 @pytest.mark.parametrize("channels", [9, 32])
 async def test_channels_that_cannot_be_mixed_down_are_a_400_that_says_so(
-    http: aiohttp.ClientSession, url: str, channels: int, wav_of_channels
+    http: Http, url: str, channels: int, wav_of_channels
 ):
     assert f"{channels} channels" in (await refusal(http, url, wav_of_channels(channels)))["message"]
 
 
 @pytest.mark.parametrize("rate_hz", [1, 1_644_215_168])
-async def test_a_sample_rate_that_no_recording_has_is_a_400_at_once(
-    http: aiohttp.ClientSession, url: str, rate_hz: int
-):
+async def test_a_sample_rate_that_no_recording_has_is_a_400_at_once(http: Http, url: str, rate_hz: int):
     media = bytearray(make_tone(1).to_wav())
     struct.pack_into("<I", media, 24, rate_hz)
 
@@ -108,9 +106,7 @@ PLAYLISTS = {
 
 @pytest.mark.parametrize("script", PLAYLISTS.values(), ids=PLAYLISTS.keys())
 @pytest.mark.parametrize("scheme", ["", "file://", "file:"])
-async def test_a_playlist_opens_no_file(
-    http: aiohttp.ClientSession, url: str, tmp_path: Path, script: str, scheme: str
-):
+async def test_a_playlist_opens_no_file(http: Http, url: str, tmp_path: Path, script: str, scheme: str):
     pipe = tmp_path / "clip.wav"
     os.mkfifo(pipe)
 
@@ -122,7 +118,7 @@ async def test_a_playlist_opens_no_file(
 
 
 @pytest.mark.parametrize("script", PLAYLISTS.values(), ids=PLAYLISTS.keys())
-async def test_a_playlist_reaches_no_network(http: aiohttp.ClientSession, url: str, script: str):
+async def test_a_playlist_reaches_no_network(http: Http, url: str, script: str):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
         await refusal(http, url, script.format(target=f"http://127.0.0.1:{listener.getsockname()[1]}/a.wav").encode())
@@ -131,7 +127,7 @@ async def test_a_playlist_reaches_no_network(http: aiohttp.ClientSession, url: s
             listener.accept()
 
 
-async def test_a_playlist_of_a_real_clip_does_not_play_it(http: aiohttp.ClientSession, url: str, tmp_path: Path):
+async def test_a_playlist_of_a_real_clip_does_not_play_it(http: Http, url: str, tmp_path: Path):
     (tmp_path / "clip.wav").write_bytes(make_tone(1).to_wav())
 
     for script in PLAYLISTS.values():

@@ -10,14 +10,14 @@ from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import aiohttp
 import pytest
 from processes import IS_LINUX, cpu_s, family, own_memory_bytes
 from rapl_preprocess.app import create_app
 from rapl_preprocess.settings import Settings
 from rapl_preprocess.threads import stepped
 from rapl_protocol.audio import WavAudio
-from rapl_protocol.client import PreprocessClient, Service
+from rapl_protocol.calls import Http, Service
+from rapl_protocol.client import PreprocessClient
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.prepared import PreparedEvent, PrepareEnd, PrepareOptions, SpeechSegment
 from rapl_protocol.testing import make_tone, served
@@ -40,7 +40,7 @@ def long_wav(duration_s: int, sound: bytes = b"\x80\x81") -> bytes:
     return header + (sound * (size // len(sound) + 1))[:size]
 
 
-async def refused(http: aiohttp.ClientSession, settings: Settings, media: object) -> ServiceError:
+async def refused(http: Http, settings: Settings, media: object) -> ServiceError:
     async with served(create_app(settings)) as url:
         client = PreprocessClient(http, Service("preprocess-service", url, ""))
         with pytest.raises(ServiceError) as caught:
@@ -50,9 +50,7 @@ async def refused(http: aiohttp.ClientSession, settings: Settings, media: object
 
 @pytest.mark.parametrize("size_bytes", [100_001, 5_000_000])
 @pytest.mark.parametrize("has_length", [True, False])
-async def test_an_upload_over_the_limit_is_413_and_the_sender_sees_it(
-    http: aiohttp.ClientSession, size_bytes: int, has_length: bool
-):
+async def test_an_upload_over_the_limit_is_413_and_the_sender_sees_it(http: Http, size_bytes: int, has_length: bool):
     async def pieces() -> AsyncIterator[bytes]:
         for start in range(0, size_bytes, 65_536):
             yield bytes(min(65_536, size_bytes - start))
@@ -82,9 +80,7 @@ async def test_a_large_canonical_wav_passes_through_its_temporary_file_unchanged
     assert b"".join(e.audio.pcm for e in events if isinstance(e, SpeechSegment)) == tone.pcm
 
 
-async def test_audio_longer_than_the_limit_is_413_at_once_where_its_length_is_known(
-    http: aiohttp.ClientSession, encode
-):
+async def test_audio_longer_than_the_limit_is_413_at_once_where_its_length_is_known(http: Http, encode):
     settings = Settings(max_duration_s=2)
     for media in (make_tone(2.5).to_wav(), encode("mp4", "aac"), encode("mp3", "libmp3lame")):
         error = await refused(http, settings, media)
@@ -92,7 +88,7 @@ async def test_audio_longer_than_the_limit_is_413_at_once_where_its_length_is_kn
         assert "longer than 2 s" in error.message
 
 
-async def test_a_failure_after_the_first_segments_is_an_error_among_the_events(http: aiohttp.ClientSession):
+async def test_a_failure_after_the_first_segments_is_an_error_among_the_events(http: Http):
     received: list[PreparedEvent] = []
     async with served(create_app(Settings(max_duration_s=100))) as url:
         client = PreprocessClient(http, Service("preprocess-service", url, ""))
@@ -166,7 +162,7 @@ async def test_eight_clients_at_once_each_get_their_own_sound(client: Preprocess
     assert await asyncio.gather(*map(duration_s, lengths)) == pytest.approx([n / 4 for n in lengths], abs=0.01)
 
 
-async def test_a_short_clip_does_not_wait_for_the_end_of_long_files(http: aiohttp.ClientSession):
+async def test_a_short_clip_does_not_wait_for_the_end_of_long_files(http: Http):
     async with served(create_app(Settings(workers=1))) as url:
         client = PreprocessClient(http, Service("preprocess-service", url, ""))
         unread = [client.prepare(long_wav(3600), idle_s=30) for _ in range(4)]
@@ -181,11 +177,9 @@ async def test_a_short_clip_does_not_wait_for_the_end_of_long_files(http: aiohtt
             await events.aclose()
 
 
-async def test_a_given_request_id_is_kept_and_logged(
-    http: aiohttp.ClientSession, url: str, caplog: pytest.LogCaptureFixture
-):
+async def test_a_given_request_id_is_kept_and_logged(http: Http, url: str, caplog: pytest.LogCaptureFixture):
     with caplog.at_level(logging.INFO, "rapl"):
-        async with http.post(
+        async with http.streams.post(
             f"{url}/v1/prepare", data=make_tone(1).to_wav(), headers={"x-request-id": "req_mine"}
         ) as answer:
             assert answer.headers["x-request-id"] == "req_mine"
@@ -204,9 +198,9 @@ def test_the_detector_needs_neither_torch_nor_its_packages_own_code():
     assert ended.stdout.strip() == "[]"
 
 
-async def test_health_says_live_and_ready(http: aiohttp.ClientSession, url: str):
+async def test_health_says_live_and_ready(http: Http, url: str):
     for path in ("/health/live", "/health/ready"):
-        async with http.get(url + path) as answer:
+        async with http.streams.get(url + path) as answer:
             assert answer.status == 200
 
 

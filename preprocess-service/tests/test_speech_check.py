@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from importlib.metadata import distribution
 from typing import Any
 
-import aiohttp
 import numpy as np
 import onnxruntime
 import pytest
@@ -16,6 +15,7 @@ from rapl_preprocess.silero_network import CONTEXT_SAMPLES, FRAME_SAMPLES
 from rapl_preprocess.speech_check import check_speech
 from rapl_protocol import segmentation
 from rapl_protocol.audio import WavAudio
+from rapl_protocol.calls import Http
 from rapl_protocol.client import PreprocessClient
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.prepared import PrepareOptions
@@ -75,8 +75,8 @@ async def test_more_than_thirty_seconds_are_413(client: PreprocessClient, durati
 
 
 @pytest.mark.parametrize("media", [b"", b"RIFF", bytes(32_000), b"fLaC" + bytes(1000)])
-async def test_what_is_no_canonical_wav_is_400(http: aiohttp.ClientSession, url: str, media: bytes):
-    async with http.post(f"{url}/v1/speech", data=io.BytesIO(media)) as answer:
+async def test_what_is_no_canonical_wav_is_400(http: Http, url: str, media: bytes):
+    async with http.streams.post(f"{url}/v1/speech", data=io.BytesIO(media)) as answer:
         assert answer.status == 400
         assert (await answer.json())["error"]["code"] == "audio_undecodable"
 

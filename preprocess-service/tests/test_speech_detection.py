@@ -6,12 +6,12 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import aiohttp
 import numpy as np
 import pytest
 from rapl_preprocess.silero import SpeechModel
 from rapl_preprocess.speech_segmenter import SpeechSegmenter
 from rapl_protocol.audio import WavAudio
+from rapl_protocol.calls import Http
 from rapl_protocol.prepared import PrepareOptions
 
 RATE_HZ = 16_000
@@ -126,8 +126,8 @@ async def test_where_nobody_speaks_there_is_no_segment(prepare: Prepare, name: s
     assert prepared.duration_s == duration_s
 
 
-async def test_a_long_silence_is_answered_with_progress(http: aiohttp.ClientSession, url: str):
-    async with http.post(f"{url}/v1/prepare", data=io.BytesIO(wav(silence(100.0)))) as answer:
+async def test_a_long_silence_is_answered_with_progress(http: Http, url: str):
+    async with http.streams.post(f"{url}/v1/prepare", data=io.BytesIO(wav(silence(100.0)))) as answer:
         events = [json.loads(line) async for line in answer.content]
 
     assert [event["type"] for event in events] == ["source", "progress", "progress", "progress", "end"]
@@ -313,8 +313,10 @@ def test_the_pieces_in_which_audio_comes_change_nothing(utterance: np.ndarray, p
         ("vad_treshold", "0.5"),
     ],
 )
-async def test_a_bad_parameter_is_400_and_is_named(http: aiohttp.ClientSession, url: str, name: str, value: str):
-    async with http.post(f"{url}/v1/prepare", params={name: value}, data=io.BytesIO(bytes(5_000_000))) as answer:
+async def test_a_bad_parameter_is_400_and_is_named(http: Http, url: str, name: str, value: str):
+    async with http.streams.post(
+        f"{url}/v1/prepare", params={name: value}, data=io.BytesIO(bytes(5_000_000))
+    ) as answer:
         assert answer.status == 400
         error = (await answer.json())["error"]
 

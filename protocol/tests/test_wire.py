@@ -4,9 +4,9 @@ import asyncio
 import io
 from collections.abc import AsyncIterator
 
-import aiohttp
 import pytest
-from rapl_protocol.client import PreprocessClient, Service, TranscriberClient
+from rapl_protocol.calls import Http, Service, open_http
+from rapl_protocol.client import PreprocessClient, TranscriberClient
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.frames import encode_frame
 from rapl_protocol.models import ModelState
@@ -25,16 +25,16 @@ NOBODY = Service("mlx-service", "http://127.0.0.1:9", "Start it with `./rapl mlx
 
 
 @pytest.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as session:
-        yield session
+async def http() -> AsyncIterator[Http]:
+    async with open_http() as http:
+        yield http
 
 
 def service(url: str) -> Service:
     return Service("engine", url, "Look at its log.")
 
 
-async def test_an_engine_receives_what_the_client_was_given_and_the_client_what_it_answers(http: aiohttp.ClientSession):
+async def test_an_engine_receives_what_the_client_was_given_and_the_client_what_it_answers(http: Http):
     engine = FakeTranscriber(text="three one four")
     async with served(transcriber_app(engine)) as url:
         transcript = await TranscriberClient(http, service(url)).transcribe(SPEECH, OPTIONS, deadline_s=5)
@@ -46,7 +46,7 @@ async def test_an_engine_receives_what_the_client_was_given_and_the_client_what_
     assert transcript.segments[0].text == "three one four"
 
 
-async def test_words_come_before_the_end_from_an_engine_that_has_them(http: aiohttp.ClientSession):
+async def test_words_come_before_the_end_from_an_engine_that_has_them(http: Http):
     async with served(transcriber_app(FakeTranscriber(text="three one four", streams=True))) as url:
         stream = TranscriberClient(http, service(url)).stream(SPEECH, OPTIONS, deadline_s=5)
         *texts, transcript = [item async for item in stream]
@@ -65,7 +65,7 @@ async def test_words_come_before_the_end_from_an_engine_that_has_them(http: aioh
     ],
 )
 async def test_a_stream_that_fails_raises_and_never_ends_in_silence(
-    http: aiohttp.ClientSession, engine: FakeTranscriber, code: ErrorCode
+    http: Http, engine: FakeTranscriber, code: ErrorCode
 ):
     async with served(transcriber_app(engine)) as url:
         with pytest.raises(ServiceError) as caught:
@@ -74,7 +74,7 @@ async def test_a_stream_that_fails_raises_and_never_ends_in_silence(
     assert caught.value.code is code
 
 
-async def test_models_are_listed_with_their_state_and_can_be_unloaded_and_loaded(http: aiohttp.ClientSession):
+async def test_models_are_listed_with_their_state_and_can_be_unloaded_and_loaded(http: Http):
     async with served(transcriber_app(FakeTranscriber("a/b", "c"))) as url:
         client = TranscriberClient(http, service(url))
         assert [(m.id, m.state) for m in await client.models()] == [("a/b", "ready"), ("c", "ready")]
@@ -92,7 +92,7 @@ async def test_models_are_listed_with_their_state_and_can_be_unloaded_and_loaded
     ],
 )
 async def test_an_engines_failure_reaches_the_caller_with_its_code(
-    http: aiohttp.ClientSession, engine: FakeTranscriber, code: ErrorCode
+    http: Http, engine: FakeTranscriber, code: ErrorCode
 ):
     async with served(transcriber_app(engine)) as url:
         with pytest.raises(ServiceError) as caught:
@@ -103,7 +103,7 @@ async def test_an_engines_failure_reaches_the_caller_with_its_code(
 
 
 async def test_an_engine_that_wants_another_token_is_the_operators_problem_and_not_the_clients(
-    http: aiohttp.ClientSession,
+    http: Http,
 ):
     engine = FakeTranscriber(fails_with=ServiceError(ErrorCode.INVALID_API_KEY, "wrong token"))
     async with served(transcriber_app(engine)) as url:
@@ -115,7 +115,7 @@ async def test_an_engine_that_wants_another_token_is_the_operators_problem_and_n
     assert failure.value.status == 503
 
 
-async def test_a_service_that_is_not_there_is_named_with_its_address_and_remedy(http: aiohttp.ClientSession):
+async def test_a_service_that_is_not_there_is_named_with_its_address_and_remedy(http: Http):
     with pytest.raises(ServiceError) as caught:
         await TranscriberClient(http, NOBODY).transcribe(SPEECH, OPTIONS, deadline_s=5)
 
@@ -124,7 +124,31 @@ async def test_a_service_that_is_not_there_is_named_with_its_address_and_remedy(
         assert part in caught.value.message
 
 
-async def test_an_engine_that_does_not_answer_in_time_is_a_timeout(http: aiohttp.ClientSession):
+@pytest.mark.parametrize(
+    "nonsense", [b"<html>It works!</html>", b"[]", b'{"text": 5}', b'{"models": [{"id": 1}]}', b""]
+)
+async def test_another_program_on_the_engines_port_is_no_engine(http: Http, nonsense: bytes):
+    async def answer(_: Request) -> Response:
+        return Response(nonsense)
+
+    async with served(Starlette(routes=[Route("/{path:path}", answer, methods=["GET", "POST"])])) as url:
+        client = TranscriberClient(http, service(url))
+        for asked in (client.models(), client.transcribe(SPEECH, OPTIONS, deadline_s=5), client.load("a model")):
+            with pytest.raises(ServiceError, match="answered something that is no") as caught:
+                await asked
+            assert caught.value.code is ErrorCode.BACKEND_UNAVAILABLE
+
+
+async def test_a_redirection_is_no_answer(http: Http):
+    async def elsewhere(_: Request) -> Response:
+        return Response(status_code=307, headers={"location": "http://127.0.0.1:9/"})
+
+    async with served(Starlette(routes=[Route("/v1/models", elsewhere)])) as url:
+        with pytest.raises(ServiceError, match="answered with 307"):
+            await TranscriberClient(http, service(url)).models()
+
+
+async def test_an_engine_that_does_not_answer_in_time_is_a_timeout(http: Http):
     async with served(transcriber_app(FakeTranscriber(delay_s=1))) as url:
         with pytest.raises(ServiceError) as caught:
             await TranscriberClient(http, service(url)).transcribe(SPEECH, OPTIONS, deadline_s=0.05)
@@ -142,35 +166,33 @@ async def test_an_engine_that_does_not_answer_in_time_is_a_timeout(http: aiohttp
         (b'{"model": "fake/model"}\n' + bytes(4 << 20), 413),
     ],
 )
-async def test_a_bad_request_to_an_engine_is_refused_in_the_envelope(
-    http: aiohttp.ClientSession, body: bytes, status: int
-):
+async def test_a_bad_request_to_an_engine_is_refused_in_the_envelope(http: Http, body: bytes, status: int):
     async with (
         served(transcriber_app(FakeTranscriber())) as url,
-        http.post(f"{url}/v1/transcribe", data=io.BytesIO(body)) as answer,
+        http.streams.post(f"{url}/v1/transcribe", data=io.BytesIO(body)) as answer,
     ):
         assert answer.status == status
         assert set((await answer.json())["error"]) == {"message", "type", "param", "code"}
 
 
-async def test_health_says_live_at_once_and_ready_only_with_a_ready_model(http: aiohttp.ClientSession):
+async def test_health_says_live_at_once_and_ready_only_with_a_ready_model(http: Http):
     engine = FakeTranscriber(state=ModelState.LOADING)
     async with served(transcriber_app(engine)) as url:
         statuses = []
         for state in (ModelState.LOADING, ModelState.READY):
             engine.state = state
             for path in ("/health/live", "/health/ready"):
-                async with http.get(url + path) as answer:
+                async with http.streams.get(url + path) as answer:
                     statuses.append(answer.status)
 
     assert statuses == [200, 503, 200, 200]
 
 
-async def test_a_given_request_id_is_kept_and_a_dangerous_one_replaced(http: aiohttp.ClientSession):
+async def test_a_given_request_id_is_kept_and_a_dangerous_one_replaced(http: Http):
     async with served(transcriber_app(FakeTranscriber())) as url:
         ids = []
         for given in ("req_mine", "two words"):
-            async with http.get(f"{url}/v1/models", headers={"x-request-id": given}) as answer:
+            async with http.streams.get(f"{url}/v1/models", headers={"x-request-id": given}) as answer:
                 ids.append(answer.headers["x-request-id"])
 
     assert ids[0] == "req_mine"
@@ -200,7 +222,7 @@ SEGMENT = encode_frame({"type": "segment", "start_s": 0.0, "end_s": 0.2}, SPEECH
 END = encode_frame({"type": "end", "duration_s": 0.2})
 
 
-async def test_prepared_events_arrive_typed_and_in_order(http: aiohttp.ClientSession):
+async def test_prepared_events_arrive_typed_and_in_order(http: Http):
     async with served(preprocess_stub(SOURCE, SEGMENT, END)) as url:
         events = [e async for e in PreprocessClient(http, service(url)).prepare(b"media", idle_s=5)]
 
@@ -208,7 +230,7 @@ async def test_prepared_events_arrive_typed_and_in_order(http: aiohttp.ClientSes
     assert events[1] == SpeechSegment(0.0, 0.2, SPEECH)
 
 
-async def test_progress_keeps_the_answer_alive_and_is_no_event(http: aiohttp.ClientSession):
+async def test_progress_keeps_the_answer_alive_and_is_no_event(http: Http):
     progress = encode_frame({"type": "progress", "position_s": 60.0})
     async with served(preprocess_stub(SOURCE, progress, progress, END)) as url:
         events = [e async for e in PreprocessClient(http, service(url)).prepare(b"media", idle_s=5)]
@@ -216,7 +238,7 @@ async def test_progress_keeps_the_answer_alive_and_is_no_event(http: aiohttp.Cli
     assert [type(e) for e in events] == [SourceInfo, PrepareEnd]
 
 
-async def test_prepare_options_travel_as_the_query_and_defaults_stay_at_home(http: aiohttp.ClientSession):
+async def test_prepare_options_travel_as_the_query_and_defaults_stay_at_home(http: Http):
     queries = []
 
     async def prepare(request: Request) -> Response:
@@ -231,7 +253,7 @@ async def test_prepare_options_travel_as_the_query_and_defaults_stay_at_home(htt
     assert queries == ["", "speech_detection=off&vad_threshold=0.7"]
 
 
-async def test_an_error_in_the_middle_of_the_events_is_raised(http: aiohttp.ClientSession):
+async def test_an_error_in_the_middle_of_the_events_is_raised(http: Http):
     refusal = ServiceError(ErrorCode.AUDIO_UNDECODABLE, "broken at 0.2 s", param="file")
     error = encode_frame({"type": "error", **refusal.envelope()})
     async with served(preprocess_stub(SOURCE, SEGMENT, error)) as url:
@@ -240,9 +262,7 @@ async def test_an_error_in_the_middle_of_the_events_is_raised(http: aiohttp.Clie
 
 
 @pytest.mark.parametrize("frames", [(SOURCE, SEGMENT), (SOURCE, SEGMENT[:-10]), (b"not frames",)])
-async def test_events_that_break_off_are_an_error_and_never_a_short_answer(
-    http: aiohttp.ClientSession, frames: tuple[bytes, ...]
-):
+async def test_events_that_break_off_are_an_error_and_never_a_short_answer(http: Http, frames: tuple[bytes, ...]):
     async with served(preprocess_stub(*frames)) as url:
         with pytest.raises(ServiceError) as caught:
             [e async for e in PreprocessClient(http, service(url)).prepare(b"media", idle_s=5)]

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 from rapl_protocol.audio import WavAudio
-from rapl_protocol.client import Service, TranscriberClient
+from rapl_protocol.calls import Service, open_http
+from rapl_protocol.client import TranscriberClient
 from rapl_protocol.models import ModelInfo
 from rapl_protocol.transcript import TranscribeOptions, Transcript
 from rapl_sensevoice.transcriber import SELFTEST_FOLDER
@@ -94,7 +94,7 @@ class Engine:
         self.process.wait(60)
 
     async def transcribe(self, audio: WavAudio, model: str = "rapl/selftest", **options: Any) -> Transcript:
-        async with aiohttp.ClientSession() as http:
+        async with open_http() as http:
             client = TranscriberClient(http, Service("sensevoice-service", self.url, "Look at its log."))
             return await client.transcribe(audio, TranscribeOptions(model=model, **options), deadline_s=PATIENCE_S)
 

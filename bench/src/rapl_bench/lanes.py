@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 import httpx
 from rapl_protocol.audio import WavAudio
-from rapl_protocol.client import Service, TranscriberClient, open_http
+from rapl_protocol.calls import Service, open_http
+from rapl_protocol.client import TranscriberClient
 from rapl_protocol.prepared import MAX_SEGMENT_S
 from rapl_protocol.transcript import TranscribeOptions
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from rapl_protocol.client import PreprocessClient, Service, TranscriberClient, open_http
+from rapl_protocol.calls import Service, open_http
+from rapl_protocol.client import PreprocessClient, TranscriberClient
 from rapl_protocol.prepared import SpeechSegment
 from rapl_protocol.transcript import TranscribeOptions
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 from rapl_protocol.audio import SAMPLE_RATE_HZ, WavAudio
-from rapl_protocol.client import Service, TranscriberClient, open_http
+from rapl_protocol.calls import Service, open_http
+from rapl_protocol.client import TranscriberClient
 from rapl_protocol.transcript import TranscribeOptions
 
 from rapl_bench.fleet import Fleet

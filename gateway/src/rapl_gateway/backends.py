@@ -5,8 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 
-import aiohttp
-from rapl_protocol.client import Service
+from rapl_protocol.calls import Http, Service
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.models import ModelInfo, ModelState
 from rapl_protocol.prepared import MAX_SEGMENT_S
@@ -18,6 +17,7 @@ from rapl_gateway.engines import engine_client
 from rapl_gateway.replicas import EngineClient, Replica
 from rapl_gateway.seats import Place, Seat
 from rapl_gateway.settings import Settings
+from rapl_gateway.watching import watching
 
 RESOLVE_INTERVAL_S = 2.0
 FIRST_POLL_S = 1.0
@@ -140,7 +140,7 @@ class Backend:
             self._remove(address)
         for replica in self.replicas:
             if replica.address not in self._watching:
-                self._watching[replica.address] = asyncio.create_task(replica.watch())
+                self._watching[replica.address] = watching(replica.watch())
 
     def _news(self) -> None:
         if all(replica.was_asked for replica in self.replicas):
@@ -164,7 +164,7 @@ class Backend:
 class Backends:
     """All engines, by name."""
 
-    def __init__(self, http: aiohttp.ClientSession, catalog: ModelCatalog, settings: Settings) -> None:
+    def __init__(self, http: Http, catalog: ModelCatalog, settings: Settings) -> None:
         self._catalog = catalog
         self._by_name = {
             name: Backend(name, spec, engine_client(http, spec, catalog.engine_models(name)), settings)
@@ -180,7 +180,7 @@ class Backends:
     @asynccontextmanager
     async def watched(self) -> AsyncIterator[None]:
         """Asks every engine for its models, again and again, as long as the context lasts."""
-        tasks = [asyncio.create_task(backend.watch()) for backend in self]
+        tasks = [watching(backend.watch()) for backend in self]
         try:
             yield
         finally:

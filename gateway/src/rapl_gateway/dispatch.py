@@ -9,7 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from rapl_protocol.audio import WavAudio
-from rapl_protocol.client import Unreached
+from rapl_protocol.calls import Unreached
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.lanes import Lanes
 from rapl_protocol.transcript import TranscribeOptions, Transcript

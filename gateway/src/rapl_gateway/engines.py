@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
-import aiohttp
-from rapl_protocol.client import Service, TranscriberClient
+from rapl_protocol.calls import Http, Service
+from rapl_protocol.client import TranscriberClient
 
 from rapl_gateway.catalog import BackendSpec
 from rapl_gateway.openai_engine import OpenAIEngine
@@ -14,10 +14,8 @@ class RaplEngine(TranscriberClient):
     poll_interval_s = 2.0
 
 
-def engine_client(
-    http: aiohttp.ClientSession, spec: BackendSpec, engine_models: Sequence[str]
-) -> Callable[[Service], EngineClient]:
+def engine_client(http: Http, spec: BackendSpec, engine_models: Sequence[str]) -> Callable[[Service], EngineClient]:
     """What makes the client of one process of this backend, of which these models are known."""
     if spec.kind == "openai":
-        return lambda service: OpenAIEngine(http, service, engine_models)
+        return lambda service: OpenAIEngine(http.streams, service, engine_models)
     return lambda service: RaplEngine(http, service)

@@ -6,13 +6,14 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 from fastapi import Request
-from rapl_protocol.client import Service, open_http
+from rapl_protocol.calls import Service, open_http
 
 from rapl_gateway.backends import Backends
 from rapl_gateway.catalog import ModelCatalog
 from rapl_gateway.pipeline import Job, Pipeline
 from rapl_gateway.preparers import Preparers
 from rapl_gateway.settings import Settings
+from rapl_gateway.watching import watching
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +34,14 @@ async def open_gateway(settings: Settings, catalog: ModelCatalog) -> AsyncIterat
         service = Service("preprocess-service", settings.preprocess_url, remedy)
         preprocess = Preparers(http, service, settings.restart_wait_s)
         backends = Backends(http, catalog, settings)
-        watching = asyncio.create_task(preprocess.watch())
+        watch = watching(preprocess.watch())
         try:
             async with backends.watched():
                 yield Gateway(settings, catalog, backends, preprocess, Pipeline(preprocess, settings))
         finally:
-            watching.cancel()
+            watch.cancel()
             with suppress(asyncio.CancelledError):
-                await watching
+                await watch
 
 
 def gateway_of(request: Request) -> Gateway:

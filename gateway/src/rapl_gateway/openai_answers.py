@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rapl_protocol.client import Service, unavailable
+from rapl_protocol.calls import Service, unavailable
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.transcript import Segment, Transcript, Word
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import aiohttp
 from rapl_protocol.audio import WavAudio
-from rapl_protocol.client import Service, deadline, failures_named, unavailable
+from rapl_protocol.calls import Service, deadline, failures_named, unavailable
 from rapl_protocol.errors import ServiceError
 from rapl_protocol.models import Capabilities, ModelInfo, ModelState
 from rapl_protocol.transcript import TranscribeOptions, Transcript
@@ -97,8 +97,9 @@ class OpenAIEngine:
                 if response.status >= 400 and response.status not in (404, 405):
                     raise refusal(self.service, response.status, await _json(response), response.headers)
                 answer = await _json(response)
-        listed = {item.get("id"): item for item in (answer or {}).get("data", []) if isinstance(item, dict)}
-        return [self._info(model, listed.get(model, {})) for model in self._models]
+        with self._nonsense_named():
+            listed = _listed(answer)
+            return [self._info(model, listed.get(model, {})) for model in self._models]
 
     def _info(self, model: str, listed: dict[str, Any]) -> ModelInfo:
         """A RAPL gateway says in what state a model is; what others list is ready."""
@@ -158,6 +159,13 @@ def _form(audio: WavAudio, options: TranscribeOptions, response_format: str) -> 
         for granularity in ("word", "segment"):
             form.add_field("timestamp_granularities[]", granularity)
     return form
+
+
+def _listed(answer: Any) -> dict[str, dict[str, Any]]:
+    """The models of a list, by id. A server without such a list gives none."""
+    items = answer.get("data") if isinstance(answer, dict) else None
+    items = [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+    return {item["id"]: item for item in items if isinstance(item.get("id"), str)}
 
 
 async def _json(response: aiohttp.ClientResponse) -> Any:

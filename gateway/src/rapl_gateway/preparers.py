@@ -6,8 +6,8 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import IO
 
-import aiohttp
-from rapl_protocol.client import PreprocessClient, Service, Unreached
+from rapl_protocol.calls import Http, Service, Unreached
+from rapl_protocol.client import PreprocessClient
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.prepared import PreparedEvent, PrepareOptions
 
@@ -27,7 +27,7 @@ class Preparers(PreprocessClient):
         restart_wait_s: how long to wait for it, since it was last well.
     """
 
-    def __init__(self, http: aiohttp.ClientSession, service: Service, restart_wait_s: float) -> None:
+    def __init__(self, http: Http, service: Service, restart_wait_s: float) -> None:
         super().__init__(http, service)
         self._restart_wait_s = restart_wait_s
         self._well_at = float("-inf")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from rapl_protocol.audio import WavAudio
-from rapl_protocol.client import Service, unavailable
+from rapl_protocol.calls import Service, unavailable
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.models import ModelInfo, ModelState
 from rapl_protocol.transcript import TranscribeOptions, Transcript

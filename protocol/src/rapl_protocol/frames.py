@@ -23,9 +23,14 @@ class Frame:
 
 
 def encode_frame(header: dict[str, Any], *payload: bytes | memoryview) -> bytes:
-    size = sum(len(part) for part in payload)
-    line = json.dumps({**header, "payload_bytes": size} if size else header).encode()
-    return b"".join((line, b"\n", *payload))
+    return b"".join(frame_pieces(header, *payload))
+
+
+def frame_pieces(header: dict[str, Any], *payload: bytes | memoryview) -> tuple[bytes | memoryview, ...]:
+    """The same, not yet put together."""
+    size = sum([len(part) for part in payload])
+    line = json.dumps({**header, "payload_bytes": size} if size else header)
+    return (f"{line}\n".encode(), *payload)
 
 
 def decode_single_frame(body: bytes) -> Frame:

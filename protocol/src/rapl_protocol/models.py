@@ -91,6 +91,12 @@ class ModelInfo(BaseModel):
         return ServiceError(ErrorCode.MODEL_NOT_READY, sentence, param="model", retry_after_s=5)
 
 
+class ModelList(BaseModel):
+    """What an engine answers that is asked for its models."""
+
+    models: list[ModelInfo]
+
+
 def _unsupported(param: str, message: str) -> ServiceError:
     return ServiceError(ErrorCode.UNSUPPORTED_PARAMETER, message, param=param)
 

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
@@ -13,7 +12,7 @@ from rapl_protocol.audio import BYTES_PER_SECOND, WavAudio
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.frames import CONTENT_TYPE, decode_single_frame, encode_frame
 from rapl_protocol.http import NO_TELEMETRY, RequestMiddleware, install_error_handlers, log_fields, unless_client_leaves
-from rapl_protocol.models import ModelInfo, ModelState
+from rapl_protocol.models import ModelInfo, ModelList, ModelState
 from rapl_protocol.prepared import MAX_SEGMENT_S
 from rapl_protocol.transcriber import Transcriber
 from rapl_protocol.transcript import TranscribeOptions
@@ -50,8 +49,8 @@ def transcriber_app(transcriber: Transcriber) -> FastAPI:
         return Response(transcript.model_dump_json(), media_type="application/json")
 
     @app.get("/v1/models")
-    async def models() -> dict[str, Any]:
-        return {"models": [info.model_dump() for info in transcriber.models()]}
+    async def models() -> ModelList:
+        return ModelList(models=list(transcriber.models()))
 
     @app.post("/v1/models/{model_id:path}/load")
     async def load(model_id: str) -> ModelInfo:
