@@ -12,16 +12,21 @@ from rapl_protocol.transcript import TranscribeOptions, Transcript
 
 
 class SerialTranscriber(FakeTranscriber):
-    """Works on one piece of audio at a time, as real engines do. Counts what it began and what it has ended."""
+    """Works on one piece of audio at a time, as real engines do, and on none while a test holds it back."""
 
     def __init__(self, *model_ids: str, **options) -> None:
         super().__init__(*(model_ids or ("iic/SenseVoiceSmall",)), **options)
         self._turn = asyncio.Lock()
         self.began: list[float] = []
         """Lengths of the audio, in the order in which it was worked on."""
+        self.arrived = 0
+        self.may_work = asyncio.Event()
+        self.may_work.set()
 
     async def transcribe(self, audio, options: TranscribeOptions, on_text: OnText | None = None) -> Transcript:
+        self.arrived += 1
         async with self._turn:
+            await self.may_work.wait()
             self.began.append(audio.duration_s)
             return await super().transcribe(audio, options, on_text)
 

@@ -30,12 +30,15 @@ async def test_what_is_too_much_at_once_waits_for_its_turn(start):
 
 
 async def test_a_full_queue_is_a_429_in_openais_envelope_with_the_time_that_half_of_it_takes(start):
-    fleet = await start(SerialTranscriber(delay_s=0.3), max_queue_s=16)
+    engine = SerialTranscriber(delay_s=0.3)
+    fleet = await start(engine, max_queue_s=16)
     await transcribe(fleet)  # 2 s of audio in 0.3 s: this is how its pace is known
+    engine.may_work.clear()
     waiting = [asyncio.create_task(transcribe(fleet)) for _ in range(10)]
-    await asyncio.sleep(0.2)
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)  # with a refusal: nobody else can be answered
 
     answer = await transcribe(fleet)
+    engine.may_work.set()
     assert (answer.status_code, answer.json()["error"]["code"]) == (429, "overloaded")
     assert answer.json()["error"]["type"] == "rate_limit_error"
     assert 1 <= int(answer.headers["retry-after"]) <= 4

@@ -48,8 +48,15 @@ async def fleet(two, start):
 
 
 async def test_the_addresses_of_a_list_share_the_work(two, fleet):
-    answers = await asyncio.gather(*(fleet.transcribe() for _ in range(8)))
+    engines = [process.transcriber for process in two]
+    for engine in engines:
+        engine.may_work.clear()
+    requests = [asyncio.create_task(fleet.transcribe()) for _ in range(8)]
+    await until(lambda: sum(engine.arrived for engine in engines) == 8)
+    for engine in engines:
+        engine.may_work.set()
 
+    answers = await asyncio.gather(*requests)
     assert sorted(answer.json()["text"] for answer in answers) == ["one"] * 4 + ["two"] * 4
 
 
