@@ -18,12 +18,15 @@ from rapl_protocol.connection import KEEP_ALIVE_S
 from rapl_protocol.guarded_http import GuardedHttp
 from rapl_protocol.http import configure_logging
 from rapl_protocol.newcomers import turn_away
+from rapl_protocol.resident_memory import Surplus
 
 BAD_SETTING_EXIT_CODE = 2
 _DRAIN_S = 30
 """How long a service that is told to stop goes on with what it has begun."""
 _LAST_CALL_S = 0.05
 _NOT_STARTED_EXIT_CODE = 3
+_SURPLUS_TICKS = 10
+"""uvicorn's tick is a tenth of a second."""
 
 log = logging.getLogger("rapl")
 
@@ -109,7 +112,17 @@ def _let_the_collector_rest() -> None:
 
 
 class _Server(uvicorn.Server):
-    """Takes those in who have knocked already, before it closes its door: the system would cut them off."""
+    """Between requests it gives back what it has freed. Before it closes its door it takes those in who have knocked
+    already: the system would cut them off."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._surplus = Surplus()
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % _SURPLUS_TICKS == 0 and not self.server_state.tasks:
+            self._surplus.give_back()
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         try:

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from rapl_protocol.resident_memory import release_file_pages
 
 from rapl_sensevoice.features import DIMENSIONS, Cmvn
 from rapl_sensevoice.filter_bank import Floats
 from rapl_sensevoice.graph import QUERIES, Precision, positions
 from rapl_sensevoice.graph_files import GraphFiles
-from rapl_sensevoice.resident_memory import release_file_pages
 from rapl_sensevoice.unusable import ModelUnusable
 
 ACTIVATIONS_AT_ONCE = 512

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from rapl_protocol.audio import WavAudio
+from rapl_protocol.resident_memory import give_memory_back
 
-from rapl_sensevoice.resident_memory import give_memory_back
 from rapl_sensevoice.runtime import Asked, Decoded
 from rapl_sensevoice.unusable import ModelUnusable
 from rapl_sensevoice.words import TimedToken

@@ -4,6 +4,7 @@ from collections.abc import Hashable, Sequence
 from pathlib import Path
 
 from rapl_protocol.audio import WavAudio
+from rapl_protocol.resident_memory import give_memory_back
 
 from rapl_sensevoice.acoustic_model import AcousticModel
 from rapl_sensevoice.features import FRAME_MS, features, frames_of
@@ -11,7 +12,6 @@ from rapl_sensevoice.filter_bank import Floats
 from rapl_sensevoice.graph import QUERIES, Precision
 from rapl_sensevoice.graph_files import own_graph, ready_made
 from rapl_sensevoice.greedy_ctc import Emission, emissions
-from rapl_sensevoice.resident_memory import give_memory_back
 from rapl_sensevoice.runtime import Asked, Decoded
 from rapl_sensevoice.unusable import ModelUnusable
 from rapl_sensevoice.vocabulary import PieceList, SentencepieceVocabulary, Vocabulary

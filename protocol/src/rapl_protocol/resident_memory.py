@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import gc
+import os
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ _M_ARENA_MAX = -8
 """Source: <malloc.h> of glibc."""
 _MADV_DONTNEED = 4
 """Source: <asm-generic/mman-common.h> of Linux."""
+MUCH_BYTES = 16 << 20
 
 
 def share_one_arena() -> None:
@@ -24,6 +26,29 @@ def give_memory_back() -> None:
     gc.collect()
     with contextlib.suppress(_NotGlibc):
         _glibc().malloc_trim(0)
+
+
+class Surplus:
+    """What a burst of requests has left: glibc keeps whatever was freed below something that is still in use. After 30
+    long recordings at once the gateway held 117 MB, of which 63 were free."""
+
+    def __init__(self) -> None:
+        self._least_bytes = _resident_bytes()
+
+    def give_back(self) -> None:
+        """Where it may be much. To be called in a moment in which nobody waits: it takes some milliseconds."""
+        now_bytes = _resident_bytes()
+        if now_bytes > self._least_bytes + MUCH_BYTES:
+            give_memory_back()
+            self._least_bytes = _resident_bytes()
+        self._least_bytes = min(self._least_bytes, now_bytes)
+
+
+def _resident_bytes() -> int:
+    """0 where the system does not say."""
+    with contextlib.suppress(OSError):
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return 0
 
 
 def release_file_pages(path: Path) -> None:
