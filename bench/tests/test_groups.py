@@ -1,5 +1,7 @@
 """The groups run as a whole, with the real services and tiny counts."""
 
+import subprocess
+
 import av
 import pytest
 from rapl_bench import gateway, groups, recordings
@@ -40,6 +42,21 @@ def test_a_group_whose_module_is_missing_says_so(monkeypatch):
 
 def test_the_command_knows_the_same_groups():
     assert list(NEEDED) == list(GROUPS)
+
+
+def test_what_computes_sensevoice_in_every_way_can_be_imported_where_it_is_measured():
+    python = NEEDED["sensevoice"]["RAPL_BENCH_FUNASR_PYTHON"].ensure()
+
+    subprocess.run([python, "-c", "import funasr, openvino, rapl_sensevoice, sentencepiece, torch"], check=True)
+
+
+@pytest.mark.parametrize("group", ["sensevoice", "long", "lanes"])
+async def test_a_group_without_its_environment_says_so(settings, monkeypatch, group):
+    monkeypatch.delenv("RAPL_BENCH_FUNASR_PYTHON", raising=False)
+    monkeypatch.delenv("RAPL_BENCH_SENSEVOICE_PYTHON", raising=False)
+
+    with pytest.raises(GroupMissing, match="could not be made"):
+        await measurement(group)(settings)
 
 
 def test_a_recording_repeated_is_as_many_times_as_long(settings):

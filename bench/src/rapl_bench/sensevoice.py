@@ -11,10 +11,11 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from rapl_bench import sensevoice_concurrent
+from rapl_bench.groups import GroupMissing
 from rapl_bench.results import BenchSettings, Column, Measure, Row, Table
 from rapl_bench.rounds import interleaved
 
-PYTHON = "RAPL_BENCH_SENSEVOICE_PYTHON"
+PYTHON = "RAPL_BENCH_FUNASR_PYTHON"
 """sensevoice-service's interpreter with torch and FunASR beside it."""
 PEERS = ("onnx==1.23.2", "onnxruntime==1.32.0", "sherpa-onnx==2.0.1")
 FUNASR = "FunASR AutoModel"
@@ -38,10 +39,11 @@ NOT_MEASURED = {("RAPL, float32", "8 x 5 s"), ("RAPL, float32", "mixed lengths, 
 ROUNDS, QUICK_ROUNDS = 5, 1
 _FOLDER = Path(__file__).parent
 _PREPARE_LIMIT_S = 600
+_LOG_TAIL_CHARACTERS = 2000
 
 
 class ContestantError(Exception):
-    """A contestant ended before it answered; the message has the file with its output."""
+    """A contestant ended before it answered; the message has the end of its output."""
 
 
 class Contestant:
@@ -76,12 +78,15 @@ class Contestant:
         for line in self._process.stdout:
             if line.startswith("answer "):
                 return float(line.split()[1])
-        raise ContestantError(f"a contestant ended; {self._log} has its output")
+        tail = self._log.read_text(errors="replace")[-_LOG_TAIL_CHARACTERS:]
+        raise ContestantError(f"a contestant ended:\n{tail}")
 
 
 async def measure(settings: BenchSettings) -> Sequence[Table]:
-    """Raises: ContestantError; subprocess.CalledProcessError where the model or an export cannot be made."""
-    python = os.environ[PYTHON]
+    """Raises: GroupMissing; ContestantError, also where the model or an export cannot be made."""
+    python = os.environ.get(PYTHON)
+    if not python:
+        raise GroupMissing("the environment with FunASR could not be made")
     model, peers = _prepared(python, settings)
     rounds = QUICK_ROUNDS if settings.quick else ROUNDS
     with ExitStack() as stack:
@@ -110,17 +115,22 @@ def _times(running: dict[str, Contestant], case: str, rounds: int) -> dict[str, 
 def _prepared(python: str, settings: BenchSettings) -> tuple[Path, Path]:
     """The model in every contestant's form, and the folder with the peers' packages; made once."""
     peers, model = settings.cache / "sensevoice-peers", settings.cache / "sensevoice-random"
-    uv, log = os.environ.get("UV", "uv"), settings.scratch / "sensevoice-prepare.log"
-    with log.open("ab") as output:
-        if not peers.exists():
-            install = [uv, "pip", "install", "--python", python, "--target", str(peers), *PEERS]
-            subprocess.run(install, check=True, timeout=_PREPARE_LIMIT_S, stdout=output, stderr=output)
-        subprocess.run(
-            [python, str(_FOLDER / "sensevoice_model.py"), str(model)],
-            env=os.environ | {"PYTHONPATH": str(peers)},
-            check=True, timeout=_PREPARE_LIMIT_S, stdout=output, stderr=output,
-        )  # fmt: skip
+    log = settings.scratch / "sensevoice-prepare.log"
+    if not peers.exists():
+        uv = os.environ.get("UV", "uv")
+        _run([uv, "pip", "install", "--python", python, "--target", str(peers), *PEERS], log)
+    _run([python, str(_FOLDER / "sensevoice_model.py"), str(model)], log, PYTHONPATH=str(peers))
     return model, peers
+
+
+def _run(command: Sequence[str], log: Path, **environ: str) -> None:
+    with log.open("ab") as output:
+        ended = subprocess.run(
+            command, env=os.environ | environ, timeout=_PREPARE_LIMIT_S, stdout=output, stderr=output
+        )
+    if ended.returncode:
+        tail = log.read_text(errors="replace")[-_LOG_TAIL_CHARACTERS:]
+        raise ContestantError(f"{' '.join(command[:2])} ended with {ended.returncode}:\n{tail}")
 
 
 def _table(times: dict[str, dict[str, list[float]]], memory: dict[str, float], rounds: int) -> Table:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 from rapl_cli.checkout import ROOT, STATE
-from rapl_cli.environments import SENSEVOICE, Environment, InstallError
+from rapl_cli.environments import FUNASR, SENSEVOICE, Environment, InstallError
 
 BENCH = Environment("bench", sync=("--package", "rapl-bench", "--no-dev"))
 LITELLM = Environment("bench-litellm", sync=(), installer=ROOT / "bench" / "install-litellm")
@@ -16,7 +16,7 @@ NEEDED = {
     "preprocess": {},
     "long": {"RAPL_BENCH_SENSEVOICE_PYTHON": SENSEVOICE},
     "lanes": {"RAPL_BENCH_SENSEVOICE_PYTHON": SENSEVOICE},
-    "sensevoice": {"RAPL_BENCH_SENSEVOICE_PYTHON": SENSEVOICE},
+    "sensevoice": {"RAPL_BENCH_SENSEVOICE_PYTHON": SENSEVOICE, "RAPL_BENCH_FUNASR_PYTHON": FUNASR},
 }
 """For each group the variables that name the interpreters of what it measures, beside the fleet's own."""
 
