@@ -5,6 +5,7 @@ import ctypes
 import gc
 import os
 import sys
+import time
 from pathlib import Path
 
 _M_ARENA_MAX = -8
@@ -12,6 +13,7 @@ _M_ARENA_MAX = -8
 _MADV_DONTNEED = 4
 """Source: <asm-generic/mman-common.h> of Linux."""
 MUCH_BYTES = 16 << 20
+LITTLE_BYTES, LITTLE_AFTER_S = 2 << 20, 60.0
 
 
 def share_one_arena() -> None:
@@ -29,17 +31,21 @@ def give_memory_back() -> None:
 
 
 class Surplus:
-    """What a burst of requests has left: glibc keeps whatever was freed below something that is still in use. After 30
-    long recordings at once the gateway held 117 MB, of which 63 were free."""
+    """What requests have left: glibc keeps whatever was freed below something that is still in use. After 30 long
+    recordings at once the gateway held 117 MB, of which 63 were free."""
 
     def __init__(self) -> None:
         self._least_bytes = _resident_bytes()
+        self._given_back_at = time.monotonic()
 
     def give_back(self) -> None:
-        """Where it may be much. To be called in a moment in which nobody waits: it takes some milliseconds."""
+        """Much of it at once, and a little once in a while. To be called in a moment in which nobody waits: it takes
+        some milliseconds."""
         now_bytes = _resident_bytes()
-        if now_bytes > self._least_bytes + MUCH_BYTES:
+        is_long_ago = time.monotonic() - self._given_back_at > LITTLE_AFTER_S
+        if now_bytes > self._least_bytes + (LITTLE_BYTES if is_long_ago else MUCH_BYTES):
             give_memory_back()
+            self._given_back_at = time.monotonic()
             self._least_bytes = _resident_bytes()
         self._least_bytes = min(self._least_bytes, now_bytes)
 
