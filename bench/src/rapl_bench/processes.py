@@ -22,6 +22,11 @@ class StartError(Exception):
     """A program did not become ready; the message has the end of its log."""
 
 
+def log_tail(log: Path) -> str:
+    """What a program wrote last: why it ended, as a rule."""
+    return log.read_text(errors="replace")[-_LOG_TAIL_CHARACTERS:]
+
+
 def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -93,8 +98,7 @@ class ServerProcess:
         deadline = time.monotonic() + START_LIMIT_S
         while not answers(self.url + self._live_path):
             if self._process.poll() is not None or time.monotonic() > deadline:
-                tail = self._log.read_text(errors="replace")[-_LOG_TAIL_CHARACTERS:]
-                raise StartError(f"{' '.join(self._command[:3])} did not start:\n{tail}")
+                raise StartError(f"{' '.join(self._command[:3])} did not start:\n{log_tail(self._log)}")
             time.sleep(0.05)
 
 

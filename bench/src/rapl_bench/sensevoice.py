@@ -12,6 +12,7 @@ from pathlib import Path
 
 from rapl_bench import sensevoice_concurrent
 from rapl_bench.groups import GroupMissing
+from rapl_bench.processes import log_tail
 from rapl_bench.results import BenchSettings, Column, Measure, Row, Table
 from rapl_bench.rounds import interleaved
 
@@ -39,7 +40,6 @@ NOT_MEASURED = {("RAPL, float32", "8 x 5 s"), ("RAPL, float32", "mixed lengths, 
 ROUNDS, QUICK_ROUNDS = 5, 1
 _FOLDER = Path(__file__).parent
 _PREPARE_LIMIT_S = 600
-_LOG_TAIL_CHARACTERS = 2000
 
 
 class ContestantError(Exception):
@@ -78,8 +78,7 @@ class Contestant:
         for line in self._process.stdout:
             if line.startswith("answer "):
                 return float(line.split()[1])
-        tail = self._log.read_text(errors="replace")[-_LOG_TAIL_CHARACTERS:]
-        raise ContestantError(f"a contestant ended:\n{tail}")
+        raise ContestantError(f"a contestant ended:\n{log_tail(self._log)}")
 
 
 async def measure(settings: BenchSettings) -> Sequence[Table]:
@@ -129,8 +128,7 @@ def _run(command: Sequence[str], log: Path, **environ: str) -> None:
             command, env=os.environ | environ, timeout=_PREPARE_LIMIT_S, stdout=output, stderr=output
         )
     if ended.returncode:
-        tail = log.read_text(errors="replace")[-_LOG_TAIL_CHARACTERS:]
-        raise ContestantError(f"{' '.join(command[:2])} ended with {ended.returncode}:\n{tail}")
+        raise ContestantError(f"{' '.join(command[:2])} ended with {ended.returncode}:\n{log_tail(log)}")
 
 
 def _table(times: dict[str, dict[str, list[float]]], memory: dict[str, float], rounds: int) -> Table:

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from rapl_protocol.connection import KEEP_ALIVE_S
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.frames import CONTENT_TYPE
-from rapl_protocol.hop import Answer, BrokenOff, Hops, Unreachable
+from rapl_protocol.hop import BrokenOff, Hops, Unreachable
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -107,7 +107,7 @@ class Call:
                 url = self.service.base_url
                 answer = await self.http.hops.ask(self.method, url, self.path, self._headers(), body)
         if not 200 <= answer.status < 300:
-            raise _refusal(self.service, answer)
+            raise _refusal(self.service, answer.status, answer.body, answer.headers.get("retry-after"))
         return answer.body
 
     async def answer_as(self, kind: type[M], deadline_s: float, *body: bytes | memoryview) -> M:
@@ -139,8 +139,8 @@ class Call:
                 self.method, url, data=body, headers=headers, timeout=limits
             ) as response:
                 if not 200 <= response.status < 300:
-                    told = {name.lower(): value for name, value in response.headers.items()}
-                    raise _refusal(self.service, Answer(response.status, told, await response.read()))
+                    retry_after = response.headers.get("retry-after")
+                    raise _refusal(self.service, response.status, await response.read(), retry_after)
                 yield response
 
     def _headers(self) -> dict[str, str]:
@@ -150,12 +150,12 @@ class Call:
         return headers
 
 
-def _refusal(service: Service, answer: Answer) -> ServiceError:
-    if answer.status == 401:  # it is the caller's token that is wrong, and not its client's key
+def _refusal(service: Service, status: int, body: bytes, retry_after: str | None) -> ServiceError:
+    if status == 401:  # it is the caller's token that is wrong, and not its client's key
         return unavailable(service, "wants another token than it was shown: set the same one on both sides")
-    if answer.status < 400:
-        return unavailable(service, f"answered with {answer.status}, as no service of RAPL's does")
-    return ServiceError.from_response(answer.status, _json_or_none(answer.body), answer.headers.get("retry-after"))
+    if status < 400:
+        return unavailable(service, f"answered with {status}, as no service of RAPL's does")
+    return ServiceError.from_response(status, _json_or_none(body), retry_after)
 
 
 async def _in_pieces(body: memoryview) -> AsyncIterator[memoryview]:

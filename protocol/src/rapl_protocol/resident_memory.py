@@ -47,7 +47,8 @@ class Surplus:
             give_memory_back()
             self._given_back_at = time.monotonic()
             self._least_bytes = _resident_bytes()
-        self._least_bytes = min(self._least_bytes, now_bytes)
+        else:
+            self._least_bytes = min(self._least_bytes, now_bytes)
 
 
 def _resident_bytes() -> int:
