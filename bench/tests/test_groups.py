@@ -7,6 +7,7 @@ import pytest
 from rapl_bench import gateway, groups, recordings
 from rapl_bench.gateway import DIRECT, RAPL, RAPL_UNCHECKED, Case, Plan
 from rapl_bench.groups import GROUPS, GroupMissing, measurement
+from rapl_bench.preprocess import THROUGH_GATEWAY
 from rapl_bench.recordings import Recording
 from rapl_bench.streamed import words_right
 from rapl_cli.__main__ import main
@@ -31,6 +32,7 @@ async def test_the_preprocess_group_compares_every_contestant_with_bare_libav(se
     bare = [row for row in table.rows if row.contestant == "bare libav, in process"]
     assert {row.measures["beside bare libav"].value for row in bare} == {1.0}
     assert len(table.rows) > 2 * len(bare)
+    assert {row.case for row in bare} == {row.case for row in table.rows if row.contestant == THROUGH_GATEWAY}
 
 
 def test_a_group_whose_module_is_missing_says_so(monkeypatch):

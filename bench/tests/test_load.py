@@ -21,6 +21,12 @@ def test_every_request_is_sent_once_and_has_its_latency(stub, at_once):
     assert len(load.latencies_s) == calls(stub) == 40
 
 
+def test_a_query_is_sent_with_its_path():
+    call = post("http://127.0.0.1:1/v1/prepare?speech_detection=off", b"media", "application/octet-stream")
+
+    assert call.payload.startswith(b"POST /v1/prepare?speech_detection=off HTTP/1.1\r\n")
+
+
 def test_no_latency_is_shorter_than_the_engines_time(stub):
     set_engine_ms(stub, 50)
 

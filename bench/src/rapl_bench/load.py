@@ -37,7 +37,8 @@ def post(url: str, body: bytes, content_type: str, headers: Mapping[str, str] | 
     parts = urlsplit(url)
     assert parts.hostname
     assert parts.port
-    lines = [f"POST {parts.path} HTTP/1.1", f"host: {parts.netloc}", f"content-type: {content_type}"]
+    target = f"{parts.path}?{parts.query}" if parts.query else parts.path
+    lines = [f"POST {target} HTTP/1.1", f"host: {parts.netloc}", f"content-type: {content_type}"]
     lines += [f"content-length: {len(body)}", *(f"{name}: {value}" for name, value in (headers or {}).items())]
     return Call(parts.hostname, parts.port, "\r\n".join(lines).encode() + b"\r\n\r\n" + body)
 

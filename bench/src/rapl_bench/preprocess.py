@@ -15,18 +15,22 @@ from pathlib import Path
 import av
 from av.audio.resampler import AudioResampler
 from rapl_protocol.audio import BYTES_PER_SECOND, SAMPLE_RATE_HZ
+from rapl_protocol.prepared import MAX_SEGMENT_S
 
 from rapl_bench import recordings
-from rapl_bench.fleet import Fleet
-from rapl_bench.load import post, put_load
+from rapl_bench.fleet import Fleet, set_engine_ms
+from rapl_bench.load import Call, post, put_load, transcription
 from rapl_bench.machine import first_line
 from rapl_bench.results import BenchSettings, Column, Measure, Row, Table
 from rapl_bench.rounds import interleaved
+from rapl_bench.stub_engine import MODEL
 
 BARE = "bare libav, in process"
 DECODED, CHECKED = "preprocess-service, decoding", "preprocess-service, decoding and speech detection"
+THROUGH_GATEWAY = "gateway and preprocess-service, less the engine's time"
 SPAWNED = "ffmpeg, spawned for each clip"
 FFMPEG_ABSENT = "ffmpeg is left out: it is not on the PATH (Debian: `apt-get install ffmpeg`)."
+_ENGINE_MS = 50.0
 _LOST_S = 0.2
 """So much may a decoder leave away at the ends of a clip."""
 
@@ -52,6 +56,15 @@ CASES = (Case("m4a", 5, 40), Case("webm", 5, 40), Case("mp3", 5, 40), Case("m4a"
 QUICK_CASES = (Case("m4a", 5, 3), Case("webm", 5, 3))
 
 
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """Base URLs; the gateway stands in front of the other two."""
+
+    preprocess: str
+    gateway: str
+    stub: str
+
+
 async def measure(settings: BenchSettings) -> Sequence[Table]:
     return [await asyncio.to_thread(_table, settings)]
 
@@ -60,10 +73,12 @@ def _table(settings: BenchSettings) -> Table:
     ffmpeg, rounds = shutil.which("ffmpeg"), 2 if settings.quick else 5
     rows: list[Row] = []
     with Fleet(settings.scratch) as fleet:
-        url = fleet.preprocess().url
+        stub, preprocess = fleet.stub(), fleet.preprocess()
+        set_engine_ms(stub, _ENGINE_MS)
+        servers = Servers(preprocess.url, fleet.gateway(stub, preprocess).url, stub.url)
         for case in QUICK_CASES if settings.quick else CASES:
             print(f"rapl bench:   {case.name}", file=sys.stderr)
-            rows += _rows(case, url, ffmpeg, settings.scratch, rounds)
+            rows += _rows(case, servers, ffmpeg, settings.scratch, rounds)
     return Table(
         name="preprocess",
         title="A clip to 16 kHz mono",
@@ -74,22 +89,29 @@ def _table(settings: BenchSettings) -> Table:
         notes=(
             "One clip at a time. To preprocess-service it goes over HTTP and comes back as PCM; ffmpeg reads a file "
             "that is written for it, as a server without libav has to.",
-            "Neither ffmpeg nor bare libav looks for speech.",
+            "Neither ffmpeg nor bare libav looks for speech. With detection, preprocess-service's answer is whole when "
+            "all of the clip was judged; its audio leaves, and an engine begins, as soon as speech was found.",
+            f"The engine is a stub that takes {_ENGINE_MS:g} ms. What the same audio as WAV takes at the stub itself "
+            "is taken off what the clip takes through the gateway, which looks for speech.",
             *(() if ffmpeg else (FFMPEG_ABSENT,)),
         ),
         settings={"rounds": str(rounds), **({"ffmpeg": first_line([ffmpeg, "-version"]).split()[2]} if ffmpeg else {})},
     )
 
 
-def _rows(case: Case, url: str, ffmpeg: str | None, scratch: Path, rounds: int) -> list[Row]:
+def _rows(case: Case, servers: Servers, ffmpeg: str | None, scratch: Path, rounds: int) -> list[Row]:
     media = recordings.encoded(recordings.speech(case.duration_s), case.codec)
-    decode = post(f"{url}/v1/prepare?speech_detection=off", media, "application/octet-stream")
-    check = post(f"{url}/v1/prepare", media, "application/octet-stream")
+    decode = post(f"{servers.preprocess}/v1/prepare?speech_detection=off", media, "application/octet-stream")
+    check = post(f"{servers.preprocess}/v1/prepare", media, "application/octet-stream")
     contestants: dict[str, Callable[[], float]] = {
         BARE: partial(_median_s, partial(_bare, media, case), case.count),
-        DECODED: lambda: statistics.median(put_load(decode, at_once=1, count=case.count).latencies_s),
-        CHECKED: lambda: statistics.median(put_load(check, at_once=1, count=case.count).latencies_s),
+        DECODED: partial(_median_latency_s, decode, case.count),
+        CHECKED: partial(_median_latency_s, check, case.count),
     }
+    if case.duration_s <= MAX_SEGMENT_S:
+        whole = transcription(servers.gateway, media, f"speech.{case.codec}", MODEL)
+        engine = transcription(servers.stub, recordings.wav(case.duration_s), "speech.wav", MODEL)
+        contestants[THROUGH_GATEWAY] = partial(_added_s, whole, engine, case.count)
     if ffmpeg:
         file = scratch / f"clip.{case.codec}"
         contestants[SPAWNED] = partial(_median_s, partial(_spawned, ffmpeg, media, file, case), case.count)
@@ -106,6 +128,14 @@ def _measures(taken_s: Sequence[float], bare_s: Sequence[float]) -> dict[str, Me
         "beside bare libav": Measure.of([each / bare for each, bare in pairs]),
         "above 1.3 x bare libav": Measure.of([(each - 1.3 * bare) * 1000 for each, bare in pairs]),
     }
+
+
+def _median_latency_s(call: Call, count: int) -> float:
+    return statistics.median(put_load(call, at_once=1, count=count).latencies_s)
+
+
+def _added_s(whole: Call, engine: Call, count: int) -> float:
+    return _median_latency_s(whole, count) - _median_latency_s(engine, count)
 
 
 def _median_s(work: Callable[[], None], count: int) -> float:
