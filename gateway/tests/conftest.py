@@ -23,13 +23,15 @@ from starlette.routing import Route
 SPEECH = make_tone(0.5)
 NOWHERE = "http://127.0.0.1:9"
 LENGTHS_S = {b"MEDIA": 1.0, b"SPEECH": 9.0, b"LATE": 9.0}
+NOT_MEDIA = ServiceError(ErrorCode.AUDIO_UNDECODABLE, "not media", param="file")
 
 
 class FakePreprocess:
     """Stands in for preprocess-service, which would need real media.
 
     It takes bytes that begin with the name of a kind of media and the number of its segments. MEDIA: of 1 s, not
-    judged. SPEECH: of 9 s, all of it judged to be speech. LATE: the same, judged at the end.
+    judged. SPEECH: of 9 s, all of it judged to be speech. LATE: the same, judged at the end. They pass for longer than
+    a clip. CLIP, and then a WAV: a file that has to be decoded to become that.
     """
 
     def __init__(self) -> None:
@@ -45,6 +47,7 @@ class FakePreprocess:
         return Starlette(
             routes=[
                 Route("/v1/prepare", self._prepare, methods=["POST"]),
+                Route("/v1/clip", self._clip, methods=["POST"]),
                 Route("/v1/speech", self._speech, methods=["POST"]),
                 Route("/health/live", self._live),
             ]
@@ -55,7 +58,7 @@ class FakePreprocess:
         body = await request.body()
         name, _, count = body[:32].partition(b":")
         if name not in LENGTHS_S:
-            return error_response(ServiceError(ErrorCode.AUDIO_UNDECODABLE, "not media", param="file"))
+            return error_response(NOT_MEDIA)
         length_s = LENGTHS_S[name]
         judged = {"speech_s": length_s} if name == b"SPEECH" else {}
         judged_at_end = {"speech_s": int(count) * length_s} if name != b"MEDIA" else {}
@@ -69,6 +72,14 @@ class FakePreprocess:
         return Response(
             b"".join([*frames, encode_frame({"type": "end", "duration_s": int(count) * length_s, **judged_at_end})])
         )
+
+    async def _clip(self, request: Request) -> Response:
+        name, _, wav = (await request.body()).partition(b":")
+        if name == b"CLIP":
+            return Response(wav, media_type="audio/wav")
+        if name in LENGTHS_S:
+            return error_response(ServiceError(ErrorCode.AUDIO_TOO_LARGE, "not a clip", param="file"))
+        return error_response(NOT_MEDIA)
 
     async def _speech(self, request: Request) -> Response:
         self.asked.append(dict(request.query_params))

@@ -1,4 +1,5 @@
-"""A canonical WAV of up to half a minute: its engine hears it while preprocess-service judges whether it is speech."""
+"""Up to half a minute: once it is a canonical WAV, its engine hears it while preprocess-service judges whether it is
+speech."""
 
 import asyncio
 
@@ -11,6 +12,7 @@ from rapl_protocol.testing import FakeTranscriber, make_tone
 LIKE_SPEECH = WavAudio(b"".join((make_tone(0.5).pcm, bytes(16_000), make_tone(0.5).pcm, bytes(16_000)))).to_wav()
 """It has pauses."""
 LIKE_NOISE = make_tone(2.0).to_wav()
+TO_BE_DECODED = b"CLIP:"
 FORMATS = [{}, {"stream": "true"}]
 
 
@@ -26,31 +28,35 @@ class HeardBy(FakeTranscriber):
         return await super().transcribe(audio, options, on_text)
 
 
+@pytest.mark.parametrize("coding", [b"", TO_BE_DECODED])
 @pytest.mark.parametrize("fields", FORMATS)
-async def test_what_sounds_like_speech_is_heard_before_it_has_been_judged(start, fields):
+async def test_what_sounds_like_speech_is_heard_before_it_has_been_judged(start, fields, coding):
     fleet = await start(engine := HeardBy())
     fleet.preprocess.may_judge.clear()
 
-    answer = asyncio.create_task(fleet.transcribe(LIKE_SPEECH, **fields))
+    answer = asyncio.create_task(fleet.transcribe(coding + LIKE_SPEECH, **fields))
     await asyncio.wait_for(engine.is_called.wait(), 10)
     fleet.preprocess.may_judge.set()
 
     assert "heard" in (await answer).text
 
 
+@pytest.mark.parametrize("coding", [b"", TO_BE_DECODED])
 @pytest.mark.parametrize("fields", FORMATS)
-async def test_the_text_of_what_was_no_speech_is_never_told(start, fields):
+async def test_the_text_of_what_was_no_speech_is_never_told(start, fields, coding):
     fleet = await start(engine := HeardBy())
     fleet.preprocess.speech_s = 0.0
 
-    answer = await fleet.transcribe(LIKE_SPEECH, **fields)
+    answer = await fleet.transcribe(coding + LIKE_SPEECH, **fields)
 
     assert engine.is_called.is_set()
     assert "heard" not in answer.text
     assert answer.status_code == 200
 
 
-@pytest.mark.parametrize("audio", [LIKE_NOISE, WavAudio(bytes(64_000)).to_wav(), WavAudio(b"").to_wav()])
+@pytest.mark.parametrize(
+    "audio", [LIKE_NOISE, TO_BE_DECODED + LIKE_NOISE, WavAudio(bytes(64_000)).to_wav(), WavAudio(b"").to_wav()]
+)
 async def test_what_sounds_like_noise_or_silence_calls_no_engine_before_it_has_been_judged(start, audio):
     fleet = await start()
     fleet.preprocess.speech_s = 0.0
@@ -120,3 +126,17 @@ async def test_with_speech_detection_off_nobody_is_asked(start):
 
     assert answer.json()["text"] == "iic/SenseVoiceSmall 1"
     assert fleet.preprocess.asked == []
+
+
+async def test_what_is_decoded_is_sent_as_it_was_decoded(fleet):
+    answer = await fleet.transcribe(TO_BE_DECODED + LIKE_SPEECH, response_format="verbose_json")
+
+    assert answer.json()["duration"] == 2.0
+    assert [audio.to_wav() for audio, _ in fleet.sensevoice.calls] == [LIKE_SPEECH]
+
+
+async def test_what_cannot_be_decoded_calls_no_engine(fleet):
+    answer = await fleet.transcribe(b"no media")
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "audio_undecodable")
+    assert fleet.sensevoice.calls == []

@@ -268,3 +268,16 @@ async def test_events_that_break_off_are_an_error_and_never_a_short_answer(http:
             [e async for e in PreprocessClient(http, service(url)).prepare(b"media", idle_s=5)]
 
     assert caught.value.code is ErrorCode.BACKEND_UNAVAILABLE
+
+
+@pytest.mark.parametrize("answer", [b"", b"<html>", SPEECH.to_wav()[:20]])
+async def test_a_clip_that_is_no_wav_is_an_error_that_names_the_service(http: Http, answer: bytes):
+    async def clip(request: Request) -> Response:
+        await request.body()
+        return Response(answer)
+
+    async with served(Starlette(routes=[Route("/v1/clip", clip, methods=["POST"])])) as url:
+        with pytest.raises(ServiceError, match="no canonical WAV") as caught:
+            await PreprocessClient(http, service(url)).clip(b"media", deadline_s=5)
+
+    assert caught.value.code is ErrorCode.BACKEND_UNAVAILABLE

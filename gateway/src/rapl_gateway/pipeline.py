@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, closing
+from contextlib import AsyncExitStack, aclosing, closing
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -16,7 +16,7 @@ from rapl_protocol.transcript import TranscribeOptions, Transcript
 from rapl_gateway.ahead import Ahead
 from rapl_gateway.assembly import Assembly
 from rapl_gateway.hearing import Engine, Hearing
-from rapl_gateway.preparation import SPEECH_CHECK_S, canonical_wav, has_pauses, prepared
+from rapl_gateway.preparation import PREPARE_IDLE_S, SPEECH_CHECK_S, canonical_wav, has_pauses, prepared
 from rapl_gateway.progress import ProgressDisplay
 from rapl_gateway.scrutiny import Scrutiny
 from rapl_gateway.seats import Seat
@@ -24,6 +24,9 @@ from rapl_gateway.settings import Settings
 from rapl_gateway.timing import Stopwatch
 
 log = logging.getLogger("rapl")
+
+_CLIP_BYTES = 2 << 20
+"""A larger file is hardly a clip, unless it is not compressed: and it would keep the event loop from others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +62,30 @@ class Pipeline:
         clip = canonical_wav(job.media)
         if clip and clip.duration_s <= MAX_SEGMENT_S:
             return self._clip(job, clip)
-        return self._recording(job)
+        if clip or len(job.media) > _CLIP_BYTES:
+            return self._recording(job)
+        return self._small_file(job)
+
+    async def _small_file(self, job: Job) -> AsyncGenerator[str, None]:
+        """What is decoded first, and then a clip like any other; what turns out to be longer is a recording."""
+        with job.stopwatch.stage("prepare"):
+            clip = await self._decoded(job)
+        async with aclosing(self._clip(job, clip) if clip else self._recording(job)) as texts:
+            async for text in texts:
+                yield text
+
+    async def _decoded(self, job: Job) -> WavAudio | None:
+        """None where it is longer; and where preprocess-service is away, which a recording waits for."""
+        try:
+            return await self._preprocess.clip(job.media, deadline_s=PREPARE_IDLE_S, request_id=job.request_id)
+        except ServiceError as error:
+            if error.code not in (ErrorCode.AUDIO_TOO_LARGE, ErrorCode.BACKEND_UNAVAILABLE):
+                raise
+        return None
 
     async def _clip(self, job: Job, audio: WavAudio) -> AsyncGenerator[str, None]:
-        """What needs no decoding goes to its engine at once, and preprocess-service is asked beside that whether it
-        holds speech. If it does not, the engine's work is withdrawn, and its text is never told."""
+        """It goes to its engine at once, and preprocess-service is asked beside that whether it holds speech. If it
+        does not, the engine's work is withdrawn, and its text is never told."""
         job.result.announced_s = audio.duration_s
         clip = SpeechSegment(0.0, audio.duration_s, audio)
         hearing = self._hear(job, clip) if _is_likely_speech(job, audio) else None

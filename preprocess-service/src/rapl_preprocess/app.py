@@ -53,18 +53,23 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(RequestMiddleware)
 
     def batches(upload: Upload, options: PrepareOptions) -> Batches:
-        if not upload.size:
-            raise undecodable("The uploaded file is empty.")
-        clip = _clip(upload)
-        if clip is None:
+        _require_any(upload)
+        ready = _without_decoding(upload)
+        if ready is None:
             return app.state.decoders.batches(upload, options)
-        events = prepare_clip(clip, options, settings.max_duration_s, app.state.model)
+        events = prepare_clip(ready, options, settings.max_duration_s, app.state.model)
         return stepped(in_batches(events), app.state.listening)
 
     @app.post("/v1/prepare")
     async def prepare(request: Request, options: Annotated[PrepareOptions, Query()]) -> Response:
         with await receive_media(request, settings.max_upload_bytes, app.state.writer) as upload:
             return await answer(request, batches(upload, options))
+
+    @app.post("/v1/clip")
+    async def clip(request: Request) -> Response:
+        with await receive_media(request, settings.max_upload_bytes, app.state.writer) as upload:
+            _require_any(upload)
+            return await answer(request, app.state.decoders.batches(upload, options=None), "audio/wav")
 
     @app.post("/v1/speech")
     async def speech(request: Request, options: Annotated[PrepareOptions, Query()]) -> Response:
@@ -82,7 +87,12 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
-def _clip(upload: Upload) -> WavAudio | None:
+def _require_any(upload: Upload) -> None:
+    if not upload.size:
+        raise undecodable("The uploaded file is empty.")
+
+
+def _without_decoding(upload: Upload) -> WavAudio | None:
     """What needs no decoding and becomes one segment at most: reading that header is all there is to get wrong."""
     if upload.file or upload.size > MAX_CLIP_BYTES:
         return None

@@ -22,7 +22,7 @@ class Batch:
     """One segment or some progress, with what comes before it; the last one holds the end."""
 
     body: bytes
-    """Frames, one after the other."""
+    """Of the answer: frames, one after the other, or a clip as WAV."""
     log_fields: dict[str, Any] = field(default_factory=dict)
     """What the request's log line is to say."""
     damage: str | None = None
@@ -40,7 +40,7 @@ def in_batches(events: Iterable[PreparedEvent | PrepareProgress | Damage]) -> It
             damage = str(event)
             continue
         frames.append(_frame(event))
-        fields |= _log_fields(event)
+        fields |= fields_of(event)
         if isinstance(event, SpeechSegment | PrepareProgress):
             yield Batch(b"".join(frames), fields)
             frames, fields = [], {}
@@ -56,7 +56,8 @@ def _frame(event: PreparedEvent | PrepareProgress) -> bytes:
             return encode_frame(event.model_dump())
 
 
-def _log_fields(event: PreparedEvent | PrepareProgress) -> dict[str, Any]:
+def fields_of(event: PreparedEvent | PrepareProgress) -> dict[str, Any]:
+    """What a request's log line says of an event."""
     match event:
         case SourceInfo():
             return {"container": event.container.partition(",")[0], "codec": event.codec}

@@ -1,6 +1,7 @@
 """A process that decodes one file after another, and may crash: what it does for whom comes and goes by sockets.
 
     control   <-  {"options": {...}, "max_duration_s": 43200.0, "inline_bytes": 70213}\\n  + descriptors
+                  or {"options": null, ...}, where a clip is wanted as WAV
     control   ->  b"."  it is ready for a file
     output    <-  the file's bytes, unless there is a descriptor of it
     output    ->  frames: {"log": {...}, "is_last": false}, and a batch for payload; or {"error": {...}, "status": 400}
@@ -22,6 +23,7 @@ from rapl_protocol.frames import encode_frame
 from rapl_protocol.prepared import PrepareOptions
 
 from rapl_preprocess.batches import Batch, in_batches
+from rapl_preprocess.clip import clip
 from rapl_preprocess.limits import Limits
 from rapl_preprocess.media import TOO_MUCH_MEMORY, Media, MediaInMemory, MediaOnDisk, undecodable
 from rapl_preprocess.prepare import prepare
@@ -68,9 +70,7 @@ def _answer(output: socket.socket, files: list[int], job: dict[str, Any], limits
     limits.restrict_file()
     try:
         media = MediaOnDisk(files[0]) if files else _inline(output, job["inline_bytes"])
-        options = PrepareOptions.model_validate(job["options"])
-        events = prepare(media, options, job["max_duration_s"], model, _hears_hangup(output))
-        batches = in_batches(events)
+        batches = _batches(media, job, model, _hears_hangup(output))
         while batch := _next(batches, limits):
             output.sendall(_frame(batch))
     except ServiceError as error:
@@ -83,6 +83,14 @@ def _answer(output: socket.socket, files: list[int], job: dict[str, Any], limits
         log.exception("decoding failed")
         error = ServiceError(ErrorCode.INTERNAL, "internal error; the server's log has the cause")
         output.sendall(_error_frame(error))
+
+
+def _batches(media: Media, job: dict[str, Any], model: SpeechModel, is_stopped: Callable[[], bool]) -> Iterator[Batch]:
+    if job["options"] is None:
+        yield clip(media, is_stopped)
+    else:
+        options = PrepareOptions.model_validate(job["options"])
+        yield from in_batches(prepare(media, options, job["max_duration_s"], model, is_stopped))
 
 
 def _next(batches: Iterator[Batch], limits: Limits) -> Batch | None:

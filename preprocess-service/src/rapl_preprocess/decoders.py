@@ -60,11 +60,15 @@ class Decoders:
             control.close()
         await asyncio.to_thread(self._end_nursery)
 
-    async def batches(self, upload: Upload, options: PrepareOptions) -> AsyncGenerator[Batch, None]:
+    async def batches(self, upload: Upload, options: PrepareOptions | None) -> AsyncGenerator[Batch, None]:
         """Yields what a decoder makes of the file. When this is closed, so is the decoder's output, and it stops.
 
+        Args:
+            upload: the file.
+            options: None for a single batch with the file as a clip.
+
         Raises:
-            ServiceError: as `prepare` does; and AUDIO_UNDECODABLE where the decoder ended before the file did.
+            ServiceError: as `prepare` and `clip` do; and AUDIO_UNDECODABLE where the decoder ended before the file did.
         """
         output, theirs = socket.socketpair()
         output.setblocking(False)
@@ -88,9 +92,9 @@ class Decoders:
             if control:
                 self._await_ready(control)
 
-    async def _begin(self, upload: Upload, options: PrepareOptions, output: socket.socket) -> socket.socket:
+    async def _begin(self, upload: Upload, options: PrepareOptions | None, output: socket.socket) -> socket.socket:
         """Hands the file to a decoder."""
-        job = {"options": options.model_dump(), "max_duration_s": self._settings.max_duration_s}
+        job = {"options": options.model_dump() if options else None, "max_duration_s": self._settings.max_duration_s}
         line = json.dumps({**job, "inline_bytes": len(upload.content)}).encode() + b"\n"
         descriptors = [output.fileno(), *([upload.file.fileno()] if upload.file else [])]
         while True:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 
 from rapl_protocol.audio import BYTES_PER_SECOND, SAMPLE_RATE_HZ, WavAudio
+from rapl_protocol.errors import ServiceError
 from rapl_protocol.prepared import (
     PreparedEvent,
     PrepareEnd,
@@ -39,7 +40,7 @@ def prepare(
     Raises:
         ServiceError: AUDIO_UNDECODABLE or AUDIO_TOO_LARGE, also after some events.
     """
-    parts = _bounded(decode(media, max_duration_s, is_stopped), media.size, max_duration_s)
+    parts = bounded(decode(media, max_duration_s, is_stopped), media.size, max_duration_s)
     yield from _segmented(parts, options, model)
 
 
@@ -75,13 +76,21 @@ def _segmented(parts: Iterable[Decoded | memoryview], options: PrepareOptions, m
                     told_s = segmenter.duration_s
                     yield PrepareProgress(position_s=told_s)
     if not segmenter.duration_s:
-        raise undecodable("The audio file holds no audio that could be decoded.")
+        raise no_audio()
     yield from segmenter.finish()
     yield PrepareEnd(duration_s=segmenter.duration_s, speech_s=segmenter.speech_s)
 
 
-def _bounded(parts: Iterable[Decoded], media_bytes: int, max_duration_s: float) -> Iterator[Decoded]:
-    """What was decoded, as long as it is not more than may be, or than any recording of this size can hold."""
+def no_audio() -> ServiceError:
+    return undecodable("The audio file holds no audio that could be decoded.")
+
+
+def bounded(parts: Iterable[Decoded], media_bytes: int, max_duration_s: float) -> Iterator[Decoded]:
+    """What was decoded, as long as it is not more than may be, or than any recording of this size can hold.
+
+    Raises:
+        ServiceError: AUDIO_TOO_LARGE or AUDIO_UNDECODABLE, behind what was still good.
+    """
     plausible_s = _FREE_S + media_bytes / MIN_BYTES_PER_S
     decoded_s = 0.0
     for part in parts:

@@ -119,6 +119,18 @@ class PreprocessClient:
         if not ended:
             raise unavailable(self.service, "broke off its answer")
 
+    async def clip(self, media: bytes | memoryview, *, deadline_s: float, request_id: str | None = None) -> WavAudio:
+        """Any file of up to MAX_SEGMENT_S, decoded and not judged.
+
+        Raises:
+            ServiceError: AUDIO_TOO_LARGE where it is longer, AUDIO_UNDECODABLE, BACKEND_UNAVAILABLE or BACKEND_TIMEOUT.
+        """
+        answer = await Call(self._http, self.service, "POST", "/v1/clip", request_id).answer(deadline_s, media)
+        try:
+            return WavAudio.from_wav(answer)
+        except ValueError:
+            raise unavailable(self.service, "answered something that is no canonical WAV") from None
+
     async def speech(
         self,
         audio: WavAudio,

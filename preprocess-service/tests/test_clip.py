@@ -1,0 +1,88 @@
+"""A short file as the WAV that an engine hears, without anybody having judged it."""
+
+import asyncio
+import io
+
+import numpy as np
+import pytest
+from rapl_protocol.calls import Http
+from rapl_protocol.client import PreprocessClient
+from rapl_protocol.errors import ErrorCode, ServiceError
+
+CODINGS = {
+    "m4a": ("mp4", "aac", 44_100, "stereo"),
+    "webm": ("webm", "libopus", 48_000, "mono"),
+    "ogg": ("ogg", "libopus", 48_000, "stereo"),
+    "mp3": ("mp3", "libmp3lame", 44_100, "mono"),
+    "flac": ("flac", "flac", 48_000, "stereo"),
+    "wav": ("wav", "pcm_s16le", 44_100, "stereo"),
+    "canonical wav": ("wav", "pcm_s16le", 16_000, "mono"),
+}
+
+
+def tone(duration_s: float, rate_hz: int) -> np.ndarray:
+    return (0.3 * np.sin(2 * np.pi * 440 * np.arange(round(duration_s * rate_hz)) / rate_hz)).astype(np.float32)
+
+
+@pytest.mark.parametrize("coding", CODINGS.values(), ids=CODINGS.keys())
+async def test_it_is_what_preparing_it_without_detection_gives(client: PreprocessClient, prepare, encode, coding):
+    media = encode(*coding)
+
+    clip, prepared = await client.clip(media, deadline_s=10), await prepare(media)
+
+    assert [clip.pcm] == [segment.audio.pcm for segment in prepared.segments]
+    assert clip.duration_s == pytest.approx(3.0, abs=0.1)
+
+
+async def test_one_that_is_too_large_for_memory_is_read_all_the_same(client: PreprocessClient, encode):
+    media = encode("wav", "pcm_f32le", 48_000, "stereo", tone(29.0, 48_000))
+    assert len(media) > 10_000_000
+
+    clip = await client.clip(media, deadline_s=10)
+
+    assert clip.duration_s == pytest.approx(29.0, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("container", "codec", "is_live"),
+    [("mp4", "aac", False), ("webm", "libopus", True), ("mp3", "libmp3lame", False), ("ogg", "libopus", False)],
+)
+async def test_more_than_thirty_seconds_are_413_announced_or_not(
+    client: PreprocessClient, encode, container, codec, is_live
+):
+    media = encode(container, codec, 48_000, "mono", tone(31.0, 48_000), is_live=is_live)
+
+    with pytest.raises(ServiceError) as caught:
+        await client.clip(media, deadline_s=10)
+
+    assert caught.value.code is ErrorCode.AUDIO_TOO_LARGE
+
+
+@pytest.mark.parametrize("media", [b"", b"R", b"three one four" * 1000, bytes(100_000)])
+async def test_what_is_no_audio_is_400(http: Http, url: str, media: bytes):
+    async with http.streams.post(f"{url}/v1/clip", data=io.BytesIO(media)) as answer:
+        assert answer.status == 400
+        assert (await answer.json())["error"]["code"] == "audio_undecodable"
+
+
+async def test_of_a_damaged_one_there_is_what_was_left_and_the_log_says_so(
+    client: PreprocessClient, prepare, encode, caplog
+):
+    media = encode("mp4", "aac", broken_packets=range(20, 25))
+
+    clip = await client.clip(media, deadline_s=10)
+
+    assert "damaged media: broken_packets=5" in caplog.text
+    assert [clip.pcm] == [segment.audio.pcm for segment in (await prepare(media)).segments]
+
+
+async def test_its_log_line_says_what_it_was(client: PreprocessClient, encode, caplog):
+    with caplog.at_level("INFO", "rapl"):
+        await client.clip(encode(*CODINGS["webm"]), deadline_s=10)
+        for _ in range(1_000):  # it is written behind the answer
+            if "path=/v1/clip" in caplog.text:
+                break
+            await asyncio.sleep(0.01)
+
+    assert "status=200" in caplog.text
+    assert "container=matroska codec=opus audio_s=3.0" in caplog.text
