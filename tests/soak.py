@@ -1,5 +1,7 @@
 """An hour of mixed load, at a share of what the fleet can do, and what each service holds meanwhile.
 
+No two clips need be equally long, for an engine may keep something for every length that it hears.
+
     uv run python tests/soak.py --minutes 60 --share 0.7
 
 What the fleet can do is measured first, with as many requests at once as it has kinds of them. Then requests come at
@@ -17,13 +19,14 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import cycle
 from pathlib import Path
 
 import numpy as np
 import psutil
-from chaos import RIGHT, Fleet, kinds, outcome, running_fleet, table
+from chaos import RIGHT, SELFTEST, Fleet, Request, kinds, outcome, running_fleet, table
+from rapl_protocol.audio import WavAudio
 
 EVERY_S = 10.0
 CALIBRATION_S = 60.0
@@ -32,6 +35,9 @@ WARM_UP_SHARE = 1 / 6
 HELD, FILES = "memory (MB)", "open files"
 LEAST_GROWTH = {HELD: 1.5, FILES: 2.0}
 """Less is none, however little it scatters."""
+MAX_PAUSE_FRAMES = 200
+FRAME_BYTES = 1_920
+"""60 ms of canonical WAV, the frame of SenseVoice."""
 BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -110,7 +116,7 @@ async def load(fleet: Fleet, per_s: float, until_s: float, seed: int) -> Counter
     dice, requests = random.Random(seed), kinds()
 
     async def ask() -> None:
-        request = dice.choice(requests)
+        request = with_pause(dice.choice(requests), dice.randrange(MAX_PAUSE_FRAMES))
         counts[request.kind, await outcome(fleet, request)] += 1
 
     async with asyncio.TaskGroup() as running:
@@ -118,6 +124,15 @@ async def load(fleet: Fleet, per_s: float, until_s: float, seed: int) -> Counter
             running.create_task(ask())
             await asyncio.sleep(dice.expovariate(per_s))
     return counts
+
+
+def with_pause(request: Request, frames: int) -> Request:
+    """The same words, and so many frames of silence behind them. What is not WAV is as long as it was, and so is what
+    goes to the tiny Qwen3-ASR, which loses words before a pause."""
+    if request.model != SELFTEST or not request.file.startswith(b"RIFF"):
+        return request
+    pcm = bytes(WavAudio.from_wav(request.file).pcm)
+    return replace(request, file=WavAudio(pcm + bytes(frames * FRAME_BYTES)).to_wav())
 
 
 async def soak(
