@@ -1,9 +1,10 @@
 """What is a segment and what is not: speech is found, whole; nothing else is."""
 
+import asyncio
 import io
 import itertools
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import numpy as np
@@ -313,9 +314,15 @@ def test_the_pieces_in_which_audio_comes_change_nothing(utterance: np.ndarray, p
         ("vad_treshold", "0.5"),
     ],
 )
-async def test_a_bad_parameter_is_400_and_is_named(http: Http, url: str, name: str, value: str):
+async def test_a_bad_parameter_is_400_and_is_named_before_the_body_has_come(
+    http: Http, url: str, name: str, value: str
+):
+    async def begun() -> AsyncIterator[bytes]:
+        yield bytes(1000)
+        await asyncio.Event().wait()
+
     async with http.streams.post(
-        f"{url}/v1/prepare", params={name: value}, data=io.BytesIO(bytes(5_000_000))
+        f"{url}/v1/prepare", params={name: value}, headers={"content-length": "5000000"}, data=begun()
     ) as answer:
         assert answer.status == 400
         error = (await answer.json())["error"]
