@@ -112,7 +112,7 @@ class Hops:
         if connection.is_reusable:
             self._keep(place, connection)
         else:
-            connection.transport.close()
+            connection.transport.abort()  # what was not sent of a body that is refused is let go of
         return answer
 
     def _take(self, place: _Place) -> "_Connection | None":
