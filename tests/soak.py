@@ -5,8 +5,9 @@ No two clips need be equally long, for an engine may keep something for every le
     uv run python tests/soak.py --minutes 60 --share 0.7
 
 What the fleet can do is measured first, with as many requests at once as it has kinds of them. Then requests come at
-random moments, at that share of the rate. It fails where an answer is wrong, where a service's memory or its open
-files grow by more than they scatter, or where a temporary file is left.
+random moments, at that share of the rate. It fails where an answer is wrong, where a service's memory grows by more
+than it scatters, where more files are open at rest than before, or where a temporary file is left. How many are open
+in between says how many requests were at work, and so how fast the machine was.
 """
 
 import argparse
@@ -27,6 +28,7 @@ import numpy as np
 import psutil
 from chaos import RIGHT, SELFTEST, Fleet, Request, kinds, outcome, running_fleet, table
 from rapl_protocol.audio import WavAudio
+from rapl_protocol.connection import KEEP_ALIVE_S
 
 EVERY_S = 10.0
 CALIBRATION_S = 60.0
@@ -35,6 +37,8 @@ WARM_UP_SHARE = 1 / 6
 HELD, FILES = "memory (MB)", "open files"
 LEAST_GROWTH = {HELD: 1.5, FILES: 2.0}
 """Less is none, however little it scatters."""
+REST_S = KEEP_ALIVE_S + 5.0
+"""By then every idle connection was let go of."""
 MAX_PAUSE_FRAMES = 200
 FRAME_BYTES = 1_920
 """60 ms of canonical WAV, the frame of SenseVoice."""
@@ -43,10 +47,12 @@ BARS = "▁▂▃▄▅▆▇█"
 
 @dataclass
 class Series:
-    """What one service held, at equal intervals."""
+    """What one service held, at equal intervals, and at rest before and after them."""
 
     service: str
     what: str
+    before: float
+    after: float = 0.0
     values: list[float] = field(default_factory=list)
 
     def growth(self) -> tuple[float, float]:
@@ -57,6 +63,8 @@ class Series:
         return float(rise), float(np.std(warm - (start + rise * at)))
 
     def is_flat(self) -> bool:
+        if self.what == FILES:
+            return self.after <= self.before + LEAST_GROWTH[FILES]
         rise, noise = self.growth()
         return rise <= max(2 * noise, LEAST_GROWTH[self.what])
 
@@ -66,6 +74,7 @@ class Series:
         low, high = min(self.values), max(self.values)
         plot = "".join(BARS[int((part - low) / ((high - low) or 1) * (len(BARS) - 1))] for part in parts)
         told = f"{low:7.1f} to {high:7.1f}, rise {rise:+6.2f}, scatter {noise:5.2f}"
+        told += f", at rest {self.before:.1f} and {self.after:.1f}"
         return f"{self.service:11} {self.what:11} {plot} {told}{'' if self.is_flat() else '  GROWS'}"
 
 
@@ -83,15 +92,24 @@ def looked_at(pid: int) -> tuple[float, float]:
     return held / 1e6, float(files)
 
 
-async def watch(fleet: Fleet, until_s: float) -> list[Series]:
-    series = {name: (Series(name, HELD), Series(name, FILES)) for name in fleet.services}
+async def what_is_held(fleet: Fleet) -> dict[tuple[str, str], float]:
+    held = {}
+    for name, service in fleet.services.items():
+        held[name, HELD], held[name, FILES] = await asyncio.to_thread(looked_at, service.pid)
+    return held
+
+
+async def at_rest(fleet: Fleet) -> dict[tuple[str, str], float]:
+    await asyncio.sleep(REST_S)
+    return await what_is_held(fleet)
+
+
+async def watch(fleet: Fleet, series: Sequence[Series], until_s: float) -> None:
     while time.monotonic() < until_s:
-        for name, (memory, files) in series.items():
-            held_mb, opened = await asyncio.to_thread(looked_at, fleet.services[name].pid)
-            memory.values.append(held_mb)
-            files.values.append(opened)
+        held = await what_is_held(fleet)
+        for each in series:
+            each.values.append(held[each.service, each.what])
         await asyncio.sleep(EVERY_S)
-    return [each for pair in series.values() for each in pair]
 
 
 async def capacity(fleet: Fleet, seconds: float) -> float:
@@ -141,8 +159,12 @@ async def soak(
     """Requests a second that came, how they ended, and what the services held."""
     await capacity(fleet, CALIBRATION_S / 6)
     per_s = share * await capacity(fleet, CALIBRATION_S)
+    series = [Series(*which, before) for which, before in (await at_rest(fleet)).items()]
     until_s = time.monotonic() + 60 * minutes
-    counts, series = await asyncio.gather(load(fleet, per_s, until_s, seed), watch(fleet, until_s))
+    counts, _ = await asyncio.gather(load(fleet, per_s, until_s, seed), watch(fleet, series, until_s))
+    held = await at_rest(fleet)
+    for each in series:
+        each.after = held[each.service, each.what]
     return per_s, counts, series
 
 
