@@ -51,9 +51,8 @@ class Series:
 
     service: str
     what: str
-    before: float
-    after: float = 0.0
     values: list[float] = field(default_factory=list)
+    at_rest: list[float] = field(default_factory=list)
 
     def growth(self) -> tuple[float, float]:
         """From warm to the end: how much a straight line through the values rises, and their deviation from it."""
@@ -64,7 +63,8 @@ class Series:
 
     def is_flat(self) -> bool:
         if self.what == FILES:
-            return self.after <= self.before + LEAST_GROWTH[FILES]
+            before, after = self.at_rest
+            return after <= before + LEAST_GROWTH[FILES]
         rise, noise = self.growth()
         return rise <= max(2 * noise, LEAST_GROWTH[self.what])
 
@@ -74,7 +74,7 @@ class Series:
         low, high = min(self.values), max(self.values)
         plot = "".join(BARS[int((part - low) / ((high - low) or 1) * (len(BARS) - 1))] for part in parts)
         told = f"{low:7.1f} to {high:7.1f}, rise {rise:+6.2f}, scatter {noise:5.2f}"
-        told += f", at rest {self.before:.1f} and {self.after:.1f}"
+        told += ", at rest " + " and ".join(f"{held:.1f}" for held in self.at_rest)
         return f"{self.service:11} {self.what:11} {plot} {told}{'' if self.is_flat() else '  GROWS'}"
 
 
@@ -99,9 +99,11 @@ async def what_is_held(fleet: Fleet) -> dict[tuple[str, str], float]:
     return held
 
 
-async def at_rest(fleet: Fleet) -> dict[tuple[str, str], float]:
+async def rest(fleet: Fleet, series: Sequence[Series]) -> None:
     await asyncio.sleep(REST_S)
-    return await what_is_held(fleet)
+    held = await what_is_held(fleet)
+    for each in series:
+        each.at_rest.append(held[each.service, each.what])
 
 
 async def watch(fleet: Fleet, series: Sequence[Series], until_s: float) -> None:
@@ -159,12 +161,11 @@ async def soak(
     """Requests a second that came, how they ended, and what the services held."""
     await capacity(fleet, CALIBRATION_S / 6)
     per_s = share * await capacity(fleet, CALIBRATION_S)
-    series = [Series(*which, before) for which, before in (await at_rest(fleet)).items()]
+    series = [Series(name, what) for name in fleet.services for what in (HELD, FILES)]
+    await rest(fleet, series)
     until_s = time.monotonic() + 60 * minutes
     counts, _ = await asyncio.gather(load(fleet, per_s, until_s, seed), watch(fleet, series, until_s))
-    held = await at_rest(fleet)
-    for each in series:
-        each.after = held[each.service, each.what]
+    await rest(fleet, series)
     return per_s, counts, series
 
 
