@@ -15,9 +15,12 @@ from rapl_sensevoice.unusable import ModelUnusable
 ACTIVATIONS_AT_ONCE = 512
 """So many activations share a scale where the matrices are 8 bits: a frame's. OpenVINO's own 32 are 20 to 25 %
 slower (decision 0007)."""
+FRAMES_AT_ONCE = 8
+"""A clip is filled up to a multiple of these, 0.48 s, so that 63 lengths are all that there are up to 30 s. The engine
+keeps kernels for every length: after 120 of them it is 578 MB, and 694 where none is filled up (decision 0007)."""
 KERNELS_KEPT = 100
-"""What the engine has prepared for the lengths of its latest clips. It would keep 5,000 of these, 3 MB for every length
-that it ever heard: 1,980 MB after 400 lengths and not 760, without being sooner done (decision 0007)."""
+"""What the engine has prepared for its latest lengths and batches. It would keep 5,000 of these, 3 MB for every one
+that it ever met, without being sooner done (decision 0007)."""
 
 # Source: lid_dict, textnorm_dict and inference() in funasr/models/sense_voice/model.py, FunASR 1.4.16.
 LANGUAGE_QUERIES: Mapping[str | None, int] = {None: 0, "zh": 3, "en": 4, "yue": 7, "ja": 11, "ko": 12}
@@ -25,7 +28,7 @@ EVENT_QUERY, EMOTION_QUERY = 1, 2
 WITH_PUNCTUATION_AND_NUMERALS = 14
 
 _INPUTS = (
-    {"speech", "queries", "positions"},
+    {"speech", "queries", "positions", "is_real"},
     {"speech", "speech_lengths", "language", "textnorm"},
     {"x", "x_length", "language", "text_norm"},
 )
@@ -64,13 +67,20 @@ class AcousticModel:
         return self._is_ours
 
     def tokens(self, clips: Sequence[Floats], languages: Sequence[str | None]) -> list[list[int]]:
-        """Of each clip, (frames, DIMENSIONS) and equally many frames: four tags, then a token for each frame."""
+        """Of each clip, (frames, DIMENSIONS): four tags, then a token for each frame. All take the longest's time."""
         asked = [LANGUAGE_QUERIES[language] for language in languages]
         if not self._is_ours:
             return [self._tokens_by_export(speech, query) for speech, query in zip(clips, asked, strict=True)]
         queries = [[query, EVENT_QUERY, EMOTION_QUERY, WITH_PUNCTUATION_AND_NUMERALS] for query in asked]
-        speech = np.stack(clips)
-        return self._infer([speech, np.array(queries, np.int32), self._places(speech.shape[1])]).tolist()
+        ends = [QUERIES + len(clip) for clip in clips]
+        frames = filled_up(max(ends))
+        speech = np.zeros((len(clips), frames - QUERIES, DIMENSIONS), np.float32)
+        is_real = np.zeros((len(clips), frames, 1), np.float32)
+        for row, (clip, end) in enumerate(zip(clips, ends, strict=True)):
+            speech[row, : len(clip)] = clip
+            is_real[row, :end] = 1
+        found = self._infer([speech, np.array(queries, np.int32), self._places(frames), is_real])
+        return [tokens[:end].tolist() for tokens, end in zip(found, ends, strict=True)]
 
     def _tokens_by_export(self, speech: Floats, query: int) -> list[int]:
         numbers = {"language": query, "textnorm": WITH_PUNCTUATION_AND_NUMERALS, "speech_lengths": len(speech)}
@@ -83,9 +93,14 @@ class AcousticModel:
         return self._request.get_output_tensor(0).data
 
     def _places(self, frames: int) -> Floats:
-        if self._positions.shape[1] < frames + QUERIES:
-            self._positions = positions(frames + QUERIES, DIMENSIONS)
-        return self._positions[:, : frames + QUERIES]
+        if self._positions.shape[1] < frames:
+            self._positions = positions(frames, DIMENSIONS)
+        return self._positions[:, :frames]
+
+
+def filled_up(frames: int) -> int:
+    """As how many frames so many, with their queries, are computed."""
+    return -(-frames // FRAMES_AT_ONCE) * FRAMES_AT_ONCE
 
 
 def _read(files: GraphFiles) -> Any:

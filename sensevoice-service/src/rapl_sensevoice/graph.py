@@ -3,10 +3,11 @@
     speech    float32 (batch, frames, 560)            normalised features
     queries   int32   (batch, 4)                      rows of the embedding: language, event, emotion, text norm
     positions float32 (1, 4 + frames, 560)            see `positions`
+    is_real   float32 (batch, 4 + frames, 1)          1, or 0 for a frame that only fills up
     tokens    int32   (batch, 4 + frames)             the most probable token of each frame: four tags, then the text
 
 Built and not traced: so it is exactly the operations that the engine runs fast (`docs/decisions/0007`), and neither a
-tracer nor ONNX stands between. All clips of a batch are equally long, so there are no masks.
+tracer nor ONNX stands between. What fills up is heard by no other frame.
 
 Source: funasr/models/sense_voice/model.py, FunASR 1.4.16.
 """
@@ -27,7 +28,7 @@ BLOCKS = ("encoders0", "encoders", "tp_encoders")
 EPSILON = 1e-5
 _LOGITS_AT_ONCE = 128
 _NEVER = np.float32(-1e9)
-"""Logit of what is no token."""
+"""Logit of what is no token, and score of what is not attended to."""
 
 
 def positions(frames: int, dimensions: int) -> npt.NDArray[np.float32]:
@@ -47,12 +48,13 @@ def sensevoice_graph(weights: Weights, heads: int, precision: Precision) -> Any:
     import openvino
     from openvino import opset13 as op
 
-    build = _Builder(weights, heads, precision)
     embedding = weights["embed.weight"]
     width = float(np.float32(weights["encoder.after_norm.weight"].shape[0] ** 0.5))
     speech = op.parameter([-1, -1, embedding.shape[1]], np.float32, name="speech")
     queries = op.parameter([-1, QUERIES], np.int32, name="queries")
     places = op.parameter([1, -1, embedding.shape[1]], np.float32, name="positions")
+    is_real = op.parameter([-1, -1, 1], np.float32, name="is_real")
+    build = _Builder(weights, heads, precision, is_real)
     asked = op.gather(op.constant(embedding), queries, op.constant(np.int64(0)))
     x = op.multiply(op.concat([asked, speech], 1), op.constant(np.float32(width)))
     x = op.add(x, places)
@@ -64,19 +66,23 @@ def sensevoice_graph(weights: Weights, heads: int, precision: Precision) -> Any:
     tokens = build.most_probable(build.norm(x, "encoder.tp_norm"), "ctc.ctc_lo")
     tokens.output(0).set_names({"tokens"})
     model: Any = openvino.Model  # its declared type and its real one are not the same
-    return model([op.result(tokens)], [speech, queries, places], "sensevoice")
+    return model([op.result(tokens)], [speech, queries, places, is_real], "sensevoice")
 
 
 class _Builder:
     """The layers. Every `name` is the beginning of its weights' names, and every tensor (batch, frames, width)."""
 
-    def __init__(self, weights: Weights, heads: int, precision: Precision) -> None:
+    def __init__(self, weights: Weights, heads: int, precision: Precision, is_real: Any) -> None:
         from openvino import opset13
 
-        self._op = opset13
+        self._op = op = opset13
         self._weights = weights
         self._heads = heads
         self._precision = precision
+        self._is_real = is_real
+        never = op.multiply(op.subtract(op.constant(np.float32(1)), is_real), op.constant(_NEVER))
+        # (batch, 1, 1, frames): added to the scores, which are (batch, heads, frames, frames heard)
+        self._never = op.unsqueeze(op.transpose(never, op.constant(np.array([0, 2, 1]))), op.constant(np.int64(1)))
 
     def blocks_in(self, group: str) -> int:
         names = {name.split(".")[2] for name in self._weights if name.startswith(f"encoder.{group}.")}
@@ -153,10 +159,12 @@ class _Builder:
         heads_first = op.constant(np.array([0, 2, 1, 3]))
         per_head = op.constant(np.array([0, 0, self._heads, channels]))
         by_head = [op.transpose(op.reshape(part, per_head, True), heads_first) for part in (query, key, value)]
-        weights = op.softmax(op.matmul(by_head[0], by_head[1], False, True), -1)
+        scores = op.add(op.matmul(by_head[0], by_head[1], False, True), self._never)
+        weights = op.softmax(scores, -1)
         context = op.transpose(op.matmul(weights, by_head[2], False, False), heads_first)
         merged = op.reshape(context, op.constant(np.array([0, 0, width])), True)
-        return op.add(self.linear(merged, f"{name}.linear_out"), self._memory(value, f"{name}.fsmn_block.weight"))
+        memory = self._memory(op.multiply(value, self._is_real), f"{name}.fsmn_block.weight")
+        return op.add(self.linear(merged, f"{name}.linear_out"), memory)
 
     def _memory(self, value: Any, name: str) -> Any:
         """What each channel was a few frames before and after, added to what it is."""

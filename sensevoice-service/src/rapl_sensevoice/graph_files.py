@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from rapl_sensevoice.graph import Precision
 from rapl_sensevoice.manifest import ManifestFile, sha256_of, size_of, write_atomically
 
-FORMAT = 1
+FORMAT = 2
 """Of the graph's inputs and outputs; another one is made again."""
 
 
