@@ -40,8 +40,15 @@ LEAST_GROWTH = {HELD: 1.5, FILES: 2.0}
 REST_S = KEEP_ALIVE_S + 5.0
 """By then every idle connection was let go of."""
 MAX_PAUSE_FRAMES = 200
+LONGEST_PAUSE_FRAMES = 430
+"""With the words, nearly 30 s."""
 FRAME_BYTES = 1_920
 """60 ms of canonical WAV, the frame of SenseVoice."""
+LENGTH_STEP_FRAMES = 8
+"""SenseVoice's engine computes lengths in these steps, and keeps something for each and for every number of equal
+clips that it has computed together; a pair of one length may take an hour to come by chance."""
+TOGETHER = (1, 2, 3)
+BUSY_AFTER_S = 0.03
 BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -121,13 +128,29 @@ async def capacity(fleet: Fleet, seconds: float) -> float:
     async def one_after_another() -> None:
         nonlocal done
         while time.monotonic() < end:
-            what = await outcome(fleet, next(requests))
-            assert what == RIGHT, what
+            await expect_right(fleet, next(requests))
             done += 1
 
     began = time.monotonic()
     await asyncio.gather(*(one_after_another() for _ in kinds()))
     return done / (time.monotonic() - began)
+
+
+async def fill(fleet: Fleet) -> None:
+    """Has each length computed, alone and together: while an engine is busy, what comes for it is put together."""
+    clip = next(request for request in kinds() if request.kind == "clip")
+    for frames in range(0, MAX_PAUSE_FRAMES + LENGTH_STEP_FRAMES, LENGTH_STEP_FRAMES):
+        for together in TOGETHER:
+            async with asyncio.TaskGroup() as running:
+                running.create_task(expect_right(fleet, with_pause(clip, LONGEST_PAUSE_FRAMES)))
+                await asyncio.sleep(BUSY_AFTER_S)
+                for _ in range(together):
+                    running.create_task(expect_right(fleet, with_pause(clip, frames)))
+
+
+async def expect_right(fleet: Fleet, request: Request) -> None:
+    what = await outcome(fleet, request)
+    assert what == RIGHT, what
 
 
 async def load(fleet: Fleet, per_s: float, until_s: float, seed: int) -> Counter[tuple[str, str]]:
@@ -159,6 +182,7 @@ async def soak(
     fleet: Fleet, minutes: float, share: float, seed: int
 ) -> tuple[float, Counter[tuple[str, str]], Sequence[Series]]:
     """Requests a second that came, how they ended, and what the services held."""
+    await fill(fleet)
     await capacity(fleet, CALIBRATION_S / 6)
     per_s = share * await capacity(fleet, CALIBRATION_S)
     series = [Series(name, what) for name in fleet.services for what in (HELD, FILES)]
