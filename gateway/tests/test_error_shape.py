@@ -48,6 +48,14 @@ def assert_openai_error(answer: httpx.Response, status: int, code: str, param: s
             "chunking_strategy.threshold",
             "0 to 1",
         ),
+        ({"chunking_strategy": "[" * 5_000}, 400, "invalid_request", "chunking_strategy", "'auto'"),
+        (
+            {"chunking_strategy": f'{{"type": "server_vad", "threshold": 1{"0" * 400}}}'},
+            400,
+            "invalid_request",
+            "chunking_strategy.threshold",
+            "0 to 1",
+        ),
         ({"prompt": "x" * 100_001}, 400, "invalid_request", "prompt", "100000"),
     ],
 )

@@ -154,6 +154,7 @@ class TestAServerOfSomebodyElse:
             (JSONResponse({"error": {"message": "bad audio"}}, 400), 400, "invalid_request"),
             (JSONResponse({"detail": "?"}, 422), 400, "invalid_request"),
             (JSONResponse({"error": {"message": "slow down"}}, 429, {"retry-after": "7"}), 429, "overloaded"),
+            (JSONResponse({"error": {"message": "slow down"}}, 429, {"retry-after": "9" * 400}), 429, "overloaded"),
             (JSONResponse({"error": {"message": f"Incorrect key {KEY}"}}, 401), 503, "backend_unavailable"),
             (PlainTextResponse("oops", 500), 500, "internal_error"),
             (PlainTextResponse("bad gateway", 502), 503, "backend_unavailable"),
@@ -166,6 +167,32 @@ class TestAServerOfSomebodyElse:
 
         assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
         assert KEY not in answer.text
+
+    @pytest.mark.parametrize(
+        "nonsense",
+        [
+            "[" * 5_000,
+            '{"text": "\\ud800"}',
+            '{"text": "a", "segments": 1}',
+            '{"text": "a", "segments": [{"start": 0, "end": NaN, "text": "a"}]}',
+            f'{{"text": "a", "segments": [{{"start": 0, "end": 1{"0" * 400}, "text": "a"}}]}}',
+        ],
+    )
+    @pytest.mark.parametrize("form", ["json", "verbose_json"])
+    async def test_an_answer_that_makes_no_sense_is_named_as_such(self, stub, plugged, nonsense, form):
+        stub.answer = PlainTextResponse(nonsense)
+        answer = await ask(await plugged(stub.url, restart_wait_s=0.5), response_format=form)
+
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "backend_unavailable")
+        assert "not OpenAI's format" in answer.json()["error"]["message"]
+
+    @pytest.mark.parametrize("event", ["[" * 5_000, '{"delta": "' + "a" * (1 << 20)])
+    async def test_an_event_that_makes_no_sense_is_an_error_event_and_no_end(self, stub, plugged, event):
+        stub.answer = PlainTextResponse(f"data: {event}\n\n", media_type="text/event-stream")
+        answer = await ask(await plugged(stub.url, restart_wait_s=0.5), stream="true")
+
+        assert "not OpenAI's format" in answer.text
+        assert "transcript.text.done" not in answer.text
 
     async def test_a_stream_that_breaks_off_is_an_error_event_and_no_end(self, stub, plugged):
         async def half():

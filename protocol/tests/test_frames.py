@@ -32,6 +32,17 @@ async def test_a_header_that_is_no_object_is_an_error():
         [frame async for frame in decode_frames(pieces(b"[1]\n", 100))]
 
 
+@pytest.mark.parametrize("size", [b'"many"', b"-1", b"1.5", b"[1]"])
+async def test_a_size_that_is_no_number_of_bytes_is_an_error(size: bytes):
+    with pytest.raises(ValueError, match="no number of bytes"):
+        [frame async for frame in decode_frames(pieces(b'{"payload_bytes": ' + size + b"}\n", 100))]
+
+
+def test_a_header_that_is_nested_without_end_is_an_error():
+    with pytest.raises(ValueError, match="recursion"):
+        decode_single_frame(b'{"model": ' + b"[" * 5_000 + b"\n")
+
+
 def test_a_single_frame_takes_the_rest_as_its_payload_so_that_curl_can_write_it():
     frame = decode_single_frame(b'{"model": "m"}\nRIFF\n...')
 

@@ -3,12 +3,12 @@
 Source: https://platform.openai.com/docs/api-reference/audio/createTranscription, and what its clients really send.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal, Self, TypeVar
 
+from pydantic_core import from_json
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.prepared import PrepareOptions
 from rapl_protocol.transcript import TranscribeOptions
@@ -153,7 +153,7 @@ def _number(form: Form, field: str, most: float) -> float | None:
 def _checked_number(field: str, value: Any, most: float) -> float:
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = -1.0
     if not 0 <= number <= most:  # also what is not a number
         raise _invalid(field, f"'{field}' must be a number from 0 to {most:g}")
@@ -217,7 +217,7 @@ def _chunking_strategy(form: Form, speech_detection: Literal["on", "off"]) -> Pr
     }
     if text and text != "auto":
         try:
-            strategy = json.loads(text)
+            strategy = from_json(text)
         except ValueError:
             strategy = None
     if not isinstance(strategy, dict) or (strategy and strategy.get("type") != "server_vad"):

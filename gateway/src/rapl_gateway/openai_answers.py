@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from rapl_protocol.calls import Service, unavailable
-from rapl_protocol.errors import ErrorCode, ServiceError
+from rapl_protocol.errors import ErrorCode, ServiceError, seconds_to_wait
 from rapl_protocol.transcript import Segment, Transcript, Word
 
 from rapl_gateway.languages import parse_language
 
 _MAX_MESSAGE_CHARACTERS = 300
+_MAX_TIME_S = 86_400.0
+"""No engine is sent as much audio."""
 _AWAY = frozenset({502, 503, 504})
 _NOT_OUR_KEY = frozenset({401, 403})
 
@@ -25,7 +27,7 @@ def transcript_of(answer: Any, duration_s: float) -> Transcript:
     text, language = answer["text"].strip(), _language(answer)
     try:
         segments = tuple(_segment(each, answer.get("words"), language) for each in answer.get("segments") or ())
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, OverflowError) as error:
         raise ValueError("a segment without its fields") from error
     if not segments and text:
         segments = (Segment(start_s=0.0, end_s=duration_s, text=text, language=language),)
@@ -46,7 +48,9 @@ def refusal(service: Service, status: int, body: Any, headers: Mapping[str, str]
         case 413:
             return ServiceError(ErrorCode.AUDIO_TOO_LARGE, message, param="file")
         case 429:
-            return ServiceError(ErrorCode.OVERLOADED, message, retry_after_s=_seconds(headers.get("retry-after")))
+            return ServiceError(
+                ErrorCode.OVERLOADED, message, retry_after_s=seconds_to_wait(headers.get("retry-after"))
+            )
         case _ if status >= 500:
             return ServiceError(ErrorCode.INTERNAL, message)
         case _:
@@ -62,10 +66,6 @@ def _reason(body: Any) -> tuple[str | None, str | None]:
             return message[:_MAX_MESSAGE_CHARACTERS], param if isinstance(param, str) else None
         case _:
             return None, None
-
-
-def _seconds(retry_after: str | None) -> float | None:
-    return float(retry_after) if retry_after and retry_after.isdecimal() else None
 
 
 def _language(answer: dict[str, Any]) -> str | None:
@@ -84,12 +84,19 @@ def _language(answer: dict[str, Any]) -> str | None:
 
 
 def _segment(segment: dict[str, Any], words: Any, language: str | None) -> Segment:
-    start_s, end_s = float(segment["start"]), float(segment["end"])
+    start_s, end_s = _seconds(segment["start"]), _seconds(segment["end"])
     heard = None
     if isinstance(words, list):
         heard = tuple(
-            Word(word=word["word"], start_s=float(word["start"]), end_s=float(word["end"]))
+            Word(word=word["word"], start_s=_seconds(word["start"]), end_s=_seconds(word["end"]))
             for word in words
-            if start_s <= float(word["start"]) < end_s
+            if start_s <= _seconds(word["start"]) < end_s
         )
     return Segment(start_s=start_s, end_s=end_s, text=str(segment["text"]), language=language, words=heard)
+
+
+def _seconds(time: Any) -> float:
+    seconds = float(time)
+    if not abs(seconds) <= _MAX_TIME_S:  # also what is not a number
+        raise ValueError("a time that no audio has")
+    return seconds

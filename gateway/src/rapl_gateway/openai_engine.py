@@ -3,12 +3,13 @@
 Source: https://platform.openai.com/docs/api-reference/audio/createTranscription
 """
 
-import json
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import aiohttp
+from aiohttp.http_exceptions import LineTooLong
+from pydantic_core import from_json
 from rapl_protocol.audio import WavAudio
 from rapl_protocol.calls import Service, deadline, failures_named, unavailable
 from rapl_protocol.errors import ServiceError
@@ -73,7 +74,7 @@ class OpenAIEngine:
         async with self._post("transcriptions", form, deadline_s, request_id) as response:
             if response.content_type != "text/event-stream":
                 with self._nonsense_named():
-                    yield transcript_of(json.loads(await response.read()), audio.duration_s)
+                    yield transcript_of(from_json(await response.read()), audio.duration_s)
                 return
             async for event in self._events(response):
                 match event:
@@ -115,7 +116,7 @@ class OpenAIEngine:
         endpoint = "translations" if options.translate else "transcriptions"
         async with self._post(endpoint, _form(audio, options, response_format), deadline_s, rid) as response:
             with self._nonsense_named():
-                return json.loads(await response.read())
+                return from_json(await response.read())
 
     @asynccontextmanager
     async def _post(
@@ -130,17 +131,17 @@ class OpenAIEngine:
                 yield response
 
     async def _events(self, response: aiohttp.ClientResponse) -> AsyncIterator[dict[str, Any]]:
-        async for line in response.content:
-            if line.startswith(b"data:") and line[5:].strip() != b"[DONE]":
-                with self._nonsense_named():
-                    yield json.loads(line[5:])
+        with self._nonsense_named():
+            async for line in response.content:
+                if line.startswith(b"data:") and line[5:].strip() != b"[DONE]":
+                    yield from_json(line[5:])
 
     @contextmanager
     def _nonsense_named(self) -> Iterator[None]:
         try:
             yield
-        except ValueError as error:
-            raise unavailable(self.service, "answered something that is not OpenAI's format") from error
+        except (ValueError, LineTooLong):  # not their cause: that has what was answered in its message
+            raise unavailable(self.service, "answered something that is not OpenAI's format") from None
 
 
 def _form(audio: WavAudio, options: TranscribeOptions, response_format: str) -> aiohttp.FormData:
@@ -170,6 +171,6 @@ def _listed(answer: Any) -> dict[str, dict[str, Any]]:
 
 async def _json(response: aiohttp.ClientResponse) -> Any:
     try:
-        return json.loads(await response.read())
+        return from_json(await response.read())
     except ValueError:
         return None

@@ -23,7 +23,7 @@ def _spoken(segments: Iterable[Segment]) -> Iterable[Segment]:
 
 
 def _clock(seconds: float, point: str) -> str:
-    milliseconds = round(seconds * 1000)
+    milliseconds = round(max(0.0, seconds) * 1000)
     minutes, milliseconds = divmod(milliseconds, 60_000)
     hours, minutes = divmod(minutes, 60)
     return f"{hours:02}:{minutes:02}:{milliseconds // 1000:02}{point}{milliseconds % 1000:03}"

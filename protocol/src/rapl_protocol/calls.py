@@ -4,7 +4,6 @@ An answer that comes whole goes by a `hop`; what streams, in either direction, g
 """
 
 import asyncio
-import json
 import mmap
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,6 +12,7 @@ from typing import Any, TypeVar
 
 import aiohttp
 from pydantic import BaseModel
+from pydantic_core import from_json
 
 from rapl_protocol.connection import KEEP_ALIVE_S
 from rapl_protocol.errors import ErrorCode, ServiceError
@@ -173,7 +173,7 @@ def deadline(total_s: float) -> aiohttp.ClientTimeout:
 
 def _json_or_none(body: bytes) -> Any:
     try:
-        return json.loads(body)
+        return from_json(body)
     except ValueError:
         return None
 

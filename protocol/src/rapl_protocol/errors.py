@@ -47,6 +47,8 @@ HTTP_STATUS: dict[ErrorCode, int] = {
 
 # OpenAI's SDKs send a request again, whole upload included, on 408, 409, 429 and every 5xx. Where the same
 # request would fail the same way again, we tell them not to. Source: openai-python, _base_client.py.
+_MAX_DIGITS = 7
+"""Of seconds to wait: four months."""
 _SAME_AGAIN = frozenset({ErrorCode.INTERNAL, ErrorCode.BACKEND_TIMEOUT})
 
 
@@ -101,7 +103,13 @@ class ServiceError(Exception):
         match body:
             case {"error": {"message": str(message), "code": str(code), **rest}} if code in set(ErrorCode):
                 param = rest.get("param")
-                retry_after_s = float(retry_after) if retry_after and retry_after.isdecimal() else None
-                return cls(ErrorCode(code), message, param=param, retry_after_s=retry_after_s)
+                return cls(ErrorCode(code), message, param=param, retry_after_s=seconds_to_wait(retry_after))
             case _:
                 return cls(ErrorCode.INTERNAL, f"an internal service answered {status} without a reason")
+
+
+def seconds_to_wait(retry_after: str | None) -> float | None:
+    """Of a `retry-after` header; None where it names a date, or nothing that anybody waits for."""
+    if retry_after is None or not retry_after.isdecimal() or len(retry_after) > _MAX_DIGITS:
+        return None
+    return float(retry_after)

@@ -12,6 +12,8 @@ from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic_core import from_json
+
 MAX_HEADER_BYTES = 1 << 20
 CONTENT_TYPE = "application/vnd.rapl.frames"
 
@@ -37,7 +39,7 @@ def decode_single_frame(body: bytes) -> Frame:
     """Reads a body that is one frame; its payload is all that follows the line.
 
     Raises:
-        ValueError: the body does not begin with a line of JSON.
+        ValueError: the body does not begin with such a line.
     """
     end = body.find(b"\n", 0, MAX_HEADER_BYTES)
     if end < 0:
@@ -76,7 +78,10 @@ async def decode_frames(chunks: AsyncIterable[bytes]) -> AsyncIterator[Frame]:
 
 
 def _header(line: bytes) -> dict[str, Any]:
-    header = json.loads(line)
+    header = from_json(line)
     if not isinstance(header, dict):
         raise ValueError("a frame's header is not a JSON object")
+    payload_bytes = header.get("payload_bytes", 0)
+    if not isinstance(payload_bytes, int) or payload_bytes < 0:
+        raise ValueError("a frame's payload_bytes is no number of bytes")
     return header
