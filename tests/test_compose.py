@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[1]
 SELFTEST_FOLDER = ROOT / "sensevoice-service" / "src" / "rapl_sensevoice" / "selftest_model"
 PORT = free_port()
 PROJECT = "rapl-test"
+SERVICES = ("gateway", "preprocess-service", "sensevoice-service")
 MLX_TOKEN = "beyond-loopback-it-wants-one"
 QWEN = "mlx-community/Qwen3-ASR-1.7B-8bit"
 BUILD_LIMIT_S = 1800
@@ -36,6 +37,12 @@ for address in (("1.1.1.1", 443), ("8.8.8.8", 53), ("172.17.0.1", 22), ("pypi.or
     except OSError:
         pass
 """
+STOP_THE_SERVICE = """
+import os, pathlib, signal
+for folder in pathlib.Path("/proc").glob("[0-9]*"):
+    if (folder / "cmdline").read_bytes().endswith(b"-m\\0rapl_sensevoice\\0"):
+        os.kill(int(folder.name), signal.SIGSTOP)
+"""
 
 
 def docker(*arguments: str, limit_s: float = 120) -> str:
@@ -47,6 +54,20 @@ def docker(*arguments: str, limit_s: float = 120) -> str:
 def compose(*arguments: str, limit_s: float = 120) -> str:
     files = ("-f", "docker-compose.yml", "-f", "docker-compose.linux.yml")
     return docker("compose", *files, "-p", PROJECT, *arguments, limit_s=limit_s)
+
+
+def up(*arguments: str, limit_s: float = 120) -> None:
+    """Until all are healthy. If one is not, the services' logs tell where each of their threads stands."""
+    try:
+        compose("up", "--wait", "--detach", *arguments, limit_s=limit_s)
+    except AssertionError as error:
+        compose("kill", "--signal", "USR1", *SERVICES)
+        time.sleep(1)
+        raise AssertionError(f"{error}\n{logs()}") from error
+
+
+def logs() -> str:
+    return compose("logs", "--tail", "100", *SERVICES)
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +98,7 @@ def client(mlx: ServiceProcess) -> Iterator[OpenAI]:
     os.environ |= {"RAPL_PORT": str(PORT), "RAPL_MLX_URL": f"http://host.docker.internal:{mlx.port}"}
     os.environ["RAPL_MLX_TOKEN"] = MLX_TOKEN
     try:
-        compose("up", "--build", "--wait", "--detach", limit_s=BUILD_LIMIT_S)
+        up("--build", limit_s=BUILD_LIMIT_S)
         with OpenAI(base_url=f"http://127.0.0.1:{PORT}/v1", api_key="any", max_retries=0) as openai_client:
             until("the self-test model is ready", lambda: state_of(openai_client, "rapl/selftest") == "ready")
             yield openai_client
@@ -201,12 +222,22 @@ def test_no_torch_outside_sensevoice_service(client, service):
     assert compose("exec", "-T", service, "python", "-c", program).strip() == "None"
 
 
-@pytest.mark.parametrize("service", ["gateway", "preprocess-service", "sensevoice-service"])
+@pytest.mark.parametrize("service", SERVICES)
 def test_a_container_has_limits(client, service):
     config = json.loads(compose("config", "--format", "json"))["services"][service]
 
     assert int(config["mem_limit"]) > 0
     assert config["pids_limit"] > 0
+
+
+def test_a_service_that_has_stopped_answering_is_started_again(client, sample):
+    [container] = container_ids("sensevoice-service")
+    docker("exec", container, "python", "-c", STOP_THE_SERVICE)
+
+    until("it was started again", lambda: docker("inspect", "--format", "{{.RestartCount}}", container).strip() == "1")
+
+    until("the self-test model is ready", lambda: state_of(client, "rapl/selftest") == "ready")
+    assert words(client, sample, "rapl/selftest") == "3 1 4 1 5 9."
 
 
 def container_ids(service: str) -> list[str]:
@@ -223,7 +254,7 @@ def asked_at_once(client: OpenAI, sample: bytes, requests: int, strike: Callable
 
 
 def test_killing_one_of_two_sensevoice_replicas_in_mid_load_loses_nothing(client, sample):
-    compose("up", "--detach", "--wait", "--scale", "sensevoice-service=2", "--no-recreate")
+    up("--scale", "sensevoice-service=2", "--no-recreate")
     one, other = container_ids("sensevoice-service")
     found = re.compile(r"backend=sensevoice address=http://[\d.]+:8020 added")
     until("both are found", lambda: len(set(found.findall(compose("logs", "gateway")))) >= 2)
@@ -237,8 +268,7 @@ def test_killing_one_of_two_sensevoice_replicas_in_mid_load_loses_nothing(client
 
 def test_stopping_it_all_under_load_loses_nothing_and_every_exit_code_is_0(client, sample):
     """The last test: nothing is up after it."""
-    services = ("gateway", "preprocess-service", "sensevoice-service")
-    running = {name: container_ids(name) for name in services}
+    running = {name: container_ids(name) for name in SERVICES}
 
     texts = asked_at_once(client, sample, 12, lambda: compose("stop"))
 
@@ -247,4 +277,4 @@ def test_stopping_it_all_under_load_loses_nothing_and_every_exit_code_is_0(clien
         name: {docker("inspect", "--format", "{{.State.ExitCode}}", each).strip() for each in ids}
         for name, ids in running.items()
     }
-    assert codes == {name: {"0"} for name in services}
+    assert codes == {name: {"0"} for name in SERVICES}, logs()

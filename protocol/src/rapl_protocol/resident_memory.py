@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import functools
 import gc
 import os
 import sys
@@ -78,8 +79,13 @@ class _NotGlibc(Exception):
     pass
 
 
+@functools.cache
 def _glibc() -> ctypes.CDLL:
-    """Raises: _NotGlibc, where the C library is another one."""
+    """Looked up once, for that waits while another thread loads libraries, and the whole of Python with it.
+
+    Raises:
+        _NotGlibc: the C library is another one.
+    """
     if sys.platform != "linux":
         raise _NotGlibc
     try:

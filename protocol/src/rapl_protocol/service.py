@@ -1,6 +1,7 @@
 """How every RAPL service starts: settings from the environment, a log on stderr, one app on one port."""
 
 import asyncio
+import faulthandler
 import gc
 import logging
 import signal
@@ -81,6 +82,8 @@ def run(
 
 def serve(app: FastAPI, settings: ServiceSettings, **options: Any) -> None:
     configure_logging(settings.log_level)
+    # Written by C code, so that it tells also where a process is that has stopped answering.
+    faulthandler.register(signal.SIGUSR1, all_threads=True)
     # uvicorn ends what it has begun and then raises the signal again, which would make an orderly end look like a kill.
     signal.signal(signal.SIGTERM, lambda *_: None)
     config = uvicorn.Config(
