@@ -26,6 +26,7 @@ from rapl_sensevoice.settings import Settings
 from rapl_sensevoice.unusable import ModelUnusable
 from rapl_sensevoice.weights import REPO, DownloadedWeights
 
+AGAIN_AFTER_S = 0.3
 TRIES = 4
 LONGEST_WAIT_S = 60
 
@@ -53,7 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         log.info("the weights are in %s", folder)
         return 0
     _quiet_clients()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):
+        signal.signal(number, _interrupt)
     return _prepare(settings, folder, keep_trying)
 
 
@@ -64,6 +66,13 @@ def _quiet_clients() -> None:
     """
     os.environ |= {"TQDM_DISABLE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_VERBOSITY": "error"}
     logging.getLogger("httpx2").setLevel(logging.WARNING)
+
+
+def _interrupt(*_: object) -> None:
+    """Raises KeyboardInterrupt, and goes on doing so until it was heard: Python ignores what a finalizer raises, and
+    the hubs' clients have those."""
+    signal.setitimer(signal.ITIMER_REAL, AGAIN_AFTER_S)
+    raise KeyboardInterrupt
 
 
 def _is_prepared(settings: Settings, folder: Path) -> bool:
@@ -98,6 +107,7 @@ def _prepare(settings: Settings, folder: Path, keep_trying: bool) -> int:
                 _convert(folder, settings.graph_precision, progress)
                 progress.finish()
             except (Exception, KeyboardInterrupt) as error:
+                signal.setitimer(signal.ITIMER_REAL, 0)
                 progress.failed(*_told(error, folder))
                 return 130 if isinstance(error, KeyboardInterrupt) else 1
     except OSError as error:
