@@ -7,7 +7,8 @@ No two clips need be equally long, for an engine may keep something for every le
 What the fleet can do is measured first, with as many requests at once as it has kinds of them. Then requests come at
 random moments, at that share of the rate. It fails where an answer is wrong, where a service's memory grows by more
 than it scatters, where more files are open at rest than before, or where a temporary file is left. How many are open
-in between says how many requests were at work, and so how fast the machine was.
+in between says how many requests were at work, and so how fast the machine was; and so does how many decoders there
+were, which come and go with the requests. So what one of them holds is looked at, and not what all of them do.
 """
 
 import argparse
@@ -34,8 +35,8 @@ EVERY_S = 10.0
 CALIBRATION_S = 60.0
 WARM_UP_SHARE = 1 / 6
 """Of the time: what is filled on first use, such as caches and pools, is no growth."""
-HELD, FILES = "memory (MB)", "open files"
-LEAST_GROWTH = {HELD: 1.5, FILES: 2.0}
+HELD, HELD_BY_DECODER, DECODERS, FILES = "memory (MB)", "decoder (MB)", "decoders", "open files"
+LEAST_GROWTH = {HELD: 1.5, HELD_BY_DECODER: 1.5, FILES: 2.0}
 """Less is none, however little it scatters."""
 REST_S = KEEP_ALIVE_S + 5.0
 """By then every idle connection was let go of."""
@@ -72,6 +73,8 @@ class Series:
         if self.what == FILES:
             before, after = self.at_rest
             return after <= before + LEAST_GROWTH[FILES]
+        if self.what == DECODERS:
+            return True
         rise, noise = self.growth()
         return rise <= max(2 * noise, LEAST_GROWTH[self.what])
 
@@ -82,27 +85,37 @@ class Series:
         plot = "".join(BARS[int((part - low) / ((high - low) or 1) * (len(BARS) - 1))] for part in parts)
         told = f"{low:7.1f} to {high:7.1f}, rise {rise:+6.2f}, scatter {noise:5.2f}"
         told += ", at rest " + " and ".join(f"{held:.1f}" for held in self.at_rest)
-        return f"{self.service:11} {self.what:11} {plot} {told}{'' if self.is_flat() else '  GROWS'}"
+        return f"{self.service:11} {self.what:12} {plot} {told}{'' if self.is_flat() else '  GROWS'}"
 
 
-def looked_at(pid: int) -> tuple[float, float]:
-    """Memory in MB and open files of a process and its children. Only pages that are theirs alone count: how much of a
-    library's pages is whose depends on who else runs with it."""
-    held, files = 0, 0
+def looked_at(pid: int) -> dict[str, float]:
+    """What a process and its children hold. Only pages that are theirs alone count: how much of a library's pages is
+    whose depends on who else runs with it. Their children's children are decoders."""
     main = psutil.Process(pid)
-    for process in (main, *main.children(recursive=True)):
-        try:
-            held += process.memory_full_info().uss
-            files += process.num_fds()
-        except (psutil.NoSuchProcess, psutil.AccessDenied):  # a decoding process that has just ended
-            continue
-    return held / 1e6, float(files)
+    lasting = [main, *main.children()]
+    held = [seen for process in lasting if (seen := own_memory_and_files(process))]
+    by_decoders = [
+        seen for child in lasting[1:] for process in child.children() if (seen := own_memory_and_files(process))
+    ]
+    what = {HELD: sum(mb for mb, _ in held), FILES: float(sum(files for _, files in held + by_decoders))}
+    if by_decoders:
+        what |= {HELD_BY_DECODER: float(np.mean([mb for mb, _ in by_decoders])), DECODERS: float(len(by_decoders))}
+    return what
+
+
+def own_memory_and_files(process: psutil.Process) -> tuple[float, int] | None:
+    """None of a decoder that has just ended."""
+    try:
+        return process.memory_full_info().uss / 1e6, process.num_fds()
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return None
 
 
 async def what_is_held(fleet: Fleet) -> dict[tuple[str, str], float]:
     held = {}
     for name, service in fleet.services.items():
-        held[name, HELD], held[name, FILES] = await asyncio.to_thread(looked_at, service.pid)
+        seen = await asyncio.to_thread(looked_at, service.pid)
+        held |= {(name, what): value for what, value in seen.items()}
     return held
 
 
@@ -110,14 +123,16 @@ async def rest(fleet: Fleet, series: Sequence[Series]) -> None:
     await asyncio.sleep(REST_S)
     held = await what_is_held(fleet)
     for each in series:
-        each.at_rest.append(held[each.service, each.what])
+        if (each.service, each.what) in held:
+            each.at_rest.append(held[each.service, each.what])
 
 
 async def watch(fleet: Fleet, series: Sequence[Series], until_s: float) -> None:
     while time.monotonic() < until_s:
         held = await what_is_held(fleet)
         for each in series:
-            each.values.append(held[each.service, each.what])
+            if (each.service, each.what) in held:  # the last decoder may just be ending
+                each.values.append(held[each.service, each.what])
         await asyncio.sleep(EVERY_S)
 
 
@@ -185,7 +200,7 @@ async def soak(
     await fill(fleet)
     await capacity(fleet, CALIBRATION_S / 6)
     per_s = share * await capacity(fleet, CALIBRATION_S)
-    series = [Series(name, what) for name in fleet.services for what in (HELD, FILES)]
+    series = [Series(name, what) for name, what in await what_is_held(fleet)]
     await rest(fleet, series)
     until_s = time.monotonic() + 60 * minutes
     counts, _ = await asyncio.gather(load(fleet, per_s, until_s, seed), watch(fleet, series, until_s))

@@ -1,6 +1,7 @@
 """Figures are computed, written and drawn as they were measured."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from rapl_bench.publish import BEGIN, END, publish
@@ -67,6 +68,14 @@ def test_every_table_has_its_plot_beside_the_report(tmp_path):
 
     assert (tmp_path / "clips.png").read_bytes().startswith(b"\x89PNG")
     assert "![Clips](clips.png)" in (tmp_path / "report.md").read_text()
+
+
+def test_a_figure_of_all_rounds_together_may_lie_beyond_that_of_each(tmp_path):
+    beyond = (Row("5 s", "ours", {"p50": Measure(3.0, low=1.0, high=2.0)}),)
+    write(report(tables=[replace(TABLE, rows=beyond)]), tmp_path)
+
+    assert "| 5 s | ours | 3.0 (1.0 to 2.0) |" in (tmp_path / "report.md").read_text()
+    assert (tmp_path / "clips.png").exists()
 
 
 def test_the_figures_are_there_for_programs_too(tmp_path):

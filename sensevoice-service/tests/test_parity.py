@@ -36,7 +36,12 @@ def heard(runtime):
         words = [s.words for s in transcript_from(decoded, clip, asked).segments]
         yield decoded.rich_text, [[(w.word, w.start_s, w.end_s) for w in times or ()] for times in words]
 
-runtimes = {"funasr": FunAsrRuntime("cpu", 1), "f32": OnnxRuntime("f32", 1), "int8": OnnxRuntime("int8", 1)}
+runtimes = {
+    "funasr": FunAsrRuntime("cpu", 1),
+    "f32": OnnxRuntime("f32", 1),
+    "int8": OnnxRuntime("int8", 1, scales_frames=False),
+    "int8 with AMX": OnnxRuntime("int8", 1, scales_frames=True),
+}
 print(json.dumps({name: list(heard(runtime)) for name, runtime in runtimes.items()}))
 """
 
@@ -63,8 +68,9 @@ def test_float32_writes_exactly_what_funasr_writes(heard: dict[str, list[Any]]):
     assert len(agreeing(heard, "f32")) == len(heard["funasr"]) == CLIPS
 
 
-def test_the_default_precision_writes_the_same_for_98_in_100_clips(heard: dict[str, list[Any]]):
-    assert len(agreeing(heard, "int8")) >= 0.98 * CLIPS
+@pytest.mark.parametrize("precision", ["int8", "int8 with AMX"])
+def test_the_default_precision_writes_the_same_for_98_in_100_clips(heard: dict[str, list[Any]], precision: str):
+    assert len(agreeing(heard, precision)) >= 0.98 * CLIPS
 
 
 def test_the_clips_are_speech_in_two_languages_and_other_sounds(heard: dict[str, list[Any]]):
@@ -73,7 +79,7 @@ def test_the_clips_are_speech_in_two_languages_and_other_sounds(heard: dict[str,
     assert min(first_tags.count(tag) for tag in ("<|en", "<|zh", "<|nospeech")) >= 15
 
 
-@pytest.mark.parametrize("precision", ["f32", "int8"])
+@pytest.mark.parametrize("precision", ["f32", "int8", "int8 with AMX"])
 def test_every_word_is_where_funasrs_alignment_puts_it_within_a_frame(heard: dict[str, list[Any]], precision: str):
     compared = 0
     for words, ours in agreeing(heard, precision):

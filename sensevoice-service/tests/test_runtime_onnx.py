@@ -10,6 +10,7 @@ import pytest
 from rapl_protocol.audio import WavAudio
 from rapl_protocol.transcript import TranscribeOptions
 from rapl_sensevoice.acoustic_model import filled_up
+from rapl_sensevoice.frame_scales import has_amx_int8
 from rapl_sensevoice.graph import QUERIES
 from rapl_sensevoice.runtime import Asked
 from rapl_sensevoice.runtime_onnx import OnnxRuntime
@@ -26,8 +27,8 @@ every_layout = pytest.mark.parametrize("layout", LAYOUTS)
 ASKED = TranscribeOptions(model="rapl/selftest", word_timestamps=True)
 
 
-def loaded(folder: Path) -> OnnxRuntime:
-    runtime = OnnxRuntime("int8", 1)
+def loaded(folder: Path, scales_frames: bool | None = None) -> OnnxRuntime:
+    runtime = OnnxRuntime("int8", 1, scales_frames)
     runtime.load(folder)
     return runtime
 
@@ -103,8 +104,9 @@ def test_the_same_audio_gives_the_same_text_after_other_lengths(digits: WavAudio
     assert [runtime.decode(runtime.heard(audio), None, with_times=True) for audio in (digits, half)] == alone
 
 
-def test_clips_decoded_together_get_what_each_gets_alone_however_long_they_are(digits: WavAudio):
-    runtime = loaded(SELFTEST_FOLDER)
+@pytest.mark.parametrize("scales_frames", [False, True], ids=["scaled by the engine", "scaled by the graph"])
+def test_clips_decoded_together_get_what_each_gets_alone_however_long_they_are(digits: WavAudio, scales_frames: bool):
+    runtime = loaded(SELFTEST_FOLDER, scales_frames)
     silence = WavAudio(bytes(len(digits.pcm)))
     backwards = WavAudio(np.frombuffer(digits.pcm, "<i2")[::-1].tobytes())
     half = WavAudio(digits.pcm[: len(digits.pcm) // 4 * 2])
@@ -115,6 +117,16 @@ def test_clips_decoded_together_get_what_each_gets_alone_however_long_they_are(d
 
     alone = [runtime.decode(each.heard, each.language, with_times=each.with_times) for each in asked]
     assert runtime.decode_together(asked) == alone
+    assert transcript_from(alone[0], digits, ASKED).text == "3 1 4 1 5 9."
+
+
+@pytest.mark.parametrize(("flags", "has_it"), [("avx512_vnni amx_tile amx_int8 fsrm", True), ("avx512_vnni", False)])
+def test_the_graph_scales_where_the_processor_has_amx(tmp_path: Path, flags: str, has_it: bool):
+    cpu_flags = tmp_path / "cpuinfo"
+    cpu_flags.write_text(f"processor\t: 0\nflags\t\t: fpu {flags}\nbogomips\t: 4800.00\n")
+
+    assert has_amx_int8(cpu_flags) is has_it
+    assert not has_amx_int8(tmp_path / "of a system that has no such file")
 
 
 @pytest.mark.parametrize("samples", [1, 400, 559, 560, 16_000, 16_160, 80_000, 480_000])

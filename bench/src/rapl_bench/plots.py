@@ -59,7 +59,8 @@ def _places(rows: list[Row]) -> tuple[list[float], dict[str, float]]:
 
 
 def _ranges(measures: list[Measure]) -> list[list[float]]:
-    """Distances from each value down to its lowest and up to its highest."""
-    down = [m.value - m.low if m.low is not None else 0.0 for m in measures]
-    up = [m.high - m.value if m.high is not None else 0.0 for m in measures]
+    """Distances from each value down to its lowest and up to its highest; none where it lies beyond them, as one of all
+    requests together may."""
+    down = [max(0.0, m.value - m.low) if m.low is not None else 0.0 for m in measures]
+    up = [max(0.0, m.high - m.value) if m.high is not None else 0.0 for m in measures]
     return [down, up]

@@ -5,14 +5,20 @@ import ctypes
 import functools
 import gc
 import os
+import re
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 _M_ARENA_MAX = -8
 """Source: <malloc.h> of glibc."""
 _MADV_DONTNEED = 4
 """Source: <asm-generic/mman-common.h> of Linux."""
+_FILE_MAPPING = re.compile(
+    r"^(?P<start>[0-9a-f]+)-(?P<end>[0-9a-f]+) r-.. \S+ \S+ \S+ +/.*\n(?:\w+: .*\n)*?Anonymous: +(?P<own_kb>\d+) kB$",
+    re.M,
+)
 MUCH_BYTES = 16 << 20
 LITTLE_BYTES, LITTLE_AFTER_S = 2 << 20, 60.0
 
@@ -59,8 +65,9 @@ def _resident_bytes() -> int:
     return 0
 
 
-def release_file_pages(path: Path) -> None:
-    """Lets go of the pages of a file that is mapped for reading; who reads them again gets them again.
+def release_file_pages() -> None:
+    """Lets go of the pages that are as they lie in files: weights that an engine has copied, and the code of programs
+    and libraries, of which most runs but once, at the start. Who reads them again gets them again.
 
     The system would take them when memory is short; until then they count against the process.
     """
@@ -68,11 +75,18 @@ def release_file_pages(path: Path) -> None:
         return
     madvise = ctypes.CDLL("libc.so.6").madvise
     madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
-    for line in Path("/proc/self/maps").read_text().splitlines():
-        span, rights, *_, name = line.split(maxsplit=5)
-        if name == str(path.resolve()) and "w" not in rights:
-            start, end = (int(edge, 16) for edge in span.split("-"))
-            madvise(start, end - start, _MADV_DONTNEED)
+    for start, end in _unchanged_file_mappings(Path("/proc/self/smaps").read_text()):
+        madvise(start, end - start, _MADV_DONTNEED)
+
+
+def _unchanged_file_mappings(smaps: str) -> Iterator[tuple[int, int]]:
+    """Where they begin and end; none that holds pages of this process's own, such as a library's relocations.
+
+    Source: proc_pid_smaps(5).
+    """
+    for mapping in _FILE_MAPPING.finditer(smaps):
+        if int(mapping["own_kb"]) == 0:
+            yield int(mapping["start"], 16), int(mapping["end"], 16)
 
 
 class _NotGlibc(Exception):

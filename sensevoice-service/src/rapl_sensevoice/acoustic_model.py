@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from rapl_protocol.resident_memory import release_file_pages
 
 from rapl_sensevoice.features import DIMENSIONS, Cmvn
 from rapl_sensevoice.filter_bank import Floats
+from rapl_sensevoice.frame_scales import has_amx_int8, scale_each_frame
 from rapl_sensevoice.graph import QUERIES, Precision, positions
 from rapl_sensevoice.graph_files import GraphFiles
 from rapl_sensevoice.unusable import ModelUnusable
@@ -41,25 +41,26 @@ class AcousticModel:
         files: what to load.
         precision: "f32" computes in float32; else bfloat16 is taken where the processor has it.
         threads: of one computation.
+        scales_frames: whether 8-bit activations are scaled by the graph, see `frame_scales`; None for what is faster
+            on this processor.
 
     Raises:
         ModelUnusable: the graph is not a SenseVoiceSmall's.
     """
 
-    def __init__(self, files: GraphFiles, precision: Precision, threads: int) -> None:
+    def __init__(
+        self, files: GraphFiles, precision: Precision, threads: int, scales_frames: bool | None = None
+    ) -> None:
         self._is_ours = files.graph.suffix == ".xml"
         model = _read(files)
         self.cmvn = Cmvn.read(files.cmvn) if files.cmvn else _cmvn_of(model)
         self._names = [each.any_name for each in model.inputs]
         if set(self._names) not in _INPUTS:
             raise ModelUnusable(f"{files.graph.name} has inputs {', '.join(self._names)}", "Replace it.")
+        if self._is_ours and precision != "f32" and (has_amx_int8() if scales_frames is None else scales_frames):
+            scale_each_frame(model)
         self._request = _compiled(model, precision, threads).create_infer_request()
-        self._graph = files.graph
         self._positions = positions(0, DIMENSIONS)
-
-    def release_file_pages(self) -> None:
-        """Once it has computed: the engine has a copy of the matrices in its own form."""
-        release_file_pages(self._graph.with_suffix(".bin") if self._is_ours else self._graph)
 
     @property
     def takes_several(self) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Hashable, Sequence
 from pathlib import Path
 
 from rapl_protocol.audio import WavAudio
-from rapl_protocol.resident_memory import give_memory_back
+from rapl_protocol.resident_memory import give_memory_back, release_file_pages
 
 from rapl_sensevoice.acoustic_model import AcousticModel, filled_up
 from rapl_sensevoice.features import FRAME_MS, features, frames_of
@@ -28,11 +28,13 @@ class OnnxRuntime:
     Args:
         precision: of the graph to load; where there is none, the self-test model's or a ready-made one.
         threads: of one computation.
+        scales_frames: as `AcousticModel` has it.
     """
 
-    def __init__(self, precision: Precision, threads: int) -> None:
+    def __init__(self, precision: Precision, threads: int, scales_frames: bool | None = None) -> None:
         self._precision: Precision = precision
         self._threads = threads
+        self._scales_frames = scales_frames
         self._model: AcousticModel | None = None
         self._vocabulary: Vocabulary | None = None
 
@@ -46,11 +48,15 @@ class OnnxRuntime:
         if files is None:
             raise ModelUnusable(f"there is no graph in {folder}", "Run `prepare-model`.")
         self._vocabulary = _vocabulary(files.tokens)
-        self._model = AcousticModel(files, self._precision, self._threads)
+        self._model = AcousticModel(files, self._precision, self._threads, self._scales_frames)
         for silence in _WARM_UP:
-            self.decode(self.heard(silence), None, with_times=False)
-        self._model.release_file_pages()
+            self._transcribe(silence)
+        release_file_pages()
         give_memory_back()
+        self._transcribe(_WARM_UP[0])  # what a request runs is there again
+
+    def _transcribe(self, audio: WavAudio) -> None:
+        self.decode(self.heard(audio), None, with_times=False)
 
     def unload(self) -> None:
         self._model = self._vocabulary = None
