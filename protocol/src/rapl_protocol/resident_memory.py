@@ -71,12 +71,11 @@ def release_file_pages() -> None:
 
     The system would take them when memory is short; until then they count against the process.
     """
-    if sys.platform != "linux":
-        return
-    madvise = ctypes.CDLL("libc.so.6").madvise
-    madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
-    for start, end in _unchanged_file_mappings(Path("/proc/self/smaps").read_text()):
-        madvise(start, end - start, _MADV_DONTNEED)
+    with contextlib.suppress(_NotGlibc):
+        madvise = _glibc().madvise
+        madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+        for start, end in _unchanged_file_mappings(Path("/proc/self/smaps").read_text()):
+            madvise(start, end - start, _MADV_DONTNEED)
 
 
 def _unchanged_file_mappings(smaps: str) -> Iterator[tuple[int, int]]:
