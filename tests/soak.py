@@ -16,6 +16,7 @@ import asyncio
 import json
 import os
 import random
+import re
 import sys
 import tempfile
 import time
@@ -50,6 +51,8 @@ LENGTH_STEP_FRAMES = 8
 clips that it has computed together; a pair of one length may take an hour to come by chance."""
 TOGETHER = (1, 2, 3)
 BUSY_AFTER_S = 0.03
+PRIVATE_KB = re.compile(r"^Private_Dirty: +(\d+) kB$", re.MULTILINE)
+"""Source: proc_pid_smaps(5)."""
 BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -89,8 +92,7 @@ class Series:
 
 
 def looked_at(pid: int) -> dict[str, float]:
-    """What a process and its children hold. Only pages that are theirs alone count: how much of a library's pages is
-    whose depends on who else runs with it. Their children's children are decoders."""
+    """What a process and its children hold; their children's children are decoders."""
     main = psutil.Process(pid)
     lasting = [main, *main.children()]
     held = [seen for process in lasting if (seen := own_memory_and_files(process))]
@@ -104,10 +106,13 @@ def looked_at(pid: int) -> dict[str, float]:
 
 
 def own_memory_and_files(process: psutil.Process) -> tuple[float, int] | None:
-    """None of a decoder that has just ended."""
+    """None of a decoder that has just ended. Only pages that are its alone and were written to count: whose the pages
+    of a library are depends on who else runs with it, and these would come and go by 50 MB with any other engine."""
     try:
-        return process.memory_full_info().uss / 1e6, process.num_fds()
-    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        rollup = Path(f"/proc/{process.pid}/smaps_rollup").read_text()
+        found = PRIVATE_KB.search(rollup)
+        return (int(found[1]) / 1e3, process.num_fds()) if found else None
+    except (ProcessLookupError, FileNotFoundError, psutil.NoSuchProcess):
         return None
 
 
