@@ -20,8 +20,9 @@ from typing import cast
 import uvloop
 
 MODEL = "stub/engine"
-SEGMENT_TEXT = "this is what a stub hears in any audio that somebody sends"
-"""Without repetitions and always as long, so that nothing seems to be missing."""
+WORDS_PER_S = 2
+"""It counts on from where it was: as many words as a speaker says, and never the same ones twice, so that nobody has
+reason to hear a segment again."""
 PARALLEL = 256
 """How many requests it works on at once, and says so: nobody lets them wait in front of it."""
 _BUFFER_BYTES = 1 << 18
@@ -38,6 +39,7 @@ class Engine:
     def __init__(self, parallel: int) -> None:
         self.takes_s = 0.0
         self.calls = 0
+        self._said = 0
         self._free_at_s = [0.0] * parallel
         """A heap: when each of those that work at once has done what it has."""
 
@@ -46,10 +48,10 @@ class Engine:
         match path:
             case "/v1/transcribe":
                 self.calls += 1
-                return 200, _rapl_answer(body_start, body_bytes), self._work_s()
+                return 200, self._rapl_answer(body_start, body_bytes), self._work_s()
             case "/v1/audio/transcriptions":
                 self.calls += 1
-                return 200, json.dumps({"text": SEGMENT_TEXT}).encode(), self._work_s()
+                return 200, json.dumps({"text": self._text(body_bytes)}).encode(), self._work_s()
             case "/v1/models":
                 info = {"id": MODEL, "object": "model", "state": "ready", "parallel": len(self._free_at_s)}
                 return 200, json.dumps({"models": [info], "data": [info]}).encode(), 0.0
@@ -63,23 +65,27 @@ class Engine:
             case _:
                 return 404, b'{"error": {"message": "the stub has no such address"}}', 0.0
 
+    def _rapl_answer(self, body_start: bytes, body_bytes: int) -> bytes:
+        line_end = body_start.find(b"\n") + 1
+        options = json.loads(body_start[:line_end])
+        pcm_bytes = body_bytes - line_end - _WAV_HEADER_BYTES
+        text, duration_s = self._text(pcm_bytes), pcm_bytes / _PCM_BYTES_PER_S
+        segment = {"start_s": 0.0, "end_s": duration_s, "text": text, "language": "en"}
+        transcript = {"text": text, "language": "en", "duration_s": duration_s, "segments": [segment]}
+        if options.get("stream"):
+            return json.dumps({"type": "transcript", **transcript}).encode() + b"\n"
+        return json.dumps(transcript).encode()
+
+    def _text(self, audio_bytes: int) -> str:
+        before, self._said = self._said, self._said + max(1, WORDS_PER_S * audio_bytes // _PCM_BYTES_PER_S)
+        return " ".join(map(str, range(before, self._said)))
+
     def _work_s(self) -> float:
         """How long a request that comes now takes: its turn has to come first."""
         now_s = time.monotonic()
         done_s = max(now_s, self._free_at_s[0]) + self.takes_s
         heapq.heapreplace(self._free_at_s, done_s)
         return done_s - now_s
-
-
-def _rapl_answer(body_start: bytes, body_bytes: int) -> bytes:
-    line_end = body_start.find(b"\n") + 1
-    options = json.loads(body_start[:line_end])
-    duration_s = (body_bytes - line_end - _WAV_HEADER_BYTES) / _PCM_BYTES_PER_S
-    segment = {"start_s": 0.0, "end_s": duration_s, "text": SEGMENT_TEXT, "language": "en"}
-    transcript = {"text": SEGMENT_TEXT, "language": "en", "duration_s": duration_s, "segments": [segment]}
-    if options.get("stream"):
-        return json.dumps({"type": "transcript", **transcript}).encode() + b"\n"
-    return json.dumps(transcript).encode()
 
 
 class StubConnection(asyncio.BufferedProtocol):
