@@ -18,7 +18,7 @@ from rapl_protocol.audio import WavAudio
 from rapl_protocol.calls import Http
 from rapl_protocol.client import PreprocessClient
 from rapl_protocol.errors import ErrorCode, ServiceError
-from rapl_protocol.prepared import PrepareOptions
+from rapl_protocol.prepared import ENOUGH_SPEECH_S, PrepareOptions
 from rapl_protocol.testing import make_tone, rings_of_references
 
 Prepare = Callable[..., Awaitable[Any]]
@@ -47,7 +47,21 @@ async def test_it_says_what_preparing_the_clip_would_say(
 
         check, prepared = await client.speech(clip, options, deadline_s=10), await prepare(clip.to_wav(), options)
 
-        assert (check.has_speech, check.speech_s) == (bool(prepared.segments), prepared.speech_s)
+        assert check.has_speech == bool(prepared.segments)
+        if check.speech_s < ENOUGH_SPEECH_S:
+            assert check.speech_s == prepared.speech_s
+        else:
+            assert check.speech_s <= prepared.speech_s
+
+
+async def test_a_clip_is_judged_no_further_than_it_takes_to_be_sure(client: PreprocessClient, speech_wav: bytes):
+    clip = mixed(speech_wav, -20, -90, 5.0)
+    longer = WavAudio(bytes(clip.pcm) * 6)
+
+    checks = [await client.speech(each, deadline_s=10) for each in (clip, longer)]
+
+    assert checks[0] == checks[1]
+    assert ENOUGH_SPEECH_S <= checks[0].speech_s < 2 * ENOUGH_SPEECH_S
 
 
 async def test_speech_is_told_from_silence_and_a_tone(client: PreprocessClient, speech_wav: bytes):
@@ -56,7 +70,7 @@ async def test_speech_is_told_from_silence_and_a_tone(client: PreprocessClient, 
     tone = await client.speech(make_tone(5), deadline_s=10)
 
     assert spoken.has_speech
-    assert spoken.speech_s > 1
+    assert spoken.speech_s >= ENOUGH_SPEECH_S
     assert [(check.has_speech, check.speech_s) for check in (silent, tone)] == [(False, 0.0)] * 2
 
 

@@ -11,10 +11,12 @@ import statistics
 import unicodedata
 from enum import StrEnum
 
+from rapl_protocol.prepared import ENOUGH_SPEECH_S
+
 _LEAST_HEARD_S = 0.3
 """Of less speech without text nobody asks again."""
-_LEAST_SPEECH_S = 1.0
-"""Less speech than this may well be no word: a cough, an "mm"."""
+_LEAST_SPEECH_S = ENOUGH_SPEECH_S
+"""Less speech than this may well be no word: a cough, an "mm". Of more, a clip is not judged any further."""
 _LEAST_MEASURE_S = 1.5
 """Less speech says nothing of a recording's usual pace."""
 _LEAST_SEGMENTS = 3

@@ -10,7 +10,7 @@ from rapl_preprocess.speech_segmenter import SpeechSegmenter
 
 
 def check_speech(media: bytearray, model: SpeechModel, options: PrepareOptions) -> SpeechCheck:
-    """By the very rules by which the same clip would become a segment or not.
+    """By the very rules by which the same clip would become a segment or not, and no longer than it takes to be sure.
 
     Args:
         media: a canonical WAV of up to MAX_SEGMENT_S.
@@ -21,9 +21,7 @@ def check_speech(media: bytearray, model: SpeechModel, options: PrepareOptions) 
     if options.speech_detection == "off":
         raise ServiceError(ErrorCode.INVALID_REQUEST, "speech_detection is off.", param="speech_detection")
     audio = _canonical(media)
-    segmenter = SpeechSegmenter(model, options)
-    segments = [*segmenter.feed(audio.pcm), *segmenter.finish()]
-    return SpeechCheck(has_speech=bool(segments), speech_s=segmenter.speech_s)
+    return SpeechSegmenter(model, options).check(audio.pcm)
 
 
 def _canonical(media: bytearray) -> WavAudio:

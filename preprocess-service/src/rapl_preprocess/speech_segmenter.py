@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from rapl_protocol.audio import BYTES_PER_SECOND, SAMPLE_RATE_HZ, SAMPLE_WIDTH_BYTES, WavAudio
-from rapl_protocol.prepared import PrepareOptions, SpeechSegment
+from rapl_protocol.prepared import ENOUGH_SPEECH_S, PrepareOptions, SpeechCheck, SpeechSegment
 from rapl_protocol.segmentation import SEARCH_S
 
 from rapl_preprocess.quiet import quietest_point
@@ -11,6 +11,7 @@ from rapl_preprocess.silero import BLOCK_SAMPLES, SpeechModel
 from rapl_preprocess.speech_spans import MAX_SAMPLES, Span, SpeechSpans
 
 _SEARCH_SAMPLES = int(SEARCH_S * SAMPLE_RATE_HZ)
+_ENOUGH_SAMPLES = int(ENOUGH_SPEECH_S * SAMPLE_RATE_HZ)
 
 
 class SpeechSegmenter:
@@ -54,14 +55,32 @@ class SpeechSegmenter:
             yield from map(self._segment, self._hear())
         yield from map(self._segment, self._spans.finish(self._samples))
 
+    def check(self, pcm: bytes | memoryview) -> SpeechCheck:
+        """Instead of `feed` and `finish`: whether a source of up to MAX_SEGMENT_S holds speech, judged from its start
+        until that is beyond doubt."""
+        self._held.pcm += pcm
+        while self._heard < self._samples:
+            self._judge()
+            if self._spans.sure_samples >= _ENOUGH_SAMPLES:
+                return SpeechCheck(has_speech=True, speech_s=self._spans.sure_samples / SAMPLE_RATE_HZ)
+        self._judge_rest()
+        return SpeechCheck(has_speech=self.speech_s > 0, speech_s=self.speech_s)
+
     def _whole_if_speech(self) -> Iterator[SpeechSegment]:
         has_speech = False
         while self._heard < self._samples:
-            for _ in self._hear():
-                pass
+            self._judge()
             if not has_speech and self._spans.has_speech:
                 has_speech = True
                 yield SpeechSegment(0.0, self.duration_s, WavAudio(self._held.between(0, self._samples)))
+        self._judge_rest()
+
+    def _judge(self) -> None:
+        """Listens to the next block, wherever its spans lie."""
+        for _ in self._hear():
+            pass
+
+    def _judge_rest(self) -> None:
         for _ in self._spans.finish(self._samples):
             pass
 

@@ -83,6 +83,11 @@ class SpeechSpans:
         """Whether there was or will be a span."""
         return self._taken > 0 or _spoken(self._runs) >= MIN_SPEECH
 
+    @property
+    def sure_samples(self) -> int:
+        """How much was speech so far, at least: the last utterance may still turn out to be too short to be one."""
+        return max(0, self.speech_samples + _spoken(self._runs) - MIN_SPEECH)
+
     def feed(self, probabilities: Iterable[float]) -> Iterator[Span]:
         """Yields the spans that are complete with these frames."""
         for probability in probabilities:

@@ -14,6 +14,9 @@ MAX_SEGMENT_S = 30.0
 """No segment is longer. SenseVoice's attention grows with the square of the length: 16 MB of scores for a
 minute, 54 GB for an hour. Source: https://github.com/QwenAudio/SenseVoice/issues/7"""
 
+ENOUGH_SPEECH_S = 1.0
+"""A clip in which so much speech was found holds speech beyond doubt: nobody needs to know how much more there is."""
+
 
 class PrepareOptions(BaseModel):
     """What preprocess-service is asked, as the query of its URL.
@@ -40,7 +43,7 @@ class SpeechCheck(BaseModel):
 
     has_speech: bool
     speech_s: float
-    """How much of it was judged to be speech, pauses and padding left out."""
+    """How much of it was judged to be speech, pauses and padding left out; at least, where that is ENOUGH_SPEECH_S."""
 
 
 class SourceInfo(BaseModel):
