@@ -4,12 +4,14 @@ import subprocess
 
 import av
 import pytest
-from rapl_bench import gateway, groups, recordings
+from rapl_bench import dictation, gateway, groups, recordings
+from rapl_bench.fleet import Fleet
 from rapl_bench.gateway import DIRECT, RAPL, RAPL_UNCHECKED, Case, Plan
 from rapl_bench.groups import GROUPS, GroupMissing, measurement
 from rapl_bench.preprocess import THROUGH_GATEWAY
 from rapl_bench.recordings import Recording
 from rapl_bench.streamed import words_right
+from rapl_bench.stub_engine import MODEL as STUB_MODEL
 from rapl_cli.__main__ import main
 from rapl_cli.bench import NEEDED
 
@@ -33,6 +35,13 @@ async def test_the_preprocess_group_compares_every_contestant_with_bare_libav(se
     assert {row.measures["beside bare libav"].value for row in bare} == {1.0}
     assert len(table.rows) > 2 * len(bare)
     assert {row.case for row in bare} == {row.case for row in table.rows if row.contestant == THROUGH_GATEWAY}
+
+
+async def test_a_dictation_through_the_fleet_stands_beside_its_engine_alone(settings):
+    with Fleet(settings.scratch) as fleet:
+        table = await dictation.table(fleet, fleet.stub(), STUB_MODEL, 1)
+
+    assert [row.contestant for row in table.rows] == [dictation.ENGINE, dictation.RAPL] * len(dictation.CASES)
 
 
 def test_a_group_whose_module_is_missing_says_so(monkeypatch):

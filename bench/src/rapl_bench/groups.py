@@ -12,7 +12,7 @@ GROUPS = {
     "preprocess": "preprocess-service against a spawned ffmpeg and against bare libav",
     "long": "an hour of audio and ten: time, first words, memory, and whether all of it is there",
     "lanes": "short clips while an hour is being transcribed",
-    "sensevoice": "SenseVoice's runtimes at the real model's dimensions",
+    "sensevoice": "SenseVoice's runtimes at the real model's dimensions, and a dictation through the whole fleet",
 }
 Measurement = Callable[[BenchSettings], Coroutine[Any, Any, Sequence[Table]]]
 

@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from rapl_bench import sensevoice_concurrent
+from rapl_bench import dictation, sensevoice_concurrent
+from rapl_bench.fleet import Fleet
 from rapl_bench.groups import GroupMissing
 from rapl_bench.processes import log_tail
 from rapl_bench.results import BenchSettings, Column, Measure, Row, Table
 from rapl_bench.rounds import interleaved
 
+MODEL = "iic/SenseVoiceSmall"
 PYTHON = "RAPL_BENCH_FUNASR_PYTHON"
 """sensevoice-service's interpreter with torch and FunASR beside it."""
 PEERS = ("onnx==1.23.2", "onnxruntime==1.32.0", "sherpa-onnx==2.0.1")
@@ -97,8 +99,11 @@ async def measure(settings: BenchSettings) -> Sequence[Table]:
         }
         times = {case: _times(running, case, rounds) for case in CASES}
         memory = {title: contestant.loaded_mb for title, contestant in running.items()}
-    together = await sensevoice_concurrent.table(settings, model, rounds)
-    return [_table(times, memory, rounds), together]
+    with Fleet(settings.scratch) as fleet:
+        service = fleet.sensevoice(_models_with(model, settings.scratch), MODEL)
+        together = await sensevoice_concurrent.table(service, MODEL, rounds)
+        dictated = await dictation.table(fleet, service, MODEL, rounds)
+    return [_table(times, memory, rounds), together, dictated]
 
 
 def _times(running: dict[str, Contestant], case: str, rounds: int) -> dict[str, list[float]]:
@@ -120,6 +125,14 @@ def _prepared(python: str, settings: BenchSettings) -> tuple[Path, Path]:
         _run([uv, "pip", "install", "--python", python, "--target", str(peers), *PEERS], log)
     _run([python, str(_FOLDER / "sensevoice_model.py"), str(model)], log, PYTHONPATH=str(peers))
     return model, peers
+
+
+def _models_with(model: Path, scratch: Path) -> Path:
+    models = scratch / "sensevoice-models"
+    (models / MODEL).parent.mkdir(parents=True, exist_ok=True)
+    (models / MODEL).unlink(missing_ok=True)
+    (models / MODEL).symlink_to(model.resolve())
+    return models
 
 
 def _run(command: Sequence[str], log: Path, **environ: str) -> None:

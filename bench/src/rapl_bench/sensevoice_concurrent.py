@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from rapl_protocol.audio import SAMPLE_RATE_HZ, WavAudio
@@ -11,10 +10,9 @@ from rapl_protocol.calls import Service, open_http
 from rapl_protocol.client import TranscriberClient
 from rapl_protocol.transcript import TranscribeOptions
 
-from rapl_bench.fleet import Fleet
-from rapl_bench.results import BenchSettings, Column, Measure, Row, Table
+from rapl_bench.processes import ServerProcess
+from rapl_bench.results import Column, Measure, Row, Table
 
-MODEL = "iic/SenseVoiceSmall"
 MIXES = {
     "8 x 1 s": (1.0,) * 8,
     "8 x 5 s": (5.0,) * 8,
@@ -26,34 +24,26 @@ IN_A_ROW, AT_ONCE = "in a row", "at once"
 _ANSWER_LIMIT_S = 300.0
 
 
-async def table(settings: BenchSettings, model: Path, rounds: int) -> Table:
-    """`model` is the folder with the weights."""
-    with Fleet(settings.scratch) as fleet:
-        service = fleet.sensevoice(_models_with(model, settings.scratch), MODEL)
-        async with open_http() as http:
-            client = TranscriberClient(http, Service("engine", service.url, "It was started by the benchmark."))
-            times = {mix: await _times(client, lengths_s, rounds) for mix, lengths_s in MIXES.items()}
+async def table(service: ServerProcess, model: str, rounds: int) -> Table:
+    """Of a sensevoice-service, at a model of it that is ready."""
+    async with open_http() as http:
+        client = TranscriberClient(http, Service("engine", service.url, "It was started by the benchmark."))
+        times = {mix: await _times(client, model, lengths_s, rounds) for mix, lengths_s in MIXES.items()}
     return _table(times, rounds)
 
 
-def _models_with(model: Path, scratch: Path) -> Path:
-    models = scratch / "sensevoice-models"
-    (models / MODEL).parent.mkdir(parents=True, exist_ok=True)
-    (models / MODEL).unlink(missing_ok=True)
-    (models / MODEL).symlink_to(model.resolve())
-    return models
-
-
-async def _times(client: TranscriberClient, lengths_s: Sequence[float], rounds: int) -> dict[str, list[float]]:
+async def _times(
+    client: TranscriberClient, model: str, lengths_s: Sequence[float], rounds: int
+) -> dict[str, list[float]]:
     """Milliseconds of each round; which of both is first alternates."""
     clips = [_noise(length_s) for length_s in lengths_s]
 
     async def in_a_row() -> None:
         for clip in clips:
-            await _transcribe(client, clip)
+            await _transcribe(client, model, clip)
 
     async def at_once() -> None:
-        await asyncio.gather(*(_transcribe(client, clip) for clip in clips))
+        await asyncio.gather(*(_transcribe(client, model, clip) for clip in clips))
 
     turns = {IN_A_ROW: in_a_row, AT_ONCE: at_once}
     times: dict[str, list[float]] = {name: [] for name in turns}
@@ -66,8 +56,8 @@ async def _times(client: TranscriberClient, lengths_s: Sequence[float], rounds: 
     return times
 
 
-async def _transcribe(client: TranscriberClient, clip: WavAudio) -> None:
-    await client.transcribe(clip, TranscribeOptions(model=MODEL), deadline_s=_ANSWER_LIMIT_S)
+async def _transcribe(client: TranscriberClient, model: str, clip: WavAudio) -> None:
+    await client.transcribe(clip, TranscribeOptions(model=model), deadline_s=_ANSWER_LIMIT_S)
 
 
 def _noise(duration_s: float) -> WavAudio:

@@ -5,7 +5,7 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -19,6 +19,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from rapl_protocol.errors import ErrorCode, ServiceError
 
 REQUEST_ID_HEADER = "x-request-id"
+ON_LEAVING = "rapl_on_leaving"
+"""Where a request's scope has what is called when its client goes away. ASGI's own word of it, `http.disconnect`, takes
+a task that waits for it."""
 MAX_DRAIN_BYTES = 256 << 20
 """Of a refused body; whoever sends more sees the connection close."""
 BODY_GRACE_S = 30.0
@@ -147,22 +150,24 @@ async def unless_client_leaves(request: Request, work: Coroutine[Any, Any, T]) -
     """
     here = asyncio.current_task()
     assert here
-    leaving = asyncio.create_task(_client_leaves(request.receive))
-    leaving.add_done_callback(lambda left: left.cancelled() or here.cancel())
+    has_left = False
+
+    def leave() -> None:
+        nonlocal has_left
+        has_left = True
+        here.cancel()
+
+    on_leaving: list[Callable[[], None]] = request.scope.get(ON_LEAVING, [])  # only GuardedHttp tells
+    on_leaving.append(leave)
     try:
         return await work
     except asyncio.CancelledError:
-        if not leaving.done():
+        if not has_left:
             raise
         here.uncancel()
         raise ServiceError(ErrorCode.INVALID_REQUEST, "the client went away") from None
     finally:
-        leaving.cancel()
-
-
-async def _client_leaves(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+        on_leaving.remove(leave)
 
 
 def log_fields(request: Request) -> dict[str, Any]:
