@@ -5,13 +5,12 @@ does not read it. One page of a browser, or one idle script, could hold every co
 """
 
 import asyncio
-from collections.abc import Callable
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.gathered import GatheredWrites
-from rapl_protocol.http import ON_LEAVING, error_response
+from rapl_protocol.http import PEER, Peer, error_response
 
 HEADERS_S = 15.0
 """From a connection's begin, or a request's first byte, to the end of its headers."""
@@ -36,7 +35,7 @@ class GuardedHttp(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._gathered = GatheredWrites(transport)
-        self._on_leaving: list[Callable[[], None]] = []
+        self._peer = Peer()
         super().connection_made(self._gathered)  # type: ignore[arg-type]
         self._expect_headers()
 
@@ -45,8 +44,7 @@ class GuardedHttp(HttpToolsProtocol):
             if timer:
                 timer.cancel()
         super().connection_lost(exc)
-        for leave in self._on_leaving:
-            leave()
+        self._peer.leave()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -72,7 +70,7 @@ class GuardedHttp(HttpToolsProtocol):
         self._refusal = _refusal(self.headers, self.url, self.parser.get_http_version())
         if self._refusal:
             raise ValueError(self._refusal)  # which the parser reports as a broken request
-        self.scope[ON_LEAVING] = self._on_leaving  # type: ignore[typeddict-unknown-key]
+        self.scope[PEER] = self._peer  # type: ignore[typeddict-unknown-key]
         super().on_headers_complete()
         if self._is_last:
             self.cycle.keep_alive = False

@@ -5,7 +5,7 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -19,9 +19,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from rapl_protocol.errors import ErrorCode, ServiceError
 
 REQUEST_ID_HEADER = "x-request-id"
-ON_LEAVING = "rapl_on_leaving"
-"""Where a request's scope has what is called when its client goes away. ASGI's own word of it, `http.disconnect`, takes
-a task that waits for it."""
+PEER = "rapl_peer"
+"""Where a request's scope has the `Peer` that sent it."""
 MAX_DRAIN_BYTES = 256 << 20
 """Of a refused body; whoever sends more sees the connection close."""
 BODY_GRACE_S = 30.0
@@ -140,6 +139,21 @@ def _in_time(receive: Receive) -> Receive:
     return receive_in_time
 
 
+class Peer:
+    """Who sends requests over a connection, and is there until it ends. ASGI's own word of that, `http.disconnect`,
+    takes a task that waits for it."""
+
+    def __init__(self) -> None:
+        self.has_left = False
+        self.awaited_by: set[asyncio.Task[Any]] = set()
+        """What is of no use without it."""
+
+    def leave(self) -> None:
+        self.has_left = True
+        for task in self.awaited_by:
+            task.cancel()
+
+
 async def unless_client_leaves(request: Request, work: Coroutine[Any, Any, T]) -> T:
     """Awaits the work for a request whose body has been read; when the client goes away it is cancelled.
 
@@ -148,26 +162,22 @@ async def unless_client_leaves(request: Request, work: Coroutine[Any, Any, T]) -
     Raises:
         ServiceError: INVALID_REQUEST, which nobody sees but the log.
     """
+    peer: Peer = request.scope.get(PEER) or Peer()  # only GuardedHttp tells
+    if peer.has_left:
+        work.close()
+        raise ServiceError(ErrorCode.INVALID_REQUEST, "the client went away")
     here = asyncio.current_task()
     assert here
-    has_left = False
-
-    def leave() -> None:
-        nonlocal has_left
-        has_left = True
-        here.cancel()
-
-    on_leaving: list[Callable[[], None]] = request.scope.get(ON_LEAVING, [])  # only GuardedHttp tells
-    on_leaving.append(leave)
+    peer.awaited_by.add(here)
     try:
         return await work
     except asyncio.CancelledError:
-        if not has_left:
+        if not peer.has_left:
             raise
         here.uncancel()
         raise ServiceError(ErrorCode.INVALID_REQUEST, "the client went away") from None
     finally:
-        on_leaving.remove(leave)
+        peer.awaited_by.discard(here)
 
 
 def log_fields(request: Request) -> dict[str, Any]:
