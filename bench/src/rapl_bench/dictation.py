@@ -4,38 +4,23 @@ Gateway, preprocess-service, engine and the load share the cores, as they do on 
 """
 
 import asyncio
-import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 
-from rapl_protocol.audio import WavAudio
 from rapl_protocol.frames import CONTENT_TYPE, encode_frame
 
 from rapl_bench import recordings
 from rapl_bench.fleet import Fleet
-from rapl_bench.load import Call, post, put_load, transcription
+from rapl_bench.load import median_latency_s, post, transcription
 from rapl_bench.processes import ServerProcess
+from rapl_bench.recordings import Clips
 from rapl_bench.results import Column, Measure, Row, Table
 from rapl_bench.rounds import interleaved
 
 ENGINE, RAPL = "the engine alone", "RAPL, the whole fleet"
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
-    duration_s: float
-    codec: str
-    """"wav", or one of `recordings.CODECS`; the engine alone gets canonical WAV in any case."""
-    count: int
-    """Clips in a round, one after the other."""
-
-    @property
-    def name(self) -> str:
-        return f"{self.duration_s:g} s {self.codec}"
-
-
-CASES = (Case(5, "wav", 8), Case(5, "m4a", 8), Case(30, "wav", 2))
+CASES = (Clips("wav", 5, 8), Clips("m4a", 5, 8), Clips("wav", 30, 2))
 
 
 async def table(fleet: Fleet, engine: ServerProcess, model: str, rounds: int) -> Table:
@@ -56,16 +41,15 @@ async def table(fleet: Fleet, engine: ServerProcess, model: str, rounds: int) ->
     )
 
 
-def _rows(case: Case, engine: ServerProcess, gateway: ServerProcess, model: str, rounds: int) -> list[Row]:
-    speech = recordings.speech(case.duration_s)
-    audio = WavAudio(speech.tobytes())
-    frame = encode_frame({"model": model}, audio.wav_header(), audio.pcm)
-    media = audio.to_wav() if case.codec == "wav" else recordings.encoded(speech, case.codec)
+def _rows(case: Clips, engine: ServerProcess, gateway: ServerProcess, model: str, rounds: int) -> list[Row]:
+    frame = encode_frame({"model": model}, recordings.wav(case.duration_s))
     calls = {
         ENGINE: post(f"{engine.url}/v1/transcribe", frame, CONTENT_TYPE),
-        RAPL: transcription(gateway.url, media, f"speech.{case.codec}", model),
+        RAPL: transcription(gateway.url, case.media(), f"speech.{case.codec}", model),
     }
-    turns: dict[str, Callable[[], float]] = {name: partial(_median_s, call, case.count) for name, call in calls.items()}
+    turns: dict[str, Callable[[], float]] = {
+        name: partial(median_latency_s, call, case.count) for name, call in calls.items()
+    }
     interleaved(turns, 1)  # warm
     taken_s = interleaved(turns, rounds)
     return [Row(case.name, name, _measures(its, taken_s[ENGINE])) for name, its in taken_s.items()]
@@ -78,7 +62,3 @@ def _measures(taken_s: Sequence[float], engine_s: Sequence[float]) -> dict[str, 
         "above the engine": Measure.of([(each - engine) * 1000 for each, engine in pairs]),
         "beside the engine": Measure.of([each / engine for each, engine in pairs]),
     }
-
-
-def _median_s(call: Call, count: int) -> float:
-    return statistics.median(put_load(call, at_once=1, count=count).latencies_s)

@@ -7,6 +7,7 @@ bare stub, in the same run, is what it can do at most.
 
 import selectors
 import socket
+import statistics
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -86,6 +87,15 @@ def put_load(call: Call, *, at_once: int, count: int | None = None, for_s: float
         return run.finished()
     finally:
         run.close()
+
+
+def median_latency_s(call: Call, count: int) -> float:
+    """Of so many requests, one after the other.
+
+    Raises:
+        LoadError: a request failed.
+    """
+    return statistics.median(put_load(call, at_once=1, count=count).latencies_s)
 
 
 class _Run:

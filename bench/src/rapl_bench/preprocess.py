@@ -19,8 +19,9 @@ from rapl_protocol.prepared import MAX_SEGMENT_S
 
 from rapl_bench import recordings
 from rapl_bench.fleet import Fleet, set_engine_ms
-from rapl_bench.load import Call, post, put_load, transcription
+from rapl_bench.load import Call, median_latency_s, post, transcription
 from rapl_bench.machine import first_line
+from rapl_bench.recordings import Clips
 from rapl_bench.results import BenchSettings, Column, Measure, Row, Table
 from rapl_bench.rounds import interleaved
 from rapl_bench.stub_engine import MODEL
@@ -39,21 +40,8 @@ class WrongAudio(Exception):
     """A contestant gave another length of audio than was put in."""
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
-    codec: str
-    duration_s: float
-    count: int
-    """Clips in a round, one after the other."""
-
-    @property
-    def name(self) -> str:
-        length = f"{self.duration_s:g} s" if self.duration_s < 60 else f"{self.duration_s / 60:g} min"
-        return f"{length} {self.codec}"
-
-
-CASES = (Case("m4a", 5, 40), Case("webm", 5, 40), Case("mp3", 5, 40), Case("m4a", 30, 15), Case("m4a", 600, 1))
-QUICK_CASES = (Case("m4a", 5, 3), Case("webm", 5, 3))
+CASES = (Clips("m4a", 5, 40), Clips("webm", 5, 40), Clips("mp3", 5, 40), Clips("m4a", 30, 15), Clips("m4a", 600, 1))
+QUICK_CASES = (Clips("m4a", 5, 3), Clips("webm", 5, 3))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +87,14 @@ def _table(settings: BenchSettings) -> Table:
     )
 
 
-def _rows(case: Case, servers: Servers, ffmpeg: str | None, scratch: Path, rounds: int) -> list[Row]:
-    media = recordings.encoded(recordings.speech(case.duration_s), case.codec)
+def _rows(case: Clips, servers: Servers, ffmpeg: str | None, scratch: Path, rounds: int) -> list[Row]:
+    media = case.media()
     decode = post(f"{servers.preprocess}/v1/prepare?speech_detection=off", media, "application/octet-stream")
     check = post(f"{servers.preprocess}/v1/prepare", media, "application/octet-stream")
     contestants: dict[str, Callable[[], float]] = {
         BARE: partial(_median_s, partial(_bare, media, case), case.count),
-        DECODED: partial(_median_latency_s, decode, case.count),
-        CHECKED: partial(_median_latency_s, check, case.count),
+        DECODED: partial(median_latency_s, decode, case.count),
+        CHECKED: partial(median_latency_s, check, case.count),
     }
     if case.duration_s <= MAX_SEGMENT_S:
         whole = transcription(servers.gateway, media, f"speech.{case.codec}", MODEL)
@@ -130,12 +118,8 @@ def _measures(taken_s: Sequence[float], bare_s: Sequence[float]) -> dict[str, Me
     }
 
 
-def _median_latency_s(call: Call, count: int) -> float:
-    return statistics.median(put_load(call, at_once=1, count=count).latencies_s)
-
-
 def _added_s(whole: Call, engine: Call, count: int) -> float:
-    return _median_latency_s(whole, count) - _median_latency_s(engine, count)
+    return median_latency_s(whole, count) - median_latency_s(engine, count)
 
 
 def _median_s(work: Callable[[], None], count: int) -> float:
@@ -147,7 +131,7 @@ def _median_s(work: Callable[[], None], count: int) -> float:
     return statistics.median(taken_s)
 
 
-def _bare(media: bytes, case: Case) -> None:
+def _bare(media: bytes, case: Clips) -> None:
     pieces: list[bytes] = []
     resampler = AudioResampler("s16", "mono", SAMPLE_RATE_HZ)
     with av.open(io.BytesIO(media), "r") as container:
@@ -157,13 +141,13 @@ def _bare(media: bytes, case: Case) -> None:
     _require_whole(len(b"".join(pieces)), case)
 
 
-def _spawned(ffmpeg: str, media: bytes, file: Path, case: Case) -> None:
+def _spawned(ffmpeg: str, media: bytes, file: Path, case: Clips) -> None:
     file.write_bytes(media)
     command = [ffmpeg, "-v", "error", "-nostdin", "-i", str(file), "-ac", "1", "-ar", str(SAMPLE_RATE_HZ)]
     ended = subprocess.run([*command, "-f", "s16le", "pipe:1"], stdout=subprocess.PIPE, check=True)
     _require_whole(len(ended.stdout), case)
 
 
-def _require_whole(pcm_bytes: int, case: Case) -> None:
+def _require_whole(pcm_bytes: int, case: Clips) -> None:
     if abs(pcm_bytes / BYTES_PER_SECOND - case.duration_s) > _LOST_S:
         raise WrongAudio(f"{case.name} became {pcm_bytes / BYTES_PER_SECOND:.2f} s of audio")

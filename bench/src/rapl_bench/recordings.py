@@ -27,6 +27,26 @@ _NOISE = 12.0
 """Standard deviation of the long recording's noise, of 32768: -69 dBFS."""
 
 
+@dataclass(frozen=True, slots=True)
+class Clips:
+    """What a round of some measurement sends."""
+
+    codec: str
+    """"wav" for canonical WAV, or one of CODECS."""
+    duration_s: float
+    count: int
+    """So many times, one after the other."""
+
+    @property
+    def name(self) -> str:
+        length = f"{self.duration_s:g} s" if self.duration_s < 60 else f"{self.duration_s / 60:g} min"
+        return f"{length} {self.codec}"
+
+    def media(self) -> bytes:
+        """The file."""
+        return wav(self.duration_s) if self.codec == "wav" else encoded(speech(self.duration_s), self.codec)
+
+
 def sample_pcm() -> np.ndarray:
     """The sample: int16, (samples,), 16 kHz."""
     return np.frombuffer(bytes(WavAudio.from_wav(SAMPLE.read_bytes()).pcm), np.int16)

@@ -2,13 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 from rapl_protocol.audio import SAMPLE_RATE_HZ, WavAudio
 from rapl_protocol.calls import Service, open_http
 from rapl_protocol.client import TranscriberClient
-from rapl_protocol.transcript import TranscribeOptions
+from rapl_protocol.transcript import TranscribeOptions, Transcript
 
 from rapl_bench.processes import ServerProcess
 from rapl_bench.results import Column, Measure, Row, Table
@@ -23,27 +25,28 @@ MIXES = {
 IN_A_ROW, AT_ONCE = "in a row", "at once"
 _ANSWER_LIMIT_S = 300.0
 
+Transcribe = Callable[[WavAudio], Coroutine[Any, Any, Transcript]]
+
 
 async def table(service: ServerProcess, model: str, rounds: int) -> Table:
     """Of a sensevoice-service, at a model of it that is ready."""
     async with open_http() as http:
         client = TranscriberClient(http, Service("engine", service.url, "It was started by the benchmark."))
-        times = {mix: await _times(client, model, lengths_s, rounds) for mix, lengths_s in MIXES.items()}
+        transcribe = partial(client.transcribe, options=TranscribeOptions(model=model), deadline_s=_ANSWER_LIMIT_S)
+        times = {mix: await _times(transcribe, lengths_s, rounds) for mix, lengths_s in MIXES.items()}
     return _table(times, rounds)
 
 
-async def _times(
-    client: TranscriberClient, model: str, lengths_s: Sequence[float], rounds: int
-) -> dict[str, list[float]]:
+async def _times(transcribe: Transcribe, lengths_s: Sequence[float], rounds: int) -> dict[str, list[float]]:
     """Milliseconds of each round; which of both is first alternates."""
     clips = [_noise(length_s) for length_s in lengths_s]
 
     async def in_a_row() -> None:
         for clip in clips:
-            await _transcribe(client, model, clip)
+            await transcribe(clip)
 
     async def at_once() -> None:
-        await asyncio.gather(*(_transcribe(client, model, clip) for clip in clips))
+        await asyncio.gather(*(transcribe(clip) for clip in clips))
 
     turns = {IN_A_ROW: in_a_row, AT_ONCE: at_once}
     times: dict[str, list[float]] = {name: [] for name in turns}
@@ -54,10 +57,6 @@ async def _times(
             if number >= 0:
                 times[name].append((time.perf_counter() - began) * 1000)
     return times
-
-
-async def _transcribe(client: TranscriberClient, model: str, clip: WavAudio) -> None:
-    await client.transcribe(clip, TranscribeOptions(model=model), deadline_s=_ANSWER_LIMIT_S)
 
 
 def _noise(duration_s: float) -> WavAudio:

@@ -43,7 +43,7 @@ class SpeechCheck(BaseModel):
 
     has_speech: bool
     speech_s: float
-    """How much of it was judged to be speech, pauses and padding left out; at least, where that is ENOUGH_SPEECH_S."""
+    """How much of it was judged to be speech, pauses and padding left out; from ENOUGH_SPEECH_S on, at least."""
 
 
 class SourceInfo(BaseModel):
