@@ -9,6 +9,7 @@ ENV UV_PROJECT_ENVIRONMENT=/app UV_LINK_MODE=copy UV_NO_CACHE=1 UV_PYTHON_DOWNLO
 WORKDIR /src
 COPY pyproject.toml uv.lock ./
 COPY protocol/pyproject.toml protocol/
+COPY service/pyproject.toml service/
 COPY gateway/pyproject.toml gateway/
 COPY preprocess-service/pyproject.toml preprocess-service/
 COPY sensevoice-service/pyproject.toml sensevoice-service/
@@ -19,18 +20,21 @@ COPY bench/pyproject.toml bench/
 FROM build AS build-gateway
 RUN uv sync --frozen --no-dev --no-install-workspace --package rapl-gateway
 COPY protocol protocol
+COPY service service
 COPY gateway gateway
 RUN uv sync --frozen --no-dev --no-editable --package rapl-gateway
 
 FROM build AS build-preprocess-service
 RUN uv sync --frozen --no-dev --no-install-workspace --package rapl-preprocess
 COPY protocol protocol
+COPY service service
 COPY preprocess-service preprocess-service
 RUN uv sync --frozen --no-dev --no-editable --package rapl-preprocess
 
 FROM build AS build-sensevoice-service
 RUN uv sync --frozen --no-dev --no-install-workspace --package rapl-sensevoice
 COPY protocol protocol
+COPY service service
 COPY sensevoice-service sensevoice-service
 RUN uv sync --frozen --no-dev --no-editable --package rapl-sensevoice
 
@@ -42,6 +46,7 @@ COPY sensevoice-service/install-runtime sensevoice-service/
 COPY sensevoice-service/requirements sensevoice-service/requirements
 RUN TORCH_BACKEND=$TORCH_BACKEND sensevoice-service/install-runtime /app/bin/python
 COPY protocol protocol
+COPY service service
 COPY sensevoice-service sensevoice-service
 RUN uv sync --frozen --no-dev --no-editable --inexact --package rapl-sensevoice
 

@@ -10,10 +10,11 @@ from openai import OpenAI
 from rapl_gateway.app import create_app
 from rapl_gateway.settings import Settings
 from rapl_protocol.audio import WavAudio
-from rapl_protocol.calls import Service, open_http
-from rapl_protocol.client import TranscriberClient
-from rapl_protocol.server import transcriber_app
-from rapl_protocol.testing import FakeTranscriber, served
+from rapl_protocol.testing import FakeTranscriber
+from rapl_service.calls.call import Service, open_http
+from rapl_service.calls.clients import TranscriberClient
+from rapl_service.engine_app import transcriber_app
+from rapl_service.testing import served
 from recordings import SHORT_PAUSES_S, Recording, Utterance, recording, spoken_digits
 from services import until
 

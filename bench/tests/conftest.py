@@ -3,7 +3,7 @@ from collections.abc import Iterator
 
 import pytest
 from rapl_bench.processes import ServerProcess, free_port
-from rapl_bench.results import BenchSettings
+from rapl_bench.reporting.results import BenchSettings
 
 
 @pytest.fixture

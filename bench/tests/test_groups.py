@@ -4,11 +4,13 @@ import subprocess
 
 import av
 import pytest
-from rapl_bench import dictation, gateway, groups, recordings
+from rapl_bench import recordings
 from rapl_bench.fleet import Fleet
-from rapl_bench.gateway import DIRECT, RAPL, RAPL_UNCHECKED, Case, Plan
-from rapl_bench.groups import GROUPS, GroupMissing, measurement
-from rapl_bench.preprocess import THROUGH_GATEWAY
+from rapl_bench.groups.registry import dictation, gateway
+from rapl_bench.groups.registry import registry as groups
+from rapl_bench.groups.gateway import DIRECT, RAPL, RAPL_UNCHECKED, Case, Plan
+from rapl_bench.groups.preprocess import THROUGH_GATEWAY
+from rapl_bench.groups.registry import GROUPS, GroupMissing, measurement
 from rapl_bench.recordings import Recording
 from rapl_bench.streamed import words_right
 from rapl_bench.stub_engine import MODEL as STUB_MODEL

@@ -4,9 +4,9 @@ import json
 from dataclasses import replace
 
 import pytest
-from rapl_bench.publish import BEGIN, END, publish
-from rapl_bench.report import Report, markdown, write
-from rapl_bench.results import Column, Measure, Row, Table, quantile
+from rapl_bench.reporting.publish import BEGIN, END, publish
+from rapl_bench.reporting.report import Report, markdown, write
+from rapl_bench.reporting.results import Column, Measure, Row, Table, quantile
 from rapl_bench.rounds import interleaved
 
 TABLE = Table(

@@ -6,11 +6,11 @@ import time
 from openai import OpenAI
 from rapl_bench.fleet import Fleet, set_engine_ms
 from rapl_bench.stub_engine import MODEL, WORDS_PER_S
-from rapl_protocol.calls import Service, open_http
-from rapl_protocol.client import TranscriberClient
 from rapl_protocol.models import ModelState
 from rapl_protocol.testing import make_tone
 from rapl_protocol.transcript import TranscribeOptions, Transcript
+from rapl_service.calls.call import Service, open_http
+from rapl_service.calls.clients import TranscriberClient
 
 OPTIONS = TranscribeOptions(model=MODEL)
 

@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 import pytest
 from rapl_cli import mlx, rotating_log
-from rapl_cli.launch_agent import LABEL, LaunchAgent
-from rapl_cli.programs import Ports, Program
+from rapl_cli.fleet.launch_agent import LABEL, LaunchAgent
+from rapl_cli.fleet.programs import Ports, Program
 from services import free_port
 
 ENVIRON = {"RAPL_MLX_MODELS": "a/b", "RAPL_MODEL_TTL": "60", "HF_HOME": "/models", "SECRET": "x", "RAPL_PORT": "1"}
@@ -104,8 +104,8 @@ def test_what_launchd_refuses_is_told_in_its_own_words(
     program: Program,
 ):  # fmt: skip
     (launchctl / "fails-bootstrap").touch()
-    monkeypatch.setattr("rapl_cli.launch_agent._PAUSE_S", 0)
-    monkeypatch.setattr("rapl_cli.programs.mlx", lambda ports: program)
+    monkeypatch.setattr("rapl_cli.fleet.launch_agent._PAUSE_S", 0)
+    monkeypatch.setattr("rapl_cli.fleet.programs.mlx", lambda ports: program)
 
     assert mlx.act("install", agent, Ports.from_environment()) == 1
     assert "Bootstrap failed: 5" in capsys.readouterr().err

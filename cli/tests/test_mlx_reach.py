@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from rapl_cli import mlx_reach
-from rapl_cli.mlx_reach import NO_ANSWER, NO_SUCH_NAME, NOTHING, OTHER_NAME, OTHER_TOKEN, WELL, explain
+from rapl_cli.fleet import mlx_reach
+from rapl_cli.fleet.mlx_reach import NO_ANSWER, NO_SUCH_NAME, NOTHING, OTHER_NAME, OTHER_TOKEN, WELL, explain
 from services import free_port
 
 

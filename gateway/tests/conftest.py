@@ -12,9 +12,10 @@ from rapl_gateway.settings import Settings
 from rapl_protocol.audio import WavAudio
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.frames import encode_frame
-from rapl_protocol.http import error_response
-from rapl_protocol.server import transcriber_app
-from rapl_protocol.testing import FakeTranscriber, make_tone, served
+from rapl_protocol.testing import FakeTranscriber, make_tone
+from rapl_service.engine_app import transcriber_app
+from rapl_service.http.errors import error_response
+from rapl_service.testing import served
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response

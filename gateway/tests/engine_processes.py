@@ -5,10 +5,10 @@ from types import TracebackType
 from typing import Self
 
 import uvicorn
-from rapl_protocol.server import transcriber_app
 from rapl_protocol.testing import FakeTranscriber
 from rapl_protocol.transcriber import OnText
 from rapl_protocol.transcript import TranscribeOptions, Transcript
+from rapl_service.engine_app import transcriber_app
 
 
 class SerialTranscriber(FakeTranscriber):

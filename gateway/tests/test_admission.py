@@ -5,7 +5,7 @@ import time
 
 import pytest
 from engine_processes import SerialTranscriber
-from rapl_gateway.pace import Load, Pace
+from rapl_gateway.backends.load import Load, Pace
 from rapl_protocol.testing import make_tone
 
 CLIP = make_tone(2.0).to_wav()
@@ -50,7 +50,7 @@ async def test_a_full_queue_refuses_before_the_upload_is_kept(start, monkeypatch
     await fleet.http.get("/v1/models")
     waiting = asyncio.create_task(transcribe(fleet))
     await asyncio.sleep(0.3)
-    monkeypatch.setattr("rapl_gateway.transcriptions.received_form", None)
+    monkeypatch.setattr("rapl_gateway.api.transcriptions.received_form", None)
 
     assert (await transcribe(fleet)).status_code == 429
     assert (await waiting).status_code == 200

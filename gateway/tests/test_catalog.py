@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from rapl_gateway.catalog import ModelCatalog, Route
+from rapl_gateway.backends.catalog import ModelCatalog, Route
 from rapl_gateway.settings import Settings
 from rapl_protocol.errors import ErrorCode, ServiceError
 

@@ -3,7 +3,7 @@
 import asyncio
 from itertools import pairwise
 
-from rapl_gateway.doorway import Doorway
+from rapl_gateway.admission import Doorway
 
 
 async def enter(doorway: Doorway, entered: list[int], number: int) -> None:

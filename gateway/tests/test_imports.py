@@ -6,7 +6,7 @@ HEAVY = ("numpy", "torch", "av", "onnxruntime", "mlx", "funasr")
 
 def test_the_gateway_and_the_protocol_import_no_model_or_media_library():
     program = (
-        "import sys, rapl_gateway.__main__, rapl_gateway.app, rapl_protocol.client, rapl_protocol.server\n"
+        "import sys, rapl_gateway.__main__, rapl_gateway.app, rapl_service.calls.clients, rapl_service.engine_app\n"
         f"print([name for name in {HEAVY} if name in sys.modules])"
     )
 

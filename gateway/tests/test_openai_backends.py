@@ -5,7 +5,8 @@ import json
 
 import pytest
 from rapl_protocol.errors import ErrorCode, ServiceError
-from rapl_protocol.testing import FakeTranscriber, served
+from rapl_protocol.testing import FakeTranscriber
+from rapl_service.testing import served
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse

@@ -1,5 +1,5 @@
 import pytest
-from rapl_gateway.paths import canonical_path
+from rapl_gateway.api.paths import canonical_path
 
 BASES = ["", "/v1", "/v1/v1", "/doubao", "/doubao/v1", "/v1/audio/transcriptions/v1"]
 

@@ -4,12 +4,13 @@ import asyncio
 from contextlib import aclosing
 
 import pytest
-from rapl_gateway.preparers import Preparers
-from rapl_protocol.calls import Service, open_http
+from rapl_gateway.transcription.preprocess import Preparers
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.frames import encode_frame
 from rapl_protocol.prepared import PrepareEnd, SpeechSegment
-from rapl_protocol.testing import make_tone, served
+from rapl_protocol.testing import make_tone
+from rapl_service.calls.call import Service, open_http
+from rapl_service.testing import served
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, StreamingResponse

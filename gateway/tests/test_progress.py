@@ -2,7 +2,7 @@ import io
 import logging
 
 import pytest
-from rapl_gateway.progress import ProgressDisplay
+from rapl_gateway.transcription.progress import ProgressDisplay
 
 
 class Terminal(io.StringIO):

@@ -9,8 +9,9 @@ import pytest
 from engine_processes import EngineProcess, MortalTranscriber, SerialTranscriber
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.models import ModelState
-from rapl_protocol.server import transcriber_app
-from rapl_protocol.testing import FakeTranscriber, make_tone, served
+from rapl_protocol.testing import FakeTranscriber, make_tone
+from rapl_service.engine_app import transcriber_app
+from rapl_service.testing import served
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
@@ -176,7 +177,7 @@ async def test_every_address_of_a_name_is_a_replica(two, start, names):
 
 
 async def test_an_address_that_a_name_gains_later_is_found(two, start, names, monkeypatch):
-    monkeypatch.setattr("rapl_gateway.backends.RESOLVE_INTERVAL_S", 0.05)
+    monkeypatch.setattr("rapl_gateway.backends.backend.RESOLVE_INTERVAL_S", 0.05)
     port = int(two[0].url.rpartition(":")[2])
     names["engine"] = ["127.0.0.1"]
     far = SerialTranscriber(text="far", delay_s=0.1)

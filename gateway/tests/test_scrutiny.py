@@ -1,5 +1,5 @@
 import pytest
-from rapl_gateway.scrutiny import Doubt, Scrutiny, has_loop, words_of
+from rapl_gateway.transcription.checks import Doubt, Scrutiny, has_loop, words_of
 
 SENTENCE = "the quick brown fox jumps over the lazy dog and then it goes home to sleep"
 

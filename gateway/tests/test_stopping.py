@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 import pytest
-from rapl_gateway.stopping import LastWord
+from rapl_gateway.api.shutdown import LastWord
 
 
 async def last_words(kind: bytes | None) -> list[dict[str, Any]]:

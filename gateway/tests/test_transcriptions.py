@@ -5,8 +5,9 @@ import openai
 import pytest
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.models import ModelState
-from rapl_protocol.testing import FakeTranscriber, make_tone, rings_of_references
+from rapl_protocol.testing import FakeTranscriber, make_tone
 from rapl_protocol.transcript import TranscribeOptions
+from rapl_service.testing import rings_of_references
 
 NOWHERE = "http://127.0.0.1:9"
 

@@ -4,7 +4,7 @@ import asyncio
 import logging
 
 import pytest
-from rapl_gateway.watching import watching
+from rapl_service.background import watching
 
 
 async def test_a_failure_is_in_the_log_when_it_happens(caplog: pytest.LogCaptureFixture):

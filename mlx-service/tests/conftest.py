@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from rapl_protocol.audio import WavAudio
-from rapl_protocol.calls import Service, open_http
-from rapl_protocol.client import TranscriberClient
+from rapl_service.calls.call import Service, open_http
+from rapl_service.calls.clients import TranscriberClient
 
 ROOT = Path(__file__).parents[2]
 DIGITS = ROOT / "tests" / "models" / "digits-Qwen3-ASR-8bit"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from pydantic import AliasChoices, ValidationError
-from rapl_mlx.catalog import ModelList, ModelSource
 from rapl_mlx.machine import unsupported_reason
+from rapl_mlx.models.catalog import ModelList, ModelSource
 from rapl_mlx.settings import DEFAULT_MODEL, Settings
 from rapl_protocol.errors import ErrorCode, ServiceError
 

@@ -13,9 +13,9 @@ import pytest
 from local_hub import LocalHub
 from mlx_service_process import RunningService, StartService, until
 from rapl_protocol.audio import WavAudio
-from rapl_protocol.client import TranscriberClient
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.transcript import TranscribeOptions
+from rapl_service.calls.clients import TranscriberClient
 
 SPOKEN = "three one four one five nine"
 CLOSED_PORT = {"HF_ENDPOINT": "http://127.0.0.1:9"}

@@ -1,7 +1,7 @@
 """How a download is described to a person."""
 
 import pytest
-from rapl_mlx.download_display import describe
+from rapl_mlx.download.display import describe
 from rapl_protocol.models import Progress
 
 

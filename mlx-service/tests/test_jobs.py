@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from rapl_mlx.jobs import Job, JobQueue
+from rapl_mlx.models.jobs import Job, JobQueue
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.testing import make_tone
 from rapl_protocol.transcript import TranscribeOptions

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from mlx_service_process import RunningService, StartService, until
 from rapl_protocol.audio import WavAudio
-from rapl_protocol.client import TranscriberClient
 from rapl_protocol.transcript import TranscribeOptions
+from rapl_service.calls.clients import TranscriberClient
 
 MODELS = Path(__file__).parents[2] / "tests" / "models"
 

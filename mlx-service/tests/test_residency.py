@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 from mlx_service_process import RunningService, StartService, until
-from rapl_mlx.memory import machine_bytes, process_bytes
+from rapl_mlx.models.memory import machine_bytes, process_bytes
 from rapl_protocol.audio import WavAudio
-from rapl_protocol.client import TranscriberClient
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.transcript import TranscribeOptions
+from rapl_service.calls.clients import TranscriberClient
 
 ClientOf = Callable[[RunningService], TranscriberClient]
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from mlx_service_process import RunningService, StartService, is_running, until
 from rapl_protocol.audio import WavAudio
-from rapl_protocol.client import TranscriberClient
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.transcript import TranscribeOptions, Transcript
+from rapl_service.calls.clients import TranscriberClient
 
 SPOKEN = "three one four one five nine"
 A, B = "digits/a", "digits/b"

@@ -14,10 +14,10 @@ import pytest
 import soundfile
 from rapl_preprocess.app import create_app
 from rapl_preprocess.settings import Settings
-from rapl_protocol.calls import Http, Service, open_http
-from rapl_protocol.client import PreprocessClient
 from rapl_protocol.prepared import PrepareEnd, PrepareOptions, SourceInfo, SpeechSegment
-from rapl_protocol.testing import served
+from rapl_service.calls.call import Http, Service, open_http
+from rapl_service.calls.clients import PreprocessClient
+from rapl_service.testing import served
 
 RATE_HZ = 16_000
 SPEECH_WAV = Path(__file__).parents[2] / "samples" / "three-one-four.wav"

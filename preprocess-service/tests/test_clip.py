@@ -5,9 +5,9 @@ import io
 
 import numpy as np
 import pytest
-from rapl_protocol.calls import Http
-from rapl_protocol.client import PreprocessClient
 from rapl_protocol.errors import ErrorCode, ServiceError
+from rapl_service.calls.call import Http
+from rapl_service.calls.clients import PreprocessClient
 
 CODINGS = {
     "m4a": ("mp4", "aac", 44_100, "stereo"),

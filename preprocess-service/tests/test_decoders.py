@@ -12,11 +12,11 @@ import pytest
 from processes import IS_LINUX, family
 from rapl_preprocess.app import create_app
 from rapl_preprocess.settings import Settings
-from rapl_protocol.calls import Http, Service
-from rapl_protocol.client import PreprocessClient
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.prepared import PreparedEvent, PrepareEnd, PrepareOptions
-from rapl_protocol.testing import served
+from rapl_service.calls.call import Http, Service
+from rapl_service.calls.clients import PreprocessClient
+from rapl_service.testing import served
 
 pytestmark = pytest.mark.skipif(not IS_LINUX, reason="finds the processes as Linux tells them")
 

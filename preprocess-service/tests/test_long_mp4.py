@@ -9,8 +9,8 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from rapl_preprocess.long_mp4 import LONG_PACKETS, long_mp4
-from rapl_preprocess.media import MediaInMemory, opened
+from rapl_preprocess.media.containers import MediaInMemory, opened
+from rapl_preprocess.media.long_mp4 import LONG_PACKETS, long_mp4
 from rapl_protocol.errors import ServiceError
 
 Prepare = Callable[[bytes], Awaitable[Any]]

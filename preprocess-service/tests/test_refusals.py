@@ -10,8 +10,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from rapl_protocol.calls import Http
 from rapl_protocol.testing import make_tone
+from rapl_service.calls.call import Http
 
 PDF = b"%PDF-1.7\n1 0 obj\n<< /Type /Catalog >>\nendobj\n" * 50
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x06\x00\x00\x00" + bytes(100)

@@ -16,11 +16,12 @@ from rapl_preprocess.app import create_app
 from rapl_preprocess.settings import Settings
 from rapl_preprocess.threads import stepped
 from rapl_protocol.audio import WavAudio
-from rapl_protocol.calls import Http, Service
-from rapl_protocol.client import PreprocessClient
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.prepared import PreparedEvent, PrepareEnd, PrepareOptions, SpeechSegment
-from rapl_protocol.testing import make_tone, served
+from rapl_protocol.testing import make_tone
+from rapl_service.calls.call import Http, Service
+from rapl_service.calls.clients import PreprocessClient
+from rapl_service.testing import served
 
 SETTINGS_TABLE = Path(__file__).parents[1] / "README.md"
 
@@ -190,7 +191,7 @@ async def test_a_given_request_id_is_kept_and_logged(http: Http, url: str, caplo
 
 
 def test_the_detector_needs_neither_torch_nor_its_packages_own_code():
-    code = "from rapl_preprocess.silero import SpeechModel; SpeechModel.load().listen().probabilities(bytes(1024))"
+    code = "from rapl_preprocess.speech.silero import SpeechModel; SpeechModel.load().listen().probabilities(bytes(1024))"
     code += "; import sys; print([name for name in ('torch', 'silero_vad') if name in sys.modules])"
 
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)

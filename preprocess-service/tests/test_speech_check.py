@@ -9,17 +9,18 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
-from rapl_preprocess.quiet import quietest_point
-from rapl_preprocess.silero import SpeechModel
-from rapl_preprocess.silero_network import CONTEXT_SAMPLES, FRAME_SAMPLES
-from rapl_preprocess.speech_check import check_speech
+from rapl_preprocess.speech.check import check_speech
+from rapl_preprocess.speech.quietest_point import quietest_point
+from rapl_preprocess.speech.silero import SpeechModel
+from rapl_preprocess.speech.silero_network import CONTEXT_SAMPLES, FRAME_SAMPLES
 from rapl_protocol import segmentation
 from rapl_protocol.audio import WavAudio
-from rapl_protocol.calls import Http
-from rapl_protocol.client import PreprocessClient
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.prepared import ENOUGH_SPEECH_S, PrepareOptions
-from rapl_protocol.testing import make_tone, rings_of_references
+from rapl_protocol.testing import make_tone
+from rapl_service.calls.call import Http
+from rapl_service.calls.clients import PreprocessClient
+from rapl_service.testing import rings_of_references
 
 Prepare = Callable[..., Awaitable[Any]]
 ON = PrepareOptions()

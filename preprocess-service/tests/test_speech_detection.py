@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from rapl_preprocess.silero import SpeechModel
-from rapl_preprocess.speech_segmenter import SpeechSegmenter
+from rapl_preprocess.speech.segmenter import SpeechSegmenter
+from rapl_preprocess.speech.silero import SpeechModel
 from rapl_protocol.audio import WavAudio
-from rapl_protocol.calls import Http
 from rapl_protocol.prepared import PrepareOptions
+from rapl_service.calls.call import Http
 
 RATE_HZ = 16_000
 ON = PrepareOptions()

@@ -4,8 +4,8 @@ import random
 from itertools import groupby
 
 import pytest
-from rapl_preprocess.silero import FRAME_SAMPLES
-from rapl_preprocess.speech_spans import MAX_SAMPLES, MIN_SPEECH, Span, SpeechSpans
+from rapl_preprocess.speech.silero import FRAME_SAMPLES
+from rapl_preprocess.speech.spans import MAX_SAMPLES, MIN_SPEECH, Span, SpeechSpans
 from rapl_protocol.prepared import PrepareOptions
 
 EVERY_OPTION = [

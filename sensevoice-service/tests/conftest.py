@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 from rapl_protocol.audio import WavAudio
-from rapl_protocol.calls import Service, open_http
-from rapl_protocol.client import TranscriberClient
 from rapl_protocol.models import ModelInfo
 from rapl_protocol.transcript import TranscribeOptions, Transcript
 from rapl_sensevoice.transcriber import SELFTEST_FOLDER
-from rapl_sensevoice.weights import REPO
+from rapl_sensevoice.weights.on_disk import REPO
+from rapl_service.calls.call import Service, open_http
+from rapl_service.calls.clients import TranscriberClient
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 180.0

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rapl_sensevoice.graph_files import GraphManifest
-from rapl_sensevoice.manifest import sha256_of
+from rapl_sensevoice.weights.graph_files import GraphManifest
+from rapl_sensevoice.weights.manifest import sha256_of
 
 EXPORTS = Path(__file__).parent / "exports"
 ONNX = {"RAPL_SENSEVOICE_RUNTIME": "onnx"}

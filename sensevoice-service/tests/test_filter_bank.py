@@ -6,7 +6,7 @@ import kaldi_native_fbank
 import numpy as np
 import pytest
 from rapl_protocol.audio import WavAudio
-from rapl_sensevoice.filter_bank import Floats, log_mel
+from rapl_sensevoice.model.filter_bank import Floats, log_mel
 
 SECOND = 16_000
 TIMES_S = np.arange(SECOND) / SECOND

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 from rapl_protocol.models import ModelState
-from rapl_sensevoice.download_state import STALE_AFTER_S, DownloadPhase, DownloadState
-from rapl_sensevoice.graph_weights import GraphWeights, PackagedGraph
-from rapl_sensevoice.manifest import Manifest
 from rapl_sensevoice.transcriber import SELFTEST_FOLDER
 from rapl_sensevoice.unusable import ModelUnusable
+from rapl_sensevoice.weights.download_state import STALE_AFTER_S, DownloadPhase, DownloadState
+from rapl_sensevoice.weights.graph_weights import GraphWeights, PackagedGraph
+from rapl_sensevoice.weights.manifest import Manifest
 
 EXPORTS = Path(__file__).parent / "exports"
 

@@ -15,10 +15,10 @@ from pathlib import Path
 import soundfile
 from rapl_protocol.audio import WavAudio
 from rapl_protocol.transcript import TranscribeOptions
-from rapl_sensevoice.convert import convert
-from rapl_sensevoice.runtime_funasr import FunAsrRuntime
-from rapl_sensevoice.runtime_onnx import OnnxRuntime
-from rapl_sensevoice.transcripts import transcript_from
+from rapl_sensevoice.weights.convert import convert
+from rapl_sensevoice.runtimes.funasr import FunAsrRuntime
+from rapl_sensevoice.runtimes.openvino import OnnxRuntime
+from rapl_sensevoice.model.transcripts import transcript_from
 
 tests, source, folder = map(Path, sys.argv[1:])
 shutil.copytree(source, folder)

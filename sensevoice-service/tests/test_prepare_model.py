@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rapl_sensevoice.manifest import Manifest, sha256_of
+from rapl_sensevoice.weights.manifest import Manifest, sha256_of
 
 HUBS = ("modelscope", "huggingface")
 BPE_MODEL = "chn_jpn_yue_eng_ko_spectok.bpe.model"

@@ -1,7 +1,7 @@
 """The tables write a tag as `[en]`, for `<|en|>`."""
 
 import pytest
-from rapl_sensevoice.rich_tags import RichText, parse_rich_text
+from rapl_sensevoice.model.rich_tags import RichText, parse_rich_text
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from rapl_sensevoice.transcriber import SELFTEST_FOLDER
 PROGRAM = """
 import json, shutil, sys
 from pathlib import Path
-from rapl_sensevoice.runtime_funasr import FunAsrRuntime
+from rapl_sensevoice.runtimes.funasr import FunAsrRuntime
 from rapl_sensevoice.unusable import ModelUnusable
 
 source, folder = map(Path, sys.argv[1:])

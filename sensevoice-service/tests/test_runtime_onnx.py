@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from rapl_protocol.audio import WavAudio
 from rapl_protocol.transcript import TranscribeOptions
-from rapl_sensevoice.acoustic_model import filled_up
-from rapl_sensevoice.frame_scales import has_amx_int8
-from rapl_sensevoice.graph import QUERIES
-from rapl_sensevoice.runtime import Asked
-from rapl_sensevoice.runtime_onnx import OnnxRuntime
+from rapl_sensevoice.model.acoustic_model import filled_up
+from rapl_sensevoice.model.frame_scales import has_amx_int8
+from rapl_sensevoice.model.graph import QUERIES
+from rapl_sensevoice.model.transcripts import transcript_from
+from rapl_sensevoice.runtimes.openvino import OnnxRuntime
+from rapl_sensevoice.runtimes.runtime import Asked
 from rapl_sensevoice.transcriber import SELFTEST_FOLDER
-from rapl_sensevoice.transcripts import transcript_from
 from rapl_sensevoice.unusable import ModelUnusable
 
 EXPORTS = Path(__file__).parent / "exports"
@@ -154,7 +154,7 @@ import sys
 from pathlib import Path
 sys.modules |= dict.fromkeys(("torch", "funasr", "modelscope", "yaml"))  # importing any of them fails
 from rapl_sensevoice.app import create_app
-from rapl_sensevoice.runtime_onnx import OnnxRuntime
+from rapl_sensevoice.runtimes.openvino import OnnxRuntime
 OnnxRuntime("int8", 1).load(Path({str(SELFTEST_FOLDER)!r}))
 """
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
@@ -168,7 +168,7 @@ def test_what_is_kept_for_a_length_is_not_kept_for_every_length_ever_heard():
 import mmap
 from pathlib import Path
 from rapl_protocol.audio import WavAudio
-from rapl_sensevoice.runtime_onnx import OnnxRuntime
+from rapl_sensevoice.runtimes.openvino import OnnxRuntime
 runtime = OnnxRuntime("int8", 1)
 runtime.load(Path({str(SELFTEST_FOLDER)!r}))
 for frames in range(300):

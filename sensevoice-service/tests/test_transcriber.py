@@ -14,12 +14,12 @@ from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.models import ModelState
 from rapl_protocol.testing import make_tone
 from rapl_protocol.transcript import TranscribeOptions
-from rapl_sensevoice.manifest import Manifest, ManifestFile, sha256_of
-from rapl_sensevoice.runtime import Asked, Decoded
+from rapl_sensevoice.model.words import TimedToken
+from rapl_sensevoice.runtimes.runtime import Asked, Decoded
 from rapl_sensevoice.transcriber import SELFTEST, SenseVoiceTranscriber
 from rapl_sensevoice.unusable import ModelUnusable
-from rapl_sensevoice.weights import REPO
-from rapl_sensevoice.words import TimedToken
+from rapl_sensevoice.weights.manifest import Manifest, ManifestFile, sha256_of
+from rapl_sensevoice.weights.on_disk import REPO
 
 AUDIO = make_tone(0.5)
 Soon = Callable[[Callable[[], Any]], Any]

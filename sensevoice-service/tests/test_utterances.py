@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from rapl_protocol.audio import WavAudio
 from rapl_protocol.transcript import Segment, Word
-from rapl_sensevoice.utterances import LONGEST_S, utterances
+from rapl_sensevoice.model.utterances import LONGEST_S, utterances
 
 SILENCE = WavAudio(bytes(32_000 * 30))
 

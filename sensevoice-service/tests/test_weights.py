@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 from rapl_protocol.models import ModelState
-from rapl_sensevoice.download_state import STALE_AFTER_S, DownloadPhase, DownloadState
-from rapl_sensevoice.hub import HubFile, Listing, checked, files_to_take
-from rapl_sensevoice.hub_huggingface import HuggingFaceHub
-from rapl_sensevoice.manifest import Manifest, ManifestFile, git_sha1_of, missing_files, sha256_of
-from rapl_sensevoice.progress import bytes_here
 from rapl_sensevoice.unusable import ModelUnusable
-from rapl_sensevoice.weights import DownloadedWeights
+from rapl_sensevoice.weights.download_state import STALE_AFTER_S, DownloadPhase, DownloadState
+from rapl_sensevoice.weights.hub import HubFile, Listing, checked, files_to_take
+from rapl_sensevoice.weights.hub_huggingface import HuggingFaceHub
+from rapl_sensevoice.weights.manifest import Manifest, ManifestFile, git_sha1_of, missing_files, sha256_of
+from rapl_sensevoice.weights.on_disk import DownloadedWeights
+from rapl_sensevoice.weights.progress import bytes_here
 
 NAMED = {"init_param": "model.pt", "config": "config.yaml", "tokenizer_conf": {"bpemodel": "x.bpe.model"}}
 

@@ -1,5 +1,5 @@
 import pytest
-from rapl_sensevoice.words import TimedToken, words_from_tokens
+from rapl_sensevoice.model.words import TimedToken, words_from_tokens
 
 
 def tokens(*texts: str) -> list[TimedToken]:

@@ -11,11 +11,11 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rapl_bench import machine
-from rapl_bench.groups import GROUPS, GroupMissing, measurement
-from rapl_bench.publish import publish
-from rapl_bench.report import Report, write
-from rapl_bench.results import BenchSettings
+from rapl_bench.groups.registry import GROUPS, GroupMissing, measurement
+from rapl_bench.reporting import machine
+from rapl_bench.reporting.publish import publish
+from rapl_bench.reporting.report import Report, write
+from rapl_bench.reporting.results import BenchSettings
 
 log = logging.getLogger("rapl.bench")
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rapl_bench.load import API_KEY
-from rapl_bench.machine import first_line, version_elsewhere
 from rapl_bench.processes import ServerProcess, free_port
+from rapl_bench.reporting.machine import first_line, version_elsewhere
 from rapl_bench.stub_engine import MODEL
 
 HAPROXY_ABSENT = "HAProxy is left out: no `haproxy` on the PATH (Debian: `apt-get install haproxy`)."

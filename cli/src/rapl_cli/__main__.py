@@ -5,8 +5,8 @@ import sys
 from collections.abc import Sequence
 
 from rapl_cli import bench, demo, development, doctor, mlx, transcribe, up
-from rapl_cli.environments import InstallError
-from rapl_cli.programs import Ports
+from rapl_cli.fleet.environments import InstallError
+from rapl_cli.fleet.programs import Ports
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 from rapl_cli.checkout import ROOT, STATE
-from rapl_cli.environments import FUNASR, SENSEVOICE, Environment, InstallError
+from rapl_cli.fleet.environments import FUNASR, SENSEVOICE, Environment, InstallError
 
 BENCH = Environment("bench", sync=("--package", "rapl-bench", "--no-dev"))
 LITELLM = Environment("bench-litellm", sync=(), installer=ROOT / "bench" / "install-litellm")

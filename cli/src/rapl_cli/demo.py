@@ -6,11 +6,11 @@ import sys
 import time
 from contextlib import ExitStack
 
-from rapl_cli import programs
 from rapl_cli.checkout import ROOT, SAMPLE, SAMPLE_MODEL
+from rapl_cli.fleet import programs
+from rapl_cli.fleet.programs import Ports
+from rapl_cli.fleet.supervisor import Supervisor
 from rapl_cli.gateway_api import GatewayApi, NotAnswered
-from rapl_cli.programs import Ports
-from rapl_cli.supervisor import Supervisor
 
 _READY_LIMIT_S = 180.0
 NEXT = """

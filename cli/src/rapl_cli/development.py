@@ -4,7 +4,7 @@ import os
 import subprocess
 
 from rapl_cli.checkout import ROOT
-from rapl_cli.environments import FUNASR, MLX
+from rapl_cli.fleet.environments import FUNASR, MLX
 
 
 def test(arguments: list[str]) -> int:

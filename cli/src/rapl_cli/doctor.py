@@ -3,10 +3,10 @@
 import asyncio
 from typing import Any
 
-from rapl_cli import mlx_reach
 from rapl_cli.checkout import SAMPLE, SAMPLE_MODEL, SAMPLE_TEXT
+from rapl_cli.fleet import mlx_reach
+from rapl_cli.fleet.programs import Ports
 from rapl_cli.gateway_api import GatewayApi, NotAnswered
-from rapl_cli.programs import Ports
 
 
 def doctor(url: str) -> int:

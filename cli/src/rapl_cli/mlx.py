@@ -8,10 +8,10 @@ from pathlib import Path
 
 import httpx
 
-from rapl_cli import programs
 from rapl_cli.checkout import ROOT
-from rapl_cli.launch_agent import LaunchAgent, LaunchAgentError
-from rapl_cli.programs import Ports
+from rapl_cli.fleet import programs
+from rapl_cli.fleet.launch_agent import LaunchAgent, LaunchAgentError
+from rapl_cli.fleet.programs import Ports
 
 ACTIONS = {
     "run": "in this terminal, until Ctrl-C (the default)",

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from rapl_cli.fleet.programs import Ports
 from rapl_cli.gateway_api import NotAnswered
-from rapl_cli.programs import Ports
-from rapl_cli.recording_display import RecordingDisplay
-from rapl_cli.recordings import FORMATS, Recording, find, recordings, write_whole
-from rapl_cli.transcription_calls import OthersWouldFailToo, TranscriptionCalls
+from rapl_cli.transcription.calls import OthersWouldFailToo, TranscriptionCalls
+from rapl_cli.transcription.display import RecordingDisplay
+from rapl_cli.transcription.recordings import FORMATS, Recording, find, recordings, write_whole
 
 _RESPONSE_FORMATS = {"txt": "verbose_json", "srt": "srt", "vtt": "vtt", "json": "verbose_json"}
 """Only verbose_json has the duration."""

@@ -11,11 +11,11 @@ from contextlib import suppress
 
 from tqdm import tqdm
 
-from rapl_cli import programs
 from rapl_cli.checkout import ROOT, SAMPLE_MODEL, STATE
+from rapl_cli.fleet import programs
+from rapl_cli.fleet.programs import Ports, Program
+from rapl_cli.fleet.supervisor import STOP_GRACE_S, Supervisor
 from rapl_cli.gateway_api import GatewayApi, NotAnswered
-from rapl_cli.programs import Ports, Program
-from rapl_cli.supervisor import STOP_GRACE_S, Supervisor
 
 PID_FILE = STATE / "up.pid"
 LOG_FILE = STATE / "up.log"

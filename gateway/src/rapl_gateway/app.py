@@ -4,18 +4,22 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
-from rapl_protocol.http import NO_TELEMETRY, Patience, RequestMiddleware, install_error_handlers
+from rapl_service.http.app import NO_TELEMETRY
+from rapl_service.http.body import Patience
+from rapl_service.http.errors import install_error_handlers
+from rapl_service.http.middleware import RequestMiddleware
 from starlette.middleware.cors import CORSMiddleware
 
-from rapl_gateway import health, model_routes, transcriptions
-from rapl_gateway.access import ApiKeys, cors_policy
-from rapl_gateway.catalog import ModelCatalog
-from rapl_gateway.exposure import require_keys_beyond_loopback
+from rapl_gateway.api import health, transcriptions
+from rapl_gateway.api import models as model_routes
+from rapl_gateway.api.paths import CanonicalPath
+from rapl_gateway.api.shutdown import LastWord
+from rapl_gateway.backends.catalog import ModelCatalog
 from rapl_gateway.gateway import open_gateway
-from rapl_gateway.neighbours import Neighbours
-from rapl_gateway.paths import CanonicalPath
+from rapl_gateway.security.api_keys import ApiKeys, cors_policy
+from rapl_gateway.security.host_and_origin import Neighbours
+from rapl_gateway.security.startup_checks import require_keys_beyond_loopback
 from rapl_gateway.settings import Settings
-from rapl_gateway.stopping import LastWord
 from rapl_gateway.timing import ServerTiming
 
 

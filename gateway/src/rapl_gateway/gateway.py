@@ -6,14 +6,14 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 from fastapi import Request
-from rapl_protocol.calls import Service, open_http
+from rapl_service.background import watching
+from rapl_service.calls.call import Service, open_http
 
-from rapl_gateway.backends import Backends
-from rapl_gateway.catalog import ModelCatalog
-from rapl_gateway.pipeline import Job, Pipeline
-from rapl_gateway.preparers import Preparers
+from rapl_gateway.backends.backend import Backends
+from rapl_gateway.backends.catalog import ModelCatalog
 from rapl_gateway.settings import Settings
-from rapl_gateway.watching import watching
+from rapl_gateway.transcription.pipeline import Job, Pipeline
+from rapl_gateway.transcription.preprocess import Preparers
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import sys
 
-from rapl_protocol.service import BAD_SETTING_EXIT_CODE, run
+from rapl_service.run import BAD_SETTING_EXIT_CODE, run
 
 from rapl_mlx.app import create_app
 from rapl_mlx.machine import this_machine_unsupported_reason

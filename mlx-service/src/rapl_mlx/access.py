@@ -10,7 +10,8 @@ import ipaddress
 from collections.abc import Iterable
 
 from rapl_protocol.errors import ErrorCode, ServiceError
-from rapl_protocol.http import drain, error_response
+from rapl_service.http.body import drain
+from rapl_service.http.errors import error_response
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 

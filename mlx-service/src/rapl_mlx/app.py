@@ -1,7 +1,7 @@
 """mlx-service: the engine's HTTP face around the models that the operator allows."""
 
 from fastapi import FastAPI
-from rapl_protocol.server import transcriber_app
+from rapl_service.engine_app import transcriber_app
 from starlette.middleware import Middleware
 
 from rapl_mlx.access import Access

@@ -6,8 +6,8 @@ from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, Validation
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from rapl_mlx.access import is_loopback
-from rapl_mlx.catalog import ModelList, split_list
-from rapl_mlx.memory import machine_bytes
+from rapl_mlx.models.catalog import ModelList, split_list
+from rapl_mlx.models.memory import machine_bytes
 
 _SHARE_OF_MEMORY = 0.6
 """The rest is for whoever works on the machine."""

@@ -10,9 +10,9 @@ from rapl_protocol.models import ModelInfo
 from rapl_protocol.transcriber import OnText
 from rapl_protocol.transcript import TranscribeOptions, Transcript
 
-from rapl_mlx.catalog import ModelSource
-from rapl_mlx.residency import Residency
-from rapl_mlx.served_model import ServedModel
+from rapl_mlx.models.catalog import ModelSource
+from rapl_mlx.models.eviction import Residency
+from rapl_mlx.models.served_model import ServedModel
 from rapl_mlx.settings import Settings
 
 _UNLOAD_DRAIN_S = 30.0

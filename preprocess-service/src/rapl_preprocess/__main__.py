@@ -1,6 +1,6 @@
 """`python -m rapl_preprocess`: runs preprocess-service."""
 
-from rapl_protocol.service import run
+from rapl_service.run import run
 
 from rapl_preprocess.app import create_app
 from rapl_preprocess.settings import Settings

@@ -7,7 +7,7 @@ from fastapi import Request
 from fastapi.responses import Response, StreamingResponse
 from rapl_protocol.errors import ServiceError
 from rapl_protocol.frames import CONTENT_TYPE, encode_frame
-from rapl_protocol.http import log_fields, request_id
+from rapl_service.http.scope import log_fields, request_id
 from starlette.types import Receive, Scope, Send
 
 from rapl_preprocess.batches import Batch

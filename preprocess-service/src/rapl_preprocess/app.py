@@ -10,19 +10,22 @@ from typing import Annotated
 import anyio
 from fastapi import FastAPI, Query, Request, Response
 from rapl_protocol.audio import BYTES_PER_SECOND, WavAudio
-from rapl_protocol.http import NO_TELEMETRY, RequestMiddleware, install_error_handlers, log_fields
 from rapl_protocol.prepared import MAX_SEGMENT_S, PrepareOptions
+from rapl_service.http.app import NO_TELEMETRY
+from rapl_service.http.errors import install_error_handlers
+from rapl_service.http.middleware import RequestMiddleware
+from rapl_service.http.scope import log_fields
 
 from rapl_preprocess.answer import Batches, answer
 from rapl_preprocess.batches import in_batches
-from rapl_preprocess.decoders import Decoders
-from rapl_preprocess.media import undecodable
+from rapl_preprocess.media.containers import undecodable
 from rapl_preprocess.prepare import prepare_clip
 from rapl_preprocess.settings import Settings
-from rapl_preprocess.silero import SpeechModel
-from rapl_preprocess.speech_check import check_speech
+from rapl_preprocess.speech.check import check_speech
+from rapl_preprocess.speech.silero import SpeechModel
 from rapl_preprocess.threads import stepped
 from rapl_preprocess.upload import Upload, receive_media
+from rapl_preprocess.workers.pool import Decoders
 
 MAX_CLIP_BYTES = int(MAX_SEGMENT_S * BYTES_PER_SECOND) + (1 << 16)
 """Of a clip that is asked about: its samples, and room for its headers."""

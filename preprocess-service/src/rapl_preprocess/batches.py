@@ -14,7 +14,7 @@ from rapl_protocol.prepared import (
     SpeechSegment,
 )
 
-from rapl_preprocess.decode import Damage
+from rapl_preprocess.media.decoding import Damage
 
 
 @dataclass(frozen=True, slots=True)

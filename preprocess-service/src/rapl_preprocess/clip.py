@@ -6,8 +6,8 @@ from rapl_protocol.audio import WavAudio
 from rapl_protocol.prepared import MAX_SEGMENT_S, PrepareEnd, SourceInfo
 
 from rapl_preprocess.batches import Batch, fields_of
-from rapl_preprocess.decode import Damage, decode
-from rapl_preprocess.media import Media
+from rapl_preprocess.media.containers import Media
+from rapl_preprocess.media.decoding import Damage, decode
 from rapl_preprocess.prepare import bounded, no_audio
 
 

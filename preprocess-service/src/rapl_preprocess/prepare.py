@@ -13,11 +13,11 @@ from rapl_protocol.prepared import (
 )
 from rapl_protocol.segmentation import Segmenter
 
-from rapl_preprocess.decode import Damage, Decoded, decode
-from rapl_preprocess.media import Media, too_long, undecodable
-from rapl_preprocess.quiet import quietest_point
-from rapl_preprocess.silero import SpeechModel
-from rapl_preprocess.speech_segmenter import SpeechSegmenter
+from rapl_preprocess.media.containers import Media, too_long, undecodable
+from rapl_preprocess.media.decoding import Damage, Decoded, decode
+from rapl_preprocess.speech.quietest_point import quietest_point
+from rapl_preprocess.speech.segmenter import SpeechSegmenter
+from rapl_preprocess.speech.silero import SpeechModel
 
 PROGRESS_S = 30.0
 """How much of a source is decoded without a segment before something is said of it."""

@@ -1,19 +1,12 @@
 """The fakes that every test uses. They stand in where a test needs a failure or an answer on demand."""
 
 import asyncio
-import gc
 import math
 import re
 import struct
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-
-import uvicorn
-from starlette.types import ASGIApp
 
 from rapl_protocol.audio import SAMPLE_RATE_HZ, WavAudio
 from rapl_protocol.errors import ErrorCode, ServiceError
-from rapl_protocol.guarded_http import GuardedHttp
 from rapl_protocol.models import Capabilities, ModelInfo, ModelState
 from rapl_protocol.transcriber import OnText
 from rapl_protocol.transcript import Segment, TranscribeOptions, Transcript
@@ -27,26 +20,6 @@ def make_tone(duration_s: float, frequency_hz: float = 440.0, amplitude: float =
     return WavAudio(struct.pack(f"<{count}h", *samples))
 
 
-@asynccontextmanager
-async def served(app: ASGIApp) -> AsyncIterator[str]:
-    """Runs `app` on a real socket of 127.0.0.1, in this event loop, and gives its base URL."""
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", http=GuardedHttp, ws="none")
-    config.load()
-    server = uvicorn.Server(config)
-    server.lifespan = config.lifespan_class(config)
-    # Not `serve()`: it looks for the end of its work only every tenth of a second, and a test has many servers.
-    await server.startup()
-    port = server.servers[0].sockets[0].getsockname()[1]
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        await server.shutdown()
-        await asyncio.sleep(_UNTIL_CLOSED_S)
-
-
-_UNTIL_CLOSED_S = 0.005
-"""A connection with unsent bytes notices only in another turn of the event loop that its peer has gone, and one that
-is still closing when a test's loop ends is a warning in some later test."""
 EVERYTHING = Capabilities(prompt=True, keywords=True, word_timestamps=True, translation=True)
 
 
@@ -132,24 +105,3 @@ class FakeTranscriber:
             if info.id == model_id:
                 return info
         raise ServiceError(ErrorCode.MODEL_NOT_FOUND, f"no model {model_id!r} here", param="model")
-
-
-@contextmanager
-def rings_of_references() -> Iterator[set[str]]:
-    """Types of ours of which something is left, when the context has ended, that only the cycle collector would free.
-
-    It comes by seldom (`service._let_the_collector_rest`): until then a ring holds whatever hangs in it, such as audio.
-    """
-    found: set[str] = set()
-    gc.collect()
-    gc.disable()
-    try:
-        yield found
-        gc.set_debug(gc.DEBUG_SAVEALL)
-        gc.collect()
-        types = {type(each) for each in gc.garbage}
-        found |= {f"{each.__module__}.{each.__qualname__}" for each in types if each.__module__.startswith("rapl_")}
-    finally:
-        gc.set_debug(0)
-        gc.garbage.clear()
-        gc.enable()

@@ -1,7 +1,7 @@
 """`python -m rapl_sensevoice`: runs sensevoice-service."""
 
-from rapl_protocol.resident_memory import share_one_arena
-from rapl_protocol.service import run
+from rapl_service.memory import share_one_arena
+from rapl_service.run import run
 
 from rapl_sensevoice.app import create_app
 from rapl_sensevoice.settings import Settings

@@ -1,11 +1,11 @@
 """The service: the engine behind its HTTP face."""
 
 from fastapi import FastAPI
-from rapl_protocol.server import transcriber_app
+from rapl_service.engine_app import transcriber_app
 
-from rapl_sensevoice.runtime import Runtime
-from rapl_sensevoice.runtime_funasr import FunAsrRuntime
-from rapl_sensevoice.runtime_onnx import OnnxRuntime
+from rapl_sensevoice.runtimes.funasr import FunAsrRuntime
+from rapl_sensevoice.runtimes.openvino import OnnxRuntime
+from rapl_sensevoice.runtimes.runtime import Runtime
 from rapl_sensevoice.settings import Settings
 from rapl_sensevoice.transcriber import SenseVoiceTranscriber
 

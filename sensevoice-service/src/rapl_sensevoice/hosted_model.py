@@ -15,11 +15,11 @@ from rapl_protocol.audio import WavAudio
 from rapl_protocol.models import Capabilities, ModelInfo, ModelState
 from rapl_protocol.transcript import TranscribeOptions, Transcript
 
-from rapl_sensevoice.rich_tags import LANGUAGES
-from rapl_sensevoice.runtime import Asked, Decoded, Runtime
-from rapl_sensevoice.transcripts import transcript_from
+from rapl_sensevoice.model.rich_tags import LANGUAGES
+from rapl_sensevoice.model.transcripts import transcript_from
+from rapl_sensevoice.runtimes.runtime import Asked, Decoded, Runtime
 from rapl_sensevoice.unusable import ModelUnusable
-from rapl_sensevoice.weights import Weights
+from rapl_sensevoice.weights.on_disk import Weights
 from rapl_sensevoice.worker import Alike, InferenceWorker
 
 CAPABILITIES = Capabilities(

@@ -12,19 +12,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from rapl_protocol.http import configure_logging
-from rapl_protocol.service import settings_or_exit
+from rapl_service.log import configure_logging
+from rapl_service.run import settings_or_exit
 
-from rapl_sensevoice.graph import Precision
-from rapl_sensevoice.graph_files import GraphManifest, ready_made
-from rapl_sensevoice.hub import Hub, HubFile, HubUnreachable, checked, files_to_take
-from rapl_sensevoice.hub_huggingface import HuggingFaceHub
-from rapl_sensevoice.hub_modelscope import ModelScopeHub
-from rapl_sensevoice.manifest import MANIFEST_NAME, Manifest, missing_files
-from rapl_sensevoice.progress import DownloadProgress, is_terminal
+from rapl_sensevoice.model.graph import Precision
 from rapl_sensevoice.settings import Settings
 from rapl_sensevoice.unusable import ModelUnusable
-from rapl_sensevoice.weights import REPO, DownloadedWeights
+from rapl_sensevoice.weights.graph_files import GraphManifest, ready_made
+from rapl_sensevoice.weights.hub import Hub, HubFile, HubUnreachable, checked, files_to_take
+from rapl_sensevoice.weights.hub_huggingface import HuggingFaceHub
+from rapl_sensevoice.weights.hub_modelscope import ModelScopeHub
+from rapl_sensevoice.weights.manifest import MANIFEST_NAME, Manifest, missing_files
+from rapl_sensevoice.weights.on_disk import REPO, DownloadedWeights
+from rapl_sensevoice.weights.progress import DownloadProgress, is_terminal
 
 AGAIN_AFTER_S = 0.3
 TRIES = 4
@@ -168,7 +168,7 @@ def _utc(moment: float) -> str:
 def _convert(folder: Path, precision: Precision | None, progress: DownloadProgress) -> None:
     if precision is None or _is_converted(folder, precision):
         return
-    from rapl_sensevoice.convert import convert
+    from rapl_sensevoice.weights.convert import convert
 
     progress.converting()
     DownloadedWeights(folder).verify()  # what an earlier run downloaded may have changed since

@@ -7,7 +7,7 @@ from pydantic import AliasChoices, Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from rapl_sensevoice.cpu_quota import cpu_quota
-from rapl_sensevoice.graph import Precision
+from rapl_sensevoice.model.graph import Precision
 
 Hub = Literal["modelscope", "huggingface"]
 RuntimeName = Literal["onnx", "funasr"]

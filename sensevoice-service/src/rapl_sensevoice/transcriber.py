@@ -11,11 +11,11 @@ from rapl_protocol.models import ModelInfo
 from rapl_protocol.transcriber import OnText
 from rapl_protocol.transcript import TranscribeOptions, Transcript
 
-from rapl_sensevoice.graph import Precision
-from rapl_sensevoice.graph_weights import GraphWeights, PackagedGraph
 from rapl_sensevoice.hosted_model import HostedModel
-from rapl_sensevoice.runtime import Runtime
-from rapl_sensevoice.weights import REPO, DownloadedWeights, PackagedWeights, Weights
+from rapl_sensevoice.model.graph import Precision
+from rapl_sensevoice.runtimes.runtime import Runtime
+from rapl_sensevoice.weights.graph_weights import GraphWeights, PackagedGraph
+from rapl_sensevoice.weights.on_disk import REPO, DownloadedWeights, PackagedWeights, Weights
 
 SELFTEST = "rapl/selftest"
 SELFTEST_FOLDER = Path(__file__).parent / "selftest_model"

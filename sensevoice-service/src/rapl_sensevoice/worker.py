@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from rapl_protocol.errors import ErrorCode, ServiceError
-from rapl_protocol.lanes import Lanes
+from rapl_service.fair_queue import Lanes
 
 T = TypeVar("T")
 Item = TypeVar("Item")

@@ -6,8 +6,9 @@ from contextlib import AsyncExitStack
 import pytest
 from rapl_gateway.app import create_app
 from rapl_gateway.settings import Settings
-from rapl_protocol.server import transcriber_app
-from rapl_protocol.testing import FakeTranscriber, served
+from rapl_protocol.testing import FakeTranscriber
+from rapl_service.engine_app import transcriber_app
+from rapl_service.testing import served
 from raw_http import Target
 
 NOWHERE = "http://127.0.0.1:9"

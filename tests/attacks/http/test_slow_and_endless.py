@@ -12,9 +12,9 @@ MAX_UPLOAD_BYTES = 1 << 20
 @pytest.fixture
 def impatient(monkeypatch):
     """The deadlines are shortened so that the tests are quick; nothing else is."""
-    monkeypatch.setattr("rapl_protocol.guarded_http.HEADERS_S", 0.5)
-    monkeypatch.setattr("rapl_protocol.http.BODY_GRACE_S", 0.5)
-    monkeypatch.setattr("rapl_protocol.http.LEAST_BYTES_PER_S", 1e9)
+    monkeypatch.setattr("rapl_service.http.connection.HEADERS_S", 0.5)
+    monkeypatch.setattr("rapl_service.http.body.BODY_GRACE_S", 0.5)
+    monkeypatch.setattr("rapl_service.http.body.LEAST_BYTES_PER_S", 1e9)
 
 
 async def drip(writer: asyncio.StreamWriter, piece: bytes) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Self
 from rapl_protocol.models import Capabilities
 from rapl_protocol.transcript import Segment, TranscribeOptions, Transcript, join_texts
 
-from rapl_mlx.contract import ModelFailed
+from rapl_mlx.child.contract import ModelFailed
 from rapl_mlx.families.results import Asker, make_segment, make_transcript, max_tokens_for
 from rapl_mlx.families.traits import TRAITS, Traits, guess
 

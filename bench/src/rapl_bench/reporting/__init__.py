@@ -1,0 +1,1 @@
+"""Turns measurements into tables, plots and a report."""

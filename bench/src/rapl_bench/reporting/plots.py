@@ -1,0 +1,66 @@
+"""Draws a table: a group of bars for each case, a bar for each contestant, with the range of its rounds."""
+
+from pathlib import Path
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from rapl_bench.reporting.results import Measure, Row, Table
+
+_BAR_INCHES = 0.3
+_GROUP_INCHES = 0.35
+_WIDTH_INCHES = 9.0
+
+
+def plot(table: Table, file: Path) -> None:
+    """Writes a PNG of the column that the table says."""
+    [column] = [column for column in table.columns if column.name == table.plotted]
+    rows = [row for row in table.rows if table.plotted in row.measures]
+    contestants = list(dict.fromkeys(row.contestant for row in rows))
+    places, ticks = _places(rows)
+    figure = Figure(figsize=(_WIDTH_INCHES, 1.3 + max(places, default=0.0) + _BAR_INCHES), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for number, contestant in enumerate(contestants):
+        mine = [(place, row.measures[table.plotted]) for place, row in zip(places, rows, strict=True)
+                if row.contestant == contestant]  # fmt: skip
+        values = [measure.value for _, measure in mine]
+        bars = axes.barh(
+            [place for place, _ in mine],
+            values,
+            height=_BAR_INCHES * 0.9,
+            label=contestant,
+            color=f"C{number}",
+            xerr=_ranges([measure for _, measure in mine]),
+            ecolor="0.3",
+        )
+        axes.bar_label(bars, labels=[f"{value:,.{column.digits}f}" for value in values], padding=4, fontsize=8)
+    axes.set_yticks(list(ticks.values()), list(ticks))
+    axes.invert_yaxis()
+    axes.set_xlabel(column.heading)
+    if table.is_log:
+        axes.set_xscale("log", nonpositive="clip")
+    axes.margins(x=0.12)
+    axes.set_title(table.title, fontsize=10)
+    figure.legend(loc="outside lower center", ncols=4, fontsize=8, frameon=False)
+    figure.savefig(file, dpi=110)
+
+
+def _places(rows: list[Row]) -> tuple[list[float], dict[str, float]]:
+    """Where each row's bar lies, in inches from the top, and each case's middle."""
+    places: list[float] = []
+    of_case: dict[str, list[float]] = {}
+    for row in sorted(rows, key=lambda row: list(dict.fromkeys(r.case for r in rows)).index(row.case)):
+        is_new = row.case not in of_case
+        step = _BAR_INCHES + (_GROUP_INCHES if is_new else 0.0)
+        places.append(places[-1] + step if places else 0.0)
+        of_case.setdefault(row.case, []).append(places[-1])
+    return places, {case: sum(found) / len(found) for case, found in of_case.items()}
+
+
+def _ranges(measures: list[Measure]) -> list[list[float]]:
+    """Distances from each value down to its lowest and up to its highest; none where it lies beyond them, as one of all
+    requests together may."""
+    down = [max(0.0, m.value - m.low) if m.low is not None else 0.0 for m in measures]
+    up = [max(0.0, m.high - m.value) if m.high is not None else 0.0 for m in measures]
+    return [down, up]

@@ -1,0 +1,60 @@
+"""Makes a run the one that the project shows: `bench/results/latest/`, and a few of its rows in the README."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from rapl_bench.reporting.report import Report, cases, written
+from rapl_bench.reporting.results import Table
+
+BEGIN, END = "<!-- written by `./rapl bench --publish` -->", "<!-- end of what it wrote -->"
+
+
+class NoPlace(Exception):
+    """The README has no place for the rows."""
+
+
+def publish(report: Report, folder: Path, results: Path, readme: Path) -> None:
+    """Copies a run, and writes its headlines between BEGIN and END.
+
+    Args:
+        report: the run.
+        folder: where it was written.
+        results: the folder of all runs.
+        readme: the file with BEGIN and END.
+
+    Raises:
+        NoPlace: it has them not.
+    """
+    latest = results / "latest"
+    if latest.exists():
+        shutil.rmtree(latest)
+    shutil.copytree(folder, latest)
+    before, found, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
+    _, ended, after = rest.partition(END)
+    if not (found and ended):
+        raise NoPlace(f"{readme} has no lines {BEGIN} and {END}")
+    lines = "\n".join(headlines(report))
+    readme.write_text(f"{before}{BEGIN}\n{lines}\n{END}{after}", encoding="utf-8")
+
+
+def headlines(report: Report) -> Iterator[str]:
+    """A row for each table: one case, one column, every contestant."""
+    yield f"On {report.made.split()[0]}, {report.machine['processor']}, {report.machine['cores']} cores:"
+    yield ""
+    yield "| | | |"
+    yield "|---|---|---|"
+    for table in report.tables:
+        yield _headline(table)
+
+
+def _headline(table: Table) -> str:
+    case = table.headline or cases(table.rows)[0]
+    [column] = [column for column in table.columns if column.name == table.plotted]
+    figures = [
+        f"{row.contestant} {written(row.measures[column.name], column.digits, with_range=False)}"
+        for row in table.rows
+        if row.case == case and column.name in row.measures
+    ]
+    unit = f", {column.unit}" if column.unit else ""
+    return f"| {table.title}: {case} | {column.name}{unit} | {'; '.join(figures)} |"

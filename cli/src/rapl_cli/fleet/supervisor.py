@@ -1,0 +1,102 @@
+"""Runs programs side by side: one tidy log, a restart for what dies, and an orderly end."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+
+from tqdm import tqdm
+
+from rapl_cli.fleet.programs import Program
+
+STOP_GRACE_S = 35.0
+"""Services finish what they have begun within 30 s of being told to stop."""
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 30.0
+_STEADY_S = 60.0
+"""A program that ran this long before it died is started again at once, as if for the first time."""
+_COLOURS = (36, 33, 35, 32, 34)
+
+
+class Supervisor:
+    def __init__(self, programs: Sequence[Program], *, quiet: bool = False) -> None:
+        """`quiet` keeps the log back, and shows it only of a program that died."""
+        self._programs = programs
+        self._quiet = quiet
+        self._width = max(len(program.name) for program in programs)
+        self._stopping = asyncio.Event()
+        self._tails: dict[str, list[str]] = {program.name: [] for program in programs}
+        self.died: asyncio.Event = asyncio.Event()
+        """Set as soon as a program that should run has ended."""
+
+    async def run(self) -> None:
+        """Runs until `stop()`; returns when every program has ended."""
+        await asyncio.gather(*(self._keep_running(number, p) for number, p in enumerate(self._programs)))
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    def tail(self, name: str) -> str:
+        """The last lines that a program wrote."""
+        return "\n".join(self._tails[name])
+
+    async def _keep_running(self, number: int, program: Program) -> None:
+        pause_s = _FIRST_PAUSE_S
+        while not self._stopping.is_set():
+            began = asyncio.get_running_loop().time()
+            code = await self._run_once(number, program)
+            if self._stopping.is_set() or (program.once and code == 0):
+                return
+            self.died.set()
+            if asyncio.get_running_loop().time() - began > _STEADY_S:
+                pause_s = _FIRST_PAUSE_S
+            self._write(number, program, f"ended with exit code {code}; starting it again in {pause_s:g} s")
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), pause_s)
+            pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+
+    async def _run_once(self, number: int, program: Program) -> int:
+        process = await asyncio.create_subprocess_exec(
+            *program.command,
+            env={**os.environ, **program.environ},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            limit=1 << 20,
+            start_new_session=True,  # Ctrl-C reaches us alone, and we end them in order
+        )
+        log = asyncio.create_task(self._copy_log(number, program, process))
+        stopping = asyncio.create_task(self._stopping.wait())
+        ended = asyncio.create_task(process.wait())
+        await asyncio.wait({stopping, ended}, return_when=asyncio.FIRST_COMPLETED)
+        if not ended.done():
+            await _end(process)
+        stopping.cancel()
+        await log
+        return await ended
+
+    async def _copy_log(self, number: int, program: Program, process: asyncio.subprocess.Process) -> None:
+        assert process.stdout is not None
+        async for line in process.stdout:
+            text = line.decode("utf-8", "replace").rstrip()
+            tail = self._tails[program.name]
+            tail.append(text)
+            del tail[:-50]
+            if not self._quiet:
+                self._write(number, program, text)
+
+    def _write(self, number: int, program: Program, text: str) -> None:
+        label = f"{program.name:<{self._width}} |"
+        if sys.stderr.isatty():
+            label = f"\x1b[{_COLOURS[number % len(_COLOURS)]}m{label}\x1b[0m"
+        tqdm.write(f"{label} {text}", file=sys.stderr)  # above a progress bar, if one is shown
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    with suppress(ProcessLookupError):
+        process.send_signal(signal.SIGTERM)
+        try:
+            await asyncio.wait_for(process.wait(), STOP_GRACE_S)
+        except TimeoutError:
+            process.kill()

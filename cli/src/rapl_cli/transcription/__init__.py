@@ -1,0 +1,1 @@
+"""The parts of `rapl transcribe`: which recordings, the requests, and what the terminal shows."""

@@ -1,0 +1,153 @@
+"""The gateway's transcription endpoint, for files of any size: they are read from disk while they are sent."""
+
+import asyncio
+import os
+import time
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from rapl_cli.gateway_api import NotAnswered
+from rapl_cli.transcription.display import RecordingDisplay
+from rapl_cli.transcription.recordings import MEDIA
+
+RETRIES = 5
+_ASK_EVERY_S = 0.5
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 2.0, 60.0
+
+
+class OthersWouldFailToo(NotAnswered):
+    """The gateway is out of reach, or wants another key: there is no use in sending it the next file."""
+
+
+class _TryAgain(NotAnswered):
+    def __init__(self, reason: str, after_s: float = 0.0) -> None:
+        super().__init__(reason)
+        self.after_s = after_s
+
+
+@dataclass(frozen=True)
+class Answer:
+    body: bytes
+    took_s: float
+    """From the first byte sent to the last one received."""
+
+
+class TranscriptionCalls:
+    def __init__(self, url: str, api_key: str | None) -> None:
+        self._url = url
+        self._http = httpx.AsyncClient(
+            base_url=url,
+            headers={"authorization": f"Bearer {api_key}"} if api_key else {},
+            timeout=httpx.Timeout(60.0, connect=10.0, read=None),  # the answer comes when the whole file is done
+            mounts={"all://127.0.0.1": None, "all://localhost": None},  # a proxy must not get what stays here
+        )
+        self._is_expected_back = False
+        """It has answered before: where it cannot be reached now, it may be starting again."""
+
+    async def __aenter__(self) -> "TranscriptionCalls":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._http.aclose()
+
+    async def transcribe(self, audio: Path, fields: Mapping[str, str], display: RecordingDisplay) -> Answer:
+        """Sends a file, again where the gateway asks for it or was lost on the way.
+
+        Raises:
+            NotAnswered: with the gateway's own reason.
+            OSError: the file cannot be read.
+        """
+        for attempt in range(1, RETRIES + 1):
+            try:
+                return await self._once(audio, fields, display)
+            except _TryAgain as problem:
+                pause_s = min(max(problem.after_s, _FIRST_PAUSE_S**attempt), _LONGEST_PAUSE_S)
+                display.say(f"{str(problem).rstrip('.')}; trying again in {pause_s:g} s ({attempt} of {RETRIES})")
+                await asyncio.sleep(pause_s)
+        self._is_expected_back = False
+        return await self._once(audio, fields, display)
+
+    async def _once(self, audio: Path, fields: Mapping[str, str], display: RecordingDisplay) -> Answer:
+        suffix = audio.suffix.lower()
+        name = f"audio{suffix}" if suffix in MEDIA else "audio"  # ours: a file's own name may tell of people
+        file = await asyncio.to_thread(audio.open, "rb")
+        try:
+            before = os.fstat(file.fileno())
+            files = {"file": (name, file)}
+            form = self._http.build_request("POST", "/v1/audio/transcriptions", data=fields, files=files)
+            began = time.perf_counter()
+            answer = await self._post(form, display)
+            took_s = time.perf_counter() - began
+        finally:
+            file.close()
+        _check(answer)
+        after = os.stat(audio)
+        if (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, after.st_size):
+            raise NotAnswered("the file was changed while it was transcribed")
+        return Answer(answer.content, took_s)
+
+    async def _post(self, form: httpx.Request, display: RecordingDisplay) -> httpx.Response:
+        headers = {name: form.headers[name] for name in ("content-type", "content-length")}
+        display.uploading(int(headers["content-length"]))
+        headers["x-request-id"] = request_id = f"cli_{uuid.uuid4().hex}"
+        following = asyncio.create_task(self._follow(request_id, display))
+        try:
+            answer = await self._http.post(form.url, content=_pieces(form, display), headers=headers)
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol) as error:
+            reason = f"the gateway at {self._url} cannot be reached ({type(error).__name__})"
+            raise _TryAgain(reason) if self._is_expected_back else OthersWouldFailToo(reason) from error
+        except httpx.LocalProtocolError as error:
+            raise NotAnswered("the file was changed while it was sent") from error
+        except httpx.HTTPError as error:
+            raise _TryAgain(f"the connection to the gateway was lost ({type(error).__name__})") from error
+        finally:
+            following.cancel()
+        self._is_expected_back = True
+        return answer
+
+    async def _follow(self, request_id: str, display: RecordingDisplay) -> None:
+        """Shows how far the gateway is, if it says; where it does not, the elapsed time must do."""
+        while display.is_watched:
+            await asyncio.sleep(_ASK_EVERY_S)
+            with suppress(httpx.HTTPError, ValueError, KeyError):
+                answer = await self._http.get(f"/v1/progress/{request_id}")
+                if answer.is_success:
+                    progress = answer.json()
+                    display.transcribing(progress["done_s"], progress["duration_s"])
+
+
+async def _pieces(form: httpx.Request, display: RecordingDisplay) -> AsyncIterator[bytes]:
+    """The body, 64 KiB at a time; httpx alone would read the disk in the event loop."""
+    assert isinstance(form.stream, httpx.SyncByteStream)
+    pieces = iter(form.stream)
+    while piece := await asyncio.to_thread(next, pieces, b""):
+        yield piece
+        display.sent(len(piece))
+    display.waiting()
+
+
+def _check(answer: httpx.Response) -> None:
+    """Raises: NotAnswered, of the kind that says what to do."""
+    if answer.is_success:
+        return
+    reason = _reason(answer)
+    retry_after = answer.headers.get("retry-after", "")
+    if answer.status_code in (429, 503) and retry_after.isdecimal():
+        raise _TryAgain(reason, float(retry_after))
+    if answer.status_code in (401, 403):
+        raise OthersWouldFailToo(f"{reason} `--api-key` or RAPL_API_KEY sends one.")
+    raise NotAnswered(reason)
+
+
+def _reason(answer: httpx.Response) -> str:
+    try:
+        body: Any = answer.json()
+        return str(body["error"]["message"])
+    except (ValueError, LookupError, TypeError):
+        return f"the server answered {answer.status_code} without a reason"

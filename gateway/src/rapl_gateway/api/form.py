@@ -1,0 +1,228 @@
+"""The only place that knows OpenAI's field names, defaults and tolerances.
+
+Source: https://platform.openai.com/docs/api-reference/audio/createTranscription, and what its clients really send.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Literal, Self, TypeVar
+
+from pydantic_core import from_json
+from rapl_protocol.errors import ErrorCode, ServiceError
+from rapl_protocol.prepared import PrepareOptions
+from rapl_protocol.transcript import TranscribeOptions
+
+from rapl_gateway.api.upload import Form, Upload
+from rapl_gateway.languages import parse_language
+
+MAX_PROMPT_CHARACTERS = 100_000
+MAX_KEYWORDS = 1_000
+_TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off", "null")
+_VAD_LIMITS = {"threshold": 1.0, "prefix_padding_ms": 5_000.0, "silence_duration_ms": 10_000.0}
+
+E = TypeVar("E", bound=StrEnum)
+
+
+class ResponseFormat(StrEnum):
+    JSON = "json"
+    TEXT = "text"
+    SRT = "srt"
+    VERBOSE_JSON = "verbose_json"
+    VTT = "vtt"
+    DIARIZED_JSON = "diarized_json"
+
+
+_WITH_SEGMENTS = (ResponseFormat.SRT, ResponseFormat.VTT, ResponseFormat.VERBOSE_JSON)
+
+
+class Granularity(StrEnum):
+    WORD = "word"
+    SEGMENT = "segment"
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptionForm:
+    """A request to transcribe or translate, as its sender meant it."""
+
+    file: Upload
+    model: str | None
+    language: str | None
+    """ISO 639 code; None asks for detection."""
+    prompt: str | None
+    keywords: tuple[str, ...]
+    response_format: ResponseFormat
+    temperature: float | None
+    granularities: frozenset[Granularity]
+    prepare: PrepareOptions
+    """How speech is told from silence."""
+    stream: bool
+    translate: bool
+
+    @classmethod
+    def parse(cls, form: Form, speech_detection: Literal["on", "off"], *, translate: bool = False) -> Self:
+        """Reads the fields; an empty one is one that was not sent, and an unknown one is passed over.
+
+        Args:
+            form: as it came.
+            speech_detection: whether speech is told from silence at all.
+            translate: into English, instead of transcribing.
+
+        Raises:
+            ServiceError: INVALID_REQUEST or UNSUPPORTED_PARAMETER, naming the field.
+        """
+        file = form.files.get("file")
+        if file is None:
+            raise _invalid("file", "the audio is missing: send it as a form file named 'file'")
+        _refuse_what_no_engine_can(form)
+        return cls(
+            file=file,
+            model=_text(form, "model"),
+            language=None if translate else _language(form),
+            prompt=_prompt(form),
+            keywords=_keywords(form),
+            response_format=_response_format(form),
+            temperature=_number(form, "temperature", 1.0),
+            granularities=_granularities(form),
+            prepare=_chunking_strategy(form, speech_detection),
+            stream=not translate and _flag(form, "stream"),
+            translate=translate,
+        )
+
+    @property
+    def wants_words(self) -> bool:
+        return Granularity.WORD in self.granularities and self.response_format is ResponseFormat.VERBOSE_JSON
+
+    def options(self, engine_model: str) -> TranscribeOptions:
+        return TranscribeOptions(
+            model=engine_model,
+            language=self.language,
+            prompt=self.prompt,
+            keywords=self.keywords,
+            temperature=self.temperature,
+            word_timestamps=self.wants_words,
+            segment_timestamps=self.response_format in _WITH_SEGMENTS,
+            translate=self.translate,
+        )
+
+
+def _invalid(field: str, message: str) -> ServiceError:
+    return ServiceError(ErrorCode.INVALID_REQUEST, message, param=field)
+
+
+def _unsupported(field: str, message: str) -> ServiceError:
+    return ServiceError(ErrorCode.UNSUPPORTED_PARAMETER, message, param=field)
+
+
+def _text(form: Form, field: str) -> str | None:
+    if field in form.files:
+        raise _invalid(field, f"'{field}' must be text, not a file")
+    values = form.fields.get(field)
+    return values[-1].strip() or None if values else None
+
+
+def _texts(form: Form, field: str) -> Sequence[str]:
+    """Every value of an array, as SDKs send it (`name[]` again and again) and as people do (`name`, or `a,b`)."""
+    repeated, listed = form.fields.get(f"{field}[]"), form.fields.get(field)
+    if not repeated and not listed:
+        return ()
+    texts = [*(repeated or ()), *(part for value in listed or () for part in value.split(","))]
+    return [text.strip() for text in texts if text.strip()]
+
+
+def _one_of(kind: type[E], field: str, text: str) -> E:
+    try:
+        return kind(text)
+    except ValueError:
+        allowed = ", ".join(f"'{member.value}'" for member in kind)
+        raise _invalid(field, f"{text[:64]!r} is not one of {allowed}") from None
+
+
+def _flag(form: Form, field: str) -> bool:
+    text = (_text(form, field) or "false").lower()
+    if text not in _TRUE + _FALSE:
+        raise _invalid(field, f"'{field}' must be true or false")
+    return text in _TRUE
+
+
+def _number(form: Form, field: str, most: float) -> float | None:
+    text = _text(form, field)
+    return None if text is None else _checked_number(field, text, most)
+
+
+def _checked_number(field: str, value: Any, most: float) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = -1.0
+    if not 0 <= number <= most:  # also what is not a number
+        raise _invalid(field, f"'{field}' must be a number from 0 to {most:g}")
+    return number
+
+
+def _response_format(form: Form) -> ResponseFormat:
+    wanted = _one_of(ResponseFormat, "response_format", _text(form, "response_format") or "json")
+    if wanted is ResponseFormat.DIARIZED_JSON:
+        message = "response_format 'diarized_json' is not offered: none of the models tells speakers apart."
+        raise _unsupported("response_format", message)
+    return wanted
+
+
+def _language(form: Form) -> str | None:
+    """`languages[]` stands for `language`. Of several, none can be held to: the model detects which it is."""
+    language, languages = _text(form, "language"), _texts(form, "languages")
+    if language and languages:
+        raise _invalid("languages", "send either 'language' or 'languages', not both")
+    codes = [parse_language(text, "languages") for text in languages] or [parse_language(language)]
+    return codes[0] if len(codes) == 1 else None
+
+
+def _prompt(form: Form) -> str | None:
+    prompt = _text(form, "prompt")
+    if prompt and len(prompt) > MAX_PROMPT_CHARACTERS:
+        raise _invalid("prompt", f"the prompt is longer than {MAX_PROMPT_CHARACTERS} characters")
+    return prompt
+
+
+def _keywords(form: Form) -> tuple[str, ...]:
+    keywords = tuple(_texts(form, "keywords"))
+    if len(keywords) > MAX_KEYWORDS:
+        raise _invalid("keywords", f"more than {MAX_KEYWORDS} keywords")
+    if any(character in keyword for keyword in keywords for character in "<>\r\n"):
+        raise _invalid("keywords", "a keyword may not contain '<', '>' or a line break")
+    return keywords
+
+
+def _granularities(form: Form) -> frozenset[Granularity]:
+    field = "timestamp_granularities"
+    wanted = frozenset(_one_of(Granularity, field, text) for text in _texts(form, field))
+    return wanted or frozenset({Granularity.SEGMENT})
+
+
+def _refuse_what_no_engine_can(form: Form) -> None:
+    """Whoever asks for these relies on them: to answer without would mislead."""
+    if _texts(form, "include"):
+        raise _unsupported("include", "'include' is not offered: no engine gives log probabilities.")
+    for field in ("known_speaker_names", "known_speaker_references"):
+        if _texts(form, field):
+            raise _unsupported(field, f"'{field}' is not offered: none of the models tells speakers apart.")
+
+
+def _chunking_strategy(form: Form, speech_detection: Literal["on", "off"]) -> PrepareOptions:
+    """`auto`, or an object: as SDKs send one (`chunking_strategy[type]`), or as JSON. Long audio is always cut."""
+    field = "chunking_strategy"
+    text = _text(form, field)
+    strategy: Any = {
+        name[len(field) + 1 : -1]: values[-1] for name, values in form.fields.items() if name.startswith(f"{field}[")
+    }
+    if text and text != "auto":
+        try:
+            strategy = from_json(text)
+        except ValueError:
+            strategy = None
+    if not isinstance(strategy, dict) or (strategy and strategy.get("type") != "server_vad"):
+        raise _invalid(field, f"'{field}' must be 'auto' or an object of type 'server_vad'")
+    given = {name: strategy[name] for name in _VAD_LIMITS if strategy.get(name) not in (None, "")}
+    numbers = {name: _checked_number(f"{field}.{name}", value, _VAD_LIMITS[name]) for name, value in given.items()}
+    options = {f"vad_{name}": n if name == "threshold" else round(n) for name, n in numbers.items()}
+    return PrepareOptions.model_validate({"speech_detection": speech_detection, **options})

@@ -1,0 +1,64 @@
+"""What our own OpenAPI document (`/openapi.json`) says of the requests and answers that routes write by hand."""
+
+from typing import Any
+
+from pydantic import BaseModel
+from rapl_protocol.errors import HTTP_STATUS
+
+from rapl_gateway.api.form import Granularity, ResponseFormat
+
+
+class ErrorDetails(BaseModel):
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorEnvelope(BaseModel):
+    """OpenAI's error."""
+
+    error: ErrorDetails
+
+
+_STRINGS = {"type": "array", "items": {"type": "string"}}
+_TRANSCRIPTION_FIELDS: dict[str, Any] = {
+    "file": {"type": "string", "format": "binary", "description": "The audio; any format that FFmpeg reads."},
+    "model": {"type": "string", "description": "One of GET /v1/models; nothing is the default model."},
+    "language": {"type": "string", "description": "ISO 639-1 code; nothing asks for detection."},
+    "languages[]": {**_STRINGS, "description": "One is the language; of several, it is detected."},
+    "prompt": {"type": "string", "description": "Context, for models that take any."},
+    "keywords[]": {**_STRINGS, "description": "Likely names and terms, for models that take any."},
+    "response_format": {"enum": [each.value for each in ResponseFormat], "default": "json"},
+    "temperature": {"type": "number", "minimum": 0, "maximum": 1},
+    "timestamp_granularities[]": {"type": "array", "items": {"enum": [each.value for each in Granularity]}},
+    "stream": {"type": "boolean", "default": False},
+    "include[]": {**_STRINGS, "description": "Refused unless empty: no engine gives log probabilities."},
+    "chunking_strategy": {"type": "string", "description": "`auto`, or a `server_vad` object as JSON."},
+}
+_TRANSLATION_FIELDS = {
+    name: _TRANSCRIPTION_FIELDS[name] for name in ("file", "model", "prompt", "response_format", "temperature")
+}
+
+
+def _form(fields: dict[str, Any]) -> dict[str, Any]:
+    schema = {"type": "object", "properties": fields, "required": ["file"]}
+    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
+
+
+TRANSCRIPTION_REQUEST = _form(_TRANSCRIPTION_FIELDS)
+TRANSLATION_REQUEST = _form(_TRANSLATION_FIELDS)
+
+
+def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The failures of a route, all of one shape."""
+    return {status: {"model": ErrorEnvelope} for status in statuses}
+
+
+TRANSCRIPTION_ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The transcript in the format that was asked for.",
+        "content": {"application/json": {}, "text/plain": {}, "text/event-stream": {}},
+    },
+    **errors(*sorted({status for status in HTTP_STATUS.values() if status != 405})),
+}

@@ -1,0 +1,113 @@
+"""The only place that knows OpenAI's response formats."""
+
+import math
+import zlib
+from typing import Any
+
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from rapl_protocol.transcript import Segment, Transcript
+
+from rapl_gateway.api.form import Granularity, ResponseFormat, TranscriptionForm
+from rapl_gateway.api.subtitles import to_srt, to_vtt
+from rapl_gateway.languages import NAMES
+from rapl_gateway.transcription.result import Assembly
+
+UNKNOWN_LANGUAGE = "unknown"
+"""What verbose_json says where no engine named a language: the field may not be missing, and must not be invented."""
+
+
+def render(result: Assembly, form: TranscriptionForm) -> Response:
+    """Writes a transcript as OpenAI's server would."""
+    transcript = result.transcript()
+    match form.response_format:
+        case ResponseFormat.TEXT:
+            return PlainTextResponse(transcript.text + "\n")
+        case ResponseFormat.SRT:
+            return PlainTextResponse(to_srt(transcript.segments))
+        case ResponseFormat.VTT:
+            return PlainTextResponse(to_vtt(transcript.segments))
+        case ResponseFormat.VERBOSE_JSON:
+            return JSONResponse(_verbose(transcript, form) | account(result))
+        case _:
+            return JSONResponse(_json(transcript, result, form))
+
+
+def account_headers(result: Assembly) -> dict[str, str]:
+    """What every format can say of how much of the speech has text: in headers."""
+    headers = {}
+    if result.coverage is not None:
+        headers["x-rapl-coverage"] = f"{result.coverage:.4f}"
+    if result.problems:
+        headers["x-rapl-problems"] = str(len(result.problems))
+    return headers
+
+
+def account(result: Assembly) -> dict[str, Any]:
+    """The same for answers in JSON."""
+    account: dict[str, Any] = {} if result.coverage is None else {"coverage": round(result.coverage, 4)}
+    if result.problems:
+        account["problems"] = [
+            {"start": round(p.start_s, 3), "end": round(p.end_s, 3), "reason": p.doubt.value} for p in result.problems
+        ]
+    return account
+
+
+def language_codes(result: Assembly) -> list[dict[str, str]]:
+    """`languages` as OpenAI writes them."""
+    return [{"code": code} for code in result.languages]
+
+
+def _json(transcript: Transcript, result: Assembly, form: TranscriptionForm) -> dict[str, Any]:
+    if form.translate:
+        return {"text": transcript.text}
+    return {"text": transcript.text, "languages": language_codes(result), "usage": _usage(transcript)}
+
+
+def _usage(transcript: Transcript) -> dict[str, Any]:
+    """OpenAI counts whole seconds, rounded up."""
+    return {"type": "duration", "seconds": math.ceil(transcript.duration_s)}
+
+
+def _verbose(transcript: Transcript, form: TranscriptionForm) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "task": "translate" if form.translate else "transcribe",
+        "language": "english" if form.translate else _language_name(transcript.language),
+        "duration": round(transcript.duration_s, 3),
+        "text": transcript.text,
+    }
+    if Granularity.SEGMENT in form.granularities:
+        body["segments"] = [_segment(number, segment) for number, segment in enumerate(transcript.segments)]
+    if Granularity.WORD in form.granularities:
+        body["words"] = [
+            {"word": word.word, "start": round(word.start_s, 3), "end": round(word.end_s, 3)}
+            for segment in transcript.segments
+            for word in segment.words or ()
+        ]
+    return body | {"usage": _usage(transcript)}
+
+
+def _segment(number: int, segment: Segment) -> dict[str, Any]:
+    """All ten fields, because strict clients refuse the whole answer without them; then our own.
+
+    `tokens`, `avg_logprob` and `no_speech_prob` are empty or 0 because the engines give none: README says so.
+    """
+    text = segment.text.encode()
+    return {
+        "id": number,
+        "seek": round(segment.start_s * 100),
+        "start": round(segment.start_s, 3),
+        "end": round(segment.end_s, 3),
+        "text": segment.text,
+        "tokens": [],
+        "temperature": 0.0,
+        "avg_logprob": 0.0,
+        "compression_ratio": round(len(text) / len(zlib.compress(text)), 3),
+        "no_speech_prob": 0.0,
+        "language": segment.language,
+        "emotion": segment.emotion,
+        "events": list(segment.events),
+    }
+
+
+def _language_name(code: str | None) -> str:
+    return NAMES.get(code, code) if code else UNKNOWN_LANGUAGE

@@ -1,0 +1,82 @@
+"""The events of `stream=true`, in the form that OpenAI's SDKs read.
+
+Source: https://platform.openai.com/docs/api-reference/audio/transcript-text-delta-event; `[DONE]` ends the real
+server's stream too. Each event is one write: some clients cannot put one together from two reads.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
+from typing import Any
+
+from rapl_protocol.errors import ServiceError
+
+from rapl_gateway.api.rendering import account, language_codes
+from rapl_gateway.transcription.result import Assembly
+
+KEEP_ALIVE_S = 15.0
+"""A comment is sent after so long without text, or before the first one: proxies and clients give up after a minute."""
+_KEEP_ALIVE = ": still working\n\n"
+
+
+async def event_stream(
+    first: asyncio.Task[str | None], texts: AsyncGenerator[str, None], result: Assembly
+) -> AsyncGenerator[str, None]:
+    """Writes each text as a delta, then the whole, then the end; or the error that kept it from being whole.
+
+    Args:
+        first: the first text, which may not be there yet; None where there is none.
+        texts: those that follow.
+        result: what the texts are parts of; whole when they end.
+    """
+    async with aclosing(texts):
+        pending, told_s = first, 0.0
+        try:
+            while True:
+                while not (await asyncio.wait({pending}, timeout=KEEP_ALIVE_S))[0]:
+                    yield _KEEP_ALIVE
+                text = pending.result()
+                if text is None:
+                    break
+                if text:
+                    yield _event({"type": "transcript.text.delta", "delta": text})
+                if result.done_s != told_s:
+                    told_s = result.done_s
+                    yield _progress(result)
+                pending = next_text(texts)
+        except ServiceError as error:
+            # Both SDKs raise it. They take a stream that merely ends for the whole, so that it must be said.
+            yield f"event: error\n{_event(error.envelope())}"
+            return
+        finally:
+            await _cancelled(pending)
+        done = {"type": "transcript.text.done", "text": result.transcript().text, "languages": language_codes(result)}
+        yield _event(done | account(result))
+        yield "data: [DONE]\n\n"
+
+
+def next_text(texts: AsyncGenerator[str, None]) -> asyncio.Task[str | None]:
+    """The next text as a task, so that waiting for it can be interrupted without losing it."""
+
+    async def take() -> str | None:
+        return await anext(texts, None)
+
+    return asyncio.create_task(take())
+
+
+async def _cancelled(task: asyncio.Task[Any]) -> None:
+    if not task.done():
+        task.cancel()
+        with suppress(asyncio.CancelledError, ServiceError):
+            await task
+
+
+def _progress(result: Assembly) -> str:
+    """A comment, which OpenAI's clients pass over: an event of another type would reach the program behind the SDK."""
+    progress = {"done_s": round(result.done_s, 3), "duration_s": result.announced_s}
+    return f": progress {json.dumps(progress)}\n\n"
+
+
+def _event(content: dict[str, Any]) -> str:
+    return f"data: {json.dumps(content, ensure_ascii=False, separators=(',', ':'))}\n\n"

@@ -1,0 +1,220 @@
+"""Receives a request's form: bounded while it arrives, and spooled to an anonymous temporary file when large."""
+
+import mmap
+from dataclasses import dataclass, field
+from tempfile import TemporaryFile
+from typing import IO, Any
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+from rapl_protocol.errors import ErrorCode, ServiceError
+from rapl_service.http.body import drain
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.types import Receive
+
+from rapl_gateway.timing import Stopwatch
+
+_MAX_FIELDS = 200
+_MAX_FILES = 8
+_MAX_FIELD_BYTES = 1 << 20
+_IN_MEMORY_BYTES = 1 << 20
+_MAX_PART_HEADER_BYTES = 16 << 10
+_MAX_PART_HEADERS = 32
+
+
+class Upload:
+    """A file that was sent: in memory while it is small; then on disk, but for what came last, until it is ended."""
+
+    def __init__(self) -> None:
+        self.size_bytes = 0
+        self._pieces: list[bytes] = []
+        self._pieces_bytes = 0
+        self._file: IO[bytes] | None = None
+
+    def add(self, piece: bytes) -> None:
+        self._pieces.append(piece)
+        self._pieces_bytes += len(piece)
+        self.size_bytes += len(piece)
+
+    async def spool(self) -> None:
+        """To be called again and again: writes what has gathered, once it is much."""
+        if self._pieces_bytes > _IN_MEMORY_BYTES:
+            await run_in_threadpool(self._write)
+
+    async def end(self) -> None:
+        """To be called once, when all of it has been written."""
+        if self._file is not None:
+            await run_in_threadpool(self._write)
+
+    def content(self) -> bytes | memoryview:
+        """All of it: what is in memory as it is; what is on disk mapped, so that a large file costs no memory."""
+        if self._file is None:
+            return b"".join(self._pieces)
+        return memoryview(mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ))
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def _write(self) -> None:
+        if self._file is None:
+            self._file = TemporaryFile()  # noqa: SIM115 - it stays open until close()
+        self._file.writelines(self._pieces)
+        self._file.flush()
+        self._pieces, self._pieces_bytes = [], 0
+
+
+@dataclass(slots=True)
+class Form:
+    """What was sent, in any order of parts."""
+
+    fields: dict[str, list[str]] = field(default_factory=dict)
+    """Every value of each, in their order."""
+    files: dict[str, Upload] = field(default_factory=dict)
+
+    def close(self) -> None:
+        for upload in self.files.values():
+            upload.close()
+
+
+async def received_form(request: Request, max_bytes: int, stopwatch: Stopwatch) -> Form:
+    """Reads a multipart body, with or without Content-Length. Whoever gets the form closes it.
+
+    Raises:
+        ServiceError: AUDIO_TOO_LARGE as soon as more than `max_bytes` have come, once the rest has been read and
+            thrown away: a client that is still sending would not see the answer. INVALID_REQUEST where the body is
+            no form, or breaks off.
+    """
+    content_type = request.headers.get("content-type", "")
+    if not content_type.lower().startswith("multipart/form-data"):
+        raise _invalid("the body must be multipart/form-data, as OpenAI's clients send it")
+    _, options = parse_options_header(content_type)
+    if b"boundary" not in options:
+        raise _unreadable("its content type names no boundary")
+    form = Form()
+    try:
+        with stopwatch.stage("receive"):
+            await _read(request.receive, options[b"boundary"], form, max_bytes)
+    except BaseException:
+        form.close()
+        raise
+    return form
+
+
+async def _read(receive: Receive, boundary: bytes, form: Form, max_bytes: int) -> None:
+    seen_bytes, has_more = 0, True
+    parts = _Parts(form)
+    try:
+        parser = parts.parser(boundary)
+        while has_more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise _invalid("the request broke off")
+            body, has_more = message.get("body", b""), message.get("more_body", False)
+            seen_bytes += len(body)
+            if seen_bytes > max_bytes:
+                if has_more:
+                    await drain(receive)
+                text = f"Maximum content size limit ({max_bytes}) exceeded"
+                raise ServiceError(ErrorCode.AUDIO_TOO_LARGE, text, param="file")
+            parser.write(body)
+            for upload in form.files.values():
+                await upload.spool()
+    except FormParserError as error:
+        raise _unreadable(str(error)) from error
+    if not parts.has_ended:
+        raise _unreadable("it breaks off before its last boundary")
+    for upload in form.files.values():
+        await upload.end()
+
+
+class _Parts:
+    """Puts a form's parts where they belong, as a parser finds them. A part named `file` is a file even without a file
+    name: some clients send none."""
+
+    def __init__(self, form: Form) -> None:
+        self.has_ended = False
+        self._form = form
+        self._header, self._value, self._disposition = b"", b"", b""
+        self._name, self._text = "", b""
+        self._upload: Upload | None = None
+        self._fields = self._files = 0
+
+    def parser(self, boundary: bytes) -> MultipartParser:
+        """It is not kept here: it holds these methods, and a ring of references would hold the file as well.
+
+        Raises:
+            FormParserError: the boundary cannot be one.
+        """
+        callbacks: Any = {
+            "on_header_field": self._on_header,
+            "on_header_value": self._on_value,
+            "on_header_end": self._on_header_end,
+            "on_headers_finished": self._on_part,
+            "on_part_data": self._on_data,
+            "on_part_end": self._on_part_end,
+            "on_end": self._on_end,
+        }
+        limits = {"max_header_count": _MAX_PART_HEADERS, "max_header_size": _MAX_PART_HEADER_BYTES}
+        return MultipartParser(boundary, callbacks, **limits)
+
+    def _on_header(self, data: bytes, start: int, end: int) -> None:
+        self._header += data[start:end]
+
+    def _on_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def _on_header_end(self) -> None:
+        if self._header.lower() == b"content-disposition":
+            self._disposition = self._value
+        self._header, self._value = b"", b""
+
+    def _on_part(self) -> None:
+        _, options = parse_options_header(self._disposition)
+        self._name, self._text, self._upload = _decoded(options.get(b"name", b"")), b"", None
+        self._disposition = b""
+        if not self._name:
+            raise _unreadable("a part has no name")
+        if b"filename" not in options and self._name != "file":
+            self._fields += 1
+            if self._fields > _MAX_FIELDS:
+                raise _unreadable(f"it has more than {_MAX_FIELDS} fields")
+            return
+        self._files += 1
+        if self._files > _MAX_FILES:
+            raise _unreadable(f"it has more than {_MAX_FILES} files")
+        if replaced := self._form.files.get(self._name):
+            replaced.close()
+        self._form.files[self._name] = self._upload = Upload()
+
+    def _on_data(self, data: bytes, start: int, end: int) -> None:
+        piece = data[start:end]
+        if self._upload:
+            self._upload.add(piece)
+            return
+        self._text += piece
+        if len(self._text) > _MAX_FIELD_BYTES:
+            raise _unreadable(f"a field is larger than {_MAX_FIELD_BYTES >> 10} kB")
+
+    def _on_part_end(self) -> None:
+        if not self._upload:
+            self._form.fields.setdefault(self._name, []).append(_decoded(self._text))
+
+    def _on_end(self) -> None:
+        self.has_ended = True
+
+
+def _decoded(text: bytes) -> str:
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        return text.decode("latin-1")
+
+
+def _unreadable(why: str) -> ServiceError:
+    return _invalid(f"the form cannot be read: {why}")
+
+
+def _invalid(message: str) -> ServiceError:
+    return ServiceError(ErrorCode.INVALID_REQUEST, message)

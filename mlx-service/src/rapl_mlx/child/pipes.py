@@ -1,0 +1,71 @@
+"""The child's end of the pipes to its parent."""
+
+import json
+import os
+import shutil
+import sys
+import threading
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, NoReturn
+
+from rapl_protocol.frames import Frame, encode_frame
+
+from rapl_mlx.child.contract import ChildConfig
+
+
+class Wire:
+    """Takes over stdin and stdout, for libraries print: what they print goes to stderr."""
+
+    def __init__(self, work_dir: Path) -> None:
+        self._work_dir = work_dir
+        self._input = os.fdopen(os.dup(0), "rb")
+        self._output = os.fdopen(os.dup(1), "wb", buffering=0)
+        self._lock = threading.Lock()
+        self._requests: SimpleQueue[Frame] = SimpleQueue()
+        self.cancelled_job: int | None = None
+        """The number of the job that the parent last took back."""
+        os.dup2(2, 1)
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, 0)
+        os.close(nothing)
+        threading.Thread(target=self._read, name="wire", daemon=True).start()
+
+    @classmethod
+    def from_command_line(cls) -> tuple["Wire", ChildConfig]:
+        config = ChildConfig.model_validate_json(sys.argv[1])
+        return cls(config.work_dir), config
+
+    def send(self, header: dict[str, Any]) -> None:
+        """From any thread. Without a parent there is nothing left to do, and the process ends."""
+        data = memoryview(encode_frame(header))
+        with self._lock:
+            try:
+                while data:
+                    data = data[self._output.write(data) :]
+            except BrokenPipeError:
+                self.leave()
+
+    def next_request(self) -> Frame:
+        return self._requests.get()
+
+    def leave(self) -> NoReturn:
+        """Ends the process at once: a thread of MLX that is still alive aborts an orderly exit."""
+        shutil.rmtree(self._work_dir, ignore_errors=True)
+        os._exit(0)
+
+    def _read(self) -> None:
+        """Reads in a thread, so that all but requests is noticed in the middle of a transcription too."""
+        while line := self._input.readline():
+            header = json.loads(line)
+            frame = Frame(header, self._input.read(header.pop("payload_bytes", 0)))
+            match header:
+                case {"type": "stop"}:
+                    break
+                case {"type": "ping"}:
+                    self.send({"type": "pong"})
+                case {"type": "cancel", "job": job}:
+                    self.cancelled_job = job
+                case _:
+                    self._requests.put(frame)
+        self.leave()

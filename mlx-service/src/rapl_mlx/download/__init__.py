@@ -1,0 +1,1 @@
+"""Fetches a model's files from Hugging Face and checks them."""

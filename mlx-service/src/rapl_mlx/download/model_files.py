@@ -1,0 +1,87 @@
+"""What may be fetched of a repository, and whether a folder holds a whole model that runs no code of its own."""
+
+import json
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from rapl_mlx.child.contract import ModelFailed
+
+FILE_PATTERNS = ("*.json", "*.safetensors", "*.model", "*.tiktoken", "*.txt", "*.jinja", "*.jsonl", "*.yaml", "*.npz")
+"""As mlx-audio's own, without *.py and *.pth: loading those runs code. Source: mlx_audio/utils.py, 0.6.2."""
+CODE_PATTERN = "*.py"
+_INDEX = "model.safetensors.index.json"
+_MAX_HEADER_BYTES = 100 << 20
+"""Source: https://github.com/huggingface/safetensors/blob/main/safetensors/src/tensor.rs"""
+
+
+class DamagedFile(ValueError):
+    """Its message names the file and what is wrong with it."""
+
+
+def require_whole(folder: Path) -> None:
+    """Raises: DamagedFile, for a file that is missing or cut off."""
+    if not (folder / "config.json").is_file():
+        raise DamagedFile(f"config.json is missing in {folder.name!r}")
+    _read_json(folder / "config.json")
+    weights = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("*.npz"))
+    if not weights:
+        raise DamagedFile(f"there are no weights (*.safetensors) in {folder.name!r}")
+    for path in weights:
+        if path.suffix == ".safetensors":
+            _require_whole_safetensors(path)
+        elif not zipfile.is_zipfile(path):
+            raise DamagedFile(f"{path.name} is cut off or damaged")
+    if (folder / _INDEX).is_file():
+        for name in set(_read_json(folder / _INDEX).get("weight_map", {}).values()):
+            if not (folder / name).is_file():
+                raise DamagedFile(f"{name} is missing")
+
+
+def weights_bytes(folder: Path) -> int:
+    """Of all the weights in the folder, as they lie on disk."""
+    return sum(path.stat().st_size for path in folder.iterdir() if path.suffix in (".safetensors", ".npz"))
+
+
+def refuse_code(model_id: str, names: Iterable[str], folder: Path | None = None) -> None:
+    """Refuses a repository with Python files, and a folder whose configuration points at some.
+
+    Several families load their tokenizer with trust_remote_code=True, which runs what `auto_map` names.
+
+    Raises:
+        ModelFailed: the repository holds code.
+    """
+    code = next((name for name in names if name.endswith(".py")), None)
+    if code is None and folder is not None:
+        code = next((p.name for p in sorted(folder.glob("*.json")) if "auto_map" in _read_json(p)), None)
+    if code is not None:
+        raise ModelFailed(
+            f"its repository runs Python code of its own ({code})",
+            f"If you trust it, add {model_id} to RAPL_MLX_TRUST_CODE and restart mlx-service.",
+        )
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise DamagedFile(f"{path.name} is no JSON; it is cut off or damaged") from error
+    return content if isinstance(content, dict) else {}
+
+
+def _require_whole_safetensors(path: Path) -> None:
+    """Source: https://huggingface.co/docs/safetensors, "Format": u64 length, JSON header, tensors end to end."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if not 0 < length <= min(size, _MAX_HEADER_BYTES):
+            raise DamagedFile(f"{path.name} is cut off or damaged: it has no header")
+        try:
+            header = json.loads(file.read(length))
+        except ValueError as error:
+            raise DamagedFile(f"{path.name} is cut off or damaged: its header is unreadable") from error
+    ends = (tensor["data_offsets"][1] for name, tensor in header.items() if name != "__metadata__")
+    expected = 8 + length + max(ends, default=0)
+    if size != expected:
+        raise DamagedFile(f"{path.name} is cut off or damaged: {size} bytes of {expected}")

@@ -1,0 +1,62 @@
+"""The state of one model as others see it: in the list of models, in the log, and as a bar while it is fetched."""
+
+import asyncio
+import logging
+
+from rapl_protocol.models import Capabilities, ModelInfo, ModelState, Progress
+
+from rapl_mlx.download.display import DownloadDisplay
+
+_UNKNOWN = Capabilities(is_known=False)
+"""Until the model is first loaded; its process looks at each request again."""
+_SETTLED = (ModelState.ABSENT, ModelState.READY, ModelState.FAILED)
+
+log = logging.getLogger("rapl.mlx")
+
+
+class ModelStatus:
+    """To be used in one event loop."""
+
+    def __init__(self, model_id: str) -> None:
+        self.capabilities = _UNKNOWN
+        self.settled = asyncio.Event()
+        """Set while the model neither downloads nor loads."""
+        self.settled.set()
+        self._display = DownloadDisplay(model_id)
+        reason = "it loads when it is first asked for"
+        self.info = ModelInfo(id=model_id, state=ModelState.ABSENT, reason=reason, capabilities=_UNKNOWN)
+
+    @property
+    def is_ready(self) -> bool:
+        return self.info.state is ModelState.READY
+
+    def show(
+        self,
+        state: ModelState,
+        reason: str | None = None,
+        remedy: str | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        before, self.info = (
+            self.info,
+            ModelInfo(
+                id=self.info.id,
+                state=state,
+                reason=reason,
+                remedy=remedy,
+                progress=progress,
+                capabilities=self.capabilities,
+            ),
+        )
+        if (before.state, before.reason) != (state, reason):
+            log.info("model=%s state=%s reason=%r remedy=%r", self.info.id, state.value, reason, remedy)
+        if state is not ModelState.DOWNLOADING:
+            self._display.close()
+        if state in _SETTLED:
+            self.settled.set()
+        else:
+            self.settled.clear()
+
+    def show_download(self, progress: Progress) -> None:
+        self._display.show(progress)
+        self.show(ModelState.DOWNLOADING, progress=progress)

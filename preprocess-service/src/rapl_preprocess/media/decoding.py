@@ -1,0 +1,181 @@
+"""Decodes the first audio track of any media to 16 kHz mono PCM."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.packet import Packet
+from av.stream import Discard
+from rapl_protocol.prepared import SourceInfo
+
+from rapl_preprocess.media.containers import BARE_STREAMS, NOT_MEDIA, Media, opened, too_long, undecodable
+from rapl_preprocess.media.long_mp4 import long_mp4
+from rapl_preprocess.media.track import MAX_SILENCE_S, Track
+
+MAX_START_S = 10.0
+"""A file whose first timestamp is later was cut out of something longer; its clock says nothing about the file."""
+_DISCONTINUITY_S = 10.0
+"""Where timestamps may jump, a longer jump is a new clock. Source: `dts_delta_threshold` of https://ffmpeg.org/ffmpeg.html"""
+_TS_DISCONT = 0x0200
+"""AVFMT_TS_DISCONT, the flag of formats whose clock starts anywhere and may jump.
+
+Source: https://ffmpeg.org/doxygen/trunk/avformat_8h.html
+"""
+# Elsewhere it is guessed from the bit rate, or left at what a program wrote before it knew.
+_DURATION_IN_HEADER = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "flac"})
+_BARE_STREAM_MIN_FRAMES = 3
+"""A frame or two of such a stream are found in other files too: 2 of 2,000 system files, both terminfo, as mp1."""
+
+
+@dataclass(slots=True)
+class Damage:
+    """What could not be decoded; the rest was."""
+
+    broken_packets: int = 0
+    broken_s: float = 0.0
+    """How much audio the broken packets held, as far as they say."""
+    is_cut_off: bool = False
+    """The container itself became unreadable before its end."""
+
+    def __str__(self) -> str:
+        return f"broken_packets={self.broken_packets} broken_s={self.broken_s:.2f} is_cut_off={self.is_cut_off}"
+
+
+Decoded = SourceInfo | bytes | Damage
+Packets = Iterator["Packet[AudioStream]"]
+
+
+def decode(media: Media, max_duration_s: float, is_stopped: Callable[[], bool]) -> Iterator[Decoded]:
+    """Yields SourceInfo, then the audio as 16 kHz mono s16le, then Damage if there was any.
+
+    The first sample is at time 0 of the file, as far as the file has one (see `_origin_s`). Where audio is missing,
+    by the file's timestamps, there is silence. Media without any decodable audio yield no SourceInfo and no PCM.
+
+    Args:
+        max_duration_s: a file that announces more is refused; a longer one that does not is decoded.
+        is_stopped: asked now and then; once it says yes, the media seem to end.
+
+    Raises:
+        ServiceError: AUDIO_UNDECODABLE or AUDIO_TOO_LARGE.
+    """
+    with _source(media, is_stopped) as (container, stream, packets):
+        _refuse_if_announced_longer(container, max_duration_s)
+        damage = Damage()
+        is_bare = container.format.name in BARE_STREAMS
+        max_gap_s = _DISCONTINUITY_S if _may_jump(container) else MAX_SILENCE_S
+        track = Track(_origin_s(container), max_gap_s, has_clock=not is_bare)
+        has_begun = False
+        frames = _frames(_until_cut_off(packets, damage), stream, damage)
+        if is_bare:
+            frames = _not_by_chance(frames)
+        for frame, lost_s in frames:
+            if not has_begun:
+                yield _source_info(container, stream, frame)
+                has_begun = True
+            yield from track.add(frame, lost_s)
+        yield from track.finish()
+        if damage != Damage():
+            yield damage
+
+
+@contextmanager
+def _source(media: Media, is_stopped: Callable[[], bool]) -> Iterator[tuple[InputContainer, AudioStream, Packets]]:
+    """The media's container, its first audio stream and that stream's packets."""
+    long = long_mp4(media)
+    if long:
+        with opened(long.head, is_stopped) as container:
+            stream = _first_audio_stream(container)
+            if long.suits(stream):
+                yield container, stream, long.packets(container, stream, is_stopped)
+                return
+    with opened(media, is_stopped) as container:
+        stream = _first_audio_stream(container)
+        yield container, stream, container.demux(stream)
+
+
+def _refuse_if_announced_longer(container: InputContainer, max_duration_s: float) -> None:
+    """Says so at once rather than after hours of work, where a header can be trusted to know the duration."""
+    duration_s = (container.duration or 0) / 1_000_000
+    if container.format.name in _DURATION_IN_HEADER and duration_s > max_duration_s:
+        raise too_long(max_duration_s)
+
+
+def _first_audio_stream(container: InputContainer) -> AudioStream:
+    if not container.streams.audio:
+        raise undecodable("The file has no audio track.")
+    stream = container.streams.audio[0]
+    if stream.codec_context is None:
+        raise undecodable("The file's audio is coded in a way that is not supported.")
+    stream.codec_context.thread_count = 1
+    for other in container.streams:
+        if other.index != stream.index:
+            other.discard = Discard.all
+    return stream
+
+
+def _may_jump(container: InputContainer) -> bool:
+    return bool(container.format.flags & _TS_DISCONT)
+
+
+def _origin_s(container: InputContainer) -> float:
+    """The timestamp that is time 0 of the file.
+
+    Zero, so that an mp4 whose edit list starts with a pause keeps it. Formats whose clock starts anywhere begin
+    with their earliest timestamp in any track, so that audio which starts after the video keeps its distance.
+    """
+    start_s = (container.start_time or 0) / 1_000_000
+    return start_s if _may_jump(container) or start_s > MAX_START_S else 0.0
+
+
+def _source_info(container: InputContainer, stream: AudioStream, frame: AudioFrame) -> SourceInfo:
+    return SourceInfo(
+        container=container.format.name,
+        codec=stream.codec_context.name,
+        sample_rate_hz=frame.sample_rate,
+        channels=frame.layout.nb_channels,
+        duration_s=container.duration / 1_000_000 if container.duration else None,
+    )
+
+
+def _frames(
+    packets: Iterator["Packet[AudioStream] | None"], stream: AudioStream, damage: Damage
+) -> Iterator[tuple[AudioFrame, float]]:
+    """Yields each frame with how many seconds before it were lost, and counts what is broken."""
+    lost_s = 0.0
+    for packet in packets:
+        try:
+            frames = stream.decode(packet)
+        except FFmpegError:
+            if packet is not None and packet.size:
+                broken_s = float((packet.duration or 0) * (packet.time_base or 0))
+                damage.broken_packets += 1
+                damage.broken_s += broken_s
+                lost_s += broken_s
+            continue
+        for frame in frames:
+            yield frame, lost_s
+            lost_s = 0.0
+
+
+def _not_by_chance(frames: Iterator[tuple[AudioFrame, float]]) -> Iterator[tuple[AudioFrame, float]]:
+    first = list(islice(frames, _BARE_STREAM_MIN_FRAMES))
+    if len(first) < _BARE_STREAM_MIN_FRAMES:
+        raise undecodable(NOT_MEDIA)
+    yield from first
+    yield from frames
+
+
+def _until_cut_off(packets: Packets, damage: Damage) -> Iterator["Packet[AudioStream] | None"]:
+    """Yields the packets, then one that makes the decoder give up what it holds."""
+    try:
+        yield from packets
+    except FFmpegError:
+        damage.is_cut_off = True
+        yield None
+    except IndexError:  # av 18.1, at the end of a file in which another track appeared after the start
+        yield None

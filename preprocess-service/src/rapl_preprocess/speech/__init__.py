@@ -1,0 +1,1 @@
+"""Finds where speech lies (Silero VAD) and cuts the audio into segments."""

@@ -1,0 +1,130 @@
+"""Cuts a source into segments of speech, and leaves out where nobody speaks."""
+
+from collections.abc import Iterator
+
+from rapl_protocol.audio import BYTES_PER_SECOND, SAMPLE_RATE_HZ, SAMPLE_WIDTH_BYTES, WavAudio
+from rapl_protocol.prepared import ENOUGH_SPEECH_S, PrepareOptions, SpeechCheck, SpeechSegment
+from rapl_protocol.segmentation import SEARCH_S
+
+from rapl_preprocess.speech.quietest_point import quietest_point
+from rapl_preprocess.speech.silero import BLOCK_SAMPLES, SpeechModel
+from rapl_preprocess.speech.spans import MAX_SAMPLES, Span, SpeechSpans
+
+_SEARCH_SAMPLES = int(SEARCH_S * SAMPLE_RATE_HZ)
+_ENOUGH_SAMPLES = int(ENOUGH_SPEECH_S * SAMPLE_RATE_HZ)
+
+
+class SpeechSegmenter:
+    """Takes PCM as it comes and gives back the segments that hold speech, each at most MAX_SEGMENT_S long.
+
+    A source of up to MAX_SEGMENT_S with any speech in it is one segment, untouched. It is there as soon as the first
+    speech was found; the rest is only judged for `speech_s`, while the segment is on its way. Of a longer source it
+    holds one segment, the silence that may follow within it, and what was fed last.
+    """
+
+    def __init__(self, model: SpeechModel, options: PrepareOptions) -> None:
+        self._listener = model.listen()
+        self._held = _Held()
+        self._spans = SpeechSpans(options, self._held.quietest_before)
+        self._heard = 0
+
+    @property
+    def duration_s(self) -> float:
+        """Of all the audio that was fed."""
+        return self._samples / SAMPLE_RATE_HZ
+
+    @property
+    def speech_s(self) -> float:
+        """How much was speech, pauses and padding left out; of the whole source once `finish` has ended."""
+        return self._spans.speech_samples / SAMPLE_RATE_HZ
+
+    def feed(self, pcm: bytes | memoryview) -> Iterator[SpeechSegment]:
+        """Adds 16 kHz mono s16le samples, and yields the segments that are complete with them."""
+        self._held.pcm += pcm
+        if self._samples > MAX_SAMPLES:
+            while self._heard + BLOCK_SAMPLES <= self._samples:
+                yield from map(self._segment, self._hear())
+                self._held.forget_before(self._spans.earliest)
+
+    def finish(self) -> Iterator[SpeechSegment]:
+        """Yields what is left, if anything is."""
+        if self._samples <= MAX_SAMPLES:
+            yield from self._whole_if_speech()
+            return
+        if self._heard < self._samples:
+            yield from map(self._segment, self._hear())
+        yield from map(self._segment, self._spans.finish(self._samples))
+
+    def check(self, pcm: bytes | memoryview) -> SpeechCheck:
+        """Instead of `feed` and `finish`: whether a source of up to MAX_SEGMENT_S holds speech, judged from its start
+        until that is beyond doubt."""
+        self._held.pcm += pcm
+        while self._heard < self._samples:
+            self._judge()
+            if self._spans.sure_samples >= _ENOUGH_SAMPLES:
+                return SpeechCheck(has_speech=True, speech_s=self._spans.sure_samples / SAMPLE_RATE_HZ)
+        self._judge_rest()
+        return SpeechCheck(has_speech=self.speech_s > 0, speech_s=self.speech_s)
+
+    def _whole_if_speech(self) -> Iterator[SpeechSegment]:
+        has_speech = False
+        while self._heard < self._samples:
+            self._judge()
+            if not has_speech and self._spans.has_speech:
+                has_speech = True
+                yield SpeechSegment(0.0, self.duration_s, WavAudio(self._held.between(0, self._samples)))
+        self._judge_rest()
+
+    def _judge(self) -> None:
+        """Listens to the next block, wherever its spans lie."""
+        for _ in self._hear():
+            pass
+
+    def _judge_rest(self) -> None:
+        for _ in self._spans.finish(self._samples):
+            pass
+
+    @property
+    def _samples(self) -> int:
+        return self._held.end
+
+    def _hear(self) -> Iterator[Span]:
+        """Listens to the next block."""
+        start, self._heard = self._heard, min(self._heard + BLOCK_SAMPLES, self._samples)
+        return self._spans.feed(self._listener.probabilities(self._held.between(start, self._heard)))
+
+    def _segment(self, span: Span) -> SpeechSegment:
+        end = min(span.end, self._samples)
+        audio = WavAudio(self._held.between(span.start, end))
+        return SpeechSegment(span.start / SAMPLE_RATE_HZ, end / SAMPLE_RATE_HZ, audio, span.speech / SAMPLE_RATE_HZ)
+
+
+class _Held:
+    """The part of a source that is still needed. An object of its own, to which both others refer: audio that hangs
+    in a ring of references would stay until the collector comes by, which is seldom."""
+
+    def __init__(self) -> None:
+        self.pcm = bytearray()
+        self._begin = 0
+        """Where in the source it begins, in samples."""
+
+    @property
+    def end(self) -> int:
+        """Likewise."""
+        return self._begin + len(self.pcm) // SAMPLE_WIDTH_BYTES
+
+    def between(self, start: int, end: int) -> bytes:
+        at, to = ((sample - self._begin) * SAMPLE_WIDTH_BYTES for sample in (start, end))
+        with memoryview(self.pcm) as pcm:
+            return bytes(pcm[at:to])
+
+    def quietest_before(self, sample: int) -> int:
+        start = sample - _SEARCH_SAMPLES
+        return start + quietest_point(self.between(start, sample)) // SAMPLE_WIDTH_BYTES
+
+    def forget_before(self, sample: int) -> None:
+        """Only now and then, for what lies behind has to be moved."""
+        size = (sample - self._begin) * SAMPLE_WIDTH_BYTES
+        if size >= BYTES_PER_SECOND:
+            del self.pcm[:size]
+            self._begin = sample

@@ -1,0 +1,178 @@
+"""Where in a source speech lies: from probabilities, frame by frame, to spans that are worth a segment."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+from rapl_protocol.audio import SAMPLE_RATE_HZ
+from rapl_protocol.prepared import MAX_SEGMENT_S, PrepareOptions
+
+from rapl_preprocess.speech.silero_network import FRAME_SAMPLES
+
+MAX_SAMPLES = int(MAX_SEGMENT_S * SAMPLE_RATE_HZ)
+HYSTERESIS = 0.15
+"""By how much the probability must fall below the threshold before speech pauses.
+
+Source: `neg_threshold` of https://github.com/snakers4/silero-vad/blob/master/src/silero_vad/utils_vad.py
+"""
+PAUSE = 3 * FRAME_SAMPLES
+"""A tenth of a second; less is a stop consonant."""
+MIN_SPEECH = 4 * FRAME_SAMPLES
+"""An utterance holds at least an eighth of a second of speech: a spoken "no" has 0.2 s, a false alarm in music less."""
+MAX_GAP = 2 * SAMPLE_RATE_HZ
+"""A longer silence between two utterances belongs to no segment; a shorter one is cheaper than another segment."""
+
+
+@dataclass(slots=True)
+class Run:
+    """Speech without a pause; samples, counted from the source's start."""
+
+    start: int
+    end: int
+    is_sure: bool = False
+    """It goes on where a segment was cut, so that it is speech however short it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A part of the source that becomes a segment; samples, counted from the source's start.
+
+    Its end may lie behind the source's.
+    """
+
+    start: int
+    end: int
+    speech: int
+    """How many of its samples were judged to be speech."""
+
+
+class SpeechSpans:
+    """Takes the probability of each frame and gives back spans, in order and apart, none longer than a segment.
+
+    A run ends with a pause, an utterance with `vad_silence_duration_ms` of silence, a span where it would become too
+    long or where nothing is said for longer than MAX_GAP. A span that becomes too long is cut in the last silence
+    between two of its utterances; if it is one utterance, in a long pause of its later half; if it has no pause, at
+    its quietest point.
+
+    Args:
+        quietest_before: the quietest point near to the given one and not behind it; both in samples.
+    """
+
+    def __init__(self, options: PrepareOptions, quietest_before: Callable[[int], int]) -> None:
+        self._begin = options.vad_threshold
+        self._go_on = max(options.vad_threshold - HYSTERESIS, 0.01)
+        self._padding = options.vad_prefix_padding_ms * SAMPLE_RATE_HZ // 1000
+        self._silence = max(_whole_frames(options.vad_silence_duration_ms), PAUSE)
+        self._max_gap = max(self._silence, MAX_GAP, self._padding)  # a span ends when its padding has been heard
+        self._quietest_before = quietest_before
+        self._runs: list[Run] = []
+        self._position = 0
+        self._taken = 0
+        """The end of the last span."""
+        self.speech_samples = 0
+        """Of the spans so far, their pauses and padding left out."""
+
+    @property
+    def earliest(self) -> int:
+        """No later span begins before this sample."""
+        begin = self._runs[0].start if self._runs else self._position
+        return max(begin - self._padding, self._taken)
+
+    @property
+    def has_speech(self) -> bool:
+        """Whether there was or will be a span."""
+        return self._taken > 0 or _spoken(self._runs) >= MIN_SPEECH
+
+    @property
+    def sure_samples(self) -> int:
+        """How much was speech so far, at least: the last utterance may still turn out to be too short to be one."""
+        return max(0, self.speech_samples + _spoken(self._runs) - MIN_SPEECH)
+
+    def feed(self, probabilities: Iterable[float]) -> Iterator[Span]:
+        """Yields the spans that are complete with these frames."""
+        for probability in probabilities:
+            self._hear(probability)
+            if self._runs:
+                yield from self._complete()
+
+    def finish(self, samples: int) -> Iterator[Span]:
+        """Yields the last span, if there is one, in a source of so many samples."""
+        self._forget_noise()
+        if self._runs:
+            self._runs[-1].end = min(self._runs[-1].end, samples)
+            yield self._take(len(self._runs))
+
+    def _hear(self, probability: float) -> None:
+        start, self._position = self._position, self._position + FRAME_SAMPLES
+        goes_on = bool(self._runs) and start - self._runs[-1].end < PAUSE
+        if probability < (self._go_on if goes_on else self._begin):
+            return
+        if goes_on:
+            self._runs[-1].end = self._position
+        else:
+            self._runs.append(Run(start, self._position))
+
+    def _complete(self) -> Iterator[Span]:
+        silence = self._position - self._runs[-1].end
+        if silence == self._silence:
+            self._forget_noise()
+        if self._runs and silence >= self._max_gap:
+            yield self._take(len(self._runs))
+        elif silence == 0 and self._position + self._padding > self.earliest + MAX_SAMPLES:
+            yield from self._cut()
+
+    def _cut(self) -> Iterator[Span]:
+        gaps = [after.start - before.end for before, after in pairwise(self._runs)]
+        silences = [i for i, gap in enumerate(gaps) if gap >= self._silence]
+        if silences:
+            yield self._take(silences[-1] + 1)
+        elif gaps:
+            yield self._take(self._best_pause(gaps) + 1)
+            self._runs[0].is_sure = True
+        elif self._position > self.earliest + MAX_SAMPLES:
+            yield self._halve()
+
+    def _best_pause(self, gaps: list[int]) -> int:
+        """The longest in the later half of the span; the later of equals."""
+        half = self.earliest + MAX_SAMPLES // 2
+        return max(range(len(gaps)), key=lambda i: (self._runs[i].end >= half, gaps[i], i))
+
+    def _halve(self) -> Span:
+        """Cuts speech without any pause."""
+        start = self.earliest
+        cut = self._quietest_before(start + MAX_SAMPLES)
+        rest = Run(cut, self._runs[0].end, is_sure=True)
+        self._runs[0].end = cut
+        speech = self._take(1).speech
+        self._runs, self._taken = [rest], cut
+        return Span(start, cut, speech)
+
+    def _take(self, count: int) -> Span:
+        """A span of the first runs, with as much padding as the silence around them and the longest segment allow."""
+        start = self.earliest
+        runs, self._runs = self._runs[:count], self._runs[count:]
+        end = min(runs[-1].end + self._padding, start + MAX_SAMPLES)
+        if self._runs:
+            end = min(end, (runs[-1].end + self._runs[0].start) // 2)
+        speech = _spoken(runs)
+        self.speech_samples += speech
+        self._taken = end
+        return Span(start, end, speech)
+
+    def _forget_noise(self) -> None:
+        """Takes back the last utterance if it was too short to be one."""
+        begin = max(len(self._runs) - 1, 0)
+        while begin > 0 and self._runs[begin].start - self._runs[begin - 1].end < self._silence:
+            begin -= 1
+        utterance = self._runs[begin:]
+        if _spoken(utterance) < MIN_SPEECH and not any(run.is_sure for run in utterance):
+            del self._runs[begin:]
+
+
+def _spoken(runs: list[Run]) -> int:
+    return sum(run.end - run.start for run in runs)
+
+
+def _whole_frames(duration_ms: int) -> int:
+    """In samples, rounded up."""
+    return -(-duration_ms * SAMPLE_RATE_HZ // 1000 // FRAME_SAMPLES) * FRAME_SAMPLES

@@ -1,0 +1,1 @@
+"""The processes that decode, and the limits that the kernel enforces on them."""

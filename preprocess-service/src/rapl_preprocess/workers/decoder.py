@@ -1,0 +1,125 @@
+"""A process that decodes one file after another, and may crash: what it does for whom comes and goes by sockets.
+
+    control   <-  {"options": {...}, "max_duration_s": 43200.0, "inline_bytes": 70213}\\n  + descriptors
+                  or {"options": null, ...}, where a clip is wanted as WAV
+    control   ->  b"."  it is ready for a file
+    output    <-  the file's bytes, unless there is a descriptor of it
+    output    ->  frames: {"log": {...}, "is_last": false}, and a batch for payload; or {"error": {...}, "status": 400}
+
+The output is a socket of its own for each file. Its other end is closed by whoever no longer wants the answer.
+"""
+
+import json
+import logging
+import os
+import select
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from typing import Any
+
+from rapl_protocol.errors import ErrorCode, ServiceError
+from rapl_protocol.frames import encode_frame
+from rapl_protocol.prepared import PrepareOptions
+
+from rapl_preprocess.batches import Batch, in_batches
+from rapl_preprocess.clip import clip
+from rapl_preprocess.media.containers import TOO_MUCH_MEMORY, Media, MediaInMemory, MediaOnDisk, undecodable
+from rapl_preprocess.prepare import prepare
+from rapl_preprocess.speech.silero import SpeechModel
+from rapl_preprocess.workers.limits import Limits
+
+READY = b"."
+MAX_JOB_BYTES = 1 << 16
+_FILES = 500
+"""After so many it makes room for a fresh one: what leaks in a decoder does not grow for months."""
+
+log = logging.getLogger("rapl")
+
+
+def serve(control: socket.socket, limits: Limits, model: SpeechModel) -> None:
+    """Decodes until the other end of `control` is closed."""
+    limits.restrict_process()
+    for _ in range(_FILES):
+        control.sendall(READY)
+        line, descriptors = _received(control)
+        if not line:
+            return
+        job = json.loads(line)
+        with ExitStack() as stack:
+            output = stack.enter_context(socket.socket(fileno=descriptors[0]))
+            for descriptor in descriptors[1:]:
+                stack.callback(os.close, descriptor)
+            with suppress(BrokenPipeError, ConnectionResetError):  # whoever asked has gone
+                _answer(output, descriptors[1:], job, limits, model)
+
+
+def _received(control: socket.socket) -> tuple[bytes, list[int]]:
+    """The job and its descriptors: of the output, and of the file if it has one."""
+    line, descriptors = b"", []
+    while not line.endswith(b"\n"):
+        piece, more, _, _ = socket.recv_fds(control, MAX_JOB_BYTES, 2)
+        if not piece:
+            return b"", []
+        line += piece
+        descriptors += more
+    return line, descriptors
+
+
+def _answer(output: socket.socket, files: list[int], job: dict[str, Any], limits: Limits, model: SpeechModel) -> None:
+    limits.restrict_file()
+    try:
+        media = MediaOnDisk(files[0]) if files else _inline(output, job["inline_bytes"])
+        batches = _batches(media, job, model, _hears_hangup(output))
+        while batch := _next(batches, limits):
+            output.sendall(_frame(batch))
+    except ServiceError as error:
+        output.sendall(_error_frame(error))
+    except MemoryError:
+        output.sendall(_error_frame(undecodable(TOO_MUCH_MEMORY)))
+    except OSError:
+        raise
+    except Exception:
+        log.exception("decoding failed")
+        error = ServiceError(ErrorCode.INTERNAL, "internal error; the server's log has the cause")
+        output.sendall(_error_frame(error))
+
+
+def _batches(media: Media, job: dict[str, Any], model: SpeechModel, is_stopped: Callable[[], bool]) -> Iterator[Batch]:
+    if job["options"] is None:
+        yield clip(media, is_stopped)
+    else:
+        options = PrepareOptions.model_validate(job["options"])
+        yield from in_batches(prepare(media, options, job["max_duration_s"], model, is_stopped))
+
+
+def _next(batches: Iterator[Batch], limits: Limits) -> Batch | None:
+    with limits.no_stall():
+        return next(batches, None)
+
+
+def _inline(output: socket.socket, size: int) -> Media:
+    content = bytearray(size)
+    missing = memoryview(content)
+    while missing:
+        received = output.recv_into(missing)
+        if not received:
+            raise BrokenPipeError
+        missing = missing[received:]
+    return MediaInMemory(content)
+
+
+def _hears_hangup(output: socket.socket) -> Callable[[], bool]:
+    """Tells, in a microsecond, whether the other end was closed."""
+    poll = select.poll()
+    poll.register(output, 0)
+    return lambda: bool(poll.poll(0))
+
+
+def _frame(batch: Batch) -> bytes:
+    header = {"log": batch.log_fields, "damage": batch.damage, "is_last": batch.is_last}
+    return encode_frame(header, batch.body)
+
+
+def _error_frame(error: ServiceError) -> bytes:
+    return encode_frame({**error.envelope(), "status": error.status})

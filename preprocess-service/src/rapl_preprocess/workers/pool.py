@@ -1,0 +1,188 @@
+"""The one owner of the processes that decode. They may crash, hang and eat memory; here that is one refused file."""
+
+import asyncio
+import json
+import logging
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import asdict
+from typing import Self
+
+from rapl_protocol.errors import ServiceError
+from rapl_protocol.frames import Frame, decode_frames
+from rapl_protocol.prepared import PrepareOptions
+
+from rapl_preprocess.batches import Batch
+from rapl_preprocess.media.containers import undecodable
+from rapl_preprocess.settings import Settings
+from rapl_preprocess.upload import Upload
+from rapl_preprocess.workers.limits import Limits
+
+BROKE_THE_DECODER = "The audio file could not be decoded: decoding it crashed or took more time or memory than it may."
+_START_LIMIT_S = 60.0
+_RETRY_S = 1.0
+_RECEIVE_BYTES = 1 << 18
+
+log = logging.getLogger("rapl")
+
+
+class Decoders:
+    """Keeps `settings.workers` processes ready and has up to `settings.max_workers`; whoever enters it leaves it.
+
+    A process belongs to one file from its start to its end: while the reader of its answer takes its time it waits,
+    with no more than a segment in hand. So there may be many more of them than cores.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._limits = Limits(settings.worker_memory_bytes, settings.worker_cpu_s, settings.worker_stall_s)
+        self._idle: asyncio.LifoQueue[socket.socket] = asyncio.LifoQueue()
+        """The control sockets of those that wait for a file."""
+        self._alive: set[socket.socket] = set()
+        self._waiting = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._nursery: subprocess.Popen[bytes] | None = None
+        self._orders: socket.socket | None = None
+
+    async def __aenter__(self) -> Self:
+        for _ in range(self._settings.workers):
+            self._fork()
+        async with asyncio.timeout(_START_LIMIT_S):
+            self._idle.put_nowait(await self._idle.get())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        for control in self._alive:
+            control.close()
+        await asyncio.to_thread(self._end_nursery)
+
+    async def batches(self, upload: Upload, options: PrepareOptions | None) -> AsyncGenerator[Batch, None]:
+        """Yields what a decoder makes of the file. When this is closed, so is the decoder's output, and it stops.
+
+        Args:
+            upload: the file.
+            options: None for a single batch with the file as a clip.
+
+        Raises:
+            ServiceError: as `prepare` and `clip` do; and AUDIO_UNDECODABLE where the decoder ended before the file did.
+        """
+        output, theirs = socket.socketpair()
+        output.setblocking(False)
+        control = None
+        try:
+            with theirs:
+                control = await self._begin(upload, options, theirs)
+            if not upload.file:
+                await asyncio.get_running_loop().sock_sendall(output, upload.content)
+            is_last = False
+            async for frame in decode_frames(_received(output)):
+                batch = _batch(frame)
+                is_last = batch.is_last
+                yield batch
+            if not is_last:
+                raise undecodable(BROKE_THE_DECODER)
+        except (ValueError, BrokenPipeError, ConnectionResetError) as error:
+            raise undecodable(BROKE_THE_DECODER) from error
+        finally:
+            output.close()
+            if control:
+                self._await_ready(control)
+
+    async def _begin(self, upload: Upload, options: PrepareOptions | None, output: socket.socket) -> socket.socket:
+        """Hands the file to a decoder."""
+        job = {"options": options.model_dump() if options else None, "max_duration_s": self._settings.max_duration_s}
+        line = json.dumps({**job, "inline_bytes": len(upload.content)}).encode() + b"\n"
+        descriptors = [output.fileno(), *([upload.file.fileno()] if upload.file else [])]
+        while True:
+            control = await self._taken()
+            try:
+                socket.send_fds(control, [line], descriptors)
+                return control
+            except (BrokenPipeError, ConnectionResetError):  # it ended while it waited
+                self._forget(control)
+                self._fork()
+
+    async def _taken(self) -> socket.socket:
+        if self._idle.empty() and len(self._alive) < self._settings.max_workers:
+            self._fork()
+        self._waiting += 1
+        try:
+            return await self._idle.get()
+        finally:
+            self._waiting -= 1
+
+    def _fork(self) -> None:
+        control, theirs = socket.socketpair()
+        control.setblocking(False)
+        with theirs:
+            try:
+                self._order(theirs)
+            except (BrokenPipeError, ConnectionResetError):
+                log.warning("the decoders' nursery has ended; another is started")
+                self._end_nursery()
+                self._order(theirs)
+        self._alive.add(control)
+        self._await_ready(control, is_new=True)
+
+    def _order(self, theirs: socket.socket) -> None:
+        if self._orders is None:
+            self._orders = self._started_nursery()
+        socket.send_fds(self._orders, [b"f"], [theirs.fileno()])
+
+    def _started_nursery(self) -> socket.socket:
+        orders, theirs = socket.socketpair()
+        with theirs:
+            command = [sys.executable, "-m", "rapl_preprocess.workers.zygote", str(theirs.fileno())]
+            command += [json.dumps(asdict(self._limits)), self._settings.log_level]
+            self._nursery = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
+        return orders
+
+    def _end_nursery(self) -> None:
+        """Returns at once where it has ended already."""
+        if self._orders and self._nursery:
+            self._orders.close()
+            self._nursery.wait()
+            self._orders = self._nursery = None
+
+    def _await_ready(self, control: socket.socket, is_new: bool = False) -> None:
+        task = asyncio.create_task(self._when_ready(control, is_new))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _when_ready(self, control: socket.socket, is_new: bool) -> None:
+        """Puts a decoder back once it is ready for another file; or sees to it that there are enough without it."""
+        try:
+            is_ready = await asyncio.get_running_loop().sock_recv(control, 1)
+        except ConnectionResetError:
+            is_ready = b""
+        has_enough = self._idle.qsize() >= self._settings.workers and not self._waiting
+        if is_ready and not has_enough:
+            self._idle.put_nowait(control)
+            return
+        self._forget(control)
+        if not has_enough:
+            if is_new:  # none of them may come to life: do not try as fast as a machine can
+                await asyncio.sleep(_RETRY_S)
+            self._fork()
+
+    def _forget(self, control: socket.socket) -> None:
+        self._alive.discard(control)
+        control.close()
+
+
+async def _received(output: socket.socket) -> AsyncIterator[bytes]:
+    """Only what is asked for: what the reader of the answer does not take, the decoder cannot send."""
+    loop = asyncio.get_running_loop()
+    while piece := await loop.sock_recv(output, _RECEIVE_BYTES):
+        yield piece
+
+
+def _batch(frame: Frame) -> Batch:
+    if "error" in frame.header:
+        raise ServiceError.from_response(frame.header["status"], frame.header)
+    header = frame.header
+    return Batch(bytes(frame.payload), header["log"], header["damage"], header["is_last"])

@@ -1,0 +1,90 @@
+"""`python -m rapl_preprocess.workers.zygote`: has everything that decoding needs in memory, and only forks.
+
+A decoder that is forked here is there in milliseconds and shares most of its memory with the others; one that is
+started from scratch takes a second of a busy machine. Forking is safe in a process that has but one thread.
+"""
+
+import gc
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+
+from rapl_protocol.prepared import PrepareOptions
+
+from rapl_preprocess.media.containers import MediaInMemory
+from rapl_preprocess.prepare import prepare
+from rapl_preprocess.speech.silero import SpeechModel
+from rapl_preprocess.workers.decoder import serve
+from rapl_preprocess.workers.limits import Limits
+
+log = logging.getLogger("rapl")
+
+_WARM_UP = b"RIFF\xff\xff\xff\xffWAVEfmt \x10\0\0\0\1\0\1\0\x40\x1f\0\0\x40\x1f\0\0\1\0\x08\0data\xff\xff\xff\xff"
+"""The header of a WAV file with 8 kHz u8, so that it has to be decoded and resampled."""
+
+
+def main() -> None:
+    """Forks a decoder for each byte that comes with the decoder's end of its control socket; ends with the socket."""
+    orders, limits = socket.socket(fileno=int(sys.argv[1])), Limits(**json.loads(sys.argv[2]))
+    _configure_logging(sys.argv[3])
+    for number in (signal.SIGINT, signal.SIGTERM):  # the service drains first, and then closes the socket
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, _bury)
+    model = SpeechModel.load()
+    for _ in prepare(MediaInMemory(_WARM_UP + bytes(8_000)), PrepareOptions(), 10.0, model, lambda: False):
+        pass
+    gc.collect()
+    gc.freeze()  # else each child's first collection would copy all of it
+    while True:
+        order, descriptors, _, _ = socket.recv_fds(orders, 1, 1)
+        if not order:
+            return
+        control = socket.socket(fileno=descriptors[0])
+        if os.fork() == 0:
+            orders.close()
+            _live(control, limits, model)
+        control.close()
+
+
+def _live(control: socket.socket, limits: Limits, model: SpeechModel) -> None:
+    """A child's life; nothing of the parent's is run after it."""
+    code = 1
+    try:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        serve(control, limits, model)
+        code = 0
+    except (BrokenPipeError, ConnectionResetError):
+        code = 0  # the service has gone
+    except BaseException:
+        log.exception("a decoder failed")
+    finally:
+        os._exit(code)
+
+
+def _bury(*_: object) -> None:
+    """Says of which signal a child died."""
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if not pid:
+            return
+        if os.WIFSIGNALED(status):
+            log.warning("decoder %d ended by %s", pid, signal.Signals(os.WTERMSIG(status)).name)
+
+
+def _configure_logging(level: str) -> None:
+    handler = logging.StreamHandler()
+    formatter = logging.Formatter("%(asctime)sZ %(levelname)s %(name)s %(message)s", "%Y-%m-%dT%H:%M:%S")
+    formatter.converter = time.gmtime
+    handler.setFormatter(formatter)
+    logging.basicConfig(level=level, handlers=[handler])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""SenseVoice itself: its graph, features, decoding, vocabulary, word times and rich tags."""

@@ -1,0 +1,140 @@
+"""A compiled graph: features in, the most probable token of each frame out. OpenVINO computes it on the CPU."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from rapl_sensevoice.model.features import DIMENSIONS, Cmvn
+from rapl_sensevoice.model.filter_bank import Floats
+from rapl_sensevoice.model.frame_scales import has_amx_int8, scale_each_frame
+from rapl_sensevoice.model.graph import QUERIES, Precision, positions
+from rapl_sensevoice.unusable import ModelUnusable
+from rapl_sensevoice.weights.graph_files import GraphFiles
+
+ACTIVATIONS_AT_ONCE = 512
+"""So many activations share a scale where the matrices are 8 bits: a frame's. OpenVINO's own 32 are 20 to 25 %
+slower (decision 0007)."""
+FRAMES_AT_ONCE = 8
+"""A clip is filled up to a multiple of these, 0.48 s, so that 63 lengths are all that there are up to 30 s. The engine
+keeps kernels for every length: after 120 of them it is 578 MB, and 694 where none is filled up (decision 0007)."""
+KERNELS_KEPT = 100
+"""What the engine has prepared for its latest lengths and batches. It would keep 5,000 of these, 3 MB for every one
+that it ever met, without being sooner done (decision 0007)."""
+
+# Source: lid_dict, textnorm_dict and inference() in funasr/models/sense_voice/model.py, FunASR 1.4.16.
+LANGUAGE_QUERIES: Mapping[str | None, int] = {None: 0, "zh": 3, "en": 4, "yue": 7, "ja": 11, "ko": 12}
+EVENT_QUERY, EMOTION_QUERY = 1, 2
+WITH_PUNCTUATION_AND_NUMERALS = 14
+
+_INPUTS = (
+    {"speech", "queries", "positions", "is_real"},
+    {"speech", "speech_lengths", "language", "textnorm"},
+    {"x", "x_length", "language", "text_norm"},
+)
+"""Of `prepare-model`'s graph, of FunASR's export, of sherpa-onnx's."""
+
+
+class AcousticModel:
+    """
+    Args:
+        files: what to load.
+        precision: "f32" computes in float32; else bfloat16 is taken where the processor has it.
+        threads: of one computation.
+        scales_frames: whether 8-bit activations are scaled by the graph, see `frame_scales`; None for what is faster
+            on this processor.
+
+    Raises:
+        ModelUnusable: the graph is not a SenseVoiceSmall's.
+    """
+
+    def __init__(
+        self, files: GraphFiles, precision: Precision, threads: int, scales_frames: bool | None = None
+    ) -> None:
+        self._is_ours = files.graph.suffix == ".xml"
+        model = _read(files)
+        self.cmvn = Cmvn.read(files.cmvn) if files.cmvn else _cmvn_of(model)
+        self._names = [each.any_name for each in model.inputs]
+        if set(self._names) not in _INPUTS:
+            raise ModelUnusable(f"{files.graph.name} has inputs {', '.join(self._names)}", "Replace it.")
+        if self._is_ours and precision != "f32" and (has_amx_int8() if scales_frames is None else scales_frames):
+            scale_each_frame(model)
+        self._request = _compiled(model, precision, threads).create_infer_request()
+        self._positions = positions(0, DIMENSIONS)
+
+    @property
+    def takes_several(self) -> bool:
+        """Whether `tokens` is sooner done with several clips at once than with one after another."""
+        return self._is_ours
+
+    def tokens(self, clips: Sequence[Floats], languages: Sequence[str | None]) -> list[list[int]]:
+        """Of each clip, (frames, DIMENSIONS): four tags, then a token for each frame. All take the longest's time."""
+        asked = [LANGUAGE_QUERIES[language] for language in languages]
+        if not self._is_ours:
+            return [self._tokens_by_export(speech, query) for speech, query in zip(clips, asked, strict=True)]
+        queries = [[query, EVENT_QUERY, EMOTION_QUERY, WITH_PUNCTUATION_AND_NUMERALS] for query in asked]
+        ends = [QUERIES + len(clip) for clip in clips]
+        frames = filled_up(max(ends))
+        speech = np.zeros((len(clips), frames - QUERIES, DIMENSIONS), np.float32)
+        is_real = np.zeros((len(clips), frames, 1), np.float32)
+        for row, (clip, end) in enumerate(zip(clips, ends, strict=True)):
+            speech[row, : len(clip)] = clip
+            is_real[row, :end] = 1
+        found = self._infer([speech, np.array(queries, np.int32), self._places(frames), is_real])
+        return [tokens[:end].tolist() for tokens, end in zip(found, ends, strict=True)]
+
+    def _tokens_by_export(self, speech: Floats, query: int) -> list[int]:
+        numbers = {"language": query, "textnorm": WITH_PUNCTUATION_AND_NUMERALS, "speech_lengths": len(speech)}
+        numbers |= {"text_norm": numbers["textnorm"], "x_length": numbers["speech_lengths"]}
+        inputs = [speech[None] if n in ("speech", "x") else np.array([numbers[n]], np.int32) for n in self._names]
+        return self._infer(inputs)[0].argmax(axis=-1).tolist()
+
+    def _infer(self, inputs: list[Any]) -> Any:
+        self._request.infer(inputs, share_inputs=True)
+        return self._request.get_output_tensor(0).data
+
+    def _places(self, frames: int) -> Floats:
+        if self._positions.shape[1] < frames:
+            self._positions = positions(frames, DIMENSIONS)
+        return self._positions[:, :frames]
+
+
+def filled_up(frames: int) -> int:
+    """As how many frames so many, with their queries, are computed."""
+    return -(-frames // FRAMES_AT_ONCE) * FRAMES_AT_ONCE
+
+
+def _read(files: GraphFiles) -> Any:
+    import openvino
+
+    try:
+        return openvino.Core().read_model(files.graph)
+    except RuntimeError as error:
+        raise ModelUnusable(f"{files.graph.name} cannot be read as a graph", "Replace it.") from error
+
+
+def _compiled(model: Any, precision: Precision, threads: int) -> Any:
+    import openvino
+
+    options = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "NUM_STREAMS": 1,
+        "INFERENCE_NUM_THREADS": threads,
+        "DYNAMIC_QUANTIZATION_GROUP_SIZE": ACTIVATIONS_AT_ONCE,
+        "CPU_RUNTIME_CACHE_CAPACITY": KERNELS_KEPT,
+    }
+    if precision == "f32":
+        options |= {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0}
+    return openvino.Core().compile_model(model, "CPU", options)
+
+
+def _cmvn_of(model: Any) -> Cmvn:
+    """From the metadata that sherpa-onnx's export writes."""
+    try:
+        texts = [model.get_rt_info(["framework", key]).astype(str) for key in ("neg_mean", "inv_stddev")]
+        rows = [np.array(text.split(","), np.float32) for text in texts]
+    except (RuntimeError, ValueError) as error:
+        raise ModelUnusable("the graph's metadata have no means and deviations", "Replace it.") from error
+    if any(row.shape != (DIMENSIONS,) for row in rows):
+        raise ModelUnusable(f"the graph's metadata are not for {DIMENSIONS} features", "Replace it.")
+    return Cmvn(*rows)

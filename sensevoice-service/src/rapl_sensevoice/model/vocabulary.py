@@ -1,0 +1,57 @@
+"""From tokens to text."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from rapl_sensevoice.model.words import WORD_BEGINS
+from rapl_sensevoice.unusable import ModelUnusable
+
+
+class Vocabulary(Protocol):
+    def piece(self, token: int) -> str:
+        """As the model knows it, with the mark of a word's beginning."""
+        ...
+
+    def text(self, tokens: Sequence[int]) -> str: ...
+
+
+class SentencepieceVocabulary:
+    def __init__(self, path: Path) -> None:
+        import sentencepiece
+
+        self._processor = sentencepiece.SentencePieceProcessor()
+        try:
+            self._processor.load(str(path))
+        except (OSError, RuntimeError) as error:
+            raise ModelUnusable(f"{path.name} is not a sentencepiece model", "Replace it.") from error
+
+    def piece(self, token: int) -> str:
+        return self._processor.id_to_piece(token)
+
+    def text(self, tokens: Sequence[int]) -> str:
+        return self._processor.decode(list(tokens))
+
+
+class PieceList:
+    """The pieces in the order of their numbers, for exports that come without the sentencepiece model."""
+
+    def __init__(self, pieces: Sequence[str]) -> None:
+        self._pieces = pieces
+
+    @classmethod
+    def from_tokens_txt(cls, path: Path) -> "PieceList":
+        """sherpa-onnx's file: a piece and its number in each line."""
+        return cls([line.rpartition(" ")[0] for line in path.read_text().split("\n") if line])
+
+    @classmethod
+    def from_tokens_json(cls, path: Path) -> "PieceList":
+        """FunASR's file: a list."""
+        return cls(json.loads(path.read_bytes()))
+
+    def piece(self, token: int) -> str:
+        return self._pieces[token]
+
+    def text(self, tokens: Sequence[int]) -> str:
+        return "".join(self._pieces[token] for token in tokens).replace(WORD_BEGINS, " ").strip()

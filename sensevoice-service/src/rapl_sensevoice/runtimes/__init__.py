@@ -1,0 +1,1 @@
+"""What computes the model: OpenVINO (the default) or FunASR."""

@@ -1,0 +1,111 @@
+"""SenseVoice computed from an exported graph, without torch: the default on CPUs."""
+
+from collections.abc import Hashable, Sequence
+from pathlib import Path
+
+from rapl_protocol.audio import WavAudio
+from rapl_service.memory import give_memory_back, release_file_pages
+
+from rapl_sensevoice.model.acoustic_model import AcousticModel, filled_up
+from rapl_sensevoice.model.decoding import Emission, emissions
+from rapl_sensevoice.model.features import FRAME_MS, features, frames_of
+from rapl_sensevoice.model.filter_bank import Floats
+from rapl_sensevoice.model.graph import QUERIES, Precision
+from rapl_sensevoice.model.vocabulary import PieceList, SentencepieceVocabulary, Vocabulary
+from rapl_sensevoice.model.words import TimedToken
+from rapl_sensevoice.runtimes.runtime import Asked, Decoded
+from rapl_sensevoice.unusable import ModelUnusable
+from rapl_sensevoice.weights.graph_files import own_graph, ready_made
+
+FRAMES_TOGETHER = 512
+"""Of clips that are decoded together, with their queries: five of 5 s, 21 of 1 s. So a batch takes about as long as a
+clip of 30 s, for which others have to wait too, and about its memory."""
+_WARM_UP = tuple(WavAudio(bytes(2 * 16_000 * duration_s)) for duration_s in (1, 5, 30))
+
+
+class OnnxRuntime:
+    """
+    Args:
+        precision: of the graph to load; where there is none, the self-test model's or a ready-made one.
+        threads: of one computation.
+        scales_frames: as `AcousticModel` has it.
+    """
+
+    def __init__(self, precision: Precision, threads: int, scales_frames: bool | None = None) -> None:
+        self._precision: Precision = precision
+        self._threads = threads
+        self._scales_frames = scales_frames
+        self._model: AcousticModel | None = None
+        self._vocabulary: Vocabulary | None = None
+
+    def load(self, folder: Path) -> None:
+        """Loads and transcribes silence of several lengths, so that the first request waits for nothing.
+
+        Raises:
+            ModelUnusable: what lies there is not a whole SenseVoiceSmall.
+        """
+        files = own_graph(folder, self._precision) or ready_made(folder) or own_graph(folder, "int8")
+        if files is None:
+            raise ModelUnusable(f"there is no graph in {folder}", "Run `prepare-model`.")
+        self._vocabulary = _vocabulary(files.tokens)
+        self._model = AcousticModel(files, self._precision, self._threads, self._scales_frames)
+        for silence in _WARM_UP:
+            self._transcribe(silence)
+        release_file_pages()
+        give_memory_back()
+        self._transcribe(_WARM_UP[0])  # what a request runs is there again
+
+    def _transcribe(self, audio: WavAudio) -> None:
+        self.decode(self.heard(audio), None, with_times=False)
+
+    def unload(self) -> None:
+        self._model = self._vocabulary = None
+        give_memory_back()
+
+    def heard(self, audio: WavAudio) -> Floats:
+        assert self._model
+        return features(audio, self._model.cmvn)
+
+    def likeness(self, audio: WavAudio) -> tuple[Hashable, int]:
+        """Clips that are computed as equally many frames: longer padding costs more than a batch wins."""
+        assert self._model
+        frames = filled_up(frames_of(audio) + QUERIES)
+        return frames, max(1, FRAMES_TOGETHER // frames) if self._model.takes_several else 1
+
+    def decode(self, heard: Floats, language: str | None, *, with_times: bool) -> Decoded:
+        return self.decode_together([Asked(heard, language, with_times)])[0]
+
+    def decode_together(self, asked: Sequence[Asked]) -> Sequence[Decoded]:
+        assert self._model
+        found = self._model.tokens([each.heard for each in asked], [each.language for each in asked])
+        return [self._decoded(tokens, each.with_times) for tokens, each in zip(found, asked, strict=True)]
+
+    def _decoded(self, tokens: Sequence[int], with_times: bool) -> Decoded:
+        assert self._vocabulary
+        emitted = emissions(tokens)
+        text = self._vocabulary.text([each.token for each in emitted])
+        return Decoded(text, _timed(emitted, self._vocabulary) if with_times else None)
+
+
+def _vocabulary(path: Path) -> Vocabulary:
+    match path.name:
+        case "tokens.txt":
+            return PieceList.from_tokens_txt(path)
+        case "tokens.json":
+            return PieceList.from_tokens_json(path)
+        case _:
+            return SentencepieceVocabulary(path)
+
+
+def _timed(emitted: tuple[Emission, ...], vocabulary: Vocabulary) -> tuple[TimedToken, ...]:
+    """Without tags. A frame is centred on its time, as FunASR counts it."""
+
+    def seconds(frame: int) -> float:
+        return max(0.0, (frame - QUERIES) * FRAME_MS - FRAME_MS / 2) / 1000
+
+    pieces = ((vocabulary.piece(each.token), each) for each in emitted if each.first_frame >= QUERIES)
+    return tuple(
+        TimedToken(piece, seconds(each.first_frame), seconds(each.end_frame))
+        for piece, each in pieces
+        if not piece.startswith("<|")
+    )

@@ -1,0 +1,53 @@
+"""The seam between what SenseVoice is asked for and what computes it."""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from rapl_protocol.audio import WavAudio
+
+from rapl_sensevoice.model.words import TimedToken
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    rich_text: str
+    """As the model wrote it, tags included."""
+    tokens: tuple[TimedToken, ...] | None = None
+    """None where times were not asked for, or the runtime has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What one request wants of a model."""
+
+    heard: Any
+    """As `Runtime.heard` makes it."""
+    language: str | None
+    with_times: bool
+
+
+class Runtime(Protocol):
+    """One loaded model. One thread calls it, and nobody else; but for `heard` and `likeness`."""
+
+    def load(self, folder: Path) -> None:
+        """Takes verified weights from `folder`. Model libraries are imported here, never before."""
+
+    def unload(self) -> None:
+        """Gives the memory back, as far as a process can."""
+
+    def heard(self, audio: WavAudio) -> Any:
+        """What `decode` makes the text of. Any thread may call it while the model is at work."""
+
+    def likeness(self, audio: WavAudio) -> tuple[Hashable, int]:
+        """The same for all audio that may be decoded together, and of how many clips. Any thread may call it."""
+        ...
+
+    def decode(self, heard: Any, language: str | None, *, with_times: bool) -> Decoded:
+        """Transcribes; `language` is one of `rich_tags.LANGUAGES`, None to detect it."""
+        ...
+
+    def decode_together(self, asked: Sequence[Asked]) -> Sequence[Decoded]:
+        """As `decode`, for several clips of one likeness: each gets what it would get alone."""
+        ...

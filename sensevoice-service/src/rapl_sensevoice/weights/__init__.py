@@ -1,0 +1,1 @@
+"""The weights on disk: downloading, checking and converting them."""

@@ -1,0 +1,88 @@
+"""Which files make a model that the `onnx` runtime can load, in the three layouts that there are.
+
+| layout | graph | normalisation | tokens |
+|---|---|---|---|
+| `prepare-model`'s | `sensevoice-PRECISION.xml` and `.bin` | `am.mvn` | `*.bpe.model` |
+| FunASR's export | `model_quant.onnx` or `model.onnx` | `am.mvn` | `*.bpe.model` or `tokens.json` |
+| sherpa-onnx's export | `model.int8.onnx` or `model.onnx` | in the graph's metadata | `tokens.txt` |
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from rapl_sensevoice.model.graph import Precision
+from rapl_sensevoice.weights.manifest import ManifestFile, sha256_of, size_of, write_atomically
+
+FORMAT = 2
+"""Of the graph's inputs and outputs; another one is made again."""
+
+
+class GraphManifest(BaseModel):
+    """What `prepare-model` converted, and from what; written last, so that it makes the graph count."""
+
+    model_config = ConfigDict(frozen=True)
+
+    format: int
+    source_sha256: str
+    """Of model.pt."""
+    engine: str
+    """Version of OpenVINO."""
+    files: tuple[ManifestFile, ...]
+
+    @staticmethod
+    def path(folder: Path, precision: Precision) -> Path:
+        return folder / f"sensevoice-{precision}.json"
+
+    @classmethod
+    def read(cls, folder: Path, precision: Precision) -> "GraphManifest | None":
+        """None where there is none that this version can use."""
+        try:
+            found = cls.model_validate_json(cls.path(folder, precision).read_bytes())
+        except (OSError, ValidationError):
+            return None
+        return found if found.format == FORMAT else None
+
+    def write(self, folder: Path, precision: Precision) -> None:
+        write_atomically(self.path(folder, precision), self.model_dump_json(indent=2))
+
+    def first_wrong_size(self, folder: Path) -> str | None:
+        return next((f.name for f in self.files if size_of(folder / f.name) != f.size), None)
+
+    def first_wrong_hash(self, folder: Path) -> str | None:
+        return next((f.name for f in self.files if sha256_of(folder / f.name) != f.sha256), None)
+
+
+@dataclass(frozen=True, slots=True)
+class GraphFiles:
+    graph: Path
+    cmvn: Path | None
+    """None where the graph's metadata have it."""
+    tokens: Path
+
+    @property
+    def all(self) -> tuple[Path, ...]:
+        return tuple(path for path in (self.graph, self.cmvn, self.tokens) if path)
+
+
+def own_graph(folder: Path, precision: Precision) -> GraphFiles | None:
+    tokens = _first(folder, "*.bpe.model")
+    graph, cmvn = folder / f"sensevoice-{precision}.xml", folder / "am.mvn"
+    return GraphFiles(graph, cmvn, tokens) if tokens and graph.is_file() and cmvn.is_file() else None
+
+
+def ready_made(folder: Path) -> GraphFiles | None:
+    """An export that a person put there."""
+    if tokens := _first(folder, "tokens.txt"):
+        graph, cmvn = _first(folder, "model.int8.onnx", "model.onnx"), None
+    else:
+        tokens, graph = _first(folder, "*.bpe.model", "tokens.json"), _first(folder, "model_quant.onnx", "model.onnx")
+        cmvn = _first(folder, "am.mvn")
+        if cmvn is None:
+            return None
+    return GraphFiles(graph, cmvn, tokens) if graph and tokens else None
+
+
+def _first(folder: Path, *patterns: str) -> Path | None:
+    return next((path for pattern in patterns for path in sorted(folder.glob(pattern))), None)

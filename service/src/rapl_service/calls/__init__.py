@@ -1,0 +1,1 @@
+"""How one service calls another over kept connections, with typed clients for each kind of service."""

@@ -1,0 +1,132 @@
+"""The one HTTP face of every engine."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+from pydantic import ValidationError
+from rapl_protocol.audio import BYTES_PER_SECOND, WavAudio
+from rapl_protocol.errors import ErrorCode, ServiceError
+from rapl_protocol.frames import CONTENT_TYPE, decode_single_frame, encode_frame
+from rapl_protocol.models import ModelInfo, ModelList, ModelState
+from rapl_protocol.prepared import MAX_SEGMENT_S
+from rapl_protocol.transcriber import Transcriber
+from rapl_protocol.transcript import TranscribeOptions
+
+from rapl_service.http.app import NO_TELEMETRY
+from rapl_service.http.disconnect import unless_client_leaves
+from rapl_service.http.errors import install_error_handlers
+from rapl_service.http.middleware import RequestMiddleware
+from rapl_service.http.scope import log_fields
+
+# A segment as WAV, and room for a long prompt in front of it.
+MAX_BODY_BYTES = int(MAX_SEGMENT_S * BYTES_PER_SECOND) + (2 << 20)
+
+
+def transcriber_app(transcriber: Transcriber) -> FastAPI:
+    """The HTTP face of an engine: transcribe, models, load, unload, live and ready."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await transcriber.start()
+        try:
+            yield
+        finally:
+            await transcriber.close()
+
+    app = FastAPI(
+        title="RAPL engine", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None, telemetry=NO_TELEMETRY
+    )
+    install_error_handlers(app)
+    app.add_middleware(RequestMiddleware)
+
+    @app.post("/v1/transcribe")
+    async def transcribe(request: Request) -> Response:
+        options, audio, is_streamed = _parse(await _read_body(request))
+        log_fields(request).update(model=options.model, audio_s=f"{audio.duration_s:.2f}")
+        _require_capable(transcriber, options)
+        if is_streamed:
+            return StreamingResponse(_texts_and_transcript(transcriber, audio, options), media_type=CONTENT_TYPE)
+        transcript = await unless_client_leaves(request, transcriber.transcribe(audio, options))
+        return Response(transcript.model_dump_json(), media_type="application/json")
+
+    @app.get("/v1/models")
+    async def models() -> ModelList:
+        return ModelList(models=list(transcriber.models()))
+
+    @app.post("/v1/models/{model_id:path}/load")
+    async def load(model_id: str) -> ModelInfo:
+        return await transcriber.load(model_id)
+
+    @app.post("/v1/models/{model_id:path}/unload")
+    async def unload(model_id: str) -> ModelInfo:
+        return await transcriber.unload(model_id)
+
+    @app.get("/health/live")
+    async def live() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/health/ready")
+    async def ready() -> JSONResponse:
+        states = {info.id: info.state.value for info in transcriber.models()}
+        is_ready = ModelState.READY in states.values()
+        return JSONResponse({"status": "ok" if is_ready else "not ready", "models": states}, 200 if is_ready else 503)
+
+    return app
+
+
+async def _read_body(request: Request) -> bytes:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise _too_long()
+    return bytes(body)
+
+
+async def _texts_and_transcript(
+    transcriber: Transcriber, audio: WavAudio, options: TranscribeOptions
+) -> AsyncGenerator[bytes, None]:
+    """A frame for each text as it comes, then one with the transcript, or with the error."""
+    texts: asyncio.Queue[str | None] = asyncio.Queue()
+    work = asyncio.create_task(transcriber.transcribe(audio, options, texts.put_nowait))
+    work.add_done_callback(lambda _: texts.put_nowait(None))
+    try:
+        while (text := await texts.get()) is not None:
+            yield encode_frame({"type": "text", "text": text})
+        yield encode_frame({"type": "transcript", **(await work).model_dump()})
+    except ServiceError as error:
+        yield encode_frame({"type": "error", **error.envelope()})
+    finally:
+        work.cancel()
+
+
+def _parse(body: bytes) -> tuple[TranscribeOptions, WavAudio, bool]:
+    """What is to be done to which audio, and whether the text is wanted as it comes."""
+    try:
+        frame = decode_single_frame(body)
+        is_streamed = frame.header.pop("stream", False) is True
+        options = TranscribeOptions.model_validate(frame.header)
+    except ValidationError as error:
+        raise ServiceError(ErrorCode.INVALID_REQUEST, f"invalid options: {error}") from error
+    except ValueError as error:
+        raise ServiceError(ErrorCode.INVALID_REQUEST, str(error)) from error
+    try:
+        audio = WavAudio.from_wav(frame.payload)
+    except ValueError as error:
+        raise ServiceError(ErrorCode.AUDIO_UNDECODABLE, str(error), param="file") from error
+    if audio.duration_s > MAX_SEGMENT_S + 0.1:
+        raise _too_long()
+    return options, audio, is_streamed
+
+
+def _require_capable(transcriber: Transcriber, options: TranscribeOptions) -> None:
+    for info in transcriber.models():
+        if info.id == options.model:
+            info.capabilities.require(options)
+
+
+def _too_long() -> ServiceError:
+    return ServiceError(ErrorCode.AUDIO_TOO_LARGE, f"an engine takes at most {MAX_SEGMENT_S:g} s of audio at once")

@@ -1,0 +1,141 @@
+"""uvicorn's HTTP/1.1, with an end to its patience and to the size of what it takes.
+
+By itself it waits for the rest of a request's headers for ever, keeps as many as come, and keeps an answer for whoever
+does not read it. One page of a browser, or one idle script, could hold every connection.
+"""
+
+import asyncio
+
+from rapl_protocol.errors import ErrorCode, ServiceError
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from rapl_service.http.disconnect import PEER, Peer
+from rapl_service.http.errors import error_response
+from rapl_service.http.gathered import GatheredWrites
+
+HEADERS_S = 15.0
+"""From a connection's begin, or a request's first byte, to the end of its headers."""
+UNREAD_S = 60.0
+"""How long a client may leave an answer unread."""
+LAST_CALL_S, NEW_LAST_CALL_S = 0.1, 1.0
+"""How long an idle connection stays when the service stops, and one that is new: a request may be on its way that
+nobody has read yet, and who has just connected is about to send one."""
+MAX_HEADER_BYTES = 64 << 10
+MAX_HEADERS = 128
+
+
+class GuardedHttp(HttpToolsProtocol):
+    """One connection."""
+
+    _timer: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
+    _is_in_headers = False
+    _is_last = False
+    _header_bytes = 0
+    _refusal: str | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self._gathered = GatheredWrites(transport)
+        self._peer = Peer()
+        super().connection_made(self._gathered)  # type: ignore[arg-type]
+        self._expect_headers()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        for timer in (self._timer, self._unread):
+            if timer:
+                timer.cancel()
+        super().connection_lost(exc)
+        self._peer.leave()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if not self._is_in_headers or self.transport.is_closing():
+            return
+        self._header_bytes += len(data)
+        if self._header_bytes > MAX_HEADER_BYTES:
+            self.send_400_response(_TOO_LARGE)
+        elif self._timer is None:
+            self._expect_headers()
+
+    def on_message_begin(self) -> None:
+        self._is_in_headers = True
+        self._header_bytes = 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._is_in_headers = False
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        assert self.parser
+        self._refusal = _refusal(self.headers, self.url, self.parser.get_http_version())
+        if self._refusal:
+            raise ValueError(self._refusal)  # which the parser reports as a broken request
+        self.scope[PEER] = self._peer  # type: ignore[typeddict-unknown-key]
+        super().on_headers_complete()
+        if self._is_last:
+            self.cycle.keep_alive = False
+
+    def on_response_complete(self) -> None:
+        self._gathered.flush()
+        super().on_response_complete()
+
+    def shutdown(self) -> None:
+        self._is_last = True
+        if self._is_idle():
+            self.loop.call_later(LAST_CALL_S if self.cycle else NEW_LAST_CALL_S, self._close_if_idle)
+        else:
+            super().shutdown()
+
+    def _is_idle(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
+    def _close_if_idle(self) -> None:
+        if self._is_idle() and not self._is_in_headers:
+            self.transport.close()
+
+    def send_400_response(self, msg: str) -> None:
+        """The same in OpenAI's envelope."""
+        message = self._refusal or msg
+        answer = error_response(ServiceError(ErrorCode.INVALID_REQUEST, message))
+        headers = b"".join(b"%s: %s\r\n" % each for each in answer.raw_headers)
+        head = b"HTTP/1.1 400 Bad Request\r\n" + headers + b"connection: close\r\n\r\n"
+        self.transport.write(head + bytes(answer.body))
+        self.transport.close()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._unread = self.loop.call_later(UNREAD_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._unread:
+            self._unread.cancel()
+            self._unread = None
+
+    def _expect_headers(self) -> None:
+        self._timer = self.loop.call_later(HEADERS_S, self._give_up)
+
+    def _give_up(self) -> None:
+        if not self.transport.is_closing():
+            self.send_400_response(f"the request's headers did not come within {HEADERS_S:g} s")
+
+
+_TOO_LARGE = f"the request's headers are larger than {MAX_HEADER_BYTES} bytes"
+
+
+def _refusal(headers: list[tuple[bytes, bytes]], url: bytes, version: str) -> str | None:
+    """What is wrong with a request's head, beyond what the parser refuses itself.
+
+    Source: RFC 9112, 3.2 (one Host) and 6.1 (both lengths, as in request smuggling).
+    """
+    if len(headers) > MAX_HEADERS:
+        return f"more than {MAX_HEADERS} headers"
+    if len(url) + sum(len(name) + len(value) for name, value in headers) > MAX_HEADER_BYTES:
+        return _TOO_LARGE
+    names = [name for name, _ in headers]
+    if names.count(b"host") > 1 or (version == "1.1" and b"host" not in names):
+        return "a request names exactly one host"
+    if b"content-length" in names and b"transfer-encoding" in names:
+        return "a request has a content-length or a transfer-encoding, not both"
+    return None

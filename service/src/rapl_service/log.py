@@ -1,0 +1,19 @@
+"""The log of a service: one line a record, on stderr."""
+
+import logging
+import time
+
+log = logging.getLogger("rapl")
+
+
+def configure_logging(level: str = "INFO") -> None:
+    """Sends the log to stderr, a line a record, with the time in UTC."""
+    handler = logging.StreamHandler()
+    formatter = logging.Formatter("%(asctime)sZ %(levelname)s %(name)s %(message)s", "%Y-%m-%dT%H:%M:%S")
+    formatter.converter = time.gmtime
+    handler.setFormatter(formatter)
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    # What no line shows need not be looked up for each.
+    # Source: https://docs.python.org/3/howto/logging.html#optimization
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None  # type: ignore[attr-defined]

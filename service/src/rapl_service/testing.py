@@ -1,0 +1,54 @@
+"""What tests of services use: an app on a real socket, and a look for what only the cycle collector would free."""
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from rapl_service.http.connection import GuardedHttp
+
+
+@asynccontextmanager
+async def served(app: ASGIApp) -> AsyncIterator[str]:
+    """Runs `app` on a real socket of 127.0.0.1, in this event loop, and gives its base URL."""
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", http=GuardedHttp, ws="none")
+    config.load()
+    server = uvicorn.Server(config)
+    server.lifespan = config.lifespan_class(config)
+    # Not `serve()`: it looks for the end of its work only every tenth of a second, and a test has many servers.
+    await server.startup()
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        await server.shutdown()
+        await asyncio.sleep(_UNTIL_CLOSED_S)
+
+
+_UNTIL_CLOSED_S = 0.005
+"""A connection with unsent bytes notices only in another turn of the event loop that its peer has gone, and one that
+is still closing when a test's loop ends is a warning in some later test."""
+
+
+@contextmanager
+def rings_of_references() -> Iterator[set[str]]:
+    """Types of ours of which something is left, when the context has ended, that only the cycle collector would free.
+
+    It comes by seldom (`service._let_the_collector_rest`): until then a ring holds whatever hangs in it, such as audio.
+    """
+    found: set[str] = set()
+    gc.collect()
+    gc.disable()
+    try:
+        yield found
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        gc.collect()
+        types = {type(each) for each in gc.garbage}
+        found |= {f"{each.__module__}.{each.__qualname__}" for each in types if each.__module__.startswith("rapl_")}
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()

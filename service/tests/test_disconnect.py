@@ -1,0 +1,92 @@
+"""Work for a request ends with the client that sent it."""
+
+import asyncio
+
+from rapl_service.http.disconnect import unless_client_leaves
+from rapl_service.testing import served
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+REQUEST = b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n"
+
+
+class Office:
+    """A service whose work takes until a test says so."""
+
+    def __init__(self) -> None:
+        self.has_come = asyncio.Event()
+        self.may_begin, self.may_end = asyncio.Event(), asyncio.Event()
+        self.has_begun, self.was_dropped = asyncio.Event(), asyncio.Event()
+        self.is_over = asyncio.Event()
+        self.app = Starlette(routes=[Route("/", self.answer, methods=["POST"])])
+
+    async def answer(self, request: Request) -> PlainTextResponse:
+        try:
+            await request.body()
+            self.has_come.set()
+            await self.may_begin.wait()
+            return PlainTextResponse(await unless_client_leaves(request, self.work()))
+        finally:
+            self.is_over.set()
+
+    async def work(self) -> str:
+        self.has_begun.set()
+        try:
+            await self.may_end.wait()
+        except asyncio.CancelledError:
+            self.was_dropped.set()
+            raise
+        return "done"
+
+
+async def test_work_is_dropped_when_its_client_leaves():
+    office = Office()
+    office.may_begin.set()
+    async with served(office.app) as url:
+        writer = await sent(url)
+        await office.has_begun.wait()
+        writer.close()
+
+        await asyncio.wait_for(office.was_dropped.wait(), 5)
+
+
+async def test_work_never_begins_for_a_client_that_has_left_already():
+    office = Office()
+    async with served(office.app) as url:
+        writer = await sent(url)
+        await office.has_come.wait()
+        writer.close()
+        await asyncio.sleep(0.1)
+        office.may_begin.set()
+        await asyncio.wait_for(office.is_over.wait(), 5)
+
+    assert not office.has_begun.is_set()
+
+
+async def test_a_client_that_stays_gets_its_answer_and_the_next_one_over_the_same_connection():
+    office = Office()
+    office.may_begin.set()
+    office.may_end.set()
+    async with served(office.app) as url:
+        reader, writer = await asyncio.open_connection(*address(url))
+        for _ in range(2):
+            writer.write(REQUEST)
+            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+            assert head.startswith(b"HTTP/1.1 200")
+            assert await reader.readexactly(4) == b"done"
+        writer.close()
+
+    assert not office.was_dropped.is_set()
+
+
+async def sent(url: str) -> asyncio.StreamWriter:
+    _, writer = await asyncio.open_connection(*address(url))
+    writer.write(REQUEST)
+    return writer
+
+
+def address(url: str) -> tuple[str, int]:
+    host, _, port = url.removeprefix("http://").partition(":")
+    return host, int(port)

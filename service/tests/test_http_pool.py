@@ -1,0 +1,278 @@
+"""The way from one service to another, against servers that a test scripts byte by byte."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+
+import pytest
+import uvloop
+from rapl_service.calls.pool import BrokenOff, Hops, Unreachable
+from rapl_service.testing import rings_of_references
+
+Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+HELLO = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"
+
+
+@dataclass
+class Server:
+    """Counts its connections, and keeps what it was sent."""
+
+    url: str = ""
+    connections: int = 0
+    left: int = 0
+    """Connections that have ended."""
+    requests: list[bytes] = field(default_factory=list)
+
+
+@asynccontextmanager
+async def scripted(answer: bytes | Script) -> AsyncIterator[Server]:
+    """A server that answers every request with these bytes, or that does to every connection what the script says."""
+    server = Server()
+
+    async def again_and_again(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while request := await received(reader):
+            server.requests.append(request)
+            writer.write(answer)  # type: ignore[arg-type]
+
+    at_work: set[asyncio.Task[None]] = set()
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task
+        at_work.add(task)
+        server.connections += 1
+        with suppress(ConnectionError, asyncio.CancelledError):
+            await (again_and_again if isinstance(answer, bytes) else answer)(reader, writer)
+        writer.close()
+        server.left += 1
+
+    listener = await asyncio.start_server(connected, "127.0.0.1", 0)
+    server.url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+    async with listener:
+        yield server
+    for task in at_work:
+        task.cancel()
+    await asyncio.gather(*at_work)
+    await asyncio.sleep(0.005)  # in which the connections close
+
+
+async def received(reader: asyncio.StreamReader) -> bytes:
+    """One request, head and body; empty when the client has left."""
+    try:
+        head = await reader.readuntil(b"\r\n\r\n")
+    except asyncio.IncompleteReadError:
+        return b""
+    length = next((line for line in head.split(b"\r\n") if line.startswith(b"content-length")), b"content-length: 0")
+    return head + await reader.readexactly(int(length.split(b":")[1]))
+
+
+@pytest.fixture
+async def hops() -> AsyncIterator[Hops]:
+    async with Hops(connect_s=2.0, keep_s=30.0) as hops:
+        yield hops
+
+
+async def ask(hops: Hops, server: Server, *body: bytes | memoryview) -> bytes:
+    return (await hops.ask("POST", server.url, "/v1/x", {"content-type": "text/plain"}, body)).body
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - it is the other end that changes
+            await asyncio.sleep(0.005)
+
+
+async def test_a_request_is_sent_in_its_pieces_and_answered_whole(hops: Hops):
+    async with scripted(b"HTTP/1.1 429 Slow Down\r\nRetry-After: 3\r\ncontent-length: 2\r\n\r\nno") as server:
+        answer = await hops.ask("POST", server.url, "/v1/x?y=1", {"x-request-id": "a"}, (b"ab", memoryview(b"cd")))
+
+    assert (answer.status, answer.headers["retry-after"], answer.body) == (429, "3", b"no")
+    [request] = server.requests
+    head, _, body = request.partition(b"\r\n\r\n")
+    assert body == b"abcd"
+    host = server.url.removeprefix("http://").encode()
+    assert head.split(b"\r\n") == [
+        b"POST /v1/x?y=1 HTTP/1.1",
+        b"host: " + host,
+        b"content-length: 4",
+        b"x-request-id: a",
+    ]
+
+
+async def test_a_large_body_arrives_whole(hops: Hops):
+    async with scripted(HELLO) as server:
+        body = bytes(range(256)) * 4096
+        await ask(hops, server, body)
+
+    assert server.requests[0].endswith(body)
+
+
+async def test_a_connection_is_used_again(hops: Hops):
+    async with scripted(HELLO) as server:
+        assert [await ask(hops, server) for _ in range(3)] == [b"hello"] * 3
+
+    assert server.connections == 1
+
+
+async def test_requests_at_once_have_a_connection_each_and_share_them_later(hops: Hops):
+    async with scripted(HELLO) as server:
+        for _ in range(2):
+            assert await asyncio.gather(*[ask(hops, server) for _ in range(4)]) == [b"hello"] * 4
+
+        assert server.connections == 4
+
+
+async def test_what_comes_in_chunks_and_byte_by_byte_is_one_answer(hops: Hops):
+    chunked = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n"
+
+    async def slowly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await received(reader):
+            for byte in chunked:
+                writer.write(bytes([byte]))
+                await writer.drain()
+                await asyncio.sleep(0)
+
+    async with scripted(slowly) as server:
+        assert await ask(hops, server) == b"hello"
+        assert await ask(hops, server) == b"hello"
+        assert server.connections == 1
+
+
+async def test_an_interim_answer_is_not_the_answer(hops: Hops):
+    async with scripted(b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n" + HELLO) as server:
+        assert await ask(hops, server) == b"hello"
+
+
+async def test_an_answer_that_comes_before_the_body_has_gone_is_seen(hops: Hops):
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 413 Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+        await writer.drain()
+        await reader.read()
+
+    async with scripted(refuse) as server:
+        answer = await hops.ask("POST", server.url, "/", {}, (bytes(50_000_000),))
+
+    assert answer.status == 413
+
+
+async def test_a_connection_that_the_server_ends_after_its_answer_is_not_used_again(hops: Hops):
+    async with scripted(HELLO.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n")) as server:
+        assert [await ask(hops, server) for _ in range(2)] == [b"hello"] * 2
+        assert server.connections == 2
+
+
+async def test_a_connection_that_was_closed_while_it_was_idle_is_not_used_again(hops: Hops):
+    async def once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await received(reader)
+        writer.write(HELLO)
+        await writer.drain()
+
+    async with scripted(once) as server:
+        for number in (1, 2):
+            assert await ask(hops, server) == b"hello"
+            await until(lambda number=number: server.left == number)
+            await asyncio.sleep(0.01)  # in which we hear of it
+
+
+async def test_an_idle_connection_is_let_go_of_and_a_younger_one_stays():
+    async with Hops(connect_s=2.0, keep_s=0.1) as hops, scripted(HELLO) as server:
+        await asyncio.gather(ask(hops, server), ask(hops, server))
+        for _ in range(10):  # one of the two is enough for these
+            await asyncio.sleep(0.03)
+            await ask(hops, server)
+        assert (server.connections, server.left) == (2, 1)
+        await until(lambda: server.left == 2)
+
+
+async def test_what_nobody_asked_for_ends_the_connection(hops: Hops):
+    async def twice(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await received(reader)
+        writer.write(HELLO + HELLO.replace(b"hello", b"other"))
+        await reader.read()
+
+    async with scripted(twice) as server:
+        assert await ask(hops, server) == b"hello"
+        await until(lambda: server.left == 1)
+        assert await ask(hops, server) == b"hello"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"", b"HTTP/1.1 200 OK\r\ncontent-le", HELLO[:-1], b"HTTP/1.1 200 OK\r\n\r\nno length", b"SSH-2.0-OpenSSH\r\n"],
+)
+async def test_what_is_no_whole_answer_is_broken_off(hops: Hops, answer: bytes):
+    async def break_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await received(reader)
+        writer.write(answer)
+
+    async with scripted(break_off) as server:
+        with pytest.raises(BrokenOff):
+            await ask(hops, server, b"abc")
+
+
+async def test_where_nobody_listens_nothing_is_reached(hops: Hops):
+    async with scripted(HELLO) as server:
+        pass
+
+    with pytest.raises(Unreachable):
+        await ask(hops, server)
+
+
+async def test_a_name_that_nobody_knows_is_not_reached(hops: Hops):
+    with pytest.raises(Unreachable):
+        await hops.ask("GET", "http://nobody.invalid:8000", "/", {})
+
+
+async def test_who_is_cancelled_leaves(hops: Hops):
+    async def say_nothing(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await received(reader)
+        assert await reader.read() == b""
+
+    async with scripted(say_nothing) as server:
+        asking = asyncio.create_task(ask(hops, server, b"abc"))
+        await until(lambda: server.connections == 1)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        await until(lambda: server.left == 1)
+
+
+@pytest.mark.parametrize(("path", "header"), [("/a\r\nx: y", "b"), ("/", "b\r\nx: y"), ("/", "b\nx: y"), ("/", "b\rx")])
+async def test_nobody_can_smuggle_a_header(hops: Hops, path: str, header: str):
+    async with scripted(HELLO) as server:
+        with pytest.raises(ValueError, match="line break"):
+            await hops.ask("POST", server.url, path, {"x-request-id": header})
+
+    assert server.requests == []
+
+
+async def test_a_base_url_may_have_a_path_of_its_own(hops: Hops):
+    async with scripted(HELLO) as server:
+        await hops.ask("GET", f"{server.url}/engine", "/v1/models", {"host": "engine"})
+
+    assert server.requests[0].split(b"\r\n")[:2] == [b"GET /engine/v1/models HTTP/1.1", b"host: engine"]
+
+
+async def test_nothing_that_was_sent_or_came_back_stays():
+    with rings_of_references() as left:
+        async with Hops(connect_s=2.0, keep_s=30.0) as hops, scripted(HELLO) as server:
+            for _ in range(3):
+                await ask(hops, server, bytes(100_000))
+    assert left == set()
+
+
+def test_services_have_it_on_uvloop_whose_transports_are_of_other_types():
+    async def story() -> None:
+        async with Hops(connect_s=2.0, keep_s=0.1) as hops:
+            await test_a_request_is_sent_in_its_pieces_and_answered_whole(hops)
+            await test_a_large_body_arrives_whole(hops)
+            await test_a_connection_is_used_again(hops)
+            await test_a_connection_that_was_closed_while_it_was_idle_is_not_used_again(hops)
+            await test_what_is_no_whole_answer_is_broken_off(hops, HELLO[:-1])
+            await test_where_nobody_listens_nothing_is_reached(hops)
+            await test_who_is_cancelled_leaves(hops)
+            await test_an_idle_connection_is_let_go_of_and_a_younger_one_stays()
+
+    uvloop.run(story())
