@@ -6,8 +6,8 @@ import av
 import pytest
 from rapl_bench import recordings
 from rapl_bench.fleet import Fleet
-from rapl_bench.groups.registry import dictation, gateway
-from rapl_bench.groups.registry import registry as groups
+from rapl_bench.groups import dictation, gateway
+from rapl_bench.groups import registry as groups
 from rapl_bench.groups.gateway import DIRECT, RAPL, RAPL_UNCHECKED, Case, Plan
 from rapl_bench.groups.preprocess import THROUGH_GATEWAY
 from rapl_bench.groups.registry import GROUPS, GroupMissing, measurement

@@ -5,7 +5,7 @@ import time
 
 import pytest
 from engine_processes import SerialTranscriber
-from rapl_gateway.backends.load import Load, Pace
+from rapl_gateway.backends.load import QueuedAudio, Throughput
 from rapl_protocol.testing import make_tone
 
 CLIP = make_tone(2.0).to_wav()
@@ -110,7 +110,7 @@ async def test_health_answers_while_hundreds_wait(start, path):
 
 def test_pace_counts_only_the_time_in_which_there_was_work():
     now = iter([0.0, 10.0, 100.0, 110.0])
-    pace = Pace(lambda: next(now))
+    pace = Throughput(lambda: next(now))
     for _ in range(2):
         pace.begin()
         pace.end(40.0)
@@ -119,11 +119,11 @@ def test_pace_counts_only_the_time_in_which_there_was_work():
 
 
 def test_nothing_measured_is_nothing_promised():
-    assert Pace().time_s(1.0) is None
+    assert Throughput().time_s(1.0) is None
 
 
 def test_load_knows_whose_it_is_and_comes_back_to_nothing():
-    load = Load()
+    load = QueuedAudio()
     for share, audio_s in (("a", 0.1), ("a", 0.2), ("b", 3.0)):
         load.add(share, audio_s)
     assert (round(load.of("a"), 6), load.shares("c")) == (0.3, 3)

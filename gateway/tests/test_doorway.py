@@ -3,16 +3,16 @@
 import asyncio
 from itertools import pairwise
 
-from rapl_gateway.admission import Doorway
+from rapl_gateway.admission import StartLimiter
 
 
-async def enter(doorway: Doorway, entered: list[int], number: int) -> None:
+async def enter(doorway: StartLimiter, entered: list[int], number: int) -> None:
     await doorway.enter()
     entered.append(number)
 
 
 async def test_no_more_begin_in_one_turn_of_the_event_loop_than_there_is_room_for():
-    doorway, entered, after_each_turn = Doorway(4), [], [0]
+    doorway, entered, after_each_turn = StartLimiter(4), [], [0]
     async with asyncio.TaskGroup() as group:
         for number in range(50):
             group.create_task(enter(doorway, entered, number))
@@ -24,7 +24,7 @@ async def test_no_more_begin_in_one_turn_of_the_event_loop_than_there_is_room_fo
 
 
 async def test_those_who_wait_enter_in_the_order_in_which_they_came():
-    doorway, entered = Doorway(2), []
+    doorway, entered = StartLimiter(2), []
 
     await asyncio.gather(*(enter(doorway, entered, number) for number in range(9)))
 
@@ -32,7 +32,7 @@ async def test_those_who_wait_enter_in_the_order_in_which_they_came():
 
 
 async def test_who_leaves_while_waiting_takes_nobodys_turn():
-    doorway, entered = Doorway(1), []
+    doorway, entered = StartLimiter(1), []
     tasks = [asyncio.create_task(enter(doorway, entered, number)) for number in range(4)]
     await asyncio.sleep(0)
     tasks[1].cancel()
@@ -43,7 +43,7 @@ async def test_who_leaves_while_waiting_takes_nobodys_turn():
 
 
 async def test_nobody_waits_where_there_is_room():
-    doorway, entered = Doorway(1), []
+    doorway, entered = StartLimiter(1), []
     for number in range(3):
         await asyncio.wait_for(enter(doorway, entered, number), 5)
 

@@ -4,7 +4,7 @@ import asyncio
 from contextlib import aclosing
 
 import pytest
-from rapl_gateway.transcription.preprocess import Preparers
+from rapl_gateway.transcription.preprocess import RetryingPreprocessClient
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.frames import encode_frame
 from rapl_protocol.prepared import PrepareEnd, SpeechSegment
@@ -50,8 +50,8 @@ async def prepared(mortal: Mortal, media: bytes = MEDIA, url: str | None = None)
     """Starts of the segments that came, and None for the end."""
     came: list[float | None] = []
     async with served(mortal.app) as own, open_http() as http:
-        preparers = Preparers(http, Service("preprocess-service", url or own, ""), restart_wait_s=5.0)
-        watching = asyncio.create_task(preparers.watch())
+        preparers = RetryingPreprocessClient(http, Service("preprocess-service", url or own, ""), restart_wait_s=5.0)
+        spawn = asyncio.create_task(preparers.watch())
         await asyncio.sleep(0.2)
         try:
             async with aclosing(preparers.prepare(media, idle_s=10)) as events:
@@ -59,7 +59,7 @@ async def prepared(mortal: Mortal, media: bytes = MEDIA, url: str | None = None)
                     came.append(event.start_s if isinstance(event, SpeechSegment) else None)
                     assert isinstance(event, SpeechSegment | PrepareEnd)
         finally:
-            watching.cancel()
+            spawn.cancel()
     return came
 
 

@@ -1,5 +1,5 @@
 import pytest
-from rapl_gateway.transcription.checks import Doubt, Scrutiny, has_loop, words_of
+from rapl_gateway.transcription.checks import Suspicion, TranscriptChecks, has_loop, words_of
 
 SENTENCE = "the quick brown fox jumps over the lazy dog and then it goes home to sleep"
 
@@ -38,31 +38,31 @@ def test_a_loop_is_a_phrase_that_takes_over_and_not_a_word_said_twice(text: str,
 @pytest.mark.parametrize(
     ("text", "speech_s", "doubt"),
     [
-        ("", 20.0, Doubt.NO_TEXT),
-        ("...", 20.0, Doubt.NO_TEXT),
-        ("", 0.5, Doubt.NO_TEXT),
+        ("", 20.0, Suspicion.NO_TEXT),
+        ("...", 20.0, Suspicion.NO_TEXT),
+        ("", 0.5, Suspicion.NO_TEXT),
         ("", 0.2, None),
-        ("quick", 4.0, Doubt.TOO_LITTLE),
+        ("quick", 4.0, Suspicion.TOO_LITTLE),
         ("the quick brown fox", 4.0, None),
-        ("ok ok ok ok ok ok ok ok", 8.0, Doubt.LOOP),
-        ("the quick brown fox", 20.0, Doubt.TOO_LITTLE),
+        ("ok ok ok ok ok ok ok ok", 8.0, Suspicion.LOOP),
+        ("the quick brown fox", 20.0, Suspicion.TOO_LITTLE),
         (SENTENCE + OTHER, 20.0, None),
-        (SENTENCE * 2, 20.0, Doubt.SAME_AGAIN),
-        (SENTENCE * 2 + OTHER * 2, 20.0, Doubt.TOO_MUCH),
+        (SENTENCE * 2, 20.0, Suspicion.SAME_AGAIN),
+        (SENTENCE * 2 + OTHER * 2, 20.0, Suspicion.TOO_MUCH),
         ("the quick", 2.0, None),
     ],
 )
-def test_what_is_typical_of_lost_words_is_doubted(text: str, speech_s: float, doubt: Doubt | None):
-    scrutiny = Scrutiny()
+def test_what_is_typical_of_lost_words_is_doubted(text: str, speech_s: float, doubt: Suspicion | None):
+    scrutiny = TranscriptChecks()
     for _ in range(3):
         scrutiny.accept(SENTENCE * 2, 20.0)
 
     assert scrutiny.doubt(text, speech_s) is doubt
 
 
-@pytest.mark.parametrize(("doubt", "text"), [(Doubt.NO_TEXT, ""), (Doubt.TOO_LITTLE, "quick")])
-def test_little_speech_that_is_heard_alike_twice_is_no_longer_doubted(doubt: Doubt, text: str):
-    scrutiny = Scrutiny()
+@pytest.mark.parametrize(("doubt", "text"), [(Suspicion.NO_TEXT, ""), (Suspicion.TOO_LITTLE, "quick")])
+def test_little_speech_that_is_heard_alike_twice_is_no_longer_doubted(doubt: Suspicion, text: str):
+    scrutiny = TranscriptChecks()
     for _ in range(3):
         scrutiny.accept(SENTENCE * 2, 20.0)
 
@@ -70,33 +70,33 @@ def test_little_speech_that_is_heard_alike_twice_is_no_longer_doubted(doubt: Dou
 
 
 def test_a_pace_is_judged_only_against_the_recordings_own():
-    assert Scrutiny().doubt("slowly", 20.0) is None
+    assert TranscriptChecks().doubt("slowly", 20.0) is None
 
 
 @pytest.mark.parametrize(
     ("doubt", "first", "again", "is_better", "left"),
     [
-        (Doubt.NO_TEXT, "", SENTENCE + OTHER, True, None),
-        (Doubt.NO_TEXT, "", "the quick", True, Doubt.TOO_LITTLE),
-        (Doubt.NO_TEXT, "", "", False, Doubt.NO_TEXT),
-        (Doubt.LOOP, "a " * 9, SENTENCE + OTHER, True, None),
-        (Doubt.LOOP, "a " * 9, "A. " * 9, False, None),
-        (Doubt.LOOP, "a " * 9, "b " * 9, False, Doubt.LOOP),
-        (Doubt.TOO_LITTLE, "the quick", SENTENCE + OTHER, True, None),
-        (Doubt.TOO_LITTLE, "the quick", "the quick", False, Doubt.TOO_LITTLE),
-        (Doubt.TOO_LITTLE, "the quick", "the", False, Doubt.TOO_LITTLE),
-        (Doubt.TOO_LITTLE, "the quick", "the quick brown", True, Doubt.TOO_LITTLE),
-        (Doubt.TOO_MUCH, (SENTENCE + OTHER) * 2, SENTENCE + OTHER, True, None),
-        (Doubt.TOO_MUCH, (SENTENCE + OTHER) * 2, (SENTENCE + OTHER) * 2, False, None),
-        (Doubt.TOO_MUCH, (SENTENCE + OTHER) * 2, (OTHER + SENTENCE) * 2, True, None),
-        (Doubt.SAME_AGAIN, SENTENCE * 2, SENTENCE + OTHER, True, None),
-        (Doubt.SAME_AGAIN, SENTENCE * 2, SENTENCE * 2, False, None),
+        (Suspicion.NO_TEXT, "", SENTENCE + OTHER, True, None),
+        (Suspicion.NO_TEXT, "", "the quick", True, Suspicion.TOO_LITTLE),
+        (Suspicion.NO_TEXT, "", "", False, Suspicion.NO_TEXT),
+        (Suspicion.LOOP, "a " * 9, SENTENCE + OTHER, True, None),
+        (Suspicion.LOOP, "a " * 9, "A. " * 9, False, None),
+        (Suspicion.LOOP, "a " * 9, "b " * 9, False, Suspicion.LOOP),
+        (Suspicion.TOO_LITTLE, "the quick", SENTENCE + OTHER, True, None),
+        (Suspicion.TOO_LITTLE, "the quick", "the quick", False, Suspicion.TOO_LITTLE),
+        (Suspicion.TOO_LITTLE, "the quick", "the", False, Suspicion.TOO_LITTLE),
+        (Suspicion.TOO_LITTLE, "the quick", "the quick brown", True, Suspicion.TOO_LITTLE),
+        (Suspicion.TOO_MUCH, (SENTENCE + OTHER) * 2, SENTENCE + OTHER, True, None),
+        (Suspicion.TOO_MUCH, (SENTENCE + OTHER) * 2, (SENTENCE + OTHER) * 2, False, None),
+        (Suspicion.TOO_MUCH, (SENTENCE + OTHER) * 2, (OTHER + SENTENCE) * 2, True, None),
+        (Suspicion.SAME_AGAIN, SENTENCE * 2, SENTENCE + OTHER, True, None),
+        (Suspicion.SAME_AGAIN, SENTENCE * 2, SENTENCE * 2, False, None),
     ],
 )
 def test_a_second_look_is_kept_if_it_is_better_and_the_doubt_that_is_left_is_known(
     doubt, first, again, is_better, left
 ):
-    scrutiny = Scrutiny()
+    scrutiny = TranscriptChecks()
     for _ in range(3):
         scrutiny.accept(SENTENCE * 2, 20.0)
 

@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 import pytest
-from rapl_gateway.api.shutdown import LastWord
+from rapl_gateway.api.shutdown import ShutdownResponder
 
 
 async def last_words(kind: bytes | None) -> list[dict[str, Any]]:
@@ -21,7 +21,7 @@ async def last_words(kind: bytes | None) -> list[dict[str, Any]]:
     async def send(message) -> None:
         sent.append(message)
 
-    task = asyncio.create_task(LastWord(endless)({"type": "http", "rapl_log": {}}, send, send))
+    task = asyncio.create_task(ShutdownResponder(endless)({"type": "http", "rapl_log": {}}, send, send))
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

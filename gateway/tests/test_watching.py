@@ -4,14 +4,14 @@ import asyncio
 import logging
 
 import pytest
-from rapl_service.background import watching
+from rapl_service.background import spawn
 
 
 async def test_a_failure_is_in_the_log_when_it_happens(caplog: pytest.LogCaptureFixture):
     async def fail() -> None:
         raise ZeroDivisionError("of nobody's making")
 
-    watch = watching(fail())
+    watch = spawn(fail())
     with caplog.at_level(logging.ERROR, "rapl"):
         await asyncio.wait({watch})
         await asyncio.sleep(0)
@@ -21,7 +21,7 @@ async def test_a_failure_is_in_the_log_when_it_happens(caplog: pytest.LogCapture
 
 
 async def test_its_end_with_the_service_is_no_failure(caplog: pytest.LogCaptureFixture):
-    watch = watching(asyncio.sleep(60))
+    watch = spawn(asyncio.sleep(60))
     watch.cancel()
     with caplog.at_level(logging.ERROR, "rapl"):
         await asyncio.wait({watch})

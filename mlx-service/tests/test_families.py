@@ -13,8 +13,8 @@ from rapl_mlx.families import Family, family_name
 from rapl_mlx.families.generic import GenericFamily
 from rapl_mlx.families.languages import NAME_BY_CODE, code_of
 from rapl_mlx.families.parakeet import Parakeet
-from rapl_mlx.families.qwen3_asr import Heard, Qwen3Asr
-from rapl_mlx.families.results import Abandoned, Asker, max_tokens_for
+from rapl_mlx.families.qwen3_asr import DecodedText, Qwen3Asr
+from rapl_mlx.families.results import Abandoned, ResultListener, max_tokens_for
 from rapl_mlx.families.sensevoice import SenseVoice
 from rapl_mlx.families.traits import TRAITS, guess
 from rapl_mlx.families.whisper import Whisper
@@ -156,7 +156,7 @@ def test_qwen3_asrs_prefix_is_read_and_never_taken_for_words_nor_words_for_a_pre
     told: str | None, written: str, language: str | None, text: str, size: int
 ):
     pieces: list[str] = []
-    heard = Heard(told, Asker(pieces.append))
+    heard = DecodedText(told, ResultListener(pieces.append))
     for at in range(0, len(written), size):
         heard.add(written[at : at + size])
     heard.finish()
@@ -170,7 +170,7 @@ def test_qwen3_asrs_prefix_is_read_and_never_taken_for_words_nor_words_for_a_pre
     [("language German<asr_text>eins", "de"), ("language Klingon<asr_text>x", None), ("x", None)],
 )
 def test_qwen3_asr_says_the_language_it_heard_in_one_segment_over_all(written: str, language: str | None):
-    heard = Heard()
+    heard = DecodedText()
     heard.add(written)
     heard.finish()
     transcript = QWEN.transcript(heard, options(), DURATION_S)
@@ -330,13 +330,13 @@ WITH_A_BUDGET = """
 import sys
 from mlx_audio.stt import load
 from rapl_mlx.families.qwen3_asr import Qwen3Asr
-from rapl_mlx.families.results import Asker
+from rapl_mlx.families.results import ResultListener
 from rapl_protocol.transcript import TranscribeOptions
 
 folder, wav, budget = sys.argv[1:]
 model = load(folder, strict=True)
 family = Qwen3Asr.of(model)
-heard = family.generate(model, wav, {"max_tokens": int(budget), "language": "English"}, Asker())
+heard = family.generate(model, wav, {"max_tokens": int(budget), "language": "English"}, ResultListener())
 print(family.transcript(heard, TranscribeOptions(model="a/b"), 3.0).model_dump_json())
 """
 
@@ -384,7 +384,7 @@ def piece(text: str, tokens: int = 0) -> SimpleNamespace:
 def test_a_family_that_streams_tells_words_as_they_come_and_together_they_are_the_text(items: tuple[Any, ...]):
     told: list[str] = []
     family = row("granite_speech")
-    result = family.generate(StreamingModel(*items), "x.wav", {}, Asker(told.append))
+    result = family.generate(StreamingModel(*items), "x.wav", {}, ResultListener(told.append))
     transcript = family.transcript(result, options(), DURATION_S)
 
     assert told == ["one", " two"]
@@ -394,14 +394,14 @@ def test_a_family_that_streams_tells_words_as_they_come_and_together_they_are_th
 def test_a_family_that_takes_stream_and_returns_the_whole_all_the_same_is_read():
     model = SimpleNamespace(generate=lambda audio, stream: piece("one"))
 
-    assert row("qwen2_audio").generate(model, "x.wav", {}, Asker()).text == "one"
+    assert row("qwen2_audio").generate(model, "x.wav", {}, ResultListener()).text == "one"
 
 
 def test_decoding_ends_between_two_tokens_when_nobody_waits_any_more():
     model = StreamingModel("one", "two", "three")
-    asker = Asker(is_waiting=lambda: model.taken < 2)
+    listener = ResultListener(is_waiting=lambda: model.taken < 2)
     with pytest.raises(Abandoned):
-        row("granite_speech").generate(model, "x.wav", {}, asker)
+        row("granite_speech").generate(model, "x.wav", {}, listener)
 
     assert model.taken == 2
 

@@ -191,7 +191,9 @@ async def test_a_given_request_id_is_kept_and_logged(http: Http, url: str, caplo
 
 
 def test_the_detector_needs_neither_torch_nor_its_packages_own_code():
-    code = "from rapl_preprocess.speech.silero import SpeechModel; SpeechModel.load().listen().probabilities(bytes(1024))"
+    code = (
+        "from rapl_preprocess.speech.silero import SpeechModel; SpeechModel.load().listen().probabilities(bytes(1024))"
+    )
     code += "; import sys; print([name for name in ('torch', 'silero_vad') if name in sys.modules])"
 
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)

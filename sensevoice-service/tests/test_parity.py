@@ -17,7 +17,7 @@ from rapl_protocol.audio import WavAudio
 from rapl_protocol.transcript import TranscribeOptions
 from rapl_sensevoice.weights.convert import convert
 from rapl_sensevoice.runtimes.funasr import FunAsrRuntime
-from rapl_sensevoice.runtimes.openvino import OnnxRuntime
+from rapl_sensevoice.runtimes.openvino import OpenVinoRuntime
 from rapl_sensevoice.model.transcripts import transcript_from
 
 tests, source, folder = map(Path, sys.argv[1:])
@@ -38,9 +38,9 @@ def heard(runtime):
 
 runtimes = {
     "funasr": FunAsrRuntime("cpu", 1),
-    "f32": OnnxRuntime("f32", 1),
-    "int8": OnnxRuntime("int8", 1, scales_frames=False),
-    "int8 with AMX": OnnxRuntime("int8", 1, scales_frames=True),
+    "f32": OpenVinoRuntime("f32", 1),
+    "int8": OpenVinoRuntime("int8", 1, scales_frames=False),
+    "int8 with AMX": OpenVinoRuntime("int8", 1, scales_frames=True),
 }
 print(json.dumps({name: list(heard(runtime)) for name, runtime in runtimes.items()}))
 """

@@ -13,8 +13,8 @@ from rapl_sensevoice.model.acoustic_model import filled_up
 from rapl_sensevoice.model.frame_scales import has_amx_int8
 from rapl_sensevoice.model.graph import QUERIES
 from rapl_sensevoice.model.transcripts import transcript_from
-from rapl_sensevoice.runtimes.openvino import OnnxRuntime
-from rapl_sensevoice.runtimes.runtime import Asked
+from rapl_sensevoice.runtimes.openvino import OpenVinoRuntime
+from rapl_sensevoice.runtimes.runtime import DecodeRequest
 from rapl_sensevoice.transcriber import SELFTEST_FOLDER
 from rapl_sensevoice.unusable import ModelUnusable
 
@@ -27,8 +27,8 @@ every_layout = pytest.mark.parametrize("layout", LAYOUTS)
 ASKED = TranscribeOptions(model="rapl/selftest", word_timestamps=True)
 
 
-def loaded(folder: Path, scales_frames: bool | None = None) -> OnnxRuntime:
-    runtime = OnnxRuntime("int8", 1, scales_frames)
+def loaded(folder: Path, scales_frames: bool | None = None) -> OpenVinoRuntime:
+    runtime = OpenVinoRuntime("int8", 1, scales_frames)
     runtime.load(folder)
     return runtime
 
@@ -111,7 +111,7 @@ def test_clips_decoded_together_get_what_each_gets_alone_however_long_they_are(d
     backwards = WavAudio(np.frombuffer(digits.pcm, "<i2")[::-1].tobytes())
     half = WavAudio(digits.pcm[: len(digits.pcm) // 4 * 2])
     asked = [
-        Asked(runtime.heard(clip), language, with_times=True)
+        DecodeRequest(runtime.heard(clip), language, with_times=True)
         for clip, language in ((digits, None), (silence, "ja"), (half, None), (backwards, None), (digits, "en"))
     ]
 
@@ -134,18 +134,18 @@ def test_audio_is_alike_where_it_is_filled_up_to_equally_many_frames(samples: in
     runtime = loaded(SELFTEST_FOLDER)
     audio = WavAudio(bytes(2 * samples))
 
-    assert runtime.likeness(audio)[0] == filled_up(QUERIES + len(runtime.heard(audio)))
+    assert runtime.batch_key(audio)[0] == filled_up(QUERIES + len(runtime.heard(audio)))
 
 
 def test_clips_that_are_decoded_together_are_no_more_than_the_longest_one():
     runtime = loaded(SELFTEST_FOLDER)
-    at_most = [runtime.likeness(WavAudio(bytes(2 * 16_000 * duration_s)))[1] for duration_s in (1, 5, 30)]
+    at_most = [runtime.batch_key(WavAudio(bytes(2 * 16_000 * duration_s)))[1] for duration_s in (1, 5, 30)]
 
     assert at_most == [21, 5, 1]
 
 
 def test_exports_of_others_are_decoded_one_clip_at_a_time(digits: WavAudio):
-    assert loaded(LAYOUTS["sherpa"]).likeness(digits)[1] == 1
+    assert loaded(LAYOUTS["sherpa"]).batch_key(digits)[1] == 1
 
 
 def test_serving_needs_neither_torch_nor_funasr():
@@ -154,8 +154,8 @@ import sys
 from pathlib import Path
 sys.modules |= dict.fromkeys(("torch", "funasr", "modelscope", "yaml"))  # importing any of them fails
 from rapl_sensevoice.app import create_app
-from rapl_sensevoice.runtimes.openvino import OnnxRuntime
-OnnxRuntime("int8", 1).load(Path({str(SELFTEST_FOLDER)!r}))
+from rapl_sensevoice.runtimes.openvino import OpenVinoRuntime
+OpenVinoRuntime("int8", 1).load(Path({str(SELFTEST_FOLDER)!r}))
 """
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
 
@@ -168,8 +168,8 @@ def test_what_is_kept_for_a_length_is_not_kept_for_every_length_ever_heard():
 import mmap
 from pathlib import Path
 from rapl_protocol.audio import WavAudio
-from rapl_sensevoice.runtimes.openvino import OnnxRuntime
-runtime = OnnxRuntime("int8", 1)
+from rapl_sensevoice.runtimes.openvino import OpenVinoRuntime
+runtime = OpenVinoRuntime("int8", 1)
 runtime.load(Path({str(SELFTEST_FOLDER)!r}))
 for frames in range(300):
     runtime.decode(runtime.heard(WavAudio(bytes(16_000 + frames * 1_920))), None, with_times=False)

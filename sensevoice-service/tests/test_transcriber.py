@@ -15,7 +15,7 @@ from rapl_protocol.models import ModelState
 from rapl_protocol.testing import make_tone
 from rapl_protocol.transcript import TranscribeOptions
 from rapl_sensevoice.model.words import TimedToken
-from rapl_sensevoice.runtimes.runtime import Asked, Decoded
+from rapl_sensevoice.runtimes.runtime import Decoded, DecodeRequest
 from rapl_sensevoice.transcriber import SELFTEST, SenseVoiceTranscriber
 from rapl_sensevoice.unusable import ModelUnusable
 from rapl_sensevoice.weights.manifest import Manifest, ManifestFile, sha256_of
@@ -48,10 +48,10 @@ class FakeRuntime:
     def heard(self, audio: WavAudio) -> WavAudio:
         return audio
 
-    def likeness(self, audio: WavAudio) -> tuple[int, int]:
+    def batch_key(self, audio: WavAudio) -> tuple[int, int]:
         return len(audio.pcm), 9
 
-    def decode_together(self, asked: Sequence[Asked]) -> list[Decoded]:
+    def decode_together(self, asked: Sequence[DecodeRequest]) -> list[Decoded]:
         self.together.append(len(asked))
         return [self.decode(each.heard, each.language, with_times=each.with_times) for each in asked]
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from rapl_service.http.disconnect import unless_client_leaves
+from rapl_service.http.disconnect import cancel_on_disconnect
 from rapl_service.testing import served
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -27,7 +27,7 @@ class Office:
             await request.body()
             self.has_come.set()
             await self.may_begin.wait()
-            return PlainTextResponse(await unless_client_leaves(request, self.work()))
+            return PlainTextResponse(await cancel_on_disconnect(request, self.work()))
         finally:
             self.is_over.set()
 

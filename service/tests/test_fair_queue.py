@@ -1,12 +1,12 @@
-from rapl_service.fair_queue import MAX_PASSED, Lanes
+from rapl_service.fair_queue import MAX_PASSED, FairQueue
 
 
-def taken(lanes: Lanes[str]) -> list[str]:
+def taken(lanes: FairQueue[str]) -> list[str]:
     return [item for _ in range(len(lanes)) if (item := lanes.take()) is not None]
 
 
 def test_what_is_short_goes_before_what_is_long_and_else_what_came_first():
-    lanes: Lanes[str] = Lanes()
+    lanes: FairQueue[str] = FairQueue()
     for name, is_long in (("long 1", True), ("short 1", False), ("long 2", True), ("short 2", False)):
         lanes.add(name, is_long=is_long)
 
@@ -15,7 +15,7 @@ def test_what_is_short_goes_before_what_is_long_and_else_what_came_first():
 
 
 def test_what_is_long_has_its_turn_however_much_is_short():
-    lanes: Lanes[str] = Lanes()
+    lanes: FairQueue[str] = FairQueue()
     lanes.add("long", is_long=True)
     for number in range(3 * MAX_PASSED):
         lanes.add(f"short {number}", is_long=False)
@@ -24,7 +24,7 @@ def test_what_is_long_has_its_turn_however_much_is_short():
 
 
 def test_what_was_begun_already_goes_first():
-    lanes: Lanes[str] = Lanes()
+    lanes: FairQueue[str] = FairQueue()
     lanes.add("short", is_long=False)
     lanes.put_back("begun")
 
@@ -32,7 +32,7 @@ def test_what_was_begun_already_goes_first():
 
 
 def test_those_who_ask_take_turns_within_a_lane():
-    lanes = Lanes()
+    lanes = FairQueue()
     for item in ("a1", "a2", "a3", "b1", "c1", "b2"):
         lanes.add(item, is_long=False, share=item[0])
 
@@ -40,7 +40,7 @@ def test_those_who_ask_take_turns_within_a_lane():
 
 
 def test_the_next_short_one_can_be_taken_whoever_waits_in_the_long_lane():
-    lanes = Lanes()
+    lanes = FairQueue()
     lanes.add("long", is_long=True)
     lanes.add("short", is_long=False)
 

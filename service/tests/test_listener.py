@@ -6,13 +6,13 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from rapl_service.listener import turn_away
+from rapl_service.listener import stop_accepting
 
 
 def _is_allowed() -> bool:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         try:
-            turn_away(listener)
+            stop_accepting(listener)
         except PermissionError:
             return False
     return sys.platform == "linux"
@@ -35,7 +35,7 @@ def _family(host: str) -> socket.AddressFamily:
 @filtered
 def test_who_was_connected_is_let_in_and_heard(listener):
     with socket.create_connection(listener.getsockname()[:2]) as early:
-        turn_away(listener)
+        stop_accepting(listener)
         early.sendall(b"sent afterwards")
         accepted, _ = listener.accept()
         with accepted:
@@ -46,7 +46,7 @@ def test_who_was_connected_is_let_in_and_heard(listener):
 
 @filtered
 def test_who_comes_later_does_not_get_in(listener):
-    turn_away(listener)
+    stop_accepting(listener)
 
     with pytest.raises(TimeoutError):
         socket.create_connection(listener.getsockname()[:2], timeout=0.5)
@@ -55,7 +55,7 @@ def test_who_comes_later_does_not_get_in(listener):
 @filtered
 def test_who_comes_later_reaches_the_successor_when_there_is_one(listener):
     host, port, *_ = listener.getsockname()
-    turn_away(listener)
+    stop_accepting(listener)
     with socket.socket(listener.family) as late:
         late.settimeout(0.2)
         with pytest.raises(TimeoutError):
@@ -79,7 +79,7 @@ from types import SimpleNamespace
 def forbidden(listener):
     raise PermissionError(1, "Operation not permitted")
 
-service.turn_away = forbidden
+service.stop_accepting = forbidden
 threading.Timer(1, os.kill, (os.getpid(), signal.SIGTERM)).start()
 service.serve(transcriber_app(FakeTranscriber()), SimpleNamespace(host="127.0.0.1", port=0, log_level="INFO"))
 """

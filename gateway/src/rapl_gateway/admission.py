@@ -10,19 +10,19 @@ from rapl_protocol.prepared import MAX_SEGMENT_S
 from rapl_service.http.body import drain
 
 from rapl_gateway.backends.backend import Backends
-from rapl_gateway.security.api_keys import SHARE
+from rapl_gateway.security.api_keys import CLIENT_ID
 
 AT_ONCE = 4
 """So many requests begin in one turn of the event loop: one or two milliseconds of work."""
 
 
-async def admitted(request: Request, backends: Backends) -> str:
+async def admit(request: Request, backends: Backends) -> str:
     """Whose the request is, where those who ask take turns: its key's, or its address's where no key is asked for.
 
     Raises:
         ServiceError: OVERLOADED, where it would be refused whatever its model is. Nothing was kept of its body.
     """
-    share = request.scope.get(SHARE) or (request.client.host if request.client else "")
+    share = request.scope.get(CLIENT_ID) or (request.client.host if request.client else "")
     try:
         backends.require_room(share)
     except ServiceError:
@@ -36,7 +36,7 @@ def expected_s(size_bytes: int) -> float:
     return min(MAX_SEGMENT_S, size_bytes / BYTES_PER_SECOND)
 
 
-class Doorway:
+class StartLimiter:
     """Lets `at_once` in within one turn of the event loop, and the others in their order in the turns that follow."""
 
     def __init__(self, at_once: int = AT_ONCE) -> None:

@@ -6,14 +6,14 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 from fastapi import Request
-from rapl_service.background import watching
+from rapl_service.background import spawn
 from rapl_service.calls.call import Service, open_http
 
 from rapl_gateway.backends.backend import Backends
 from rapl_gateway.backends.catalog import ModelCatalog
 from rapl_gateway.settings import Settings
 from rapl_gateway.transcription.pipeline import Job, Pipeline
-from rapl_gateway.transcription.preprocess import Preparers
+from rapl_gateway.transcription.preprocess import RetryingPreprocessClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Gateway:
     settings: Settings
     catalog: ModelCatalog
     backends: Backends
-    preprocess: Preparers
+    preprocess: RetryingPreprocessClient
     pipeline: Pipeline
     running: dict[str, Job] = field(default_factory=dict)
     """The transcriptions at work, by request id."""
@@ -32,9 +32,9 @@ async def open_gateway(settings: Settings, catalog: ModelCatalog) -> AsyncIterat
     async with open_http() as http:
         remedy = "Start it with `docker compose up` or `./rapl up`."
         service = Service("preprocess-service", settings.preprocess_url, remedy)
-        preprocess = Preparers(http, service, settings.restart_wait_s)
+        preprocess = RetryingPreprocessClient(http, service, settings.restart_wait_s)
         backends = Backends(http, catalog, settings)
-        watch = watching(preprocess.watch())
+        watch = spawn(preprocess.watch())
         try:
             async with backends.watched():
                 yield Gateway(settings, catalog, backends, preprocess, Pipeline(preprocess, settings))

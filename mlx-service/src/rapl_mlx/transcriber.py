@@ -11,7 +11,7 @@ from rapl_protocol.transcriber import OnText
 from rapl_protocol.transcript import TranscribeOptions, Transcript
 
 from rapl_mlx.models.catalog import ModelSource
-from rapl_mlx.models.eviction import Residency
+from rapl_mlx.models.eviction import ModelEviction
 from rapl_mlx.models.served_model import ServedModel
 from rapl_mlx.settings import Settings
 
@@ -26,7 +26,7 @@ class MlxTranscriber:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._models: dict[str, ServedModel] = {}
-        self._residency = Residency(self._models, settings)
+        self._residency = ModelEviction(self._models, settings)
         self._tasks: tuple[asyncio.Task[None], ...] = ()
 
     async def start(self) -> None:

@@ -17,7 +17,7 @@ from rapl_protocol.transcript import TranscribeOptions, Transcript
 
 from rapl_sensevoice.model.rich_tags import LANGUAGES
 from rapl_sensevoice.model.transcripts import transcript_from
-from rapl_sensevoice.runtimes.runtime import Asked, Decoded, Runtime
+from rapl_sensevoice.runtimes.runtime import Decoded, DecodeRequest, Runtime
 from rapl_sensevoice.unusable import ModelUnusable
 from rapl_sensevoice.weights.on_disk import Weights
 from rapl_sensevoice.worker import Alike, InferenceWorker
@@ -95,7 +95,7 @@ class HostedModel:
             raise self.info.not_ready_error()
         with_times = options.word_timestamps or options.segment_timestamps
         heard = self._worker.ahead(lambda: self._runtime.heard(audio))
-        alike = Alike(self._decoded, *self._runtime.likeness(audio))
+        alike = Alike(self._decoded, *self._runtime.batch_key(audio))
         try:
             decoded = await self._worker.run_alike(
                 (heard, options.language, with_times), alike, is_long=options.is_long
@@ -105,7 +105,7 @@ class HostedModel:
         return transcript_from(decoded, audio, options)
 
     def _decoded(self, requests: Sequence[tuple[Future[Any], str | None, bool]]) -> Sequence[Decoded]:
-        asked = [Asked(heard.result(), language, with_times) for heard, language, with_times in requests]
+        asked = [DecodeRequest(heard.result(), language, with_times) for heard, language, with_times in requests]
         return self._runtime.decode_together(asked)
 
     def _is_loading(self) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from rapl_protocol.errors import ErrorCode, ServiceError
-from rapl_service.fair_queue import Lanes
+from rapl_service.fair_queue import FairQueue
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -46,8 +46,8 @@ class _Job:
 class InferenceWorker:
     """A thread with a bounded queue. Only this thread ever calls the model.
 
-    Short requests pass the pieces of long ones (`Lanes`). When a request's turn comes, those like it that wait in its
-    lane are done with it; it never waits for one. The house's own jobs, such as unloading, come after every request
+    Short requests pass the pieces of long ones (`FairQueue`). When a request's turn comes, those like it that wait in
+    its lane are done with it; it never waits for one. The house's own jobs, such as unloading, come after every request
     that was taken before them.
 
     A job counts against the bound until its work has ended: when its caller is cancelled the thread still works. A
@@ -58,7 +58,7 @@ class InferenceWorker:
         self._max_jobs = max_jobs
         self._jobs = 0
         self._changed = threading.Condition()
-        self._requests: Lanes[_Job] = Lanes()
+        self._requests: FairQueue[_Job] = FairQueue()
         self._alike: defaultdict[Hashable, deque[_Job]] = defaultdict(deque)
         """Requests that wait, in the order in which they came, by what they are like."""
         self._house: deque[_Job] = deque()

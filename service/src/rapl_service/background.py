@@ -8,7 +8,7 @@ from typing import Any
 log = logging.getLogger("rapl")
 
 
-def watching(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+def spawn(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
     """Has it done. Should it fail, the log says so at once, and not only when the service stops."""
     task = asyncio.create_task(work)
     task.add_done_callback(_tell)

@@ -16,7 +16,7 @@ from rapl_protocol.transcriber import Transcriber
 from rapl_protocol.transcript import TranscribeOptions
 
 from rapl_service.http.app import NO_TELEMETRY
-from rapl_service.http.disconnect import unless_client_leaves
+from rapl_service.http.disconnect import cancel_on_disconnect
 from rapl_service.http.errors import install_error_handlers
 from rapl_service.http.middleware import RequestMiddleware
 from rapl_service.http.scope import log_fields
@@ -49,7 +49,7 @@ def transcriber_app(transcriber: Transcriber) -> FastAPI:
         _require_capable(transcriber, options)
         if is_streamed:
             return StreamingResponse(_texts_and_transcript(transcriber, audio, options), media_type=CONTENT_TYPE)
-        transcript = await unless_client_leaves(request, transcriber.transcribe(audio, options))
+        transcript = await cancel_on_disconnect(request, transcriber.transcribe(audio, options))
         return Response(transcript.model_dump_json(), media_type="application/json")
 
     @app.get("/v1/models")

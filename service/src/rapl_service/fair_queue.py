@@ -13,7 +13,7 @@ MAX_PASSED = 8
 """So many short requests may pass a long one that waits; then it is its turn, or a busy day would keep it for ever."""
 
 
-class Lanes(Generic[T]):
+class FairQueue(Generic[T]):
     """Waiting requests, in two lanes. Not safe for threads by itself."""
 
     def __init__(self) -> None:

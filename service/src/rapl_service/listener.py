@@ -33,7 +33,7 @@ class Listener(Protocol):
     def setsockopt(self, level: int, option: int, value: bytes, /) -> None: ...
 
 
-def turn_away(listener: Listener) -> None:
+def stop_accepting(listener: Listener) -> None:
     """From now on whoever wants to connect gets no answer, tries again after a second, and finds the socket closed, or
     its successor. Nothing happens where the system is not Linux.
 

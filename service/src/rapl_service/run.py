@@ -17,7 +17,7 @@ from pydantic_settings import BaseSettings
 
 from rapl_service.http.connection import GuardedHttp
 from rapl_service.keep_alive import KEEP_ALIVE_S
-from rapl_service.listener import turn_away
+from rapl_service.listener import stop_accepting
 from rapl_service.log import configure_logging
 from rapl_service.memory import Surplus
 
@@ -130,7 +130,7 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         try:
             for listener in (each for server in self.servers for each in server.sockets):
-                turn_away(listener)
+                stop_accepting(listener)
         except OSError as error:
             log.info("who connects at this very moment may be cut off: %s", error)
         await asyncio.sleep(_LAST_CALL_S)

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from rapl_bench.fleet import Fleet
-from rapl_bench.groups.registry import dictation, sensevoice_concurrent
+from rapl_bench.groups import dictation, sensevoice_concurrent
 from rapl_bench.groups.registry import GroupMissing
 from rapl_bench.processes import log_tail
 from rapl_bench.reporting.results import BenchSettings, Column, Measure, Row, Table

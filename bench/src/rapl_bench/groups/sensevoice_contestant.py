@@ -23,9 +23,9 @@ Transcribe = Callable[[Any], object]
 
 def rapl(folder: Path, precision: Any) -> Transcribe:
     from rapl_protocol.audio import WavAudio
-    from rapl_sensevoice.runtimes.openvino import OnnxRuntime
+    from rapl_sensevoice.runtimes.openvino import OpenVinoRuntime
 
-    runtime = OnnxRuntime(precision, THREADS)
+    runtime = OpenVinoRuntime(precision, THREADS)
     runtime.load(folder)
     return lambda pcm: runtime.decode(runtime.heard(WavAudio(pcm.tobytes())), None, with_times=False)
 

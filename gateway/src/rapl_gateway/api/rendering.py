@@ -10,13 +10,13 @@ from rapl_protocol.transcript import Segment, Transcript
 from rapl_gateway.api.form import Granularity, ResponseFormat, TranscriptionForm
 from rapl_gateway.api.subtitles import to_srt, to_vtt
 from rapl_gateway.languages import NAMES
-from rapl_gateway.transcription.result import Assembly
+from rapl_gateway.transcription.result import TranscriptBuilder
 
 UNKNOWN_LANGUAGE = "unknown"
 """What verbose_json says where no engine named a language: the field may not be missing, and must not be invented."""
 
 
-def render(result: Assembly, form: TranscriptionForm) -> Response:
+def render(result: TranscriptBuilder, form: TranscriptionForm) -> Response:
     """Writes a transcript as OpenAI's server would."""
     transcript = result.transcript()
     match form.response_format:
@@ -32,7 +32,7 @@ def render(result: Assembly, form: TranscriptionForm) -> Response:
             return JSONResponse(_json(transcript, result, form))
 
 
-def account_headers(result: Assembly) -> dict[str, str]:
+def account_headers(result: TranscriptBuilder) -> dict[str, str]:
     """What every format can say of how much of the speech has text: in headers."""
     headers = {}
     if result.coverage is not None:
@@ -42,7 +42,7 @@ def account_headers(result: Assembly) -> dict[str, str]:
     return headers
 
 
-def account(result: Assembly) -> dict[str, Any]:
+def account(result: TranscriptBuilder) -> dict[str, Any]:
     """The same for answers in JSON."""
     account: dict[str, Any] = {} if result.coverage is None else {"coverage": round(result.coverage, 4)}
     if result.problems:
@@ -52,12 +52,12 @@ def account(result: Assembly) -> dict[str, Any]:
     return account
 
 
-def language_codes(result: Assembly) -> list[dict[str, str]]:
+def language_codes(result: TranscriptBuilder) -> list[dict[str, str]]:
     """`languages` as OpenAI writes them."""
     return [{"code": code} for code in result.languages]
 
 
-def _json(transcript: Transcript, result: Assembly, form: TranscriptionForm) -> dict[str, Any]:
+def _json(transcript: Transcript, result: TranscriptBuilder, form: TranscriptionForm) -> dict[str, Any]:
     if form.translate:
         return {"text": transcript.text}
     return {"text": transcript.text, "languages": language_codes(result), "usage": _usage(transcript)}

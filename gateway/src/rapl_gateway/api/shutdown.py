@@ -13,7 +13,7 @@ _ERROR = ServiceError(
 )
 
 
-class LastWord:
+class ShutdownResponder:
     """ASGI middleware: a request that is cancelled, as only the end of the server does it, still gets an answer."""
 
     def __init__(self, app: ASGIApp) -> None:

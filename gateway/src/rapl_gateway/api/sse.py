@@ -13,7 +13,7 @@ from typing import Any
 from rapl_protocol.errors import ServiceError
 
 from rapl_gateway.api.rendering import account, language_codes
-from rapl_gateway.transcription.result import Assembly
+from rapl_gateway.transcription.result import TranscriptBuilder
 
 KEEP_ALIVE_S = 15.0
 """A comment is sent after so long without text, or before the first one: proxies and clients give up after a minute."""
@@ -21,7 +21,7 @@ _KEEP_ALIVE = ": still working\n\n"
 
 
 async def event_stream(
-    first: asyncio.Task[str | None], texts: AsyncGenerator[str, None], result: Assembly
+    first: asyncio.Task[str | None], texts: AsyncGenerator[str, None], result: TranscriptBuilder
 ) -> AsyncGenerator[str, None]:
     """Writes each text as a delta, then the whole, then the end; or the error that kept it from being whole.
 
@@ -72,7 +72,7 @@ async def _cancelled(task: asyncio.Task[Any]) -> None:
             await task
 
 
-def _progress(result: Assembly) -> str:
+def _progress(result: TranscriptBuilder) -> str:
     """A comment, which OpenAI's clients pass over: an event of another type would reach the program behind the SDK."""
     progress = {"done_s": round(result.done_s, 3), "duration_s": result.announced_s}
     return f": progress {json.dumps(progress)}\n\n"

@@ -9,12 +9,12 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.models import ModelState
-from rapl_service.http.disconnect import unless_client_leaves
+from rapl_service.http.disconnect import cancel_on_disconnect
 from rapl_service.http.errors import refused
 from rapl_service.http.scope import log_fields, request_id
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from rapl_gateway.admission import Doorway, admitted, expected_s
+from rapl_gateway.admission import StartLimiter, admit, expected_s
 from rapl_gateway.api.form import TranscriptionForm
 from rapl_gateway.api.openapi import TRANSCRIPTION_ANSWERS, TRANSCRIPTION_REQUEST, TRANSLATION_REQUEST, errors
 from rapl_gateway.api.rendering import account_headers, render
@@ -54,7 +54,7 @@ class DirectRoutes:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._doorway = Doorway()
+        self._doorway = StartLimiter()
         self._endpoints = {
             ("POST", "/v1/audio/transcriptions"): create_transcription,
             ("POST", "/v1/audio/translations"): create_translation,
@@ -85,7 +85,7 @@ async def progress(request_id: str, request: Request) -> Progress:
 
 async def _answer(request: Request, *, translate: bool) -> Response:
     gateway, stopwatch = gateway_of(request), stopwatch_of(request)
-    share = await admitted(request, gateway.backends)
+    share = await admit(request, gateway.backends)
     fields = await received_form(request, gateway.settings.max_upload_bytes, stopwatch)
     with ExitStack() as upload:
         upload.callback(fields.close)
@@ -109,7 +109,7 @@ async def _answer(request: Request, *, translate: bool) -> Response:
 
 
 async def _whole(pipeline: Pipeline, job: Job, form: TranscriptionForm, request: Request) -> Response:
-    await unless_client_leaves(request, _finished(pipeline, job))
+    await cancel_on_disconnect(request, _finished(pipeline, job))
     log_fields(request).update(audio_s=f"{job.result.duration_s:.2f}", **job.stopwatch.log_fields())
     with job.stopwatch.stage("render"):
         response = render(job.result, form)

@@ -8,15 +8,15 @@ from contextlib import asynccontextmanager
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.models import ModelInfo, ModelState
 from rapl_protocol.prepared import MAX_SEGMENT_S
-from rapl_service.background import watching
+from rapl_service.background import spawn
 from rapl_service.calls.call import Http, Service
 
 from rapl_gateway.backends.catalog import BackendSpec, ModelCatalog, Route
 from rapl_gateway.backends.clients import engine_client
 from rapl_gateway.backends.discovery import addresses_of, host_of
-from rapl_gateway.backends.fallback import Place, Seat
+from rapl_gateway.backends.fallback import LoadReservation, Target
 from rapl_gateway.backends.replica import EngineClient, Replica
-from rapl_gateway.backends.scheduler import Dispatcher
+from rapl_gateway.backends.scheduler import Scheduler
 from rapl_gateway.settings import Settings
 
 RESOLVE_INTERVAL_S = 2.0
@@ -45,7 +45,7 @@ class Backend:
     ) -> None:
         self.name = name
         self.spec = spec
-        self.dispatcher = Dispatcher(spec.service_name, settings.restart_wait_s, spec.parallel)
+        self.dispatcher = Scheduler(spec.service_name, settings.restart_wait_s, spec.parallel)
         self._connect = connect
         self._settings = settings
         self.asked = asyncio.Event()
@@ -140,7 +140,7 @@ class Backend:
             self._remove(address)
         for replica in self.replicas:
             if replica.address not in self._watching:
-                self._watching[replica.address] = watching(replica.watch())
+                self._watching[replica.address] = spawn(replica.watch())
 
     def _news(self) -> None:
         if all(replica.was_asked for replica in self.replicas):
@@ -180,7 +180,7 @@ class Backends:
     @asynccontextmanager
     async def watched(self) -> AsyncIterator[None]:
         """Asks every engine for its models, again and again, as long as the context lasts."""
-        tasks = [watching(backend.watch()) for backend in self]
+        tasks = [spawn(backend.watch()) for backend in self]
         try:
             yield
         finally:
@@ -217,13 +217,13 @@ class Backends:
         if refusals:
             raise min(refusals, key=lambda error: error.retry_after_s or 0.0)
 
-    def seat(self, route: Route, share: str, expected_s: float) -> Seat:
+    def seat(self, route: Route, share: str, expected_s: float) -> LoadReservation:
         """A request's place at its backend, and at those of the models that may stand in.
 
         Raises:
             ServiceError: OVERLOADED.
         """
         routes = self._catalog.with_fallbacks(route, self.discovered() if route.fallback else ())
-        places = [Place(each, self[each.backend].dispatcher) for each in routes]
+        places = [Target(each, self[each.backend].dispatcher) for each in routes]
         self[route.backend].require_room(share)
-        return Seat(places, share, expected_s)
+        return LoadReservation(places, share, expected_s)

@@ -9,20 +9,20 @@ from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.transcript import TranscribeOptions, Transcript
 
 from rapl_gateway.backends.catalog import Route
-from rapl_gateway.backends.scheduler import Dispatcher, Terms
+from rapl_gateway.backends.scheduler import CallOptions, Scheduler
 
 _AWAY = frozenset({ErrorCode.BACKEND_UNAVAILABLE, ErrorCode.MODEL_NOT_READY})
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Target:
     """A model, and the backend that serves it."""
 
     route: Route
-    dispatcher: Dispatcher
+    dispatcher: Scheduler
 
 
-class Seat:
+class LoadReservation:
     """What a job knows of its backend.
 
     Args:
@@ -31,8 +31,8 @@ class Seat:
         expected_s: how much audio will come at first, as far as is known.
     """
 
-    def __init__(self, places: Sequence[Place], share: str, expected_s: float) -> None:
-        self.client = SeatedClient(places, share)
+    def __init__(self, places: Sequence[Target], share: str, expected_s: float) -> None:
+        self.client = FallbackClient(places, share)
         self._first = places[0].dispatcher
         self._share = share
         self._expected_s = expected_s
@@ -58,13 +58,13 @@ class Seat:
         self._expected_s = 0.0
 
 
-class SeatedClient:
+class FallbackClient:
     """Transcribes like a client of one engine, in the request's name.
 
     Falls back only before the first answer, so that a text is never partly one model's and partly another's.
     """
 
-    def __init__(self, places: Sequence[Place], share: str) -> None:
+    def __init__(self, places: Sequence[Target], share: str) -> None:
         self._places = places
         self._share = share
         self._at = 0
@@ -72,7 +72,7 @@ class SeatedClient:
         self.on_first_piece = _nothing
 
     @property
-    def place(self) -> Place:
+    def place(self) -> Target:
         return self._places[self._at]
 
     def headers(self) -> dict[str, str]:
@@ -111,9 +111,9 @@ class SeatedClient:
             except ServiceError as error:
                 self._fall_back(at, error)
 
-    def _terms(self, deadline_s: float, request_id: str | None) -> Terms:
+    def _terms(self, deadline_s: float, request_id: str | None) -> CallOptions:
         has_stand_in = not self._is_settled and self._at + 1 < len(self._places)
-        return Terms(self._share, deadline_s, request_id, has_stand_in)
+        return CallOptions(self._share, deadline_s, request_id, has_stand_in)
 
     def _options(self, options: TranscribeOptions) -> TranscribeOptions:
         return options.model_copy(update={"model": self.place.route.engine_model}) if self._at else options

@@ -8,7 +8,7 @@ _MEMORY_S = 60.0
 """Of work; what is older counts less and less."""
 
 
-class Pace:
+class Throughput:
     """Seconds of audio that a backend gets done in a second in which it has work."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -38,7 +38,7 @@ class Pace:
         return audio_s * self._busy_s / self._done_s if self._done_s else None
 
 
-class Load:
+class QueuedAudio:
     """Seconds of audio that a backend has before it, and whose they are."""
 
     def __init__(self) -> None:

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from rapl_protocol.audio import WavAudio
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.transcript import TranscribeOptions, Transcript
-from rapl_service.calls.call import Unreached
-from rapl_service.fair_queue import Lanes
+from rapl_service.calls.call import ConnectError
+from rapl_service.fair_queue import FairQueue
 
-from rapl_gateway.backends.load import Load, Pace
+from rapl_gateway.backends.load import QueuedAudio, Throughput
 from rapl_gateway.backends.replica import Replica
 
 MAX_RUNS = 2
@@ -31,7 +31,7 @@ log = logging.getLogger("rapl")
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class CallOptions:
     """In whose name and for how long something is asked."""
 
     share: str
@@ -43,13 +43,13 @@ class Terms:
 
 
 @dataclass(eq=False, slots=True)
-class Piece:
+class QueuedSegment:
     """Some audio that is to be transcribed."""
 
     model: str
     audio_s: float
     is_long: bool
-    terms: Terms
+    terms: CallOptions
     deadline: float
     """When it is given up, on the event loop's clock."""
     granted: asyncio.Future[Replica] = field(init=False)
@@ -59,7 +59,7 @@ class Piece:
     """What a replica said for whom the model is not ready."""
 
 
-class Dispatcher:
+class Scheduler:
     """The queue in front of a backend's replicas.
 
     Args:
@@ -71,22 +71,22 @@ class Dispatcher:
 
     def __init__(self, name: str, restart_wait_s: float, parallel: int | None = None) -> None:
         self.replicas: list[Replica] = []
-        self.load = Load()
-        self.pace = Pace()
+        self.load = QueuedAudio()
+        self.pace = Throughput()
         self._name = name
         self._restart_wait_s = restart_wait_s
         self._parallel = parallel
-        self._waiting: Lanes[Piece] = Lanes()
-        self._stranded: list[Piece] = []
+        self._waiting: FairQueue[QueuedSegment] = FairQueue()
+        self._stranded: list[QueuedSegment] = []
         """Those for which no replica is well just now."""
         self._ready_at: dict[str, float] = {}
         """When each model was last known to be ready somewhere."""
 
-    async def transcribe(self, audio: WavAudio, options: TranscribeOptions, terms: Terms) -> Transcript:
+    async def transcribe(self, audio: WavAudio, options: TranscribeOptions, terms: CallOptions) -> Transcript:
         """Raises: ServiceError, also BACKEND_TIMEOUT where the piece's turn did not come within its deadline."""
-        piece = Piece(options.model, audio.duration_s, options.is_long, terms, _now() + terms.deadline_s)
+        piece = QueuedSegment(options.model, audio.duration_s, options.is_long, terms, _now() + terms.deadline_s)
         while True:
-            async with _Turn(self, piece) as replica:
+            async with Lease(self, piece) as replica:
                 try:
                     limits = {"deadline_s": piece.deadline - _now(), "request_id": terms.request_id}
                     transcript = await replica.interruptible(replica.client.transcribe(audio, options, **limits))
@@ -96,13 +96,13 @@ class Dispatcher:
                     self._require_replay(piece, replica, error)
 
     async def stream(
-        self, audio: WavAudio, options: TranscribeOptions, terms: Terms
+        self, audio: WavAudio, options: TranscribeOptions, terms: CallOptions
     ) -> AsyncGenerator[str | Transcript, None]:
         """Raises: as `transcribe`. It is run again only as long as nothing was yielded."""
-        piece = Piece(options.model, audio.duration_s, options.is_long, terms, _now() + terms.deadline_s)
+        piece = QueuedSegment(options.model, audio.duration_s, options.is_long, terms, _now() + terms.deadline_s)
         while True:
             has_begun = False
-            async with _Turn(self, piece) as replica:
+            async with Lease(self, piece) as replica:
                 limits = {"deadline_s": piece.deadline - _now(), "request_id": terms.request_id}
                 texts = replica.client.stream(audio, options, **limits)
                 try:
@@ -130,7 +130,7 @@ class Dispatcher:
         self._interrupt_those_away()
         self._grant()
 
-    async def granted(self, piece: Piece) -> Replica:
+    async def granted(self, piece: QueuedSegment) -> Replica:
         """Waits for a replica that has room for the piece."""
         piece.granted = asyncio.Future()
         self._waiting.add(piece, is_long=piece.is_long, share=piece.terms.share)
@@ -156,7 +156,7 @@ class Dispatcher:
             if not piece.granted.done():
                 self._place(piece)
 
-    def _next(self) -> Piece | None:
+    def _next(self) -> QueuedSegment | None:
         """The next piece that may be given out. Where no replica is well, every one is looked at."""
         if not self._waiting:
             return None
@@ -165,7 +165,7 @@ class Dispatcher:
             return self._waiting.take()
         return self._waiting.take_short() if any(self._has_room(replica, SHORT_AHEAD) for replica in well) else None
 
-    def _place(self, piece: Piece) -> None:
+    def _place(self, piece: QueuedSegment) -> None:
         able = [replica for replica in self.replicas if replica.may_serve(piece.model)]
         if not able and not self._may_hope(piece):
             if piece.refusal is None:
@@ -183,11 +183,11 @@ class Dispatcher:
         self.pace.begin()
         piece.granted.set_result(replica)
 
-    def give_back(self, replica: Replica, piece: Piece) -> None:
+    def give_back(self, replica: Replica, piece: QueuedSegment) -> None:
         self.load.remove(piece.terms.share, piece.audio_s)
         self._free(replica, piece)
 
-    def _free(self, replica: Replica, piece: Piece) -> None:
+    def _free(self, replica: Replica, piece: QueuedSegment) -> None:
         replica.held -= 1
         replica.held_s = replica.held_s - piece.audio_s if replica.held else 0.0
         self.pace.end(piece.audio_s if piece.is_done else 0.0)
@@ -195,13 +195,13 @@ class Dispatcher:
             self._ready_at[piece.model] = time.monotonic()
         self._grant()
 
-    def _withdraw(self, piece: Piece) -> None:
+    def _withdraw(self, piece: QueuedSegment) -> None:
         """Takes back what was granted at the very moment at which nobody waited for it any more."""
         if piece.granted.done() and not piece.granted.cancelled() and piece.granted.exception() is None:
             self._free(piece.granted.result(), piece)
         piece.granted.cancel()
 
-    def _require_replay(self, piece: Piece, replica: Replica, error: ServiceError) -> None:
+    def _require_replay(self, piece: QueuedSegment, replica: Replica, error: ServiceError) -> None:
         """Sees to it that the piece goes elsewhere, or to the same replica when it is back.
 
         Raises: the error, where the same would happen again.
@@ -213,13 +213,13 @@ class Dispatcher:
         if error.code is not ErrorCode.BACKEND_UNAVAILABLE:
             raise error
         replica.failed(error)
-        if not isinstance(error, Unreached):
+        if not isinstance(error, ConnectError):
             piece.runs += 1
             if piece.runs >= MAX_RUNS:
                 raise error
         log.warning("backend=%s address=%s a piece goes elsewhere", self._name, replica.address)
 
-    def _may_hope(self, piece: Piece) -> bool:
+    def _may_hope(self, piece: QueuedSegment) -> bool:
         """Whether a replica was well so lately that one may soon be again, or loads what was ready before."""
         patience_s = self._restart_wait_s * (LONG_PATIENCE if piece.is_long else 1)
         if time.monotonic() < self._ready_at.get(piece.model, -math.inf) + patience_s:
@@ -227,7 +227,7 @@ class Dispatcher:
         is_loading = any(replica.is_loading(piece.model) for replica in self.replicas)
         return is_loading and piece.model in self._ready_at and not piece.terms.has_stand_in
 
-    def _failure(self, piece: Piece) -> ServiceError:
+    def _failure(self, piece: QueuedSegment) -> ServiceError:
         error = piece.refusal or next(replica.problem for replica in self.replicas if replica.problem)
         return ServiceError(error.code, error.message, param=error.param, retry_after_s=error.retry_after_s)
 
@@ -244,16 +244,16 @@ class Dispatcher:
     def _slots(self, replica: Replica) -> int:
         return self._parallel or replica.parallel
 
-    def rest_s(self, piece: Piece, began: float) -> float:
+    def rest_s(self, piece: QueuedSegment, began: float) -> float:
         """How long a replica will still be at work on a piece that it has had since `began`, to judge by its pace."""
         whole_s = (self.pace.time_s(piece.audio_s) or 0.0) * max(1, self.slots())
         return min(_LONGEST_HOLD_S, max(0.0, whole_s - (_now() - began)))
 
 
-class _Turn:
+class Lease:
     """Waits for a replica, and has it for the piece as long as the context lasts."""
 
-    def __init__(self, dispatcher: Dispatcher, piece: Piece) -> None:
+    def __init__(self, dispatcher: Scheduler, piece: QueuedSegment) -> None:
         self._dispatcher = dispatcher
         self._piece = piece
 

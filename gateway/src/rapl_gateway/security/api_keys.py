@@ -11,7 +11,7 @@ from rapl_service.http.errors import error_response
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-SHARE = "rapl_share"
+CLIENT_ID = "rapl_share"
 """Where a request's scope says whose it is, by a digest of the key."""
 _OPEN_PATHS = frozenset({"/health/live", "/health/ready"})
 
@@ -42,7 +42,7 @@ class ApiKeys:
         given = _digest(_bearer(Request(scope)))
         # Every key is compared, in constant time: how long it takes tells nothing of which one came close.
         if any([hmac.compare_digest(given, known) for known in self._digests]):
-            await self._app({**scope, SHARE: given.hex()}, receive, send)
+            await self._app({**scope, CLIENT_ID: given.hex()}, receive, send)
             return
         await drain(receive)
         message = "Incorrect API key provided: send one of the server's keys as `Authorization: Bearer <key>`."

@@ -34,7 +34,7 @@ def own_names() -> frozenset[str]:
     )
 
 
-class Neighbours:
+class HostAndOriginCheck:
     """ASGI middleware: lets in only requests to a name of ours, and no other site's page to change anything.
 
     Args:

@@ -36,7 +36,7 @@ _LOOP_SHARE = 0.5
 _WORD = re.compile(r"\w+(?:['’-]\w+)*")
 
 
-class Doubt(StrEnum):
+class Suspicion(StrEnum):
     NO_TEXT = "speech without text"
     LOOP = "the same words again and again"
     TOO_LITTLE = "much less text than in the rest of the recording"
@@ -45,30 +45,30 @@ class Doubt(StrEnum):
     TRUNCATED = "the engine stopped before the end"
 
 
-_STILL_LOST_S = {Doubt.NO_TEXT: _LEAST_SPEECH_S, Doubt.TOO_LITTLE: _MUCH_S, Doubt.TRUNCATED: 0.0}
+_STILL_LOST_S = {Suspicion.NO_TEXT: _LEAST_SPEECH_S, Suspicion.TOO_LITTLE: _MUCH_S, Suspicion.TRUNCATED: 0.0}
 """From how much speech on the doubt stays when the same comes again."""
 _AS_MANY = 0.9
 
 
-class Scrutiny:
+class TranscriptChecks:
     """Judges the segments of one recording, in the order in which they come."""
 
     def __init__(self) -> None:
         self._paces: list[float] = []
         self._before: list[str] = []
 
-    def doubt(self, text: str, speech_s: float) -> Doubt | None:
+    def doubt(self, text: str, speech_s: float) -> Suspicion | None:
         """Why this text of so much speech may not be all of it; None if nothing speaks against it."""
         words = words_of(text)
         if not words:
-            return Doubt.NO_TEXT if speech_s >= _LEAST_HEARD_S else None
+            return Suspicion.NO_TEXT if speech_s >= _LEAST_HEARD_S else None
         if has_loop(words):
-            return Doubt.LOOP
+            return Suspicion.LOOP
         if len(words) >= _LEAST_SAME and words == self._before:
-            return Doubt.SAME_AGAIN
+            return Suspicion.SAME_AGAIN
         return self._doubt_of_pace(len(words), speech_s)
 
-    def _doubt_of_pace(self, words: int, speech_s: float) -> Doubt | None:
+    def _doubt_of_pace(self, words: int, speech_s: float) -> Suspicion | None:
         if len(self._paces) < _LEAST_SEGMENTS:
             return None
         expected = speech_s * statistics.median(self._paces)
@@ -76,10 +76,10 @@ class Scrutiny:
             return None
         slow, fast = (_SLOW, _FAST) if speech_s >= _MUCH_S else (_VERY_SLOW, _VERY_FAST)
         if words < slow * expected:
-            return Doubt.TOO_LITTLE
-        return Doubt.TOO_MUCH if words > fast * expected else None
+            return Suspicion.TOO_LITTLE
+        return Suspicion.TOO_MUCH if words > fast * expected else None
 
-    def settle(self, doubt: Doubt, first: str, again: str, speech_s: float) -> tuple[bool, Doubt | None]:
+    def settle(self, doubt: Suspicion, first: str, again: str, speech_s: float) -> tuple[bool, Suspicion | None]:
         """Weighs the text of a second look, at smaller pieces of the same audio, against the first.
 
         Returns:
@@ -91,9 +91,9 @@ class Scrutiny:
         if now == before:
             return False, doubt if speech_s >= _STILL_LOST_S.get(doubt, math.inf) else None
         left = self.doubt(again, speech_s)
-        if left is Doubt.TOO_MUCH and left is doubt and len(now) >= _AS_MANY * len(before):
+        if left is Suspicion.TOO_MUCH and left is doubt and len(now) >= _AS_MANY * len(before):
             return True, None
-        if left is Doubt.LOOP or (left and len(now) <= len(before)):
+        if left is Suspicion.LOOP or (left and len(now) <= len(before)):
             return False, doubt
         return True, left
 

@@ -13,14 +13,14 @@ from rapl_protocol.prepared import MAX_SEGMENT_S, PrepareEnd, PrepareOptions, So
 from rapl_protocol.transcript import TranscribeOptions, Transcript
 from rapl_service.calls.clients import PreprocessClient
 
-from rapl_gateway.backends.fallback import Seat
+from rapl_gateway.backends.fallback import LoadReservation
 from rapl_gateway.settings import Settings
 from rapl_gateway.timing import Stopwatch
-from rapl_gateway.transcription.checks import Scrutiny
-from rapl_gateway.transcription.prefetch import Ahead
+from rapl_gateway.transcription.checks import TranscriptChecks
+from rapl_gateway.transcription.prefetch import SegmentPrefetcher
 from rapl_gateway.transcription.progress import ProgressDisplay
-from rapl_gateway.transcription.result import Assembly
-from rapl_gateway.transcription.segment_task import Engine, Hearing
+from rapl_gateway.transcription.result import TranscriptBuilder
+from rapl_gateway.transcription.segment_task import EngineCall, SegmentTask
 from rapl_gateway.transcription.segments import PREPARE_IDLE_S, SPEECH_CHECK_S, canonical_wav, has_pauses, prepared
 
 log = logging.getLogger("rapl")
@@ -36,14 +36,14 @@ class Job:
     media: bytes | memoryview
     prepare: PrepareOptions
     options: TranscribeOptions
-    backend: Seat
+    backend: LoadReservation
     request_id: str
     stopwatch: Stopwatch
     is_streamed: bool = False
     """Whether the text is wanted word by word, from engines that have it so."""
     is_model_ready: bool = True
-    result: Assembly = field(default_factory=Assembly)
-    scrutiny: Scrutiny = field(default_factory=Scrutiny)
+    result: TranscriptBuilder = field(default_factory=TranscriptBuilder)
+    scrutiny: TranscriptChecks = field(default_factory=TranscriptChecks)
 
 
 class Pipeline:
@@ -121,7 +121,7 @@ class Pipeline:
     async def _recording(self, job: Job) -> AsyncGenerator[str, None]:
         """Segments are prepared and transcribed while those before them are told."""
         events = prepared(self._preprocess, job.media, job.prepare, job.request_id)
-        ahead = Ahead(events, partial(self._hear, job), job.backend.width + 1)
+        ahead = SegmentPrefetcher(events, partial(self._hear, job), job.backend.width + 1)
         async with AsyncExitStack() as under_way:
             under_way.push_async_callback(ahead.close)
             progress = under_way.enter_context(closing(ProgressDisplay(job.request_id)))
@@ -131,7 +131,7 @@ class Pipeline:
                 match event:
                     case SourceInfo():
                         job.result.announced_s = event.duration_s
-                    case Hearing():
+                    case SegmentTask():
                         async for text in self._tell(job, event):
                             yield text
                         await ahead.done(event)
@@ -141,7 +141,7 @@ class Pipeline:
                     case None:
                         return
 
-    async def _tell(self, job: Job, hearing: Hearing) -> AsyncGenerator[str, None]:
+    async def _tell(self, job: Job, hearing: SegmentTask) -> AsyncGenerator[str, None]:
         """Yields how the text grows by a segment: by its words as they come, or by all of them at once."""
         while True:
             with job.stopwatch.stage("infer"):
@@ -153,9 +153,9 @@ class Pipeline:
             part, doubt = await hearing.settled(told, job.scrutiny, is_told=bool(job.result.partial))
         yield job.result.add(part, hearing.segment, doubt)
 
-    def _hear(self, job: Job, segment: SpeechSegment) -> Hearing:
-        engine = Engine(job.backend.client, job.options, job.request_id, self._settings)
-        return Hearing(engine, segment, is_streamed=job.is_streamed)
+    def _hear(self, job: Job, segment: SpeechSegment) -> SegmentTask:
+        engine = EngineCall(job.backend.client, job.options, job.request_id, self._settings)
+        return SegmentTask(engine, segment, is_streamed=job.is_streamed)
 
 
 def _is_likely_speech(job: Job, audio: WavAudio) -> bool:

@@ -6,13 +6,13 @@ from contextlib import aclosing
 
 from rapl_protocol.prepared import PreparedEvent, PrepareEnd, SourceInfo, SpeechSegment
 
-from rapl_gateway.transcription.segment_task import Hearing
+from rapl_gateway.transcription.segment_task import SegmentTask
 
-Event = SourceInfo | Hearing | PrepareEnd
+Event = SourceInfo | SegmentTask | PrepareEnd
 
 
-class Ahead:
-    """Takes the events of a preparation as they come, and gives them back in order, each segment as a `Hearing`.
+class SegmentPrefetcher:
+    """Takes the events of a preparation as they come, and gives them back in order, each segment as a `SegmentTask`.
 
     Args:
         events: of the preparation; it is asked for no more of them while `width` segments are held.
@@ -21,14 +21,14 @@ class Ahead:
     """
 
     def __init__(
-        self, events: AsyncGenerator[PreparedEvent, None], hear: Callable[[SpeechSegment], Hearing], width: int
+        self, events: AsyncGenerator[PreparedEvent, None], hear: Callable[[SpeechSegment], SegmentTask], width: int
     ) -> None:
         self._events = events
         self._hear = hear
         self._places = asyncio.Semaphore(width)
         self._ready: asyncio.Queue[Event | None] = asyncio.Queue()
         self._put_back: list[Event | None] = []
-        self._held: list[Hearing] = []
+        self._held: list[SegmentTask] = []
         self._task = asyncio.create_task(self._work())
         self._task.add_done_callback(lambda _: self._ready.put_nowait(None))
 
@@ -52,14 +52,14 @@ class Ahead:
         event = self._put_back.pop() if self._put_back else await self._ready.get()
         if event is None:
             self._task.result()
-        elif isinstance(event, Hearing) and event.segment.speech_s is None:
+        elif isinstance(event, SegmentTask) and event.segment.speech_s is None:
             # A clip goes to its engine before all of it has been judged; the judgement follows within milliseconds.
             self._put_back.append(following := await self._ready.get())
             if isinstance(following, PrepareEnd):
                 event.judge(following.speech_s)
         return event
 
-    async def done(self, hearing: Hearing) -> None:
+    async def done(self, hearing: SegmentTask) -> None:
         """Makes room for another segment."""
         self._held.remove(hearing)
         await hearing.close()

@@ -8,7 +8,7 @@ from typing import IO
 
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.prepared import PreparedEvent, PrepareOptions
-from rapl_service.calls.call import Http, Service, Unreached
+from rapl_service.calls.call import ConnectError, Http, Service
 from rapl_service.calls.clients import PreprocessClient
 
 from rapl_gateway.transcription.segments import canonical_wav
@@ -18,7 +18,7 @@ _RETRY_INTERVAL_S = 0.2
 _NO_OPTIONS = PrepareOptions()
 
 
-class Preparers(PreprocessClient):
+class RetryingPreprocessClient(PreprocessClient):
     """Asks again for what was broken off, and goes on where it broke off: the same media give the same events.
 
     Args:
@@ -66,7 +66,7 @@ class Preparers(PreprocessClient):
                             yield event
                 return
             except ServiceError as error:
-                breaks += not isinstance(error, Unreached)
+                breaks += not isinstance(error, ConnectError)
                 if error.code is not ErrorCode.BACKEND_UNAVAILABLE or breaks > 1 or not self._may_hope():
                     raise
                 if told == 0 and (not isinstance(media, bytes | memoryview) or canonical_wav(media)):

@@ -6,7 +6,7 @@ from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.prepared import PrepareEnd, SpeechSegment
 from rapl_protocol.transcript import Segment, Transcript, join_texts
 
-from rapl_gateway.transcription.checks import Doubt
+from rapl_gateway.transcription.checks import Suspicion
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,10 +15,10 @@ class Problem:
 
     start_s: float
     end_s: float
-    doubt: Doubt
+    doubt: Suspicion
 
 
-class Assembly:
+class TranscriptBuilder:
     """Takes parts in order; what `add_text` and `add` return, put together, is the text of `transcript()`."""
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class Assembly:
         self._partial += text
         return self._grow(join_texts((self._text, self._partial)))
 
-    def add(self, part: Transcript, heard: SpeechSegment, doubt: Doubt | None = None) -> str:
+    def add(self, part: Transcript, heard: SpeechSegment, doubt: Suspicion | None = None) -> str:
         """Adds the transcript of a segment, and returns how the text grows by it.
 
         Args:
@@ -71,7 +71,7 @@ class Assembly:
         self.duration_s = end.duration_s
         self._is_judged = self._is_judged or end.speech_s is not None
 
-    def _account(self, heard: SpeechSegment, has_text: bool, doubt: Doubt | None) -> None:
+    def _account(self, heard: SpeechSegment, has_text: bool, doubt: Suspicion | None) -> None:
         self.done_s = heard.end_s
         if doubt:
             self.problems.append(Problem(heard.start_s, heard.end_s, doubt))

@@ -12,9 +12,9 @@ from rapl_protocol.prepared import SpeechSegment
 from rapl_protocol.segmentation import Segmenter
 from rapl_protocol.transcript import Segment, TranscribeOptions, Transcript, join_texts
 
-from rapl_gateway.backends.fallback import SeatedClient
+from rapl_gateway.backends.fallback import FallbackClient
 from rapl_gateway.settings import Settings
-from rapl_gateway.transcription.checks import Doubt, Scrutiny
+from rapl_gateway.transcription.checks import Suspicion, TranscriptChecks
 
 INTERACTIVE_S = 25.0
 """A segment that ends later is long, or part of something long: the first one of a long file is longer than this."""
@@ -25,10 +25,10 @@ log = logging.getLogger("rapl")
 
 
 @dataclass(frozen=True, slots=True)
-class Engine:
+class EngineCall:
     """The engine of one job, with what the job asks of it."""
 
-    client: SeatedClient
+    client: FallbackClient
     options: TranscribeOptions
     request_id: str
     settings: Settings
@@ -52,7 +52,7 @@ class Engine:
         return self.client.stream(audio, options, deadline_s=deadline_s, request_id=self.request_id)
 
 
-class Hearing:
+class SegmentTask:
     """The engine's work on one segment, from the making of this on.
 
     Args:
@@ -61,7 +61,7 @@ class Hearing:
         is_streamed: whether the text is wanted word by word.
     """
 
-    def __init__(self, engine: Engine, segment: SpeechSegment, *, is_streamed: bool = False) -> None:
+    def __init__(self, engine: EngineCall, segment: SpeechSegment, *, is_streamed: bool = False) -> None:
         self.segment = segment
         self._engine = engine
         self._options = engine.options
@@ -102,7 +102,9 @@ class Hearing:
         if speech_s is not None:
             self.segment = replace(self.segment, speech_s=speech_s)
 
-    async def settled(self, first: Transcript, scrutiny: Scrutiny, *, is_told: bool) -> tuple[Transcript, Doubt | None]:
+    async def settled(
+        self, first: Transcript, scrutiny: TranscriptChecks, *, is_told: bool
+    ) -> tuple[Transcript, Suspicion | None]:
         """The transcript to keep, and the doubt that is left about it.
 
         Args:
@@ -110,8 +112,8 @@ class Hearing:
             scrutiny: what is known of the recording so far; learns from this segment.
             is_told: whether words of it were told already, which cannot be taken back.
         """
-        doubt = Doubt.TRUNCATED if first.is_truncated else scrutiny.doubt(first.text, self._speech_s)
-        if doubt is Doubt.NO_TEXT and self.segment.speech_s is None:
+        doubt = Suspicion.TRUNCATED if first.is_truncated else scrutiny.doubt(first.text, self._speech_s)
+        if doubt is Suspicion.NO_TEXT and self.segment.speech_s is None:
             doubt = None  # nobody says that there was speech
         part = first
         if doubt and not is_told:
@@ -120,7 +122,9 @@ class Hearing:
             scrutiny.accept(part.text, self._speech_s)
         return part, doubt
 
-    async def _again(self, first: Transcript, doubt: Doubt, scrutiny: Scrutiny) -> tuple[Transcript, Doubt | None]:
+    async def _again(
+        self, first: Transcript, doubt: Suspicion, scrutiny: TranscriptChecks
+    ) -> tuple[Transcript, Suspicion | None]:
         """Transcribes a segment whose text is in doubt once more, in another form. Gives the better text, and the
         doubt if it is still there."""
         log.warning(
@@ -131,14 +135,14 @@ class Hearing:
         again = [(await self._engine.ask(piece.audio, self._options), piece.start_s) for piece in otherwise(audio)]
         text = join_texts(part.text for part, _ in again)
         is_cut_short = any(part.is_truncated for part, _ in again)
-        if doubt is Doubt.TRUNCATED and not is_cut_short:
+        if doubt is Suspicion.TRUNCATED and not is_cut_short:
             is_better, left = True, scrutiny.doubt(text, self._speech_s)
         else:
             is_better, left = scrutiny.settle(doubt, first.text, text, self._speech_s)
         if not is_better:
             return first, left
         if is_cut_short:
-            left = Doubt.TRUNCATED
+            left = Suspicion.TRUNCATED
         segments = tuple(_within(s.shifted(at_s), audio.duration_s) for part, at_s in again for s in part.segments)
         language = next((part.language for part, _ in again if part.language), None)
         return Transcript(text=text, language=language, duration_s=audio.duration_s, segments=segments), left

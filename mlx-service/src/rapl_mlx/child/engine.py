@@ -13,7 +13,7 @@ from rapl_protocol.transcript import TranscribeOptions, Transcript
 
 from rapl_mlx.child.contract import ChildConfig, ModelFailed
 from rapl_mlx.families import Family, family_name, family_of
-from rapl_mlx.families.results import Asker
+from rapl_mlx.families.results import ResultListener
 
 _MAX_REASON = 300
 
@@ -62,14 +62,16 @@ class Engine:
             raise ModelFailed(reason, "Choose another conversion of this model.") from error
         self.release_buffers()
 
-    def transcribe(self, audio: WavAudio, options: TranscribeOptions, asker: Asker | None = None) -> Transcript:
+    def transcribe(
+        self, audio: WavAudio, options: TranscribeOptions, listener: ResultListener | None = None
+    ) -> Transcript:
         """Raises: ServiceError, UNSUPPORTED_PARAMETER; Abandoned."""
         self.capabilities.require(options)
         arguments = self._family.arguments(options, audio.duration_s)
         # A path is the one form of audio that every family takes.
         self._wav_path.write_bytes(audio.to_wav())
         try:
-            result = self._family.generate(self._model, str(self._wav_path), arguments, asker or Asker())
+            result = self._family.generate(self._model, str(self._wav_path), arguments, listener or ResultListener())
         finally:
             self._wav_path.unlink(missing_ok=True)
         return self._family.transcript(result, options, audio.duration_s)

@@ -26,7 +26,7 @@ class Deadline:
             self._timer = None
 
 
-class Vigil:
+class Heartbeat:
     """Pings while a request runs. To be used in one event loop.
 
     Args:

@@ -18,7 +18,7 @@ from rapl_mlx.child.engine import Engine
 from rapl_mlx.child.pipes import Wire
 from rapl_mlx.download.model_files import weights_bytes
 from rapl_mlx.download.obtain import obtain
-from rapl_mlx.families.results import Abandoned, Asker
+from rapl_mlx.families.results import Abandoned, ResultListener
 
 log = logging.getLogger("rapl.mlx")
 
@@ -68,10 +68,10 @@ def answer(engine: Engine, request: Frame, wire: Wire) -> dict:
     def on_text(text: str) -> None:
         wire.send({"type": "text", "text": text})
 
-    asker = Asker(on_text if request.header["stream"] else None, lambda: wire.cancelled_job != job)
+    listener = ResultListener(on_text if request.header["stream"] else None, lambda: wire.cancelled_job != job)
     try:
         options = TranscribeOptions.model_validate(request.header["options"])
-        transcript = engine.transcribe(WavAudio(request.payload), options, asker)
+        transcript = engine.transcribe(WavAudio(request.payload), options, listener)
     except Abandoned:
         return {"type": "abandoned"}
     except ServiceError as error:

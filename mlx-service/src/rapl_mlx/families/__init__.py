@@ -12,7 +12,7 @@ from rapl_protocol.transcript import TranscribeOptions, Transcript
 from rapl_mlx.families.generic import GenericFamily
 from rapl_mlx.families.parakeet import Parakeet
 from rapl_mlx.families.qwen3_asr import MegaAsr, Qwen3Asr
-from rapl_mlx.families.results import Asker
+from rapl_mlx.families.results import ResultListener
 from rapl_mlx.families.sensevoice import SenseVoice
 from rapl_mlx.families.whisper import Whisper
 
@@ -30,7 +30,7 @@ class Family(Protocol):
         """What to call the model's `generate` with, after the audio, for options that the capabilities allow."""
         ...
 
-    def generate(self, model: Any, wav_path: str, arguments: dict[str, Any], asker: Asker) -> Any:
+    def generate(self, model: Any, wav_path: str, arguments: dict[str, Any], listener: ResultListener) -> Any:
         """Runs the model, and tells words as they are decoded, where that is known for the family.
 
         Raises:

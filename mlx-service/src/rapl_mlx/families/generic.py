@@ -10,7 +10,7 @@ from rapl_protocol.models import Capabilities
 from rapl_protocol.transcript import Segment, TranscribeOptions, Transcript, join_texts
 
 from rapl_mlx.child.contract import ModelFailed
-from rapl_mlx.families.results import Asker, make_segment, make_transcript, max_tokens_for
+from rapl_mlx.families.results import ResultListener, make_segment, make_transcript, max_tokens_for
 from rapl_mlx.families.traits import TRAITS, Traits, guess
 
 _STRUCTURED = ("[", "{", "```")
@@ -58,12 +58,12 @@ class GenericFamily:
             arguments[traits.prompt] = options.prompt
         return arguments
 
-    def generate(self, model: Any, wav_path: str, arguments: dict[str, Any], asker: Asker) -> Any:
+    def generate(self, model: Any, wav_path: str, arguments: dict[str, Any], listener: ResultListener) -> Any:
         if not self._traits.streams:
             return model.generate(wav_path, **arguments)
         answer = model.generate(wav_path, stream=True, **arguments)
         # Some families take `stream` and return the whole all the same.
-        return _drain(answer, asker) if hasattr(answer, "__next__") else answer
+        return _drain(answer, listener) if hasattr(answer, "__next__") else answer
 
     def transcript(self, result: Any, options: TranscribeOptions, duration_s: float) -> Transcript:
         """The language is the one that was asked for: what these families return may be a default, not a detection."""
@@ -86,12 +86,12 @@ class Streamed:
     segments: list[Any] = field(default_factory=list)
 
 
-def _drain(stream: Iterator[Any], asker: Asker) -> Streamed:
+def _drain(stream: Iterator[Any], listener: ResultListener) -> Streamed:
     """Of texts, or of results with the text's growth and the number of tokens so far."""
     result = Streamed()
     pending = ""
     for item in stream:
-        asker.require_waiting()
+        listener.require_waiting()
         result.generation_tokens = getattr(item, "generation_tokens", 0) or result.generation_tokens
         pending += item if isinstance(item, str) else item.text or ""
         # White space is told once something follows it: the transcript has none at its ends.
@@ -99,7 +99,7 @@ def _drain(stream: Iterator[Any], asker: Asker) -> Streamed:
         pending = pending[len(grown) :]
         grown = grown if result.text else grown.lstrip()
         result.text += grown
-        asker.tell(grown)
+        listener.tell(grown)
     return result
 
 

@@ -12,7 +12,7 @@ from rapl_protocol.models import Capabilities
 from rapl_protocol.transcript import TranscribeOptions, Transcript
 
 from rapl_mlx.families.languages import NAME_BY_CODE, code_of
-from rapl_mlx.families.results import Asker, make_transcript, max_tokens_for
+from rapl_mlx.families.results import ResultListener, make_transcript, max_tokens_for
 
 _MIN_SAMPLES = 16_000
 """What mlx-audio pads shorter audio to; the feature extractor makes nothing of a few milliseconds."""
@@ -45,16 +45,16 @@ class Qwen3Asr:
             arguments["temperature"] = options.temperature
         return arguments
 
-    def generate(self, model: Any, wav_path: str, arguments: dict[str, Any], asker: Asker) -> "Heard":
-        heard = Heard(arguments.get("language"), asker)
+    def generate(self, model: Any, wav_path: str, arguments: dict[str, Any], listener: ResultListener) -> "DecodedText":
+        heard = DecodedText(arguments.get("language"), listener)
         for piece in _pieces(model, wav_path, **arguments):
-            asker.require_waiting()
+            listener.require_waiting()
             heard.add(piece)
         heard.finish()
         heard.is_truncated = heard.pieces > arguments["max_tokens"]  # the last piece is no token
         return heard
 
-    def transcript(self, result: "Heard", options: TranscribeOptions, duration_s: float) -> Transcript:
+    def transcript(self, result: "DecodedText", options: TranscribeOptions, duration_s: float) -> Transcript:
         """The model gives no times: there is one segment, which spans the audio."""
         language = code_of(result.language) if result.text else None
         return make_transcript(result.text, language, duration_s, is_truncated=result.is_truncated)
@@ -67,26 +67,26 @@ class MegaAsr(Qwen3Asr):
     def of(cls, model: Any) -> Self:
         return super().of(model._asr)
 
-    def generate(self, model: Any, wav_path: str, arguments: dict[str, Any], asker: Asker) -> "Heard":
+    def generate(self, model: Any, wav_path: str, arguments: dict[str, Any], listener: ResultListener) -> "DecodedText":
         model._set_lora(bool(model._router.route(wav_path)["use_lora"]))
-        return super().generate(model._asr, wav_path, arguments, asker)
+        return super().generate(model._asr, wav_path, arguments, listener)
 
 
-class Heard:
+class DecodedText:
     """What the model writes, piece by piece: `language English<asr_text>one two`, or the text alone.
 
     Args:
         language: the name that the model was told; it then writes the text alone.
-        asker: is told the text as it grows, without white space around it.
+        listener: is told the text as it grows, without white space around it.
     """
 
-    def __init__(self, language: str | None = None, asker: Asker | None = None) -> None:
+    def __init__(self, language: str | None = None, listener: ResultListener | None = None) -> None:
         self.language = language
         """Its English name; None where the model named none."""
         self.text = ""
         self.pieces = 0
         self.is_truncated = False
-        self._asker = asker or Asker()
+        self._asker = listener or ResultListener()
         self._pending = ""
         self._is_past_prefix = language is not None
 

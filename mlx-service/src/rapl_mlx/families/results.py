@@ -14,7 +14,7 @@ class Abandoned(Exception):
 
 
 @dataclass(frozen=True)
-class Asker:
+class ResultListener:
     """Whoever asked for a transcript."""
 
     on_text: OnText | None = None
@@ -34,7 +34,7 @@ class Asker:
 class WholeResult:
     """A family of which only the whole text is taken."""
 
-    def generate(self, model: Any, wav_path: str, arguments: dict[str, Any], asker: Asker) -> Any:
+    def generate(self, model: Any, wav_path: str, arguments: dict[str, Any], listener: ResultListener) -> Any:
         return model.generate(wav_path, **arguments)
 
 

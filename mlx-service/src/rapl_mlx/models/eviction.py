@@ -19,7 +19,7 @@ _FORGET_S = 600.0
 log = logging.getLogger("rapl.mlx")
 
 
-class Residency:
+class ModelEviction:
     """To be used in one event loop.
 
     Args:

@@ -9,7 +9,7 @@ from rapl_protocol.audio import WavAudio
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.transcriber import OnText
 from rapl_protocol.transcript import TranscribeOptions, Transcript
-from rapl_service.fair_queue import Lanes
+from rapl_service.fair_queue import FairQueue
 
 _MAX_RUNS = 2
 """A process may die for reasons of its own, so its request is run once more; a second death is the request's doing."""
@@ -58,7 +58,7 @@ class JobQueue:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._waiting: Lanes[Job] = Lanes()
+        self._waiting: FairQueue[Job] = FairQueue()
         self.running: Job | None = None
 
     def admit(self, job: Job) -> None:

@@ -19,7 +19,7 @@ from rapl_protocol.transcript import TranscribeOptions, Transcript
 
 from rapl_mlx.child.contract import Failure
 from rapl_mlx.child.handle import Child
-from rapl_mlx.child.heartbeat import SILENT_S, Deadline, Vigil
+from rapl_mlx.child.heartbeat import SILENT_S, Deadline, Heartbeat
 from rapl_mlx.child.restarts import SEE_LOG, Restarts
 from rapl_mlx.models.catalog import ModelSource
 from rapl_mlx.models.jobs import Job, JobQueue
@@ -52,7 +52,7 @@ class ServedModel:
         self._is_leaving = False
         self._retry_now = asyncio.Event()
         self._deadline = Deadline()
-        self._vigil = Vigil(lambda: self._send({"type": "ping"}), self._on_silence)
+        self._vigil = Heartbeat(lambda: self._send({"type": "ping"}), self._on_silence)
         self._killed_for: str | None = None
         """Why we ended the process, if we did."""
         self._failure: Failure | None = None

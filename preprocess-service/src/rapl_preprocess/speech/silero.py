@@ -33,11 +33,11 @@ class SpeechModel:
         path = Path(str(distribution("silero-vad").locate_file(_WEIGHTS)))
         return cls(Network(float_tensors(path.read_bytes())))
 
-    def listen(self) -> "Listener":
-        return Listener(self.network)
+    def listen(self) -> "SpeechListener":
+        return SpeechListener(self.network)
 
 
-class Listener:
+class SpeechListener:
     """Hears one source from its start to its end, block after block."""
 
     def __init__(self, network: Network) -> None:

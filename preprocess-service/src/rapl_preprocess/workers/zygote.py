@@ -33,7 +33,7 @@ def main() -> None:
     _configure_logging(sys.argv[3])
     for number in (signal.SIGINT, signal.SIGTERM):  # the service drains first, and then closes the socket
         signal.signal(number, signal.SIG_IGN)
-    signal.signal(signal.SIGCHLD, _bury)
+    signal.signal(signal.SIGCHLD, _reap)
     model = SpeechModel.load()
     for _ in prepare(MediaInMemory(_WARM_UP + bytes(8_000)), PrepareOptions(), 10.0, model, lambda: False):
         pass
@@ -46,11 +46,11 @@ def main() -> None:
         control = socket.socket(fileno=descriptors[0])
         if os.fork() == 0:
             orders.close()
-            _live(control, limits, model)
+            _run_child(control, limits, model)
         control.close()
 
 
-def _live(control: socket.socket, limits: Limits, model: SpeechModel) -> None:
+def _run_child(control: socket.socket, limits: Limits, model: SpeechModel) -> None:
     """A child's life; nothing of the parent's is run after it."""
     code = 1
     try:
@@ -65,7 +65,7 @@ def _live(control: socket.socket, limits: Limits, model: SpeechModel) -> None:
         os._exit(code)
 
 
-def _bury(*_: object) -> None:
+def _reap(*_: object) -> None:
     """Says of which signal a child died."""
     while True:
         try:

@@ -14,7 +14,7 @@ from rapl_protocol.audio import WavAudio
 from rapl_service.memory import give_memory_back
 
 from rapl_sensevoice.model.words import TimedToken
-from rapl_sensevoice.runtimes.runtime import Asked, Decoded
+from rapl_sensevoice.runtimes.runtime import Decoded, DecodeRequest
 from rapl_sensevoice.unusable import ModelUnusable
 
 FBANK_WINDOW_SAMPLES = 400
@@ -76,10 +76,10 @@ class FunAsrRuntime:
     def heard(self, audio: WavAudio) -> WavAudio:
         return audio
 
-    def likeness(self, audio: WavAudio) -> tuple[Hashable, int]:
+    def batch_key(self, audio: WavAudio) -> tuple[Hashable, int]:
         return None, 1
 
-    def decode_together(self, asked: Sequence[Asked]) -> Sequence[Decoded]:
+    def decode_together(self, asked: Sequence[DecodeRequest]) -> Sequence[Decoded]:
         return [self.decode(each.heard, each.language, with_times=each.with_times) for each in asked]
 
     def decode(self, heard: WavAudio, language: str | None, *, with_times: bool) -> Decoded:

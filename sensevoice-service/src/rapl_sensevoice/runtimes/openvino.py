@@ -13,7 +13,7 @@ from rapl_sensevoice.model.filter_bank import Floats
 from rapl_sensevoice.model.graph import QUERIES, Precision
 from rapl_sensevoice.model.vocabulary import PieceList, SentencepieceVocabulary, Vocabulary
 from rapl_sensevoice.model.words import TimedToken
-from rapl_sensevoice.runtimes.runtime import Asked, Decoded
+from rapl_sensevoice.runtimes.runtime import Decoded, DecodeRequest
 from rapl_sensevoice.unusable import ModelUnusable
 from rapl_sensevoice.weights.graph_files import own_graph, ready_made
 
@@ -23,7 +23,7 @@ clip of 30 s, for which others have to wait too, and about its memory."""
 _WARM_UP = tuple(WavAudio(bytes(2 * 16_000 * duration_s)) for duration_s in (1, 5, 30))
 
 
-class OnnxRuntime:
+class OpenVinoRuntime:
     """
     Args:
         precision: of the graph to load; where there is none, the self-test model's or a ready-made one.
@@ -66,16 +66,16 @@ class OnnxRuntime:
         assert self._model
         return features(audio, self._model.cmvn)
 
-    def likeness(self, audio: WavAudio) -> tuple[Hashable, int]:
+    def batch_key(self, audio: WavAudio) -> tuple[Hashable, int]:
         """Clips that are computed as equally many frames: longer padding costs more than a batch wins."""
         assert self._model
         frames = filled_up(frames_of(audio) + QUERIES)
         return frames, max(1, FRAMES_TOGETHER // frames) if self._model.takes_several else 1
 
     def decode(self, heard: Floats, language: str | None, *, with_times: bool) -> Decoded:
-        return self.decode_together([Asked(heard, language, with_times)])[0]
+        return self.decode_together([DecodeRequest(heard, language, with_times)])[0]
 
-    def decode_together(self, asked: Sequence[Asked]) -> Sequence[Decoded]:
+    def decode_together(self, asked: Sequence[DecodeRequest]) -> Sequence[Decoded]:
         assert self._model
         found = self._model.tokens([each.heard for each in asked], [each.language for each in asked])
         return [self._decoded(tokens, each.with_times) for tokens, each in zip(found, asked, strict=True)]

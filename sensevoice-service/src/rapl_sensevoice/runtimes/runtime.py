@@ -19,7 +19,7 @@ class Decoded:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class DecodeRequest:
     """What one request wants of a model."""
 
     heard: Any
@@ -29,7 +29,7 @@ class Asked:
 
 
 class Runtime(Protocol):
-    """One loaded model. One thread calls it, and nobody else; but for `heard` and `likeness`."""
+    """One loaded model. One thread calls it, and nobody else; but for `heard` and `batch_key`."""
 
     def load(self, folder: Path) -> None:
         """Takes verified weights from `folder`. Model libraries are imported here, never before."""
@@ -40,7 +40,7 @@ class Runtime(Protocol):
     def heard(self, audio: WavAudio) -> Any:
         """What `decode` makes the text of. Any thread may call it while the model is at work."""
 
-    def likeness(self, audio: WavAudio) -> tuple[Hashable, int]:
+    def batch_key(self, audio: WavAudio) -> tuple[Hashable, int]:
         """The same for all audio that may be decoded together, and of how many clips. Any thread may call it."""
         ...
 
@@ -48,6 +48,6 @@ class Runtime(Protocol):
         """Transcribes; `language` is one of `rich_tags.LANGUAGES`, None to detect it."""
         ...
 
-    def decode_together(self, asked: Sequence[Asked]) -> Sequence[Decoded]:
-        """As `decode`, for several clips of one likeness: each gets what it would get alone."""
+    def decode_together(self, asked: Sequence[DecodeRequest]) -> Sequence[Decoded]:
+        """As `decode`, for several clips of one batch_key: each gets what it would get alone."""
         ...

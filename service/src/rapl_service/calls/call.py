@@ -16,7 +16,7 @@ from pydantic_core import from_json
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.frames import CONTENT_TYPE
 
-from rapl_service.calls.pool import BrokenOff, Hops, Unreachable
+from rapl_service.calls.pool import ConnectionLost, HttpPool, Unreachable
 from rapl_service.keep_alive import KEEP_ALIVE_S
 
 M = TypeVar("M", bound=BaseModel)
@@ -54,7 +54,7 @@ class Service:
         return headers | {"authorization": f"Bearer {self.token}"} if self.token else headers
 
 
-class Unreached(ServiceError):
+class ConnectError(ServiceError):
     """The service did not take the request: nothing was done, so that it can be sent elsewhere any number of times."""
 
 
@@ -62,7 +62,7 @@ class Unreached(ServiceError):
 class Http:
     """The kept connections through which one service calls the others."""
 
-    hops: Hops
+    hops: HttpPool
     streams: aiohttp.ClientSession
 
 
@@ -75,7 +75,7 @@ async def open_http() -> AsyncIterator[Http]:
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=keep_s)
     jar = aiohttp.DummyCookieJar()
     async with (
-        Hops(CONNECT_TIMEOUT_S, keep_s) as hops,
+        HttpPool(CONNECT_TIMEOUT_S, keep_s) as hops,
         aiohttp.ClientSession(connector=connector, auto_decompress=False, cookie_jar=jar) as streams,
     ):
         yield Http(hops, streams)
@@ -100,7 +100,7 @@ class Call:
             body: in pieces.
 
         Raises:
-            ServiceError: the service's own, or Unreached, BACKEND_UNAVAILABLE or BACKEND_TIMEOUT.
+            ServiceError: the service's own, or ConnectError, BACKEND_UNAVAILABLE or BACKEND_TIMEOUT.
         """
         with failures_named(self.service, deadline_s):
             async with asyncio.timeout(deadline_s):
@@ -179,7 +179,7 @@ def _json_or_none(body: bytes) -> Any:
 
 
 class failures_named:
-    """Raises: ServiceError for whatever goes wrong on the way: Unreached, BACKEND_UNAVAILABLE or BACKEND_TIMEOUT."""
+    """Raises: ServiceError for whatever goes wrong on the way: ConnectError, BACKEND_UNAVAILABLE or BACKEND_TIMEOUT."""
 
     def __init__(self, service: Service, deadline_s: float | None) -> None:
         self._service = service
@@ -196,13 +196,13 @@ class failures_named:
             case TimeoutError():  # aiohttp's own are TimeoutErrors too
                 message = f"{service.name} at {service.url} did not answer within {round(self._deadline_s or 0, 1):g} s"
                 raise ServiceError(ErrorCode.BACKEND_TIMEOUT, message) from error
-            case BrokenOff() | aiohttp.ClientError():
+            case ConnectionLost() | aiohttp.ClientError():
                 raise unavailable(service, "broke off its answer") from error
 
 
-def _unreached(service: Service) -> Unreached:
+def _unreached(service: Service) -> ConnectError:
     message = f"{service.name} at {service.url} cannot be reached. {service.remedy}"
-    return Unreached(ErrorCode.BACKEND_UNAVAILABLE, message, retry_after_s=_RETRY_AFTER_S)
+    return ConnectError(ErrorCode.BACKEND_UNAVAILABLE, message, retry_after_s=_RETRY_AFTER_S)
 
 
 def unavailable(service: Service, what: str) -> ServiceError:

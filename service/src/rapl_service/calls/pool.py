@@ -20,7 +20,7 @@ class Unreachable(ConnectionError):
     """Nobody takes connections there: nothing of the request was sent."""
 
 
-class BrokenOff(ConnectionError):
+class ConnectionLost(ConnectionError):
     """The connection ended before the answer did, or what came was none: what became of the request is unknown."""
 
 
@@ -55,7 +55,7 @@ class _Place:
 _place_of = lru_cache(maxsize=64)(_Place.of)
 
 
-class Hops:
+class HttpPool:
     """The connections that are kept, to every place; needs a running event loop.
 
     Args:
@@ -98,7 +98,7 @@ class Hops:
 
         Raises:
             Unreachable: no connection could be made.
-            BrokenOff: the connection ended before the answer was whole.
+            ConnectionLost: the connection ended before the answer was whole.
             ValueError: a header or the path holds a line break.
         """
         place = _place_of(url)
@@ -170,7 +170,7 @@ class _Connection(asyncio.Protocol):
 
     async def ask(self, pieces: Sequence[bytes | memoryview]) -> Answer:
         if self.transport.is_closing():  # closed by the other end since it was made
-            raise BrokenOff("the connection was closed")
+            raise ConnectionLost("the connection was closed")
         self._answer = asyncio.get_running_loop().create_future()
         try:
             self.transport.writelines(pieces)
@@ -213,7 +213,7 @@ class _Connection(asyncio.Protocol):
     def _fail(self, why: object) -> None:
         self.is_reusable = False
         if self._answer and not self._answer.done():
-            self._answer.set_exception(BrokenOff(str(why)))
+            self._answer.set_exception(ConnectionLost(str(why)))
 
 
 def _head(method: str, place: _Place, path: str, headers: dict[str, str], length: int) -> bytes:

@@ -26,7 +26,7 @@ async def drain(receive: Receive, max_bytes: int = MAX_DRAIN_BYTES) -> None:
             return
 
 
-class Patience:
+class BodyTimeout:
     """ASGI middleware: gives up on a body that comes too slowly, as one that is held back to hold us up."""
 
     def __init__(self, app: ASGIApp) -> None:

@@ -9,7 +9,7 @@ import asyncio
 from rapl_protocol.errors import ErrorCode, ServiceError
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from rapl_service.http.disconnect import PEER, Peer
+from rapl_service.http.disconnect import CLIENT_CONNECTION, ClientConnection
 from rapl_service.http.errors import error_response
 from rapl_service.http.gathered import GatheredWrites
 
@@ -36,7 +36,7 @@ class GuardedHttp(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._gathered = GatheredWrites(transport)
-        self._peer = Peer()
+        self._peer = ClientConnection()
         super().connection_made(self._gathered)  # type: ignore[arg-type]
         self._expect_headers()
 
@@ -71,7 +71,7 @@ class GuardedHttp(HttpToolsProtocol):
         self._refusal = _refusal(self.headers, self.url, self.parser.get_http_version())
         if self._refusal:
             raise ValueError(self._refusal)  # which the parser reports as a broken request
-        self.scope[PEER] = self._peer  # type: ignore[typeddict-unknown-key]
+        self.scope[CLIENT_CONNECTION] = self._peer  # type: ignore[typeddict-unknown-key]
         super().on_headers_complete()
         if self._is_last:
             self.cycle.keep_alive = False

@@ -7,13 +7,13 @@ from typing import Any, TypeVar
 from fastapi import Request
 from rapl_protocol.errors import ErrorCode, ServiceError
 
-PEER = "rapl_peer"
-"""Where a request's scope has the `Peer` that sent it."""
+CLIENT_CONNECTION = "rapl_peer"
+"""Where a request's scope has the `ClientConnection` that sent it."""
 
 T = TypeVar("T")
 
 
-class Peer:
+class ClientConnection:
     """Who sends requests over a connection, and is there until it ends. ASGI's own word of that, `http.disconnect`,
     takes a task that waits for it."""
 
@@ -28,7 +28,7 @@ class Peer:
             task.cancel()
 
 
-async def unless_client_leaves(request: Request, work: Coroutine[Any, Any, T]) -> T:
+async def cancel_on_disconnect(request: Request, work: Coroutine[Any, Any, T]) -> T:
     """Awaits the work for a request whose body has been read; when the client goes away it is cancelled.
 
     A client that gave up sends its request again, and should not find its first one still in the way.
@@ -36,7 +36,7 @@ async def unless_client_leaves(request: Request, work: Coroutine[Any, Any, T]) -
     Raises:
         ServiceError: INVALID_REQUEST, which nobody sees but the log.
     """
-    peer: Peer = request.scope.get(PEER) or Peer()  # only GuardedHttp tells
+    peer: ClientConnection = request.scope.get(CLIENT_CONNECTION) or ClientConnection()  # only GuardedHttp tells
     if peer.has_left:
         work.close()
         raise ServiceError(ErrorCode.INVALID_REQUEST, "the client went away")
