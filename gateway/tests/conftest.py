@@ -28,21 +28,21 @@ NOT_MEDIA = ServiceError(ErrorCode.AUDIO_UNDECODABLE, "not media", param="file")
 
 
 class FakePreprocess:
-    """Stands in for preprocess-service, which would need real media.
+    """A fake preprocess-service: the real one would need real media.
 
-    It takes bytes that begin with the name of a kind of media and the number of its segments. MEDIA: of 1 s, not
-    judged. SPEECH: of 9 s, all of it judged to be speech. LATE: the same, judged at the end. They pass for longer than
-    a clip. CLIP, and then a WAV: a file that has to be decoded to become that.
+    It takes bytes that begin with the name of a kind of media and the number of its segments. MEDIA: of 1 s, without
+    speech detection. SPEECH: of 9 s, all of it speech. LATE: the same, detected at the end. They count as longer than a
+    clip. CLIP, and then a WAV: a file whose decoded audio is that WAV.
     """
 
     def __init__(self) -> None:
-        self.asked: list[dict[str, str]] = []
+        self.requests: list[dict[str, str]] = []
         """The options of each request."""
         self.speech_s: float | None = None
-        """How much speech it finds in a clip; None finds nothing else in it."""
-        self.may_judge = asyncio.Event()
-        """Until this is set, nobody learns whether a clip holds speech."""
-        self.may_judge.set()
+        """Seconds of speech that it finds in a clip; None: all of it."""
+        self.may_detect = asyncio.Event()
+        """Until this is set, the speech check of a clip does not answer."""
+        self.may_detect.set()
 
     def app(self) -> Starlette:
         return Starlette(
@@ -55,23 +55,23 @@ class FakePreprocess:
         )
 
     async def _prepare(self, request: Request) -> Response:
-        self.asked.append(dict(request.query_params))
+        self.requests.append(dict(request.query_params))
         body = await request.body()
         name, _, count = body[:32].partition(b":")
         if name not in LENGTHS_S:
             return error_response(NOT_MEDIA)
         length_s = LENGTHS_S[name]
-        judged = {"speech_s": length_s} if name == b"SPEECH" else {}
-        judged_at_end = {"speech_s": int(count) * length_s} if name != b"MEDIA" else {}
+        detected = {"speech_s": length_s} if name == b"SPEECH" else {}
+        detected_at_end = {"speech_s": int(count) * length_s} if name != b"MEDIA" else {}
         pcm = make_tone(length_s, amplitude=0.01).pcm
         frames = [
-            encode_frame({"type": "segment", "start_s": n * length_s, "end_s": (n + 1) * length_s, **judged}, pcm)
+            encode_frame({"type": "segment", "start_s": n * length_s, "end_s": (n + 1) * length_s, **detected}, pcm)
             for n in range(int(count))
         ]
         source = {"type": "source", "container": "fake", "codec": "fake", "sample_rate_hz": 16000, "channels": 1}
         frames.insert(0, encode_frame({**source, "duration_s": int(count) * length_s}))
         return Response(
-            b"".join([*frames, encode_frame({"type": "end", "duration_s": int(count) * length_s, **judged_at_end})])
+            b"".join([*frames, encode_frame({"type": "end", "duration_s": int(count) * length_s, **detected_at_end})])
         )
 
     async def _clip(self, request: Request) -> Response:
@@ -83,9 +83,9 @@ class FakePreprocess:
         return error_response(NOT_MEDIA)
 
     async def _speech(self, request: Request) -> Response:
-        self.asked.append(dict(request.query_params))
+        self.requests.append(dict(request.query_params))
         duration_s = WavAudio.from_wav(await request.body()).duration_s
-        await self.may_judge.wait()
+        await self.may_detect.wait()
         speech_s = duration_s if self.speech_s is None else self.speech_s
         return JSONResponse({"has_speech": speech_s > 0, "speech_s": speech_s})
 
@@ -94,7 +94,7 @@ class FakePreprocess:
 
 
 class Fleet:
-    """What a test talks to, and the engines whose answers it chooses."""
+    """The gateway that a test calls, and the engines whose answers it chooses."""
 
     speech = SPEECH
     nowhere = NOWHERE
@@ -118,7 +118,7 @@ class Fleet:
 
 @pytest.fixture
 async def start(tmp_path) -> AsyncIterator[Callable[..., Awaitable[Fleet]]]:
-    """Starts a fleet; `mlx_url` and `preprocess_url` may point at nobody."""
+    """Starts a fleet; `mlx_url` and `preprocess_url` may point at a closed port."""
     async with AsyncExitStack() as stack:
 
         async def start_fleet(

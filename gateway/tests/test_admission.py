@@ -1,4 +1,4 @@
-"""More is asked for than can be done: it queues, in turns, and is then told honestly when to come back."""
+"""Overload: requests queue, clients take turns, and a 429 says when to come back."""
 
 import asyncio
 import time
@@ -20,7 +20,7 @@ async def transcribe(fleet, key: str = "any", clip: bytes = CLIP):
     return await fleet.http.post("/v1/audio/transcriptions", files={"file": ("a", clip)}, headers=as_(key))
 
 
-async def test_what_is_too_much_at_once_waits_for_its_turn(start):
+async def test_requests_beyond_the_engines_capacity_wait_in_the_queue(start):
     engine = SerialTranscriber(delay_s=0.02)
     fleet = await start(engine)
     answers = await asyncio.gather(*(transcribe(fleet) for _ in range(60)))
@@ -29,13 +29,13 @@ async def test_what_is_too_much_at_once_waits_for_its_turn(start):
     assert len(engine.began) == 60
 
 
-async def test_a_full_queue_is_a_429_in_openais_envelope_with_the_time_that_half_of_it_takes(start):
+async def test_a_full_queue_is_a_429_whose_retry_after_is_the_time_of_half_the_queue(start):
     engine = SerialTranscriber(delay_s=0.3)
     fleet = await start(engine, max_queue_s=16)
-    await transcribe(fleet)  # 2 s of audio in 0.3 s: this is how its pace is known
+    await transcribe(fleet)  # 2 s of audio in 0.3 s: this is how its throughput is known
     engine.may_work.clear()
     waiting = [asyncio.create_task(transcribe(fleet)) for _ in range(10)]
-    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)  # with a refusal: nobody else can be answered
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)  # a refusal: the engine answers none of the others
 
     answer = await transcribe(fleet)
     engine.may_work.set()
@@ -56,7 +56,7 @@ async def test_a_full_queue_refuses_before_the_upload_is_kept(start, monkeypatch
     assert (await waiting).status_code == 200
 
 
-async def test_those_who_send_keys_take_turns(start):
+async def test_clients_with_different_keys_take_turns(start):
     engine = SerialTranscriber(delay_s=0.05)
     fleet = await start(engine, **KEYS)
     first, second = make_tone(1.0).to_wav(), make_tone(2.0).to_wav()
@@ -70,7 +70,7 @@ async def test_those_who_send_keys_take_turns(start):
     await asyncio.gather(*many)
 
 
-async def test_one_key_that_fills_the_queue_does_not_keep_another_out(start):
+async def test_a_client_that_fills_the_queue_does_not_block_another(start):
     fleet = await start(SerialTranscriber(delay_s=1.0), max_queue_s=3, **KEYS)
     waiting = [asyncio.create_task(transcribe(fleet, "ada")) for _ in range(2)]
     await asyncio.sleep(0.5)
@@ -80,7 +80,7 @@ async def test_one_key_that_fills_the_queue_does_not_keep_another_out(start):
     await asyncio.gather(*waiting)
 
 
-async def test_the_place_of_a_client_that_left_is_free_only_when_the_engine_has_done_with_its_work(start):
+async def test_the_place_of_a_disconnected_client_is_free_when_the_engine_has_finished(start):
     engine = SerialTranscriber(delay_s=0.6)
     fleet = await start(engine, max_queue_s=1.5, mlx_url="http://127.0.0.1:9")
     await transcribe(fleet)
@@ -96,7 +96,7 @@ async def test_the_place_of_a_client_that_left_is_free_only_when_the_engine_has_
 
 
 @pytest.mark.parametrize("path", ["/health/live", "/health/ready"])
-async def test_health_answers_while_hundreds_wait(start, path):
+async def test_health_answers_while_a_hundred_requests_wait(start, path):
     fleet = await start(SerialTranscriber(delay_s=0.05))
     waiting = [asyncio.create_task(transcribe(fleet)) for _ in range(100)]
     await asyncio.sleep(0.2)
@@ -108,26 +108,26 @@ async def test_health_answers_while_hundreds_wait(start, path):
     await asyncio.gather(*waiting)
 
 
-def test_pace_counts_only_the_time_in_which_there_was_work():
+def test_throughput_counts_only_the_time_with_work():
     now = iter([0.0, 10.0, 100.0, 110.0])
-    pace = Throughput(lambda: next(now))
+    throughput = Throughput(lambda: next(now))
     for _ in range(2):
-        pace.begin()
-        pace.end(40.0)
+        throughput.begin()
+        throughput.end(40.0)
 
-    assert pace.time_s(8.0) == 2.0
+    assert throughput.time_s(8.0) == 2.0
 
 
-def test_nothing_measured_is_nothing_promised():
+def test_throughput_estimates_nothing_before_it_has_measured():
     assert Throughput().time_s(1.0) is None
 
 
-def test_load_knows_whose_it_is_and_comes_back_to_nothing():
-    load = QueuedAudio()
-    for share, audio_s in (("a", 0.1), ("a", 0.2), ("b", 3.0)):
-        load.add(share, audio_s)
-    assert (round(load.of("a"), 6), load.shares("c")) == (0.3, 3)
-    for share, audio_s in (("b", 3.0), ("a", 0.2), ("a", 0.1)):
-        load.remove(share, audio_s)
+def test_queued_audio_is_counted_per_client_and_returns_to_zero():
+    queued = QueuedAudio()
+    for client_id, audio_s in (("a", 0.1), ("a", 0.2), ("b", 3.0)):
+        queued.add(client_id, audio_s)
+    assert (round(queued.of("a"), 6), queued.clients("c")) == (0.3, 3)
+    for client_id, audio_s in (("b", 3.0), ("a", 0.2), ("a", 0.1)):
+        queued.remove(client_id, audio_s)
 
-    assert (load.total_s, load.shares("a")) == (0.0, 1)
+    assert (queued.total_s, queued.clients("a")) == (0.0, 1)

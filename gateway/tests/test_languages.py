@@ -11,11 +11,11 @@ from rapl_protocol.errors import ServiceError
         ("zh", "zh"), ("zh-CN", "zh"), ("zh-tw", "zh"), ("zh-HK", "yue"), ("yue", "yue"), ("Mandarin", "zh"),
     ],
 )  # fmt: skip
-def test_what_clients_write_is_understood(written: str | None, code: str | None):
+def test_every_form_of_a_language_that_clients_send_is_parsed(written: str | None, code: str | None):
     assert parse_language(written) == code
 
 
 @pytest.mark.parametrize("written", ["klingon", "xx", "12", "en;q=1"])
-def test_anything_else_is_refused_and_not_taken_for_detection(written: str):
+def test_anything_else_is_refused_and_not_detected(written: str):
     with pytest.raises(ServiceError, match="Invalid language"):
         parse_language(written)

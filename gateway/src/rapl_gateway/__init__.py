@@ -1,1 +1,1 @@
-"""RAPL's public face: OpenAI's speech-to-text API, routed by model to the engines behind it."""
+"""RAPL's gateway: OpenAI's speech-to-text API, routed by model to engines."""

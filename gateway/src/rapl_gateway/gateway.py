@@ -1,4 +1,4 @@
-"""What every route works with, for as long as the service runs."""
+"""The objects that every route uses, as long as the gateway runs."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -24,7 +24,7 @@ class Gateway:
     preprocess: RetryingPreprocessClient
     pipeline: Pipeline
     running: dict[str, Job] = field(default_factory=dict)
-    """The transcriptions at work, by request id."""
+    """The transcriptions in work, by request id."""
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""Languages as clients write them and as OpenAI's answers name them.
+"""Languages: as clients write them, and by the names that OpenAI's responses use.
 
 Source of the codes and names: https://github.com/openai/whisper, whisper/tokenizer.py (LANGUAGES), which is what
 OpenAI's `language` field in verbose_json speaks.
@@ -30,16 +30,16 @@ _AUTOMATIC = ("", "auto", "automatic", "detect", "none", "null")
 
 
 def parse_language(text: str | None, param: str = "language") -> str | None:
-    """Reads what clients send: a code, a code with a region (`en-US`, `zh_CN`), an English name, `auto` or nothing.
+    """Parses a code, a code with a region (`en-US`, `zh_CN`), an English name, `auto`, or nothing.
 
     Args:
-        text: what was sent.
-        param: the field in which it was.
+        text: the field's value.
+        param: the field's name, for the error.
 
-    Returns: the ISO 639 code; None asks for detection.
+    Returns: the ISO 639 code; None: detect the language.
 
     Raises:
-        ServiceError: INVALID_REQUEST, where it is none of these.
+        ServiceError: INVALID_REQUEST, if it is none of these.
     """
     wanted = (text or "").strip().lower()
     if wanted in _AUTOMATIC:

@@ -16,7 +16,7 @@ def split_urls(text: str) -> tuple[str, ...]:
 
 def _urls(text: str) -> str:
     if not text or any(re.match(r"https?://[^/\s,]+", url) is None for url in split_urls(text)):
-        raise ValueError("it must be a URL such as http://127.0.0.1:8020, or several, separated by commas")
+        raise ValueError("it must be a URL such as http://127.0.0.1:8020, or several URLs separated by commas")
     return text
 
 
@@ -37,59 +37,60 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535)
     """Port to listen on."""
     config: Path = Path("rapl.toml")
-    """File with the model catalog; what it does not say is built in, so it need not exist."""
+    """File with the model catalog. Optional: everything in it has a default."""
     default_model: str | None = None
-    """Model for requests that name none; goes before the file, and before BACKEND and LOCAL_MODEL."""
+    """Model for requests without one; overrides the file, BACKEND and LOCAL_MODEL."""
     unknown_model: Literal["error", "default"] | None = None
-    """What to do with a model that nobody knows: answer 404, or use the default model."""
+    """For an unknown model: `error` answers 404, `default` uses the default model."""
     preprocess_url: BaseUrl = "http://127.0.0.1:8010"
-    """Where preprocess-service listens."""
+    """URL of preprocess-service."""
     sensevoice_url: BaseUrls = "http://127.0.0.1:8020"
-    """Where sensevoice-service listens; several addresses, by commas or behind one name, are its replicas."""
+    """URL of sensevoice-service. Several URLs, separated by commas, are replicas; so are several addresses
+    behind one name."""
     mlx_url: BaseUrls = "http://127.0.0.1:8030"
-    """Where mlx-service listens; likewise."""
+    """URL of mlx-service; several, as for sensevoice-service."""
     mlx_token: SecretStr | None = None
-    """What mlx-service wants to be shown, where it asks for a token."""
+    """Token that is sent to mlx-service."""
     restart_wait_s: float = Field(8.0, ge=0)
-    """How long a request waits for an engine that was well just now; one away for longer is a 503 at once. One that is
-    back and still loads is waited for."""
+    """How long a request waits for an engine that has just stopped answering, in seconds; after that it gets 503. While
+    an engine loads its model again after a restart, requests wait for it."""
     max_queue_s: float = Field(1800.0, gt=0)
-    """Audio that may wait for an engine, in seconds for each piece that it works on at once; more is a 429."""
+    """Longest queue per engine slot, in seconds of audio. Beyond it requests get 429."""
     max_upload_bytes: int = Field(1 << 30, gt=0)
     """Largest request body."""
     speech_detection: Literal["on", "off"] = "on"
-    """`off` sends everything to the engines, speech or not: for speech that is hard to tell from noise."""
+    """`off` sends all audio to the engines, with speech or without: for speech that is hard to detect in noise."""
     deadline_base_s: float = Field(60.0, gt=0)
-    """How long an engine may take for a segment, however short it is."""
+    """Deadline of an engine for a segment, in seconds, without its audio."""
     deadline_per_audio_s: float = Field(10.0, ge=0)
-    """How much longer for each second of audio in the segment."""
+    """Seconds added to this deadline for each second of audio in the segment."""
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)] = ()
-    """Keys, separated by commas, one of which every request must send; none: no key is asked for."""
+    """API keys, separated by commas. Every request must send one of them. Empty: no key is required."""
     api_keys_file: Path | None = None
-    """File with one key a line, in addition."""
+    """File with further API keys, one per line."""
     allow_anyone: Literal["yes", "no"] = "no"
-    """`yes` starts even where other machines can reach it and no key is asked for."""
+    """`yes`: listen on a network address without API keys."""
     publish: str | None = None
-    """In a container: the host's address at which its port is published, which says who can reach it."""
+    """In a container: the address of the host on which its port is published."""
     allowed_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = ()
-    """Names, separated by commas, by which clients call it, besides its own; addresses and localhost always work."""
+    """Further host names that clients may use, separated by commas. IP addresses and localhost always work."""
     tls_cert: Path | None = None
-    """Certificate, with those between it and its root, in PEM: answers HTTPS instead of HTTP."""
+    """TLS certificate with its chain, in PEM: serves HTTPS instead of HTTP."""
     tls_key: Path | None = None
-    """The certificate's private key, in PEM."""
+    """Private key of the TLS certificate, in PEM."""
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = ()
-    """Origins, separated by commas, whose web pages may call the API from a browser; `*` is every web page."""
+    """Origins whose web pages may call the API, separated by commas; `*`: every web page."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """DEBUG also logs health checks."""
 
-    # The original single-process server's settings, so that its users can move over unchanged.
+    # Settings of the single-process server that RAPL replaces: its users need not change them.
     backend: Literal["sensevoice", "mlx"] | None = Field(None, validation_alias=AliasChoices("BACKEND"))
-    """Which engine's own default model is the default: sensevoice or mlx."""
+    """Engine whose model is the default: sensevoice or mlx."""
     local_model: str | None = Field(None, validation_alias=AliasChoices("LOCAL_MODEL"))
     """The default model's id, on the engine that BACKEND names."""
 
     def deadline_s(self, audio_s: float) -> float:
-        """How long an engine may take for `audio_s` seconds of audio."""
+        """Deadline of an engine for `audio_s` seconds of audio."""
         return self.deadline_base_s + self.deadline_per_audio_s * audio_s
 
     def keys(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""Work that goes on beside the requests for as long as the service runs, and that nobody awaits."""
+"""Background tasks that run as long as the service and that nothing awaits."""
 
 import asyncio
 import logging
@@ -9,12 +9,12 @@ log = logging.getLogger("rapl")
 
 
 def spawn(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    """Has it done. Should it fail, the log says so at once, and not only when the service stops."""
+    """Starts the task. A failure is logged at once, not only when the service stops."""
     task = asyncio.create_task(work)
-    task.add_done_callback(_tell)
+    task.add_done_callback(_log_failure)
     return task
 
 
-def _tell(task: asyncio.Task[None]) -> None:
+def _log_failure(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()):
-        log.error("what watches over a service has failed, and no longer does", exc_info=error)
+        log.error("a background task failed and no longer runs", exc_info=error)

@@ -31,9 +31,9 @@ class FairQueue(Generic[T]):
         yield from self._short
         yield from self._long
 
-    def add(self, item: T, *, is_long: bool, share: str = "") -> None:
-        """`share` says whose it is; the requests of one are taken in the order in which they came."""
-        (self._long if is_long else self._short).add(item, share)
+    def add(self, item: T, *, is_long: bool, client_id: str = "") -> None:
+        """`client_id` says whose it is; the requests of one are taken in the order in which they came."""
+        (self._long if is_long else self._short).add(item, client_id)
 
     def put_back(self, item: T) -> None:
         """To the very front, for what was begun already."""
@@ -55,26 +55,26 @@ class FairQueue(Generic[T]):
 
 
 class _Turns(Generic[T]):
-    """A queue for each share; the share at the front is the next to be served, and goes to the back then."""
+    """A queue for each client; the client at the front is the next to be served, and goes to the back then."""
 
     def __init__(self) -> None:
         self._first: deque[T] = deque()
-        self._shares: dict[str, deque[T]] = {}
+        self._clients: dict[str, deque[T]] = {}
         """None is empty."""
 
     def __len__(self) -> int:
-        return len(self._first) + sum(len(queue) for queue in self._shares.values())
+        return len(self._first) + sum(len(queue) for queue in self._clients.values())
 
     def __iter__(self) -> Iterator[T]:
         yield from self._first
-        for queue in self._shares.values():
+        for queue in self._clients.values():
             yield from queue
 
     def __bool__(self) -> bool:
-        return bool(self._first or self._shares)
+        return bool(self._first or self._clients)
 
-    def add(self, item: T, share: str) -> None:
-        self._shares.setdefault(share, deque()).append(item)
+    def add(self, item: T, client_id: str) -> None:
+        self._clients.setdefault(client_id, deque()).append(item)
 
     def put_back(self, item: T) -> None:
         self._first.appendleft(item)
@@ -82,9 +82,9 @@ class _Turns(Generic[T]):
     def take(self) -> T:
         if self._first:
             return self._first.popleft()
-        share = next(iter(self._shares))
-        queue = self._shares.pop(share)
+        client_id = next(iter(self._clients))
+        queue = self._clients.pop(client_id)
         item = queue.popleft()
         if queue:
-            self._shares[share] = queue
+            self._clients[client_id] = queue
         return item

@@ -1,6 +1,6 @@
-"""The only place that knows OpenAI's field names, defaults and tolerances.
+"""OpenAI's form fields, their defaults and tolerances; no other module knows them.
 
-Source: https://platform.openai.com/docs/api-reference/audio/createTranscription, and what its clients really send.
+Source: https://platform.openai.com/docs/api-reference/audio/createTranscription, and the requests of its clients.
 """
 
 from collections.abc import Sequence
@@ -43,38 +43,38 @@ class Granularity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TranscriptionForm:
-    """A request to transcribe or translate, as its sender meant it."""
+    """A request to transcribe or translate, parsed."""
 
     file: Upload
     model: str | None
     language: str | None
-    """ISO 639 code; None asks for detection."""
+    """ISO 639 code; None: detected."""
     prompt: str | None
     keywords: tuple[str, ...]
     response_format: ResponseFormat
     temperature: float | None
     granularities: frozenset[Granularity]
     prepare: PrepareOptions
-    """How speech is told from silence."""
+    """Options of speech detection."""
     stream: bool
     translate: bool
 
     @classmethod
     def parse(cls, form: Form, speech_detection: Literal["on", "off"], *, translate: bool = False) -> Self:
-        """Reads the fields; an empty one is one that was not sent, and an unknown one is passed over.
+        """Reads the fields. An empty field counts as not sent, and an unknown one is ignored.
 
         Args:
-            form: as it came.
-            speech_detection: whether speech is told from silence at all.
-            translate: into English, instead of transcribing.
+            form: the fields and files of the request.
+            speech_detection: whether speech detection is on in this gateway.
+            translate: translate into English instead of transcribing.
 
         Raises:
-            ServiceError: INVALID_REQUEST or UNSUPPORTED_PARAMETER, naming the field.
+            ServiceError: INVALID_REQUEST or UNSUPPORTED_PARAMETER, with the field's name.
         """
         file = form.files.get("file")
         if file is None:
             raise _invalid("file", "the audio is missing: send it as a form file named 'file'")
-        _refuse_what_no_engine_can(form)
+        _refuse_unsupported(form)
         return cls(
             file=file,
             model=_text(form, "model"),
@@ -122,7 +122,7 @@ def _text(form: Form, field: str) -> str | None:
 
 
 def _texts(form: Form, field: str) -> Sequence[str]:
-    """Every value of an array, as SDKs send it (`name[]` again and again) and as people do (`name`, or `a,b`)."""
+    """Every value of an array, as SDKs send it (`name[]` repeated) and as people do (`name`, or `a,b`)."""
     repeated, listed = form.fields.get(f"{field}[]"), form.fields.get(field)
     if not repeated and not listed:
         return ()
@@ -155,7 +155,7 @@ def _checked_number(field: str, value: Any, most: float) -> float:
         number = float(value)
     except (TypeError, ValueError, OverflowError):
         number = -1.0
-    if not 0 <= number <= most:  # also what is not a number
+    if not 0 <= number <= most:  # NaN too
         raise _invalid(field, f"'{field}' must be a number from 0 to {most:g}")
     return number
 
@@ -163,13 +163,13 @@ def _checked_number(field: str, value: Any, most: float) -> float:
 def _response_format(form: Form) -> ResponseFormat:
     wanted = _one_of(ResponseFormat, "response_format", _text(form, "response_format") or "json")
     if wanted is ResponseFormat.DIARIZED_JSON:
-        message = "response_format 'diarized_json' is not offered: none of the models tells speakers apart."
+        message = "response_format 'diarized_json' is not supported: no model distinguishes speakers."
         raise _unsupported("response_format", message)
     return wanted
 
 
 def _language(form: Form) -> str | None:
-    """`languages[]` stands for `language`. Of several, none can be held to: the model detects which it is."""
+    """`languages[]` with one entry is `language`. With several entries the model detects the language."""
     language, languages = _text(form, "language"), _texts(form, "languages")
     if language and languages:
         raise _invalid("languages", "send either 'language' or 'languages', not both")
@@ -199,17 +199,17 @@ def _granularities(form: Form) -> frozenset[Granularity]:
     return wanted or frozenset({Granularity.SEGMENT})
 
 
-def _refuse_what_no_engine_can(form: Form) -> None:
-    """Whoever asks for these relies on them: to answer without would mislead."""
+def _refuse_unsupported(form: Form) -> None:
+    """A response without these would mislead a client that relies on them."""
     if _texts(form, "include"):
-        raise _unsupported("include", "'include' is not offered: no engine gives log probabilities.")
+        raise _unsupported("include", "'include' is not supported: no engine gives log probabilities.")
     for field in ("known_speaker_names", "known_speaker_references"):
         if _texts(form, field):
-            raise _unsupported(field, f"'{field}' is not offered: none of the models tells speakers apart.")
+            raise _unsupported(field, f"'{field}' is not supported: no model distinguishes speakers.")
 
 
 def _chunking_strategy(form: Form, speech_detection: Literal["on", "off"]) -> PrepareOptions:
-    """`auto`, or an object: as SDKs send one (`chunking_strategy[type]`), or as JSON. Long audio is always cut."""
+    """`auto`, or an object, as SDKs send it (`chunking_strategy[type]`) or as JSON. Long audio is always cut."""
     field = "chunking_strategy"
     text = _text(form, field)
     strategy: Any = {

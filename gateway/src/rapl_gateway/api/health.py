@@ -1,4 +1,4 @@
-"""/health/live says that the gateway runs; /health/ready, whether a request for the default model would be served."""
+"""/health/live: the gateway runs. /health/ready: a request for the default model would be served."""
 
 from typing import Any
 
@@ -16,10 +16,10 @@ async def live() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@router.get("/health/ready", responses={503: {"description": "It would not; the body says why."}})
+@router.get("/health/ready", responses={503: {"description": "Not ready; the body has the reason."}})
 async def ready(request: Request) -> JSONResponse:
     gateway = gateway_of(request)
-    await gateway.backends.first_answers()
+    await gateway.backends.first_poll()
     problems = {name: reason for name, reason in _problems(gateway).items() if reason}
     default_problem = _default_problem(gateway)
     body: dict[str, Any] = {"status": "not ready" if default_problem else "ok", "problems": problems}
@@ -35,7 +35,7 @@ def _problems(gateway: Gateway) -> dict[str, str | None]:
 
 
 def _default_problem(gateway: Gateway) -> str | None:
-    """Why a request for the default model would fail, if it would."""
+    """Why a request for the default model would fail; None if it would not."""
     route = gateway.catalog.resolve(None, gateway.backends.discovered())
     backend = gateway.backends[route.backend]
     if backend.problem:

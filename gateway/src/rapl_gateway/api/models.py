@@ -1,4 +1,4 @@
-"""GET /v1/models and /v1/models/{id}: OpenAI's fields, then what we know of each model's state; and loading one."""
+"""GET /v1/models and /v1/models/{id}, with each model's state beside OpenAI's fields; and POST .../load."""
 
 from typing import Any
 
@@ -11,13 +11,13 @@ from rapl_gateway.gateway import Gateway, gateway_of
 router = APIRouter()
 
 CREATED = 1_735_689_600
-"""OpenAI's schema wants a time of creation. No engine knows one, so that it is the same for all: 2025-01-01."""
+"""OpenAI's schema requires a time of creation. No engine has one, so all models have 2025-01-01."""
 
 
 @router.get("/v1/models", responses=errors(401))
 async def list_models(request: Request) -> dict[str, Any]:
     gateway = gateway_of(request)
-    await gateway.backends.first_answers()
+    await gateway.backends.first_poll()
     discovered = gateway.backends.discovered()
     ids = dict.fromkeys([*gateway.catalog.ids(), *(route.model for route in discovered)])
     routes = {model: gateway.catalog.resolve(model, discovered) for model in ids}
@@ -27,14 +27,14 @@ async def list_models(request: Request) -> dict[str, Any]:
 @router.get("/v1/models/{model:path}", responses=errors(401, 404))
 async def retrieve_model(model: str, request: Request) -> dict[str, Any]:
     gateway = gateway_of(request)
-    await gateway.backends.first_answers()
+    await gateway.backends.first_poll()
     return _model(gateway, model, gateway.catalog.find(model, gateway.backends.discovered()))
 
 
 @router.post("/v1/models/{model:path}/load", responses=errors(401, 403, 404, 429, 503, 504))
 async def load_model(model: str, request: Request) -> dict[str, Any]:
-    """Loads a model ahead of need, as when the key of a dictation app goes down. It answers at once; whether the model
-    is ready yet is in the answer."""
+    """Loads a model before it is needed, for example when the user presses the key of a dictation app. Answers at once
+    with the model's state."""
     gateway = gateway_of(request)
     route = gateway.catalog.find(model, gateway.backends.discovered())
     await gateway.backends[route.backend].load(route.engine_model)
@@ -55,5 +55,5 @@ def _model(gateway: Gateway, model: str, route: Route) -> dict[str, Any]:
         return described | {"state": "unreachable", "reason": backend.problem.message}
     info = backend.info(route.engine_model)
     if info is None:
-        return described | {"state": "absent", "reason": f"{backend.spec.service_name} has not been asked for it yet"}
+        return described | {"state": "absent", "reason": f"{backend.spec.service_name} has not loaded it yet"}
     return described | info.model_dump(mode="json", exclude={"id"})

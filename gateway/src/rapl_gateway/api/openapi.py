@@ -1,4 +1,4 @@
-"""What our own OpenAPI document (`/openapi.json`) says of the requests and answers that routes write by hand."""
+"""The parts of the OpenAPI document (`/openapi.json`) for requests and responses that routes handle themselves."""
 
 from typing import Any
 
@@ -16,24 +16,28 @@ class ErrorDetails(BaseModel):
 
 
 class ErrorEnvelope(BaseModel):
-    """OpenAI's error."""
+    """OpenAI's error response."""
 
     error: ErrorDetails
 
 
 _STRINGS = {"type": "array", "items": {"type": "string"}}
 _TRANSCRIPTION_FIELDS: dict[str, Any] = {
-    "file": {"type": "string", "format": "binary", "description": "The audio; any format that FFmpeg reads."},
-    "model": {"type": "string", "description": "One of GET /v1/models; nothing is the default model."},
-    "language": {"type": "string", "description": "ISO 639-1 code; nothing asks for detection."},
-    "languages[]": {**_STRINGS, "description": "One is the language; of several, it is detected."},
-    "prompt": {"type": "string", "description": "Context, for models that take any."},
-    "keywords[]": {**_STRINGS, "description": "Likely names and terms, for models that take any."},
+    "file": {
+        "type": "string",
+        "format": "binary",
+        "description": "Audio or video, in any format that FFmpeg reads.",
+    },
+    "model": {"type": "string", "description": "A model of GET /v1/models; the default model if empty."},
+    "language": {"type": "string", "description": "ISO 639-1 code; detected if empty."},
+    "languages[]": {**_STRINGS, "description": "One entry sets the language; with several it is detected."},
+    "prompt": {"type": "string", "description": "Context for the model, if it uses a prompt."},
+    "keywords[]": {**_STRINGS, "description": "Likely names and terms, if the model uses them."},
     "response_format": {"enum": [each.value for each in ResponseFormat], "default": "json"},
     "temperature": {"type": "number", "minimum": 0, "maximum": 1},
     "timestamp_granularities[]": {"type": "array", "items": {"enum": [each.value for each in Granularity]}},
     "stream": {"type": "boolean", "default": False},
-    "include[]": {**_STRINGS, "description": "Refused unless empty: no engine gives log probabilities."},
+    "include[]": {**_STRINGS, "description": "Must be empty: no engine gives log probabilities."},
     "chunking_strategy": {"type": "string", "description": "`auto`, or a `server_vad` object as JSON."},
 }
 _TRANSLATION_FIELDS = {
@@ -51,13 +55,13 @@ TRANSLATION_REQUEST = _form(_TRANSLATION_FIELDS)
 
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The failures of a route, all of one shape."""
+    """The error responses of a route, all of the same form."""
     return {status: {"model": ErrorEnvelope} for status in statuses}
 
 
 TRANSCRIPTION_ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "The transcript in the format that was asked for.",
+        "description": "The transcript in the requested format.",
         "content": {"application/json": {}, "text/plain": {}, "text/event-stream": {}},
     },
     **errors(*sorted({status for status in HTTP_STATUS.values() if status != 405})),

@@ -1,4 +1,4 @@
-"""The only place that knows OpenAI's response formats."""
+"""OpenAI's response formats; no other module knows them."""
 
 import math
 import zlib
@@ -13,11 +13,11 @@ from rapl_gateway.languages import NAMES
 from rapl_gateway.transcription.result import TranscriptBuilder
 
 UNKNOWN_LANGUAGE = "unknown"
-"""What verbose_json says where no engine named a language: the field may not be missing, and must not be invented."""
+"""`language` in verbose_json if the engine reported none: the field is required, and must not be invented."""
 
 
 def render(result: TranscriptBuilder, form: TranscriptionForm) -> Response:
-    """Writes a transcript as OpenAI's server would."""
+    """The response in the requested format."""
     transcript = result.transcript()
     match form.response_format:
         case ResponseFormat.TEXT:
@@ -27,13 +27,13 @@ def render(result: TranscriptBuilder, form: TranscriptionForm) -> Response:
         case ResponseFormat.VTT:
             return PlainTextResponse(to_vtt(transcript.segments))
         case ResponseFormat.VERBOSE_JSON:
-            return JSONResponse(_verbose(transcript, form) | account(result))
+            return JSONResponse(_verbose(transcript, form) | coverage_fields(result))
         case _:
             return JSONResponse(_json(transcript, result, form))
 
 
-def account_headers(result: TranscriptBuilder) -> dict[str, str]:
-    """What every format can say of how much of the speech has text: in headers."""
+def coverage_headers(result: TranscriptBuilder) -> dict[str, str]:
+    """How much of the speech has text, as headers for every format."""
     headers = {}
     if result.coverage is not None:
         headers["x-rapl-coverage"] = f"{result.coverage:.4f}"
@@ -42,18 +42,19 @@ def account_headers(result: TranscriptBuilder) -> dict[str, str]:
     return headers
 
 
-def account(result: TranscriptBuilder) -> dict[str, Any]:
-    """The same for answers in JSON."""
-    account: dict[str, Any] = {} if result.coverage is None else {"coverage": round(result.coverage, 4)}
+def coverage_fields(result: TranscriptBuilder) -> dict[str, Any]:
+    """The same as fields of a JSON response."""
+    fields: dict[str, Any] = {} if result.coverage is None else {"coverage": round(result.coverage, 4)}
     if result.problems:
-        account["problems"] = [
-            {"start": round(p.start_s, 3), "end": round(p.end_s, 3), "reason": p.doubt.value} for p in result.problems
+        fields["problems"] = [
+            {"start": round(p.start_s, 3), "end": round(p.end_s, 3), "reason": p.suspicion.value}
+            for p in result.problems
         ]
-    return account
+    return fields
 
 
 def language_codes(result: TranscriptBuilder) -> list[dict[str, str]]:
-    """`languages` as OpenAI writes them."""
+    """`languages` in OpenAI's form."""
     return [{"code": code} for code in result.languages]
 
 
@@ -64,7 +65,7 @@ def _json(transcript: Transcript, result: TranscriptBuilder, form: Transcription
 
 
 def _usage(transcript: Transcript) -> dict[str, Any]:
-    """OpenAI counts whole seconds, rounded up."""
+    """OpenAI reports whole seconds, rounded up."""
     return {"type": "duration", "seconds": math.ceil(transcript.duration_s)}
 
 
@@ -87,9 +88,9 @@ def _verbose(transcript: Transcript, form: TranscriptionForm) -> dict[str, Any]:
 
 
 def _segment(number: int, segment: Segment) -> dict[str, Any]:
-    """All ten fields, because strict clients refuse the whole answer without them; then our own.
+    """OpenAI's ten fields, then RAPL's own. Strict clients refuse the whole response if one of the ten is missing.
 
-    `tokens`, `avg_logprob` and `no_speech_prob` are empty or 0 because the engines give none: README says so.
+    `tokens`, `avg_logprob` and `no_speech_prob` are empty or 0 because the engines give none; README says so.
     """
     text = segment.text.encode()
     return {

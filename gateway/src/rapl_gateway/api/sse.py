@@ -1,7 +1,7 @@
 """The events of `stream=true`, in the form that OpenAI's SDKs read.
 
 Source: https://platform.openai.com/docs/api-reference/audio/transcript-text-delta-event; `[DONE]` ends the real
-server's stream too. Each event is one write: some clients cannot put one together from two reads.
+server's stream too. Each event is one write: some clients cannot join one from two reads.
 """
 
 import asyncio
@@ -12,26 +12,26 @@ from typing import Any
 
 from rapl_protocol.errors import ServiceError
 
-from rapl_gateway.api.rendering import account, language_codes
+from rapl_gateway.api.rendering import coverage_fields, language_codes
 from rapl_gateway.transcription.result import TranscriptBuilder
 
 KEEP_ALIVE_S = 15.0
-"""A comment is sent after so long without text, or before the first one: proxies and clients give up after a minute."""
+"""After this long without an event a comment is sent: proxies and clients close a silent stream after a minute."""
 _KEEP_ALIVE = ": still working\n\n"
 
 
 async def event_stream(
     first: asyncio.Task[str | None], texts: AsyncGenerator[str, None], result: TranscriptBuilder
 ) -> AsyncGenerator[str, None]:
-    """Writes each text as a delta, then the whole, then the end; or the error that kept it from being whole.
+    """Writes each text as a delta, then the whole text, then the end; or an error.
 
     Args:
-        first: the first text, which may not be there yet; None where there is none.
-        texts: those that follow.
-        result: what the texts are parts of; whole when they end.
+        first: the first text, which may not have come yet; None if there is none.
+        texts: the texts after it.
+        result: the transcript that the texts are parts of; complete when they end.
     """
     async with aclosing(texts):
-        pending, told_s = first, 0.0
+        pending, sent_s = first, 0.0
         try:
             while True:
                 while not (await asyncio.wait({pending}, timeout=KEEP_ALIVE_S))[0]:
@@ -41,23 +41,23 @@ async def event_stream(
                     break
                 if text:
                     yield _event({"type": "transcript.text.delta", "delta": text})
-                if result.done_s != told_s:
-                    told_s = result.done_s
+                if result.done_s != sent_s:
+                    sent_s = result.done_s
                     yield _progress(result)
                 pending = next_text(texts)
         except ServiceError as error:
-            # Both SDKs raise it. They take a stream that merely ends for the whole, so that it must be said.
+            # Both SDKs raise it. They take a stream that only ends for a complete one.
             yield f"event: error\n{_event(error.envelope())}"
             return
         finally:
             await _cancelled(pending)
         done = {"type": "transcript.text.done", "text": result.transcript().text, "languages": language_codes(result)}
-        yield _event(done | account(result))
+        yield _event(done | coverage_fields(result))
         yield "data: [DONE]\n\n"
 
 
 def next_text(texts: AsyncGenerator[str, None]) -> asyncio.Task[str | None]:
-    """The next text as a task, so that waiting for it can be interrupted without losing it."""
+    """The next text as a task: waiting for it can be interrupted without losing it."""
 
     async def take() -> str | None:
         return await anext(texts, None)
@@ -73,7 +73,7 @@ async def _cancelled(task: asyncio.Task[Any]) -> None:
 
 
 def _progress(result: TranscriptBuilder) -> str:
-    """A comment, which OpenAI's clients pass over: an event of another type would reach the program behind the SDK."""
+    """A comment, which OpenAI's clients ignore. They would hand an event of an unknown type to the program."""
     progress = {"done_s": round(result.done_s, 3), "duration_s": result.announced_s}
     return f": progress {json.dumps(progress)}\n\n"
 

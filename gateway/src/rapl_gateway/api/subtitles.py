@@ -1,4 +1,4 @@
-"""SubRip and WebVTT, letter for letter as OpenAI's server ends them."""
+"""SubRip and WebVTT, byte for byte as OpenAI's server formats them."""
 
 from collections.abc import Iterable
 

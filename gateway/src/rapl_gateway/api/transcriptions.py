@@ -1,4 +1,4 @@
-"""POST /v1/audio/transcriptions and /v1/audio/translations: the story of a request."""
+"""POST /v1/audio/transcriptions and /v1/audio/translations, and the progress of a transcription."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from rapl_gateway.admission import StartLimiter, admit, expected_s
 from rapl_gateway.api.form import TranscriptionForm
 from rapl_gateway.api.openapi import TRANSCRIPTION_ANSWERS, TRANSCRIPTION_REQUEST, TRANSLATION_REQUEST, errors
-from rapl_gateway.api.rendering import account_headers, render
+from rapl_gateway.api.rendering import coverage_headers, render
 from rapl_gateway.api.sse import event_stream, next_text
 from rapl_gateway.api.upload import received_form
 from rapl_gateway.gateway import gateway_of
@@ -25,36 +25,36 @@ from rapl_gateway.timing import stopwatch_of
 from rapl_gateway.transcription.pipeline import Job, Pipeline
 
 FIRST_TEXT_S = 20.0
-"""How long a stream waits for its first text before it begins: until then a failure has its own HTTP status."""
+"""How long a streamed response waits for its first text: until then an error still has its own HTTP status."""
 
 router = APIRouter()
 
 
 class Progress(BaseModel):
-    """Of a transcription, in seconds of audio."""
+    """Progress of a transcription, in seconds of audio."""
 
     done_s: float
     duration_s: float | None
-    """As the file announces it; None where it does not."""
+    """As the file states it; None if it does not."""
 
 
 @router.post("/v1/audio/transcriptions", openapi_extra=TRANSCRIPTION_REQUEST, responses=TRANSCRIPTION_ANSWERS)
 async def create_transcription(request: Request) -> Response:
-    return await _answer(request, translate=False)
+    return await _respond(request, translate=False)
 
 
 @router.post("/v1/audio/translations", openapi_extra=TRANSLATION_REQUEST, responses=TRANSCRIPTION_ANSWERS)
 async def create_translation(request: Request) -> Response:
-    return await _answer(request, translate=True)
+    return await _respond(request, translate=True)
 
 
 class DirectRoutes:
-    """ASGI middleware: the two routes above without what FastAPI does around each request, of which they use nothing: a
-    tenth of the gateway's own time. FastAPI's only describe them in /openapi.json, and answer other methods."""
+    """ASGI middleware: calls the two routes above directly. What FastAPI does around each request is a tenth of the
+    gateway's time, and they use nothing of it. FastAPI describes them in /openapi.json and answers other methods."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._doorway = StartLimiter()
+        self._start_limiter = StartLimiter()
         self._endpoints = {
             ("POST", "/v1/audio/transcriptions"): create_transcription,
             ("POST", "/v1/audio/translations"): create_translation,
@@ -65,7 +65,7 @@ class DirectRoutes:
         if endpoint is None:
             await self._app(scope, receive, send)
             return
-        await self._doorway.enter()
+        await self._start_limiter.start()
         request = Request(scope, receive)
         try:
             response = await endpoint(request)
@@ -76,35 +76,39 @@ class DirectRoutes:
 
 @router.get("/v1/progress/{request_id}", responses=errors(401, 404))
 async def progress(request_id: str, request: Request) -> Progress:
-    """How far a transcription is that was sent with this `x-request-id` and is at work."""
+    """Progress of the transcription in work that was sent with this `x-request-id`."""
     job = gateway_of(request).running.get(request_id)
     if job is None:
-        raise ServiceError(ErrorCode.NOT_FOUND, "no transcription with this request id is at work")
+        raise ServiceError(ErrorCode.NOT_FOUND, "no transcription with this request id is in work")
     return Progress(done_s=round(job.result.done_s, 3), duration_s=job.result.announced_s)
 
 
-async def _answer(request: Request, *, translate: bool) -> Response:
+async def _respond(request: Request, *, translate: bool) -> Response:
     gateway, stopwatch = gateway_of(request), stopwatch_of(request)
-    share = await admit(request, gateway.backends)
+    client_id = await admit(request, gateway.backends)
     fields = await received_form(request, gateway.settings.max_upload_bytes, stopwatch)
-    with ExitStack() as upload:
-        upload.callback(fields.close)
+    with ExitStack() as stack:
+        stack.callback(fields.close)
         form = TranscriptionForm.parse(fields, gateway.settings.speech_detection, translate=translate)
         route = gateway.catalog.resolve(form.model, gateway.backends.discovered())
         log_fields(request).update(model=route.model, backend=route.backend)
-        options, backend = (
-            form.options(route.engine_model),
-            gateway.backends.seat(route, share, expected_s(form.file.size_bytes)),
-        )
-        upload.enter_context(backend.taken())
+        reservation = gateway.backends.reserve(route, client_id, expected_s(form.file.size_bytes))
+        stack.enter_context(reservation.held())
         info = gateway.backends[route.backend].info(route.engine_model)
-        is_ready = info is not None and info.state is ModelState.READY
-        media, rid = form.file.content(), request_id(request)
-        job = Job(media, form.prepare, options, backend, rid, stopwatch, form.stream, is_ready)
+        job = Job(
+            media=form.file.content(),
+            prepare=form.prepare,
+            options=form.options(route.engine_model),
+            reservation=reservation,
+            request_id=request_id(request),
+            stopwatch=stopwatch,
+            is_streamed=form.stream,
+            is_model_ready=info is not None and info.state is ModelState.READY,
+        )
         gateway.running[job.request_id] = job
-        upload.callback(gateway.running.pop, job.request_id, None)
+        stack.callback(gateway.running.pop, job.request_id, None)
         if form.stream:
-            return await _streamed(gateway.pipeline, job, upload.pop_all())
+            return await _streamed(gateway.pipeline, job, stack.pop_all())
         return await _whole(gateway.pipeline, job, form, request)
 
 
@@ -113,7 +117,7 @@ async def _whole(pipeline: Pipeline, job: Job, form: TranscriptionForm, request:
     log_fields(request).update(audio_s=f"{job.result.duration_s:.2f}", **job.stopwatch.log_fields())
     with job.stopwatch.stage("render"):
         response = render(job.result, form)
-        response.headers.update(account_headers(job.result) | job.backend.client.headers())
+        response.headers.update(coverage_headers(job.result) | job.reservation.client.headers())
         return response
 
 
@@ -130,11 +134,12 @@ async def _streamed(pipeline: Pipeline, job: Job, upload: ExitStack) -> Response
     if done and first.exception():
         upload.close()
         first.result()
-    return _EventStream(event_stream(first, texts, job.result), upload, job.backend.client.headers())
+    return _EventStream(event_stream(first, texts, job.result), upload, job.reservation.client.headers())
 
 
 class _EventStream(StreamingResponse):
-    """Events as they come. However it ends, as by a client that leaves, the work ends and the upload is given back."""
+    """Sends events as they come. However it ends, for example by a disconnect, the work is cancelled and the upload
+    deleted."""
 
     def __init__(self, events: AsyncGenerator[str, None], upload: ExitStack, more: dict[str, str]) -> None:
         headers = {**more, "cache-control": "no-cache", "x-accel-buffering": "no"}

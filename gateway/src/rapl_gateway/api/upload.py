@@ -1,4 +1,4 @@
-"""Receives a request's form: bounded while it arrives, and spooled to an anonymous temporary file when large."""
+"""Receives a multipart form: limited in size while it arrives, with large files in an anonymous temporary file."""
 
 import mmap
 from dataclasses import dataclass, field
@@ -67,10 +67,10 @@ class Upload:
 
 @dataclass(slots=True)
 class Form:
-    """What was sent, in any order of parts."""
+    """The parts of a form, in any order."""
 
     fields: dict[str, list[str]] = field(default_factory=dict)
-    """Every value of each, in their order."""
+    """Every value of each field, in their order."""
     files: dict[str, Upload] = field(default_factory=dict)
 
     def close(self) -> None:
@@ -79,12 +79,12 @@ class Form:
 
 
 async def received_form(request: Request, max_bytes: int, stopwatch: Stopwatch) -> Form:
-    """Reads a multipart body, with or without Content-Length. Whoever gets the form closes it.
+    """Reads a multipart body, with or without Content-Length. The caller closes the form.
 
     Raises:
-        ServiceError: AUDIO_TOO_LARGE as soon as more than `max_bytes` have come, once the rest has been read and
-            thrown away: a client that is still sending would not see the answer. INVALID_REQUEST where the body is
-            no form, or breaks off.
+        ServiceError: AUDIO_TOO_LARGE if more than `max_bytes` come; the rest is read and thrown away first, because a
+            client that is still sending would not read the response. INVALID_REQUEST if the body is not a form or
+            is incomplete.
     """
     content_type = request.headers.get("content-type", "")
     if not content_type.lower().startswith("multipart/form-data"):
@@ -110,7 +110,7 @@ async def _read(receive: Receive, boundary: bytes, form: Form, max_bytes: int) -
         while has_more:
             message = await receive()
             if message["type"] == "http.disconnect":
-                raise _invalid("the request broke off")
+                raise _invalid("the client disconnected before the request was complete")
             body, has_more = message.get("body", b""), message.get("more_body", False)
             seen_bytes += len(body)
             if seen_bytes > max_bytes:
@@ -124,14 +124,14 @@ async def _read(receive: Receive, boundary: bytes, form: Form, max_bytes: int) -
     except FormParserError as error:
         raise _unreadable(str(error)) from error
     if not parts.has_ended:
-        raise _unreadable("it breaks off before its last boundary")
+        raise _unreadable("it ends before its last boundary")
     for upload in form.files.values():
         await upload.end()
 
 
 class _Parts:
-    """Puts a form's parts where they belong, as a parser finds them. A part named `file` is a file even without a file
-    name: some clients send none."""
+    """Collects the parts of a form from the parser. A part named `file` is a file even without a file name: some
+    clients send none."""
 
     def __init__(self, form: Form) -> None:
         self.has_ended = False
@@ -142,10 +142,10 @@ class _Parts:
         self._fields = self._files = 0
 
     def parser(self, boundary: bytes) -> MultipartParser:
-        """It is not kept here: it holds these methods, and a ring of references would hold the file as well.
+        """Returns a parser that calls these methods. It is not kept here: a reference cycle would keep the file.
 
         Raises:
-            FormParserError: the boundary cannot be one.
+            FormParserError: the boundary is invalid.
         """
         callbacks: Any = {
             "on_header_field": self._on_header,

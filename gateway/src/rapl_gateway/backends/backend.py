@@ -1,4 +1,4 @@
-"""The engines as the gateway knows them: the replicas of each, and what they last said of their models."""
+"""The engines that the gateway knows: the replicas of each, and the models they last reported."""
 
 import asyncio
 import logging
@@ -21,11 +21,11 @@ from rapl_gateway.settings import Settings
 
 RESOLVE_INTERVAL_S = 2.0
 FIRST_POLL_S = 1.0
-"""How long a list of models waits for engines that have not been asked yet."""
-_LEAST_LIMIT_S = 4 * MAX_SEGMENT_S
-"""However slow an engine is, a long recording's pieces do not fill its queue."""
-_LONGEST_RETRY_AFTER_S = 60.0
-"""Node's SDK passes over anything longer."""
+"""How long a list of models waits for backends that have not answered a poll yet."""
+_MIN_QUEUE_S = 4 * MAX_SEGMENT_S
+"""However slow an engine is, the segments of one long recording must not fill its queue."""
+_MAX_RETRY_AFTER_S = 60.0
+"""OpenAI's Node SDK ignores anything longer."""
 
 log = logging.getLogger("rapl")
 
@@ -45,28 +45,29 @@ class Backend:
     ) -> None:
         self.name = name
         self.spec = spec
-        self.dispatcher = Scheduler(spec.service_name, settings.restart_wait_s, spec.parallel)
+        self.scheduler = Scheduler(spec.service_name, settings.restart_wait_s, spec.parallel)
         self._connect = connect
         self._settings = settings
-        self.asked = asyncio.Event()
-        """Set when every process that was known at the start has been asked once."""
-        self._watching: dict[str, asyncio.Task[None]] = {}
+        self.was_polled = asyncio.Event()
+        """Set when every replica that was known at the start has been polled once."""
+        self._watches: dict[str, asyncio.Task[None]] = {}
+        """By address."""
         for url in spec.urls:
             self._add(url, url)
 
     @property
     def replicas(self) -> Sequence[Replica]:
-        return self.dispatcher.replicas
+        return self.scheduler.replicas
 
     @property
     def problem(self) -> ServiceError | None:
-        """Why none of its processes can be asked for anything, if that is so."""
+        """Why none of its replicas can be used, if that is so."""
         problems = [replica.problem for replica in self.replicas]
         return problems[0] if all(problems) else None
 
     @property
     def models(self) -> list[ModelInfo]:
-        """What its processes say, each model as the one that is nearest to being ready has it."""
+        """The models of all replicas; each as a replica reports it that has it ready, if there is one."""
         if len(self.replicas) == 1:
             return self.replicas[0].models
         best: dict[str, ModelInfo] = {}
@@ -80,10 +81,10 @@ class Backend:
         return next((info for info in self.models if info.id == engine_model), None)
 
     async def load(self, engine_model: str) -> None:
-        """Has the model loaded wherever it may be asked for.
+        """Loads the model in every replica.
 
         Raises:
-            ServiceError: where no process of this engine could begin with it.
+            ServiceError: no replica could begin to load it.
         """
         loads = [replica.load(engine_model) for replica in self.replicas]
         failures = [failed for failed in await asyncio.gather(*loads, return_exceptions=True) if failed]
@@ -91,78 +92,78 @@ class Backend:
             raise failures[0]
 
     async def watch(self) -> None:
-        """Looks for its processes, again and again, and has each one watched."""
+        """Looks for its replicas and polls each, as long as the gateway runs."""
         try:
             while True:
                 for url in self.spec.urls:
                     await self._resolve(url)
                 await asyncio.sleep(RESOLVE_INTERVAL_S)
         finally:
-            for task in self._watching.values():
+            for task in self._watches.values():
                 task.cancel()
-            await asyncio.gather(*self._watching.values(), return_exceptions=True)
+            await asyncio.gather(*self._watches.values(), return_exceptions=True)
 
-    def require_room(self, share: str) -> None:
-        """Somebody who has less than an equal part of what waits is let in even then, to twice the limit.
+    def require_room(self, client_id: str) -> None:
+        """A client that uses less than its fair share of the queue is still accepted, up to twice the limit.
 
         Raises:
-            ServiceError: OVERLOADED, with the time in which half of what waits will have been done.
+            ServiceError: OVERLOADED; `retry_after_s` is the time in which half of the queue will be done.
         """
-        load = self.dispatcher.load
-        if load.total_s < min(_LEAST_LIMIT_S, self._settings.max_queue_s):
-            return  # whatever the limit is
+        queued = self.scheduler.queued
+        if queued.total_s < min(_MIN_QUEUE_S, self._settings.max_queue_s):
+            return  # below every possible limit: the limit need not be computed
         limit_s = self._limit_s()
-        if load.total_s < limit_s:
+        if queued.total_s < limit_s:
             return
-        if load.of(share) < limit_s / load.shares(share) and load.total_s < 2 * limit_s:
+        if queued.of(client_id) < limit_s / queued.clients(client_id) and queued.total_s < 2 * limit_s:
             return
-        wait_s = self.dispatcher.pace.time_s(load.total_s / 2)
-        message = f"{self.spec.service_name} has {load.total_s:.0f} s of audio before it, and takes no more for now."
-        raise ServiceError(ErrorCode.OVERLOADED, message, retry_after_s=wait_s and min(_LONGEST_RETRY_AFTER_S, wait_s))
+        wait_s = self.scheduler.throughput.time_s(queued.total_s / 2)
+        message = f"{self.spec.service_name}: {queued.total_s:.0f} s of audio are queued, and the queue is full."
+        raise ServiceError(ErrorCode.OVERLOADED, message, retry_after_s=wait_s and min(_MAX_RETRY_AFTER_S, wait_s))
 
     def _limit_s(self) -> float:
-        """Seconds of audio: no more than can be answered in half of the time that a request has."""
-        most_s = self._settings.max_queue_s * max(1, self.dispatcher.slots())
-        second_takes_s = self.dispatcher.pace.time_s(1.0)
-        if second_takes_s is None:
-            return most_s
-        return min(most_s, max(_LEAST_LIMIT_S, self._settings.deadline_base_s / 2 / second_takes_s))
+        """Seconds of audio: no more than can be transcribed in half of a request's deadline."""
+        limit_s = self._settings.max_queue_s * max(1, self.scheduler.slots())
+        time_per_second_s = self.scheduler.throughput.time_s(1.0)
+        if time_per_second_s is None:
+            return limit_s
+        return min(limit_s, max(_MIN_QUEUE_S, self._settings.deadline_base_s / 2 / time_per_second_s))
 
     async def _resolve(self, url: str) -> None:
         try:
             found = set(await addresses_of(url))
         except OSError:
-            return  # as when all containers behind the name are gone: those that were there may come back
+            return  # as when all containers behind the name are stopped: the known ones may start again
         known = {replica.address for replica in self.replicas if replica.client.service.url == url}
         for address in sorted(found - known):
             self._add(url, address)
         for address in known - found:
             self._remove(address)
         for replica in self.replicas:
-            if replica.address not in self._watching:
-                self._watching[replica.address] = spawn(replica.watch())
+            if replica.address not in self._watches:
+                self._watches[replica.address] = spawn(replica.watch())
 
-    def _news(self) -> None:
-        if all(replica.was_asked for replica in self.replicas):
-            self.asked.set()
-        self.dispatcher.dispatch()
+    def _on_poll(self) -> None:
+        if all(replica.was_polled for replica in self.replicas):
+            self.was_polled.set()
+        self.scheduler.schedule()
 
     def _add(self, url: str, address: str) -> None:
         elsewhere = {} if address == url else {"address": address, "host": host_of(url)}
         service = Service(self.spec.service_name, url, self.spec.remedy, token=self.spec.token, **elsewhere)
-        self.dispatcher.replicas.append(Replica(self._connect(service), self._news))
+        self.scheduler.replicas.append(Replica(self._connect(service), self._on_poll))
         log.info("backend=%s address=%s added", self.name, address)
 
     def _remove(self, address: str) -> None:
-        """What it has before it goes on; it gets nothing new."""
-        self.dispatcher.replicas[:] = [replica for replica in self.replicas if replica.address != address]
-        if task := self._watching.pop(address, None):
+        """It finishes the segments it has and gets no more."""
+        self.scheduler.replicas[:] = [replica for replica in self.replicas if replica.address != address]
+        if task := self._watches.pop(address, None):
             task.cancel()
         log.info("backend=%s address=%s removed", self.name, address)
 
 
 class Backends:
-    """All engines, by name."""
+    """All backends, by name."""
 
     def __init__(self, http: Http, catalog: ModelCatalog, settings: Settings) -> None:
         self._catalog = catalog
@@ -179,7 +180,7 @@ class Backends:
 
     @asynccontextmanager
     async def watched(self) -> AsyncIterator[None]:
-        """Asks every engine for its models, again and again, as long as the context lasts."""
+        """Polls every backend as long as the context lasts."""
         tasks = [spawn(backend.watch()) for backend in self]
         try:
             yield
@@ -188,42 +189,47 @@ class Backends:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def first_answers(self) -> None:
-        """Waits until every engine was asked once, but not for long."""
-        waits = [asyncio.create_task(backend.asked.wait()) for backend in self if not backend.asked.is_set()]
+    async def first_poll(self) -> None:
+        """Waits until every backend was polled once, at most FIRST_POLL_S."""
+        waits = [asyncio.create_task(backend.was_polled.wait()) for backend in self if not backend.was_polled.is_set()]
         if waits:
             _, late = await asyncio.wait(waits, timeout=FIRST_POLL_S)
             for task in late:
                 task.cancel()
 
     def discovered(self) -> list[Route]:
-        """Every model that an engine said it has."""
+        """A route for every model that a backend reported."""
         return [Route(info.id, info.id, backend.name) for backend in self for info in backend.models]
 
-    def require_room(self, share: str) -> None:
-        """Refuses a request whose model is not known yet, if it would be refused whatever its model is.
+    def require_room(self, client_id: str) -> None:
+        """Refuses a request before its model is known, if every reachable backend would refuse it.
 
         Raises:
             ServiceError: OVERLOADED.
         """
         refusals = []
         for backend in self:
-            if backend.asked.is_set() and backend.problem is None:
+            if backend.was_polled.is_set() and backend.problem is None:
                 try:
-                    backend.require_room(share)
+                    backend.require_room(client_id)
                     return
                 except ServiceError as error:
                     refusals.append(error)
         if refusals:
             raise min(refusals, key=lambda error: error.retry_after_s or 0.0)
 
-    def seat(self, route: Route, share: str, expected_s: float) -> LoadReservation:
-        """A request's place at its backend, and at those of the models that may stand in.
+    def reserve(self, route: Route, client_id: str, expected_s: float) -> LoadReservation:
+        """Reserves room in the queue of the route's backend.
+
+        Args:
+            route: the requested model's.
+            client_id: whose request it is.
+            expected_s: seconds of audio that its first segment will probably have.
 
         Raises:
             ServiceError: OVERLOADED.
         """
         routes = self._catalog.with_fallbacks(route, self.discovered() if route.fallback else ())
-        places = [Target(each, self[each.backend].dispatcher) for each in routes]
-        self[route.backend].require_room(share)
-        return LoadReservation(places, share, expected_s)
+        targets = [Target(each, self[each.backend].scheduler) for each in routes]
+        self[route.backend].require_room(client_id)
+        return LoadReservation(targets, client_id, expected_s)

@@ -1,4 +1,4 @@
-"""Which models the gateway offers, and which engine serves each: built in, and changed by `rapl.toml`."""
+"""The models that the gateway offers and the backend of each: built in, and changed by `rapl.toml`."""
 
 import os
 import re
@@ -17,7 +17,7 @@ from rapl_gateway.settings import BaseUrl, Settings, split_urls
 SENSEVOICE = "sensevoice"
 MLX = "mlx"
 DEFAULT_MODELS = {SENSEVOICE: "iic/SenseVoiceSmall", MLX: "mlx-community/Qwen3-ASR-1.7B-8bit"}
-"""The model that each engine is for."""
+"""The default model of each engine."""
 OPENAI_NAMES = (
     "whisper-1",
     "gpt-4o-transcribe",
@@ -28,7 +28,7 @@ OPENAI_NAMES = (
     "gpt-live-transcribe",
     "gpt-realtime-whisper",
 )
-"""Names that clients send without asking their user; each means the default model."""
+"""Model names that are fixed in clients; each is an alias of the default model."""
 _ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)*", re.ASCII)
 _MAX_SHOWN = 200
 
@@ -37,13 +37,13 @@ class _BackendEntry(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     url: BaseUrl | list[BaseUrl]
-    """Of one process, or of several that serve the same models."""
+    """URL of one process, or a list of several that serve the same models."""
     kind: Literal["rapl", "openai"] = "rapl"
-    """Whether it is an engine of ours or any other server that speaks OpenAI's API."""
+    """`rapl`: an engine of RAPL. `openai`: any server that speaks OpenAI's transcription API."""
     key_env: str | None = None
-    """Name of the environment variable with the key that it wants."""
+    """Name of the environment variable that holds the key for this server."""
     parallel: int | None = Field(None, ge=1)
-    """How many pieces of audio one process works on at once, where it does not say so itself."""
+    """How many segments one process works on at once, if it does not report that itself."""
     remedy: str = "Look at its log."
 
 
@@ -51,15 +51,15 @@ class _ModelEntry(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     backend: str
-    """Name of the backend that serves it."""
+    """Name of the backend that serves the model."""
     id: str | None = None
-    """The engine's own id, where it is another one."""
+    """The engine's own id of the model, if it differs."""
     fallback: list[str] = []
-    """Models that may stand in while its engine is away."""
+    """Models that take over while this one's engine cannot be reached."""
 
 
 class _File(BaseModel):
-    """What `rapl.toml` may say."""
+    """The contents of `rapl.toml`."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -72,7 +72,7 @@ class _File(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class BackendSpec:
-    """An engine, and how it is reached."""
+    """How a backend is reached."""
 
     service_name: str
     urls: tuple[str, ...]
@@ -97,16 +97,16 @@ class Route:
     backend: str
     """Name of the backend."""
     fallback: tuple[str, ...] = ()
-    """Public ids of the models that may stand in for it."""
+    """Public ids of the models that take over if its engine cannot be reached."""
 
 
 @dataclass(frozen=True)
 class ModelCatalog:
     backends: Mapping[str, BackendSpec]
     routes: Mapping[str, Route]
-    """By public id. A key with `*` or `?` matches every id of that form."""
+    """By public id. A key with `*` or `?` is a pattern of ids."""
     aliases: Mapping[str, str]
-    """Other names, and the public id that each stands for."""
+    """Alias -> public id."""
     default_model: str
     unknown_is_default: bool = False
     _patterns: list[Route] = field(init=False, repr=False)
@@ -117,10 +117,10 @@ class ModelCatalog:
 
     @classmethod
     def load(cls, settings: Settings) -> Self:
-        """Reads the file, if it exists, over what is built in.
+        """Reads the file, if it exists, over the built-in catalog.
 
         Raises:
-            ValueError: the file is wrong, or names a model or backend that it does not define; says which.
+            ValueError: the file is invalid, or names a model or backend that is not defined; the message names it.
         """
         file = _read(settings.config)
         backends = _backends(settings) | {name: _spec(name, entry) for name, entry in file.backends.items()}
@@ -143,18 +143,18 @@ class ModelCatalog:
         return catalog
 
     def ids(self) -> list[str]:
-        """Every public id that can be listed: models first, then aliases."""
+        """Every public id without patterns: models first, then aliases."""
         return [*(model for model in self.routes if not _is_pattern(model)), *self.aliases]
 
     def resolve(self, model: str | None, discovered: Iterable[Route] = ()) -> Route:
-        """Finds where a request for `model` goes; None or "" asks for the default.
+        """Finds the route of a request for `model`; None or "" is the default model.
 
         Args:
-            model: as the client wrote it.
-            discovered: further models that backends said they have.
+            model: as the client sent it.
+            discovered: routes of further models that backends reported.
 
         Raises:
-            ServiceError: MODEL_NOT_FOUND, where unknown models are not for the default one.
+            ServiceError: MODEL_NOT_FOUND, unless `unknown_model` is `default`.
         """
         discovered = list(discovered)
         try:
@@ -165,10 +165,10 @@ class ModelCatalog:
             return self.find(self.default_model, discovered)
 
     def find(self, model: str, discovered: Iterable[Route] = ()) -> Route:
-        """The route of the model with this very id or alias.
+        """The route of the model with exactly this id or alias.
 
         Raises:
-            ServiceError: MODEL_NOT_FOUND, naming it.
+            ServiceError: MODEL_NOT_FOUND, with the model's name.
         """
         found = self._find(self.aliases.get(model, model), discovered)
         if found is None:
@@ -177,12 +177,12 @@ class ModelCatalog:
         return found
 
     def with_fallbacks(self, route: Route, discovered: Iterable[Route] = ()) -> list[Route]:
-        """The route, then those of the models that may stand in for its own."""
+        """The route, then those of its fallback models."""
         discovered = list(discovered) if route.fallback else ()
         return [route, *(self.find(model, discovered) for model in route.fallback)]
 
     def engine_models(self, backend: str) -> list[str]:
-        """The engine's own ids of the models that are said to be at this backend."""
+        """The engine's own ids of the models that the catalog names for this backend."""
         return [r.engine_model for r in self.routes.values() if r.backend == backend and not _is_pattern(r.model)]
 
     def _find(self, model: str, discovered: Iterable[Route] = ()) -> Route | None:
@@ -199,19 +199,19 @@ class ModelCatalog:
     def _require_consistent(self) -> None:
         for route in self.routes.values():
             if route.backend not in self.backends:
-                raise ValueError(f"model {route.model!r} names the backend {route.backend!r}, which is not defined")
+                raise ValueError(f"model {route.model!r} uses the backend {route.backend!r}, which is not defined")
             for model in route.fallback:
                 if self._find(self.aliases.get(model, model)) is None:
-                    raise ValueError(f"model {route.model!r} falls back to {model!r}, which no model is called")
+                    raise ValueError(f"model {route.model!r} has the fallback {model!r}, but no model has this name")
         for alias, model in self.aliases.items():
             if self._find(model) is None:
-                raise ValueError(f"alias {alias!r} stands for {model!r}, which no model is called")
+                raise ValueError(f"alias {alias!r} points to {model!r}, but no model has this name")
         if self._find(self.default_model) is None and self.default_model not in self.aliases:
             raise ValueError(f"the default model {self.default_model!r} is not defined")
 
 
 def _is_id(model: str) -> bool:
-    """Whether it can be a hub's id: nothing that means something else in a path, a header or a log."""
+    """Whether it can be the id of a model on a hub. Such an id is safe in a path, a header and a log."""
     return len(model) <= _MAX_SHOWN and _ID.fullmatch(model) is not None and ".." not in model
 
 
@@ -245,9 +245,7 @@ def _backends(settings: Settings) -> dict[str, BackendSpec]:
 def _spec(name: str, entry: _BackendEntry) -> BackendSpec:
     token = os.environ.get(entry.key_env) if entry.key_env else None
     if entry.key_env and not token:
-        raise ValueError(
-            f"backend {name!r} wants a key from the environment variable {entry.key_env}, which is not set"
-        )
+        raise ValueError(f"backend {name!r} needs a key in the environment variable {entry.key_env}, which is not set")
     urls = entry.url if isinstance(entry.url, list) else split_urls(entry.url)
     if not urls:
         raise ValueError(f"backend {name!r} has no url")

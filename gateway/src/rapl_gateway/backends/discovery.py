@@ -1,36 +1,36 @@
-"""Finds every process behind a name: `docker compose --scale`, Swarm and Kubernetes give one name many addresses."""
+"""Finds every replica behind a host name: Compose, Swarm and Kubernetes give one name many addresses."""
 
 import asyncio
 import ipaddress
 import socket
 from urllib.parse import urlsplit
 
-_FAMILIES = {socket.AF_INET: "{}", socket.AF_INET6: "[{}]"}
+_URL_HOST = {socket.AF_INET: "{}", socket.AF_INET6: "[{}]"}
 
 
 async def addresses_of(url: str) -> list[str]:
-    """Base URLs of all processes that answer for `url`, sorted.
+    """Returns the base URLs of all replicas behind `url`, sorted.
 
-    Two addresses of one family are two processes. One of each, as `localhost` has, are two ways to the same one: then
-    the URL stays as it is. So it does with TLS: the certificate is for the name.
+    Two addresses of the same family are two replicas. One IPv4 and one IPv6 address, as `localhost` has, are the same
+    replica: the URL is returned unchanged. So is an https URL, because the certificate is for the name.
 
     Raises:
-        OSError: the name is not known, or nobody can be asked.
+        OSError: the name cannot be resolved.
     """
     parts = urlsplit(url)
     if parts.scheme != "http" or parts.hostname is None or _is_address(parts.hostname):
         return [url]
     port = parts.port or 80
     found = await asyncio.get_running_loop().getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
-    by_family = {family: {str(each[4][0]) for each in found if each[0] == family} for family in _FAMILIES}
-    family, most = max(by_family.items(), key=lambda each: len(each[1]))
-    if len(most) == 1 and all(by_family.values()):
+    by_family = {family: {str(each[4][0]) for each in found if each[0] == family} for family in _URL_HOST}
+    family, addresses = max(by_family.items(), key=lambda each: len(each[1]))
+    if len(addresses) == 1 and all(by_family.values()):
         return [url]
-    return sorted(f"http://{_FAMILIES[family].format(address)}:{port}{parts.path}" for address in most)
+    return sorted(f"http://{_URL_HOST[family].format(address)}:{port}{parts.path}" for address in addresses)
 
 
 def host_of(url: str) -> str:
-    """The `Host` that a request to this URL names."""
+    """The value of the `Host` header for requests to this URL."""
     return urlsplit(url).netloc.rpartition("@")[2]
 
 

@@ -1,130 +1,133 @@
-"""One request's place at a backend: whose it is, how much room it takes, and where it goes when its engine is away."""
+"""One request's reservation at a backend: its part of the queue, and the models that take over if its own is down."""
 
+import logging
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 
 from rapl_protocol.audio import WavAudio
-from rapl_protocol.errors import ErrorCode, ServiceError
+from rapl_protocol.errors import ServiceError
 from rapl_protocol.transcript import TranscribeOptions, Transcript
 
 from rapl_gateway.backends.catalog import Route
+from rapl_gateway.backends.retry import policy
 from rapl_gateway.backends.scheduler import CallOptions, Scheduler
 
-_AWAY = frozenset({ErrorCode.BACKEND_UNAVAILABLE, ErrorCode.MODEL_NOT_READY})
+log = logging.getLogger("rapl")
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A model, and the backend that serves it."""
+    """A model, and the queue of the backend that serves it."""
 
     route: Route
-    dispatcher: Scheduler
+    scheduler: Scheduler
 
 
 class LoadReservation:
-    """What a job knows of its backend.
-
+    """
     Args:
-        places: the one that was asked for, then those that may stand in for it, as the catalog declares.
-        share: whose request it is.
-        expected_s: how much audio will come at first, as far as is known.
+        targets: the requested model, then its fallbacks as the catalog declares them.
+        client_id: whose request it is.
+        expected_s: seconds of audio that its first segment will probably have.
     """
 
-    def __init__(self, places: Sequence[Target], share: str, expected_s: float) -> None:
-        self.client = FallbackClient(places, share)
-        self._first = places[0].dispatcher
-        self._share = share
+    def __init__(self, targets: Sequence[Target], client_id: str, expected_s: float) -> None:
+        self.client = FallbackClient(targets, client_id)
+        self._scheduler = targets[0].scheduler
+        self._client_id = client_id
         self._expected_s = expected_s
 
     @property
     def width(self) -> int:
-        """How many pieces of this request may be at the backend at once."""
-        return max(1, self.client.place.dispatcher.slots())
+        """How many segments of this request may be at the backend at once."""
+        return max(1, self.client.target.scheduler.slots())
 
     @contextmanager
-    def taken(self) -> Iterator[None]:
-        """Counts what is expected as load until the first piece comes, whose own length is known."""
-        self._first.load.add(self._share, self._expected_s)
-        self.client.on_first_piece = self._arrived
+    def held(self) -> Iterator[None]:
+        """Counts the expected audio as queued until the first segment comes, whose length is known."""
+        self._scheduler.queued.add(self._client_id, self._expected_s)
+        self.client.on_first_segment = self._release
         try:
             yield
         finally:
-            self._arrived()
+            self._release()
 
-    def _arrived(self) -> None:
-        self.client.on_first_piece = _nothing
-        self._first.load.remove(self._share, self._expected_s)
+    def _release(self) -> None:
+        self.client.on_first_segment = _nothing
+        self._scheduler.queued.remove(self._client_id, self._expected_s)
         self._expected_s = 0.0
 
 
 class FallbackClient:
-    """Transcribes like a client of one engine, in the request's name.
+    """Transcribes like the client of one engine, with fallback to other models.
 
-    Falls back only before the first answer, so that a text is never partly one model's and partly another's.
+    It falls back only before the first answer, so that one transcript is never made by two models.
     """
 
-    def __init__(self, places: Sequence[Target], share: str) -> None:
-        self._places = places
-        self._share = share
-        self._at = 0
-        self._is_settled = False
-        self.on_first_piece = _nothing
+    def __init__(self, targets: Sequence[Target], client_id: str) -> None:
+        self._targets = targets
+        self._client_id = client_id
+        self._index = 0
+        self._is_fixed = False
+        """An answer has come: from now on the model stays."""
+        self.on_first_segment = _nothing
 
     @property
-    def place(self) -> Target:
-        return self._places[self._at]
+    def target(self) -> Target:
+        return self._targets[self._index]
 
     def headers(self) -> dict[str, str]:
-        """Names the model that stands in, if one does. From now on none will that was not named."""
-        self._is_settled = True
-        return {"x-rapl-fallback": self.place.route.model} if self._at else {}
+        """Names the model that took over, if one did. After this call none takes over any more."""
+        self._is_fixed = True
+        return {"x-rapl-fallback": self.target.route.model} if self._index else {}
 
     async def transcribe(
         self, audio: WavAudio, options: TranscribeOptions, *, deadline_s: float, request_id: str | None = None
     ) -> Transcript:
-        """Raises: ServiceError, of the last place that was tried."""
-        self.on_first_piece()
+        """Raises: ServiceError, of the last model that was tried."""
+        self.on_first_segment()
         while True:
-            at, terms = self._at, self._terms(deadline_s, request_id)
+            index, call = self._index, self._call(deadline_s, request_id)
             try:
-                transcript = await self.place.dispatcher.transcribe(audio, self._options(options), terms)
+                transcript = await self.target.scheduler.transcribe(audio, self._options(options), call)
             except ServiceError as error:
-                self._fall_back(at, error)
+                self._fall_back(index, error)
             else:
-                self._is_settled = True
+                self._is_fixed = True
                 return transcript
 
     async def stream(
         self, audio: WavAudio, options: TranscribeOptions, *, deadline_s: float, request_id: str | None = None
     ) -> AsyncGenerator[str | Transcript, None]:
-        """Raises: ServiceError, of the last place that was tried."""
-        self.on_first_piece()
+        """Raises: ServiceError, of the last model that was tried."""
+        self.on_first_segment()
         while True:
-            at, terms = self._at, self._terms(deadline_s, request_id)
+            index, call = self._index, self._call(deadline_s, request_id)
             try:
-                async with aclosing(self.place.dispatcher.stream(audio, self._options(options), terms)) as texts:
+                async with aclosing(self.target.scheduler.stream(audio, self._options(options), call)) as texts:
                     async for text in texts:
-                        self._is_settled = True
+                        self._is_fixed = True
                         yield text
                 return
             except ServiceError as error:
-                self._fall_back(at, error)
+                self._fall_back(index, error)
 
-    def _terms(self, deadline_s: float, request_id: str | None) -> CallOptions:
-        has_stand_in = not self._is_settled and self._at + 1 < len(self._places)
-        return CallOptions(self._share, deadline_s, request_id, has_stand_in)
+    def _call(self, deadline_s: float, request_id: str | None) -> CallOptions:
+        has_fallback = not self._is_fixed and self._index + 1 < len(self._targets)
+        return CallOptions(self._client_id, deadline_s, request_id, has_fallback)
 
     def _options(self, options: TranscribeOptions) -> TranscribeOptions:
-        return options.model_copy(update={"model": self.place.route.engine_model}) if self._at else options
+        return options.model_copy(update={"model": self.target.route.engine_model}) if self._index else options
 
-    def _fall_back(self, at: int, error: ServiceError) -> None:
-        """Raises: the error, where nothing may stand in."""
-        if at != self._at:
-            return  # another piece of the same request was here before
-        if self._is_settled or error.code not in _AWAY or at + 1 == len(self._places):
+    def _fall_back(self, index: int, error: ServiceError) -> None:
+        """Raises: the error, if no other model may take over."""
+        if index != self._index:
+            return  # another segment of this request has already fallen back
+        if self._is_fixed or not policy(error).has_fallback or index + 1 == len(self._targets):
             raise error
-        self._at += 1
+        self._index += 1
+        log.warning("error=%s: fallback to model=%s", error.code.value, self.target.route.model)
 
 
 def _nothing() -> None:

@@ -1,64 +1,64 @@
-"""How fast a backend works, as measured, and how much it has before it: what a 429's `retry-after` is made of."""
+"""How fast a backend works, as measured, and how much audio is queued for it. A 429's `retry-after` is made of both."""
 
 import time
 from collections import Counter
 from collections.abc import Callable
 
 _MEMORY_S = 60.0
-"""Of work; what is older counts less and less."""
+"""Seconds of work after which what was measured before counts half."""
 
 
 class Throughput:
-    """Seconds of audio that a backend gets done in a second in which it has work."""
+    """Seconds of audio that a backend transcribes in one second in which it has work."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._at_work = 0
+        self._running = 0
         self._since = 0.0
         self._busy_s = self._done_s = 0.0
 
     def begin(self) -> None:
-        if self._at_work == 0:
+        if self._running == 0:
             self._since = self._clock()
-        self._at_work += 1
+        self._running += 1
 
     def end(self, audio_s: float) -> None:
-        """`audio_s` seconds of audio are done; 0 where the work was given up."""
+        """Counts `audio_s` seconds of transcribed audio; 0 where the work was cancelled or failed."""
         now = self._clock()
         self._busy_s += now - self._since
         self._since = now
-        self._at_work -= 1
+        self._running -= 1
         self._done_s += audio_s
         if self._busy_s > _MEMORY_S:
             self._busy_s /= 2
             self._done_s /= 2
 
     def time_s(self, audio_s: float) -> float | None:
-        """How long so much audio takes; None where nothing was measured."""
+        """How long `audio_s` seconds of audio take; None before anything was measured."""
         return audio_s * self._busy_s / self._done_s if self._done_s else None
 
 
 class QueuedAudio:
-    """Seconds of audio that a backend has before it, and whose they are."""
+    """Seconds of audio that a backend has accepted and not finished, in total and for each client."""
 
     def __init__(self) -> None:
-        self._by_share: Counter[str] = Counter()
+        self._by_client: Counter[str] = Counter()
         self.total_s = 0.0
 
-    def add(self, share: str, audio_s: float) -> None:
+    def add(self, client_id: str, audio_s: float) -> None:
         self.total_s += audio_s
-        self._by_share[share] += audio_s  # type: ignore[assignment]  # typeshed's counters count whole things
+        self._by_client[client_id] += audio_s  # type: ignore[assignment]  # typeshed's counters count integers
 
-    def remove(self, share: str, audio_s: float) -> None:
-        self.add(share, -audio_s)
-        if self._by_share[share] < 1e-6:
-            del self._by_share[share]
-        if not self._by_share:
-            self.total_s = 0.0  # sums of fractions do not come back to 0 by themselves
+    def remove(self, client_id: str, audio_s: float) -> None:
+        self.add(client_id, -audio_s)
+        if self._by_client[client_id] < 1e-6:
+            del self._by_client[client_id]
+        if not self._by_client:
+            self.total_s = 0.0  # sums of floats do not return to exactly 0
 
-    def of(self, share: str) -> float:
-        return self._by_share[share]
+    def of(self, client_id: str) -> float:
+        return self._by_client[client_id]
 
-    def shares(self, share: str) -> int:
-        """Of how many the load is, with this one."""
-        return len(self._by_share.keys() | {share})
+    def clients(self, client_id: str) -> int:
+        """How many clients have audio queued, `client_id` included in any case."""
+        return len(self._by_client.keys() | {client_id})

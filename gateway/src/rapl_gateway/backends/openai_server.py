@@ -1,4 +1,4 @@
-"""Any other server that speaks OpenAI's transcription API, called like an engine of ours.
+"""The client of any server that speaks OpenAI's transcription API, with the interface of RAPL's own engines.
 
 Source: https://platform.openai.com/docs/api-reference/audio/createTranscription
 """
@@ -20,16 +20,16 @@ from rapl_gateway.backends.openai_answers import refusal, transcript_of
 
 MODELS_DEADLINE_S = 5.0
 _CAPABILITIES = Capabilities(prompt=True, word_timestamps=True, translation=True)
-"""What the API has a field for; the server refuses what its model cannot."""
+"""What the API has a field for. The server itself refuses what its model cannot do."""
 
 
-class OpenAIEngine:
+class OpenAIServer:
     """One server.
 
     Args:
-        http: the pool of connections.
-        service: its base URL, with `/v1` where it has that, and its key.
-        models: its own ids of the models that the catalog names.
+        http: the connections.
+        service: its base URL, including `/v1` if it has that, and its key.
+        models: the server's own ids of the models that the catalog names.
     """
 
     poll_interval_s = 15.0
@@ -39,41 +39,43 @@ class OpenAIEngine:
         self.service = service
         self._models = models
         self._only_json: set[str] = set()
-        """Models that were seen to refuse `verbose_json`."""
+        """Models that refused `verbose_json`."""
 
     async def transcribe(
         self, audio: WavAudio, options: TranscribeOptions, *, deadline_s: float, request_id: str | None = None
     ) -> Transcript:
-        """Raises: ServiceError: what the server refuses, or BACKEND_UNAVAILABLE or BACKEND_TIMEOUT."""
+        """Raises: ServiceError: the server's own refusal, BACKEND_UNAVAILABLE or BACKEND_TIMEOUT."""
         wants_more = options.word_timestamps or options.model not in self._only_json
         try:
-            answer = await self._ask(audio, options, "verbose_json" if wants_more else "json", deadline_s, request_id)
+            answer = await self._request(
+                audio, options, "verbose_json" if wants_more else "json", deadline_s, request_id
+            )
         except ServiceError as error:
             if options.word_timestamps or not wants_more or error.param != "response_format":
                 raise
             self._only_json.add(options.model)
-            answer = await self._ask(audio, options, "json", deadline_s, request_id)
-        with self._nonsense_named():
+            answer = await self._request(audio, options, "json", deadline_s, request_id)
+        with self._invalid_answers_named():
             return transcript_of(answer, audio.duration_s)
 
     async def load(self, model_id: str) -> ModelInfo:
-        """The API has no such request: its models load when they are asked for something."""
+        """Loads nothing: the API has no such request. A model loads at its first request."""
         return next(info for info in await self.models() if info.id == model_id)
 
     async def stream(
         self, audio: WavAudio, options: TranscribeOptions, *, deadline_s: float, request_id: str | None = None
     ) -> AsyncGenerator[str | Transcript, None]:
-        """Yields texts as they come, if the server streams them, and then the whole transcript.
+        """Yields texts as they come, if the server streams, and then the whole transcript.
 
         Raises:
-            ServiceError: as `transcribe`, also after some texts. It never ends in silence without the transcript.
+            ServiceError: as `transcribe`, also after some texts. It always ends with the transcript or an error.
         """
         form = _form(audio, options, "json")
         form.add_field("stream", "true")
         text = ""
         async with self._post("transcriptions", form, deadline_s, request_id) as response:
             if response.content_type != "text/event-stream":
-                with self._nonsense_named():
+                with self._invalid_answers_named():
                     yield transcript_of(from_json(await response.read()), audio.duration_s)
                 return
             async for event in self._events(response):
@@ -82,15 +84,15 @@ class OpenAIEngine:
                         text += delta
                         yield delta
                     case {"type": "transcript.text.done", "text": str(whole), **rest}:
-                        # What was told cannot be taken back, should the whole differ from it.
+                        # Text that was sent cannot be changed, even if the server's final text differs.
                         yield transcript_of({**rest, "text": text or whole}, audio.duration_s)
                         return
                     case {"error": _}:
-                        raise unavailable(self.service, "broke off its answer with an error")
-        raise unavailable(self.service, "broke off its answer")
+                        raise unavailable(self.service, "ended its stream with an error")
+        raise unavailable(self.service, "ended its stream too early")
 
     async def models(self) -> list[ModelInfo]:
-        """The catalog's models of this server, as it lists them; of one that it does not list nothing is known."""
+        """The catalog's models of this server. One that the server does not list counts as ready."""
         limits = deadline(MODELS_DEADLINE_S)
         with failures_named(self.service, MODELS_DEADLINE_S):
             url = f"{self.service.base_url}/models"
@@ -98,24 +100,24 @@ class OpenAIEngine:
                 if response.status >= 400 and response.status not in (404, 405):
                     raise refusal(self.service, response.status, await _json(response), response.headers)
                 answer = await _json(response)
-        with self._nonsense_named():
+        with self._invalid_answers_named():
             listed = _listed(answer)
             return [self._info(model, listed.get(model, {})) for model in self._models]
 
     def _info(self, model: str, listed: dict[str, Any]) -> ModelInfo:
-        """A RAPL gateway says in what state a model is; what others list is ready."""
+        """If the server is a RAPL gateway it reports the model's state; the models of others are ready."""
         try:
             state = ModelState(listed.get("state", "ready"))
         except ValueError:
             state = ModelState.FAILED
         return ModelInfo(id=model, state=state, reason=listed.get("reason"), capabilities=_CAPABILITIES)
 
-    async def _ask(
+    async def _request(
         self, audio: WavAudio, options: TranscribeOptions, response_format: str, deadline_s: float, rid: str | None
     ) -> Any:
         endpoint = "translations" if options.translate else "transcriptions"
         async with self._post(endpoint, _form(audio, options, response_format), deadline_s, rid) as response:
-            with self._nonsense_named():
+            with self._invalid_answers_named():
                 return from_json(await response.read())
 
     @asynccontextmanager
@@ -131,17 +133,20 @@ class OpenAIEngine:
                 yield response
 
     async def _events(self, response: aiohttp.ClientResponse) -> AsyncIterator[dict[str, Any]]:
-        with self._nonsense_named():
+        with self._invalid_answers_named():
             async for line in response.content:
                 if line.startswith(b"data:") and line[5:].strip() != b"[DONE]":
                     yield from_json(line[5:])
 
     @contextmanager
-    def _nonsense_named(self) -> Iterator[None]:
+    def _invalid_answers_named(self) -> Iterator[None]:
         try:
             yield
-        except (ValueError, LineTooLong):  # not their cause: that has what was answered in its message
-            raise unavailable(self.service, "answered something that is not OpenAI's format") from None
+        except (
+            ValueError,
+            LineTooLong,
+        ):  # without their cause: its message quotes the answer, which may be a transcript
+            raise unavailable(self.service, "gave an answer that is not in OpenAI's format") from None
 
 
 def _form(audio: WavAudio, options: TranscribeOptions, response_format: str) -> aiohttp.FormData:
@@ -163,7 +168,7 @@ def _form(audio: WavAudio, options: TranscribeOptions, response_format: str) -> 
 
 
 def _listed(answer: Any) -> dict[str, dict[str, Any]]:
-    """The models of a list, by id. A server without such a list gives none."""
+    """The entries of a list of models, by id; none if the server has no such list."""
     items = answer.get("data") if isinstance(answer, dict) else None
     items = [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
     return {item["id"]: item for item in items if isinstance(item.get("id"), str)}

@@ -1,6 +1,7 @@
-"""The processes of one engine: what each last said of its models, and how much it has before it."""
+"""One process of an engine: the models it last reported, whether it can be reached, and how much work it holds."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -13,9 +14,10 @@ from rapl_protocol.transcript import TranscribeOptions, Transcript
 from rapl_service.calls.call import Service, unavailable
 
 PROBE_INTERVAL_S = 0.5
-"""How often a replica that is away is looked for."""
-_LATE_ANSWERS = 2
-"""So many in a row, and a replica counts as away. One may be late because all of its cores compute."""
+"""How often a replica that cannot be reached is polled."""
+_MAX_TIMEOUTS = 2
+"""This many polls in a row without an answer, and the replica counts as unreachable. A single one may be late because
+all of its cores compute."""
 
 log = logging.getLogger("rapl")
 
@@ -23,7 +25,7 @@ T = TypeVar("T")
 
 
 class EngineClient(Protocol):
-    """How the gateway calls one process of an engine, ours or somebody else's."""
+    """How the gateway calls one engine process."""
 
     service: Service
     poll_interval_s: float
@@ -43,26 +45,24 @@ class EngineClient(Protocol):
 
 @dataclass(eq=False)
 class Replica:
-    """One process of an engine."""
-
     client: EngineClient
     on_change: Callable[[], None]
-    """Called whenever something new is known of it."""
+    """Called after every poll."""
     models: list[ModelInfo] = field(default_factory=list)
-    """What it last said; kept while it cannot be reached, so that its models do not vanish from the list."""
+    """As last reported; kept while the replica cannot be reached, so that its models stay in the list."""
     parallel: int = 1
-    """How many pieces it says it works on at once."""
+    """How many segments it works on at once, as it reports."""
     problem: ServiceError | None = None
-    """Why it is not asked for anything at present."""
-    was_asked: bool = False
-    held: int = 0
-    """How many pieces of audio it has before it."""
-    held_s: float = 0.0
-    """How much audio that is."""
-    refused: set[str] = field(default_factory=set)
-    """Models for which it said that they are not ready, and since then nothing better."""
-    _late_answers: int = 0
-    _look_now: asyncio.Event = field(default_factory=asyncio.Event)
+    """Why it gets no requests at present."""
+    was_polled: bool = False
+    segments: int = 0
+    """How many segments it holds: in work, or waiting inside it."""
+    audio_s: float = 0.0
+    """Seconds of audio in these segments."""
+    not_ready: set[str] = field(default_factory=set)
+    """Models for which it answered MODEL_NOT_READY, until a poll says that they are ready."""
+    _timeouts: int = 0
+    _poll_now: asyncio.Event = field(default_factory=asyncio.Event)
     _calls: set[asyncio.Timeout] = field(default_factory=set)
 
     @property
@@ -73,7 +73,7 @@ class Replica:
         return next((info for info in self.models if info.id == model), None)
 
     def may_serve(self, model: str) -> bool:
-        return self.problem is None and model not in self.refused
+        return self.problem is None and model not in self.not_ready
 
     def is_ready(self, model: str) -> bool:
         info = self.info(model)
@@ -83,32 +83,41 @@ class Replica:
         info = self.info(model)
         return self.problem is None and info is not None and info.state is ModelState.LOADING
 
+    def assign(self, audio_s: float) -> None:
+        """Counts a segment that is sent to it."""
+        self.segments += 1
+        self.audio_s += audio_s
+
+    def release(self, audio_s: float) -> None:
+        """Counts the end of a segment that it had."""
+        self.segments -= 1
+        self.audio_s = self.audio_s - audio_s if self.segments else 0.0
+
     async def watch(self) -> None:
-        """Asks it for its models, again and again; at once when something went wrong with it."""
+        """Polls it for its models as long as it runs; at once after a request to it failed."""
         while True:
             await self.refresh()
-            interval_s = PROBE_INTERVAL_S if self.problem or self.refused else self.client.poll_interval_s
-            self._look_now.clear()
-            try:
+            interval_s = PROBE_INTERVAL_S if self.problem or self.not_ready else self.client.poll_interval_s
+            self._poll_now.clear()
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(interval_s):
-                    await self._look_now.wait()
-            except TimeoutError:
-                pass
+                    await self._poll_now.wait()
 
     async def refresh(self) -> None:
+        """Polls it once."""
         try:
             models = await self.client.models()
         except ServiceError as error:
-            self._late_answers += 1
-            if error.code is not ErrorCode.BACKEND_TIMEOUT or self._late_answers >= _LATE_ANSWERS:
+            self._timeouts += 1
+            if error.code is not ErrorCode.BACKEND_TIMEOUT or self._timeouts >= _MAX_TIMEOUTS:
                 self._set_problem(error)
         else:
             self.models = models
             self.parallel = max((info.parallel for info in models), default=1)
-            self.refused &= {info.id for info in models if info.state is not ModelState.READY}
-            self._late_answers = 0
+            self.not_ready &= {info.id for info in models if info.state is not ModelState.READY}
+            self._timeouts = 0
             self._set_problem(None)
-        self.was_asked = True
+        self.was_polled = True
         self.on_change()
 
     async def load(self, model: str) -> None:
@@ -116,25 +125,25 @@ class Replica:
         await self.client.load(model)
         await self.refresh()
 
-    def failed(self, error: ServiceError) -> None:
-        """Takes it out, after a request that it did not answer, until it says again that it is well."""
+    def mark_unreachable(self, error: ServiceError) -> None:
+        """Sends it no more requests until a poll succeeds."""
         self._set_problem(error)
-        self._look_now.set()
+        self._poll_now.set()
 
-    def refuse(self, model: str) -> None:
-        self.refused.add(model)
-        self._look_now.set()
+    def mark_not_ready(self, model: str) -> None:
+        self.not_ready.add(model)
+        self._poll_now.set()
 
     def interrupt(self) -> None:
-        """Ends the calls that wait for it, as if it had broken off."""
+        """Ends the calls that wait for its answer with BACKEND_UNAVAILABLE."""
         for call in self._calls:
             call.reschedule(asyncio.get_running_loop().time())
 
     async def interruptible(self, answer: Awaitable[T]) -> T:
-        """Awaits an answer of it.
+        """Awaits an answer of this replica.
 
         Raises:
-            ServiceError: also BACKEND_UNAVAILABLE, where it was interrupted.
+            ServiceError: as the call does; BACKEND_UNAVAILABLE after `interrupt`.
         """
         try:
             async with asyncio.timeout(None) as call:
@@ -144,7 +153,7 @@ class Replica:
                 finally:
                     self._calls.discard(call)
         except TimeoutError as error:
-            raise unavailable(self.client.service, "does not answer any more") from error
+            raise unavailable(self.client.service, "no longer answers") from error
 
     def _set_problem(self, problem: ServiceError | None) -> None:
         if (self.problem is None) != (problem is None):

@@ -1,9 +1,11 @@
-"""Gives each piece of audio to a replica of a backend: in turn, where least waits, and elsewhere if that one fails."""
+"""The queue of one backend: gives each segment to a replica that has room for it.
+
+Short segments go before those of long recordings, and clients take turns (`FairQueue`). Of several replicas the one
+with the least audio gets the segment. What happens after a failure is in `retry.py`.
+"""
 
 import asyncio
 import logging
-import math
-import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -11,271 +13,282 @@ from dataclasses import dataclass, field
 from rapl_protocol.audio import WavAudio
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.transcript import TranscribeOptions, Transcript
-from rapl_service.calls.call import ConnectError
 from rapl_service.fair_queue import FairQueue
 
 from rapl_gateway.backends.load import QueuedAudio, Throughput
 from rapl_gateway.backends.replica import Replica
+from rapl_gateway.backends.retry import Attempts, RestartWindow
 
-MAX_RUNS = 2
-"""A replica may die for reasons of its own, so a piece is run once more; a second death is the piece's doing."""
-LONG_AHEAD, SHORT_AHEAD = 1, 8
-"""How many pieces a replica is given beyond those that it works on: so many that it never waits for the next one, and
-so few of long recordings that what is short passes them there."""
-LONG_PATIENCE = 8
-"""So many times longer a piece of a long recording waits for a replica to come back: nobody sits in front of it, and
-much would be lost with it."""
-_LONGEST_HOLD_S = 30.0
+LONG_PREFETCH, SHORT_PREFETCH = 1, 8
+"""How many segments a replica gets beyond those it works on: enough that it never waits for the next one, and of long
+recordings so few that short segments overtake them here."""
+_MAX_RELEASE_DELAY_S = 30.0
 
 log = logging.getLogger("rapl")
 
 
 @dataclass(frozen=True, slots=True)
 class CallOptions:
-    """In whose name and for how long something is asked."""
+    """For whom and until when a segment is transcribed."""
 
-    share: str
-    """Whose it is: those who ask take turns."""
+    client_id: str
+    """Clients take turns."""
     deadline_s: float
     request_id: str | None
-    has_stand_in: bool
-    """Another model hears it where this one is away."""
+    has_fallback: bool
+    """Whether another model takes over if this one cannot be reached."""
 
 
 @dataclass(eq=False, slots=True)
 class QueuedSegment:
-    """Some audio that is to be transcribed."""
+    """Audio that is to be transcribed by one model."""
 
     model: str
     audio_s: float
     is_long: bool
-    terms: CallOptions
+    call: CallOptions
     deadline: float
-    """When it is given up, on the event loop's clock."""
-    granted: asyncio.Future[Replica] = field(init=False)
+    """When it fails with BACKEND_TIMEOUT, on the event loop's clock."""
+    assigned: asyncio.Future[Replica] = field(init=False)
     is_done: bool = False
-    runs: int = 0
-    refusal: ServiceError | None = None
-    """What a replica said for whom the model is not ready."""
+    attempts: Attempts = field(default_factory=Attempts)
+    not_ready: ServiceError | None = None
+    """The replica's MODEL_NOT_READY error, if one answered so."""
+
+    def time_left_s(self) -> float:
+        return self.deadline - _now()
 
 
 class Scheduler:
-    """The queue in front of a backend's replicas.
-
+    """
     Args:
-        name: of the backend, for people.
-        restart_wait_s: how long a piece waits for a replica to come back, since one was last well. One that has been
-            away for longer, or was never seen, fails it at once.
-        parallel: how many pieces a replica works on at once; None: as it says itself.
+        name: the backend's, for messages.
+        restart_wait_s: how long a segment waits for a replica to come back, counted from when the model was last ready.
+        parallel: how many segments a replica works on at once; None: as it reports.
     """
 
     def __init__(self, name: str, restart_wait_s: float, parallel: int | None = None) -> None:
         self.replicas: list[Replica] = []
-        self.load = QueuedAudio()
-        self.pace = Throughput()
+        self.queued = QueuedAudio()
+        self.throughput = Throughput()
         self._name = name
         self._restart_wait_s = restart_wait_s
         self._parallel = parallel
         self._waiting: FairQueue[QueuedSegment] = FairQueue()
-        self._stranded: list[QueuedSegment] = []
-        """Those for which no replica is well just now."""
-        self._ready_at: dict[str, float] = {}
-        """When each model was last known to be ready somewhere."""
+        self._without_replica: list[QueuedSegment] = []
+        """Segments that no reachable replica can take at present."""
+        self._restart_windows: dict[str, RestartWindow] = {}
+        """By model."""
 
-    async def transcribe(self, audio: WavAudio, options: TranscribeOptions, terms: CallOptions) -> Transcript:
-        """Raises: ServiceError, also BACKEND_TIMEOUT where the piece's turn did not come within its deadline."""
-        piece = QueuedSegment(options.model, audio.duration_s, options.is_long, terms, _now() + terms.deadline_s)
+    async def transcribe(self, audio: WavAudio, options: TranscribeOptions, call: CallOptions) -> Transcript:
+        """Raises: ServiceError: the replica's own, or BACKEND_TIMEOUT if no replica was free before the deadline."""
+        segment = _queued(audio, options, call)
         while True:
-            async with Lease(self, piece) as replica:
+            async with Lease(self, segment) as replica:
                 try:
-                    limits = {"deadline_s": piece.deadline - _now(), "request_id": terms.request_id}
-                    transcript = await replica.interruptible(replica.client.transcribe(audio, options, **limits))
-                    piece.is_done = True
+                    answer = replica.client.transcribe(
+                        audio, options, deadline_s=segment.time_left_s(), request_id=call.request_id
+                    )
+                    transcript = await replica.interruptible(answer)
+                    segment.is_done = True
                     return transcript
                 except ServiceError as error:
-                    self._require_replay(piece, replica, error)
+                    self._require_retry(segment, replica, error)
 
     async def stream(
-        self, audio: WavAudio, options: TranscribeOptions, terms: CallOptions
+        self, audio: WavAudio, options: TranscribeOptions, call: CallOptions
     ) -> AsyncGenerator[str | Transcript, None]:
-        """Raises: as `transcribe`. It is run again only as long as nothing was yielded."""
-        piece = QueuedSegment(options.model, audio.duration_s, options.is_long, terms, _now() + terms.deadline_s)
+        """Raises: as `transcribe`. It is not retried after the first text."""
+        segment = _queued(audio, options, call)
         while True:
             has_begun = False
-            async with Lease(self, piece) as replica:
-                limits = {"deadline_s": piece.deadline - _now(), "request_id": terms.request_id}
-                texts = replica.client.stream(audio, options, **limits)
+            async with Lease(self, segment) as replica:
+                texts = replica.client.stream(
+                    audio, options, deadline_s=segment.time_left_s(), request_id=call.request_id
+                )
                 try:
                     async with aclosing(texts):
                         async for text in texts:
                             has_begun = True
-                            piece.is_done = isinstance(text, Transcript)
+                            segment.is_done = isinstance(text, Transcript)
                             yield text
                     return
                 except ServiceError as error:
                     if has_begun:
                         raise
-                    self._require_replay(piece, replica, error)
+                    self._require_retry(segment, replica, error)
 
     def slots(self) -> int:
-        """How many pieces all replicas together work on at once; 0 while none is well."""
+        """How many segments all reachable replicas together work on at once."""
         return sum(self._slots(replica) for replica in self.replicas if replica.problem is None)
 
-    def dispatch(self) -> None:
-        """Gives out what can be given out, now that something has changed."""
+    def schedule(self) -> None:
+        """Gives waiting segments to replicas. To be called after any change of a replica."""
         for replica in self.replicas:
             for info in replica.models:
                 if replica.is_ready(info.id):
-                    self._ready_at[info.id] = time.monotonic()
-        self._interrupt_those_away()
-        self._grant()
+                    self._restart_window(info.id).mark_ready()
+        self._interrupt_unreachable()
+        self._assign_waiting()
 
-    async def granted(self, piece: QueuedSegment) -> Replica:
-        """Waits for a replica that has room for the piece."""
-        piece.granted = asyncio.Future()
-        self._waiting.add(piece, is_long=piece.is_long, share=piece.terms.share)
-        self._grant()
-        if piece.granted.done():
-            return piece.granted.result()
+    async def assigned(self, segment: QueuedSegment) -> Replica:
+        """Waits for a replica that has room for the segment."""
+        segment.assigned = asyncio.Future()
+        self._enqueue(segment)
+        self._assign_waiting()
+        if segment.assigned.done():
+            return segment.assigned.result()
         try:
-            async with asyncio.timeout_at(piece.deadline):
-                return await piece.granted
+            async with asyncio.timeout_at(segment.deadline):
+                return await segment.assigned
         except TimeoutError as error:
-            self._withdraw(piece)
-            message = f"{self._name} has more to do than it can within the deadline"
+            self._withdraw(segment)
+            message = f"{self._name}: the queue is too long to answer before the deadline"
             raise ServiceError(ErrorCode.BACKEND_TIMEOUT, message) from error
         except asyncio.CancelledError:
-            self._withdraw(piece)
+            self._withdraw(segment)
             raise
 
-    def _grant(self) -> None:
-        stranded, self._stranded = self._stranded, []
-        for piece in stranded:
-            self._waiting.add(piece, is_long=piece.is_long, share=piece.terms.share)
-        while piece := self._next():
-            if not piece.granted.done():
-                self._place(piece)
+    def release(self, replica: Replica, segment: QueuedSegment) -> None:
+        """Ends a lease, and gives the free place to the next segment."""
+        self.queued.remove(segment.call.client_id, segment.audio_s)
+        self._free(replica, segment)
+
+    def remaining_s(self, segment: QueuedSegment, began: float) -> float:
+        """An estimate of how long a replica still works on a segment that it got at `began`; at most
+        _MAX_RELEASE_DELAY_S."""
+        whole_s = (self.throughput.time_s(segment.audio_s) or 0.0) * max(1, self.slots())
+        return min(_MAX_RELEASE_DELAY_S, max(0.0, whole_s - (_now() - began)))
+
+    def _enqueue(self, segment: QueuedSegment) -> None:
+        self._waiting.add(segment, is_long=segment.is_long, client_id=segment.call.client_id)
+
+    def _assign_waiting(self) -> None:
+        again, self._without_replica = self._without_replica, []
+        for segment in again:
+            self._enqueue(segment)
+        while segment := self._next():
+            if not segment.assigned.done():
+                self._assign(segment)
 
     def _next(self) -> QueuedSegment | None:
-        """The next piece that may be given out. Where no replica is well, every one is looked at."""
+        """The next segment that a replica may have room for. With no replica reachable, every segment is returned in
+        turn, so that those that need not wait fail."""
         if not self._waiting:
             return None
-        well = [replica for replica in self.replicas if replica.problem is None]
-        if not well or any(self._has_room(replica, LONG_AHEAD) for replica in well):
+        reachable = [replica for replica in self.replicas if replica.problem is None]
+        if not reachable or any(self._has_room(replica, LONG_PREFETCH) for replica in reachable):
             return self._waiting.take()
-        return self._waiting.take_short() if any(self._has_room(replica, SHORT_AHEAD) for replica in well) else None
+        has_room = any(self._has_room(replica, SHORT_PREFETCH) for replica in reachable)
+        return self._waiting.take_short() if has_room else None
 
-    def _place(self, piece: QueuedSegment) -> None:
-        able = [replica for replica in self.replicas if replica.may_serve(piece.model)]
-        if not able and not self._may_hope(piece):
-            if piece.refusal is None:
+    def _assign(self, segment: QueuedSegment) -> None:
+        able = [replica for replica in self.replicas if replica.may_serve(segment.model)]
+        if not able and not self._may_recover(segment):
+            if segment.not_ready is None:  # a replica that does not know the model says so best itself
                 able = [replica for replica in self.replicas if replica.problem is None]
             if not able:
-                piece.granted.set_exception(self._failure(piece))
+                segment.assigned.set_exception(self._failure(segment))
                 return
-        free = [each for each in able if self._has_room(each, LONG_AHEAD if piece.is_long else SHORT_AHEAD)]
+        prefetch = LONG_PREFETCH if segment.is_long else SHORT_PREFETCH
+        free = [replica for replica in able if self._has_room(replica, prefetch)]
         if not free:
-            self._stranded.append(piece)
+            self._without_replica.append(segment)
             return
-        replica = min(free, key=lambda each: (not each.is_ready(piece.model), each.held_s))
-        replica.held += 1
-        replica.held_s += piece.audio_s
-        self.pace.begin()
-        piece.granted.set_result(replica)
+        replica = min(free, key=lambda each: (not each.is_ready(segment.model), each.audio_s))
+        replica.assign(segment.audio_s)
+        self.throughput.begin()
+        segment.assigned.set_result(replica)
 
-    def give_back(self, replica: Replica, piece: QueuedSegment) -> None:
-        self.load.remove(piece.terms.share, piece.audio_s)
-        self._free(replica, piece)
+    def _free(self, replica: Replica, segment: QueuedSegment) -> None:
+        replica.release(segment.audio_s)
+        self.throughput.end(segment.audio_s if segment.is_done else 0.0)
+        if segment.is_done:
+            self._restart_window(segment.model).mark_ready()
+        self._assign_waiting()
 
-    def _free(self, replica: Replica, piece: QueuedSegment) -> None:
-        replica.held -= 1
-        replica.held_s = replica.held_s - piece.audio_s if replica.held else 0.0
-        self.pace.end(piece.audio_s if piece.is_done else 0.0)
-        if piece.is_done:
-            self._ready_at[piece.model] = time.monotonic()
-        self._grant()
+    def _withdraw(self, segment: QueuedSegment) -> None:
+        """Takes a segment out of the queue; frees its place if it was assigned in this very turn of the event loop."""
+        assigned = segment.assigned
+        if assigned.done() and not assigned.cancelled() and assigned.exception() is None:
+            self._free(assigned.result(), segment)
+        assigned.cancel()
 
-    def _withdraw(self, piece: QueuedSegment) -> None:
-        """Takes back what was granted at the very moment at which nobody waited for it any more."""
-        if piece.granted.done() and not piece.granted.cancelled() and piece.granted.exception() is None:
-            self._free(piece.granted.result(), piece)
-        piece.granted.cancel()
-
-    def _require_replay(self, piece: QueuedSegment, replica: Replica, error: ServiceError) -> None:
-        """Sees to it that the piece goes elsewhere, or to the same replica when it is back.
-
-        Raises: the error, where the same would happen again.
-        """
-        if error.code is ErrorCode.MODEL_NOT_READY:
-            piece.refusal = error
-            replica.refuse(piece.model)
-            return
-        if error.code is not ErrorCode.BACKEND_UNAVAILABLE:
+    def _require_retry(self, segment: QueuedSegment, replica: Replica, error: ServiceError) -> None:
+        """Raises: the error, if the segment must not be sent again."""
+        match error.code:
+            case ErrorCode.MODEL_NOT_READY:
+                segment.not_ready = error
+                replica.mark_not_ready(segment.model)
+            case ErrorCode.BACKEND_UNAVAILABLE:
+                replica.mark_unreachable(error)
+        if not segment.attempts.may_retry(error):
             raise error
-        replica.failed(error)
-        if not isinstance(error, ConnectError):
-            piece.runs += 1
-            if piece.runs >= MAX_RUNS:
-                raise error
-        log.warning("backend=%s address=%s a piece goes elsewhere", self._name, replica.address)
+        log.warning("backend=%s address=%s error=%s: retry of a segment", self._name, replica.address, error.code.value)
 
-    def _may_hope(self, piece: QueuedSegment) -> bool:
-        """Whether a replica was well so lately that one may soon be again, or loads what was ready before."""
-        patience_s = self._restart_wait_s * (LONG_PATIENCE if piece.is_long else 1)
-        if time.monotonic() < self._ready_at.get(piece.model, -math.inf) + patience_s:
+    def _may_recover(self, segment: QueuedSegment) -> bool:
+        """Whether a segment that no replica can take now waits: a replica was ready a moment ago, or loads a model
+        that was ready before."""
+        window = self._restart_window(segment.model)
+        if window.is_open(is_long=segment.is_long):
             return True
-        is_loading = any(replica.is_loading(piece.model) for replica in self.replicas)
-        return is_loading and piece.model in self._ready_at and not piece.terms.has_stand_in
+        is_loading = any(replica.is_loading(segment.model) for replica in self.replicas)
+        return is_loading and window.was_ready and not segment.call.has_fallback
 
-    def _failure(self, piece: QueuedSegment) -> ServiceError:
-        error = piece.refusal or next(replica.problem for replica in self.replicas if replica.problem)
+    def _restart_window(self, model: str) -> RestartWindow:
+        window = self._restart_windows.get(model)
+        if window is None:
+            window = self._restart_windows[model] = RestartWindow(self._restart_wait_s)
+        return window
+
+    def _failure(self, segment: QueuedSegment) -> ServiceError:
+        error = segment.not_ready or next(replica.problem for replica in self.replicas if replica.problem)
         return ServiceError(error.code, error.message, param=error.param, retry_after_s=error.retry_after_s)
 
-    def _interrupt_those_away(self) -> None:
-        """What hangs is run again elsewhere, if there is a replica elsewhere."""
+    def _interrupt_unreachable(self) -> None:
+        """Ends the calls to replicas that no longer answer, if another replica can take the retry."""
         if any(replica.problem is None for replica in self.replicas):
             for replica in self.replicas:
                 if replica.problem and replica.problem.code is ErrorCode.BACKEND_TIMEOUT:
                     replica.interrupt()
 
-    def _has_room(self, replica: Replica, ahead: int) -> bool:
-        return replica.held < self._slots(replica) + ahead
+    def _has_room(self, replica: Replica, prefetch: int) -> bool:
+        return replica.segments < self._slots(replica) + prefetch
 
     def _slots(self, replica: Replica) -> int:
         return self._parallel or replica.parallel
 
-    def rest_s(self, piece: QueuedSegment, began: float) -> float:
-        """How long a replica will still be at work on a piece that it has had since `began`, to judge by its pace."""
-        whole_s = (self.pace.time_s(piece.audio_s) or 0.0) * max(1, self.slots())
-        return min(_LONGEST_HOLD_S, max(0.0, whole_s - (_now() - began)))
-
 
 class Lease:
-    """Waits for a replica, and has it for the piece as long as the context lasts."""
+    """Waits for a replica, and holds one of its places for the segment until the context ends."""
 
-    def __init__(self, dispatcher: Scheduler, piece: QueuedSegment) -> None:
-        self._dispatcher = dispatcher
-        self._piece = piece
+    def __init__(self, scheduler: Scheduler, segment: QueuedSegment) -> None:
+        self._scheduler = scheduler
+        self._segment = segment
 
     async def __aenter__(self) -> Replica:
-        dispatcher, piece = self._dispatcher, self._piece
-        dispatcher.load.add(piece.terms.share, piece.audio_s)
+        scheduler, segment = self._scheduler, self._segment
+        scheduler.queued.add(segment.call.client_id, segment.audio_s)
         try:
-            self._replica = await dispatcher.granted(piece)
+            self._replica = await scheduler.assigned(segment)
         except BaseException:
-            dispatcher.load.remove(piece.terms.share, piece.audio_s)
+            scheduler.queued.remove(segment.call.client_id, segment.audio_s)
             raise
         self._began = _now()
         return self._replica
 
     async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
-        dispatcher, piece = self._dispatcher, self._piece
-        if isinstance(error, asyncio.CancelledError | GeneratorExit) and not piece.is_done:
-            # The replica may go on with it: until it will have ended, its place is not free.
-            rest_s = dispatcher.rest_s(piece, self._began)
-            asyncio.get_running_loop().call_later(rest_s, dispatcher.give_back, self._replica, piece)
+        scheduler, segment = self._scheduler, self._segment
+        if isinstance(error, asyncio.CancelledError | GeneratorExit) and not segment.is_done:
+            # The replica may still work on it, so its place is freed only when that work has probably ended.
+            remaining_s = scheduler.remaining_s(segment, self._began)
+            asyncio.get_running_loop().call_later(remaining_s, scheduler.release, self._replica, segment)
         else:
-            dispatcher.give_back(self._replica, piece)
+            scheduler.release(self._replica, segment)
+
+
+def _queued(audio: WavAudio, options: TranscribeOptions, call: CallOptions) -> QueuedSegment:
+    return QueuedSegment(options.model, audio.duration_s, options.is_long, call, _now() + call.deadline_s)
 
 
 def _now() -> float:

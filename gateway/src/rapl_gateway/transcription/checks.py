@@ -1,8 +1,8 @@
-"""Looks at what an engine made of a segment, and doubts what is typical of lost words.
+"""Checks a segment's text for the typical signs of lost words.
 
-Engines fail in silence: a token budget runs out in the middle of a sentence, a decoder repeats one phrase to the end
-of the segment or writes all of it twice, a segment comes back empty or with the text of the one before. Each leaves a
-mark that can be seen from outside.
+Engines lose words without an error: a token budget ends in the middle of a sentence, a decoder repeats one phrase to
+the end of the segment or writes all of it twice, a segment comes back empty or with the text of the one before. Each of
+these can be recognised from the text and the duration of the speech.
 """
 
 import math
@@ -13,24 +13,24 @@ from enum import StrEnum
 
 from rapl_protocol.prepared import ENOUGH_SPEECH_S
 
-_LEAST_HEARD_S = 0.3
-"""Of less speech without text nobody asks again."""
-_LEAST_SPEECH_S = ENOUGH_SPEECH_S
-"""Less speech than this may well be no word: a cough, an "mm". Of more, a clip is not judged any further."""
-_LEAST_MEASURE_S = 1.5
-"""Less speech says nothing of a recording's usual pace."""
-_LEAST_SEGMENTS = 3
-_LEAST_WORDS = 4
-"""Where fewer are to be expected, how many there are says nothing."""
-_MUCH_S = 5.0
-"""Of so much speech, the pace alone says that words are missing; with less it is a reason to hear it again."""
+_MIN_FOR_TEXT_S = 0.3
+"""Less speech than this needs no text."""
+_MIN_SPEECH_S = ENOUGH_SPEECH_S
+"""Less speech may well be no word: a cough, an "mm". Speech detection stops after this much in a clip."""
+_MIN_FOR_PACE_S = 1.5
+"""Shorter segments are not used to measure the recording's pace."""
+_MIN_SEGMENTS = 3
+_MIN_WORDS = 4
+"""If fewer words are expected, their number is not checked."""
+_LONG_SPEECH_S = 5.0
+"""From this much speech on the pace alone proves that words are missing; below it is only a reason for a retry."""
 _SLOW, _FAST = 0.6, 1.7
-"""Of the usual pace. One speaker's segments of half a minute differ by much less than that; what is written twice has
-double the pace."""
+"""Bounds as factors of the recording's pace. One speaker's segments of half a minute differ by much less; text that is
+written twice has double the pace."""
 _VERY_SLOW, _VERY_FAST = 0.5, 1.9
-"""The same for little speech."""
-_LEAST_SAME = 8
-"""So many words in a row are hardly said again by chance."""
+"""The same for less than _LONG_SPEECH_S of speech."""
+_MIN_SAME = 8
+"""This many words in a row are hardly repeated by chance."""
 _LOOP_REPEATS = 5
 _LOOP_SHARE = 0.5
 _WORD = re.compile(r"\w+(?:['’-]\w+)*")
@@ -45,67 +45,67 @@ class Suspicion(StrEnum):
     TRUNCATED = "the engine stopped before the end"
 
 
-_STILL_LOST_S = {Suspicion.NO_TEXT: _LEAST_SPEECH_S, Suspicion.TOO_LITTLE: _MUCH_S, Suspicion.TRUNCATED: 0.0}
-"""From how much speech on the doubt stays when the same comes again."""
-_AS_MANY = 0.9
+_REMAINS_FROM_S = {Suspicion.NO_TEXT: _MIN_SPEECH_S, Suspicion.TOO_LITTLE: _LONG_SPEECH_S, Suspicion.TRUNCATED: 0.0}
+"""From this much speech on the suspicion remains if the retry gives the same text."""
+_SAME_LENGTH = 0.9
 
 
 class TranscriptChecks:
-    """Judges the segments of one recording, in the order in which they come."""
+    """Checks the segments of one recording in their order."""
 
     def __init__(self) -> None:
         self._paces: list[float] = []
-        self._before: list[str] = []
+        self._previous: list[str] = []
 
-    def doubt(self, text: str, speech_s: float) -> Suspicion | None:
-        """Why this text of so much speech may not be all of it; None if nothing speaks against it."""
+    def suspicion(self, text: str, speech_s: float) -> Suspicion | None:
+        """Why the text of `speech_s` seconds of speech may be incomplete; None if it looks complete."""
         words = words_of(text)
         if not words:
-            return Suspicion.NO_TEXT if speech_s >= _LEAST_HEARD_S else None
+            return Suspicion.NO_TEXT if speech_s >= _MIN_FOR_TEXT_S else None
         if has_loop(words):
             return Suspicion.LOOP
-        if len(words) >= _LEAST_SAME and words == self._before:
+        if len(words) >= _MIN_SAME and words == self._previous:
             return Suspicion.SAME_AGAIN
-        return self._doubt_of_pace(len(words), speech_s)
+        return self._suspicion_of_pace(len(words), speech_s)
 
-    def _doubt_of_pace(self, words: int, speech_s: float) -> Suspicion | None:
-        if len(self._paces) < _LEAST_SEGMENTS:
+    def _suspicion_of_pace(self, words: int, speech_s: float) -> Suspicion | None:
+        if len(self._paces) < _MIN_SEGMENTS:
             return None
         expected = speech_s * statistics.median(self._paces)
-        if expected < _LEAST_WORDS:
+        if expected < _MIN_WORDS:
             return None
-        slow, fast = (_SLOW, _FAST) if speech_s >= _MUCH_S else (_VERY_SLOW, _VERY_FAST)
+        slow, fast = (_SLOW, _FAST) if speech_s >= _LONG_SPEECH_S else (_VERY_SLOW, _VERY_FAST)
         if words < slow * expected:
             return Suspicion.TOO_LITTLE
         return Suspicion.TOO_MUCH if words > fast * expected else None
 
-    def settle(self, doubt: Suspicion, first: str, again: str, speech_s: float) -> tuple[bool, Suspicion | None]:
-        """Weighs the text of a second look, at smaller pieces of the same audio, against the first.
+    def compare(self, suspicion: Suspicion, first: str, again: str, speech_s: float) -> tuple[bool, Suspicion | None]:
+        """Compares the text of a retry, in another cut of the same audio, with the first text.
 
         Returns:
-            Whether the second is the one to keep, and the doubt that is left about the one that is kept. That the same
-            words come again ends a doubt about too many of them: so it was said. It does not end the doubt about
-            missing words, unless there was little speech: what an engine loses twice is still lost.
+            Whether to keep the second text, and the suspicion that remains about the text that is kept. The same words
+            again clear a suspicion of too many words. They clear a suspicion of missing words only if there was little
+            speech: words that an engine loses twice are still lost.
         """
         before, now = words_of(first), words_of(again)
         if now == before:
-            return False, doubt if speech_s >= _STILL_LOST_S.get(doubt, math.inf) else None
-        left = self.doubt(again, speech_s)
-        if left is Suspicion.TOO_MUCH and left is doubt and len(now) >= _AS_MANY * len(before):
+            return False, suspicion if speech_s >= _REMAINS_FROM_S.get(suspicion, math.inf) else None
+        remaining = self.suspicion(again, speech_s)
+        if remaining is Suspicion.TOO_MUCH and remaining is suspicion and len(now) >= _SAME_LENGTH * len(before):
             return True, None
-        if left is Suspicion.LOOP or (left and len(now) <= len(before)):
-            return False, doubt
-        return True, left
+        if remaining is Suspicion.LOOP or (remaining and len(now) <= len(before)):
+            return False, suspicion
+        return True, remaining
 
     def accept(self, text: str, speech_s: float) -> None:
-        """Takes this text as a measure for those that follow."""
-        self._before = words_of(text)
-        if speech_s >= _LEAST_MEASURE_S:
-            self._paces.append(len(self._before) / speech_s)
+        """Uses this text to measure the pace of the recording."""
+        self._previous = words_of(text)
+        if speech_s >= _MIN_FOR_PACE_S:
+            self._paces.append(len(self._previous) / speech_s)
 
 
 def words_of(text: str) -> list[str]:
-    """The words, lower case, without punctuation; of scripts without spaces between words, the characters."""
+    """The words in lower case without punctuation; the single characters of scripts without spaces between words."""
     if text.isascii():
         return _WORD.findall(text.casefold())
     found: list[str] = []
@@ -115,7 +115,7 @@ def words_of(text: str) -> list[str]:
 
 
 def has_loop(words: list[str]) -> bool:
-    """Whether one phrase, said again and again without a break, makes up at least half of the words."""
+    """Whether one phrase, repeated without a break, makes up at least half of the words."""
     for period in range(1, len(words) // _LOOP_REPEATS + 1):
         run = longest = 0
         for before, now in zip(words, words[period:], strict=False):

@@ -1,4 +1,4 @@
-"""From media to text: prepare, transcribe segment by segment, and put the parts together."""
+"""Media to text: preprocess, transcribe segment by segment, join the texts."""
 
 import asyncio
 import logging
@@ -14,6 +14,7 @@ from rapl_protocol.transcript import TranscribeOptions, Transcript
 from rapl_service.calls.clients import PreprocessClient
 
 from rapl_gateway.backends.fallback import LoadReservation
+from rapl_gateway.backends.retry import policy
 from rapl_gateway.settings import Settings
 from rapl_gateway.timing import Stopwatch
 from rapl_gateway.transcription.checks import TranscriptChecks
@@ -21,53 +22,59 @@ from rapl_gateway.transcription.prefetch import SegmentPrefetcher
 from rapl_gateway.transcription.progress import ProgressDisplay
 from rapl_gateway.transcription.result import TranscriptBuilder
 from rapl_gateway.transcription.segment_task import EngineCall, SegmentTask
-from rapl_gateway.transcription.segments import PREPARE_IDLE_S, SPEECH_CHECK_S, canonical_wav, has_pauses, prepared
+from rapl_gateway.transcription.segments import (
+    PREPARE_IDLE_S,
+    SPEECH_CHECK_S,
+    canonical_wav,
+    has_pauses,
+    prepared_events,
+)
 
 log = logging.getLogger("rapl")
 
-_CLIP_BYTES = 2 << 20
-"""A larger file is hardly a clip, unless it is not compressed: and it would keep the event loop from others."""
+_MAX_CLIP_BYTES = 2 << 20
+"""A larger file is hardly a clip of 30 s, unless it is uncompressed; sending it at once would block the event loop."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One request's work, and what has come of it so far."""
+    """One request, and its result so far."""
 
     media: bytes | memoryview
     prepare: PrepareOptions
     options: TranscribeOptions
-    backend: LoadReservation
+    reservation: LoadReservation
     request_id: str
     stopwatch: Stopwatch
     is_streamed: bool = False
-    """Whether the text is wanted word by word, from engines that have it so."""
+    """Whether words are wanted as they are decoded, from engines that stream."""
     is_model_ready: bool = True
     result: TranscriptBuilder = field(default_factory=TranscriptBuilder)
-    scrutiny: TranscriptChecks = field(default_factory=TranscriptChecks)
+    checks: TranscriptChecks = field(default_factory=TranscriptChecks)
 
 
 class Pipeline:
-    """Holds as many segments of a job as its backend works on at once, and one more."""
+    """Keeps as many segments of a job in work as its backend works on at once, and one more."""
 
     def __init__(self, preprocess: PreprocessClient, settings: Settings) -> None:
         self._preprocess = preprocess
         self._settings = settings
 
     def texts(self, job: Job) -> AsyncGenerator[str, None]:
-        """Does the job, and yields how its text grows, segment by segment; at the end `job.result` is whole.
+        """Yields what each segment adds to the text; at the end `job.result` is complete.
 
         Raises:
-            ServiceError: also in the middle. A segment that fails fails the whole: no text is missing in silence.
+            ServiceError: also after some texts. A segment that fails fails the job: no text is missing silently.
         """
         clip = canonical_wav(job.media)
         if clip and clip.duration_s <= MAX_SEGMENT_S:
             return self._clip(job, clip)
-        if clip or len(job.media) > _CLIP_BYTES:
+        if clip or len(job.media) > _MAX_CLIP_BYTES:
             return self._recording(job)
         return self._small_file(job)
 
     async def _small_file(self, job: Job) -> AsyncGenerator[str, None]:
-        """What is decoded first, and then a clip like any other; what turns out to be longer is a recording."""
+        """Decodes the file; up to 30 s of audio is a clip, more is a recording."""
         with job.stopwatch.stage("prepare"):
             clip = await self._decoded(job)
         async with aclosing(self._clip(job, clip) if clip else self._recording(job)) as texts:
@@ -75,7 +82,7 @@ class Pipeline:
                 yield text
 
     async def _decoded(self, job: Job) -> WavAudio | None:
-        """None where it is longer; and where preprocess-service is away, which a recording waits for."""
+        """None if it is longer than a clip, or if preprocess-service cannot be reached: a recording waits for it."""
         try:
             return await self._preprocess.clip(job.media, deadline_s=PREPARE_IDLE_S, request_id=job.request_id)
         except ServiceError as error:
@@ -84,83 +91,83 @@ class Pipeline:
         return None
 
     async def _clip(self, job: Job, audio: WavAudio) -> AsyncGenerator[str, None]:
-        """It goes to its engine at once, and preprocess-service is asked beside that whether it holds speech. If it
-        does not, the engine's work is withdrawn, and its text is never told."""
+        """Sends the clip to the engine at once, and to preprocess-service for speech detection at the same time.
+        Without speech the engine's work is cancelled and its text is not used."""
         job.result.announced_s = audio.duration_s
         clip = SpeechSegment(0.0, audio.duration_s, audio)
-        hearing = self._hear(job, clip) if _is_likely_speech(job, audio) else None
+        task = self._start(job, clip) if _is_likely_speech(job, audio) else None
         try:
             with job.stopwatch.stage("prepare"):
                 speech_s = await self._speech_s(job, audio)
             if speech_s != 0.0:
-                hearing = hearing or self._hear(job, clip)
-                hearing.judge(speech_s)
-                async for text in self._tell(job, hearing):
+                task = task or self._start(job, clip)
+                task.set_speech_s(speech_s)
+                async for text in self._segment_texts(job, task):
                     yield text
         finally:
-            if hearing:
-                await hearing.close()
+            if task:
+                await task.close()
         job.result.end(PrepareEnd(duration_s=audio.duration_s, speech_s=speech_s))
 
     async def _speech_s(self, job: Job, audio: WavAudio) -> float | None:
-        """How much speech there is in a clip; None where nobody can say."""
+        """Seconds of speech in a clip; None if that cannot be found out."""
         if job.prepare.speech_detection == "off":
             return None
-        await asyncio.sleep(0)  # so that the engine has it before anybody is asked
+        await asyncio.sleep(0)  # the engine's request is written first
         try:
             check = await self._preprocess.speech(
                 audio, job.prepare, deadline_s=SPEECH_CHECK_S, request_id=job.request_id
             )
         except ServiceError as error:
-            if error.code not in (ErrorCode.BACKEND_UNAVAILABLE, ErrorCode.BACKEND_TIMEOUT):
+            if not policy(error).skips_speech_check:
                 raise
-            log.warning("request_id=%s cannot tell whether it is speech: %s", job.request_id, error.message)
+            log.warning("request_id=%s fallback: no speech detection: %s", job.request_id, error.message)
             return None
         return check.speech_s if check.has_speech else 0.0
 
     async def _recording(self, job: Job) -> AsyncGenerator[str, None]:
-        """Segments are prepared and transcribed while those before them are told."""
-        events = prepared(self._preprocess, job.media, job.prepare, job.request_id)
-        ahead = SegmentPrefetcher(events, partial(self._hear, job), job.backend.width + 1)
-        async with AsyncExitStack() as under_way:
-            under_way.push_async_callback(ahead.close)
-            progress = under_way.enter_context(closing(ProgressDisplay(job.request_id)))
+        """Prepares and transcribes the next segments while the text of the current one is sent."""
+        events = prepared_events(self._preprocess, job.media, job.prepare, job.request_id)
+        prefetcher = SegmentPrefetcher(events, partial(self._start, job), job.reservation.width + 1)
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(prefetcher.close)
+            progress = stack.enter_context(closing(ProgressDisplay(job.request_id)))
             while True:
                 with job.stopwatch.stage("prepare"):
-                    event = await ahead.next()
+                    event = await prefetcher.next()
                 match event:
                     case SourceInfo():
                         job.result.announced_s = event.duration_s
                     case SegmentTask():
-                        async for text in self._tell(job, event):
+                        async for text in self._segment_texts(job, event):
                             yield text
-                        await ahead.done(event)
+                        await prefetcher.done(event)
                         progress.show(job.result.done_s, job.result.announced_s)
                     case PrepareEnd():
                         job.result.end(event)
                     case None:
                         return
 
-    async def _tell(self, job: Job, hearing: SegmentTask) -> AsyncGenerator[str, None]:
-        """Yields how the text grows by a segment: by its words as they come, or by all of them at once."""
+    async def _segment_texts(self, job: Job, task: SegmentTask) -> AsyncGenerator[str, None]:
+        """Yields what a segment adds to the text: word by word if the engine streams, else all at once."""
         while True:
             with job.stopwatch.stage("infer"):
-                told = await hearing.next()
-            if isinstance(told, Transcript):
+                text = await task.next()
+            if isinstance(text, Transcript):
                 break
-            yield job.result.add_text(told)
+            yield job.result.add_text(text)
         with job.stopwatch.stage("infer"):
-            part, doubt = await hearing.settled(told, job.scrutiny, is_told=bool(job.result.partial))
-        yield job.result.add(part, hearing.segment, doubt)
+            part, suspicion = await task.checked(text, job.checks, is_sent=bool(job.result.partial))
+        yield job.result.add(part, task.segment, suspicion)
 
-    def _hear(self, job: Job, segment: SpeechSegment) -> SegmentTask:
-        engine = EngineCall(job.backend.client, job.options, job.request_id, self._settings)
+    def _start(self, job: Job, segment: SpeechSegment) -> SegmentTask:
+        engine = EngineCall(job.reservation.client, job.options, job.request_id, self._settings)
         return SegmentTask(engine, segment, is_streamed=job.is_streamed)
 
 
 def _is_likely_speech(job: Job, audio: WavAudio) -> bool:
-    """Whether a clip goes to its engine before anybody knows that there is speech in it. Not where the engine would
-    have to load its model for it, and not what sounds like silence, noise or music: 10 ms later one knows."""
+    """Whether a clip is sent to its engine before speech detection has ended. Not if the engine would have to load its
+    model, and not what sounds like silence, noise or music: then it waits the 10 ms."""
     if job.prepare.speech_detection == "off":
         return True
     return job.is_model_ready and has_pauses(audio)

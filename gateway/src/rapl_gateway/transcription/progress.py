@@ -1,4 +1,4 @@
-"""How far a long transcription is: a bar where the log is a terminal, and a line now and then where it is not."""
+"""Progress of a long transcription for the operator: a bar on a terminal, otherwise a log line now and then."""
 
 import logging
 import sys
@@ -8,37 +8,41 @@ from typing import TextIO
 from tqdm import tqdm
 
 LONG_S = 60.0
-"""Of shorter audio nobody needs to be told how far it is."""
+"""Shorter audio shows no progress."""
 LINE_EVERY_S = 10.0
 
 log = logging.getLogger("rapl")
 
 
 class ProgressDisplay:
-    """One transcription, as the operator sees it; it shows nothing until more than LONG_S of audio is done.
+    """Shows nothing until more than LONG_S of audio is expected or done.
 
     Args:
-        request_id: names it.
-        out: where a bar is drawn, if it is a terminal.
-        line_every_s: how often there is a line elsewhere.
+        request_id: names the transcription.
+        out: where a bar is drawn, if it is a terminal; stderr by default.
+        line_every_s: seconds between log lines, if it is not.
     """
 
     def __init__(self, request_id: str, out: TextIO | None = None, line_every_s: float = LINE_EVERY_S) -> None:
         self._request_id = request_id
         self._out = out or sys.stderr
         self._line_every_s = line_every_s
-        self._began_at = self._told_at = time.monotonic()
+        self._began_at = self._shown_at = time.monotonic()
         self._bar: tqdm | None = None
 
     def show(self, done_s: float, announced_s: float | None) -> None:
-        """`done_s` of the source is transcribed, of about `announced_s` if its file says."""
+        """
+        Args:
+            done_s: seconds of the source that are transcribed.
+            announced_s: duration of the source as its file states it.
+        """
         if max(done_s, announced_s or 0.0) <= LONG_S:
             return
         if self._out.isatty():
             self._draw(done_s, announced_s)
-        elif time.monotonic() - self._told_at >= self._line_every_s:
-            self._told_at = time.monotonic()
-            speed = done_s / (self._told_at - self._began_at)
+        elif time.monotonic() - self._shown_at >= self._line_every_s:
+            self._shown_at = time.monotonic()
+            speed = done_s / (self._shown_at - self._began_at)
             of = f" of={announced_s:.0f}" if announced_s else ""
             log.info("request_id=%s transcribed_s=%.0f%s times_real_time=%.1f", self._request_id, done_s, of, speed)
 

@@ -1,4 +1,4 @@
-"""Puts the transcripts of consecutive segments together to that of the whole, and keeps account of what is missing."""
+"""Joins the transcripts of consecutive segments to one, and counts what may be missing."""
 
 from dataclasses import dataclass
 
@@ -11,91 +11,91 @@ from rapl_gateway.transcription.checks import Suspicion
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A stretch of the source whose text may not be all of what was said."""
+    """A stretch of the source whose text may be incomplete."""
 
     start_s: float
     end_s: float
-    doubt: Suspicion
+    suspicion: Suspicion
 
 
 class TranscriptBuilder:
-    """Takes parts in order; what `add_text` and `add` return, put together, is the text of `transcript()`."""
+    """Takes segments in order. What `add_text` and `add` return, concatenated, is the text of `transcript()`."""
 
     def __init__(self) -> None:
         self._text = ""
         self._partial = ""
-        self._told = ""
+        self._sent = ""
         self._segments: list[Segment] = []
         self._language_s: dict[str, float] = {}
         self._speech_s = self._covered_s = 0.0
-        self._is_judged = False
+        self._has_speech_detection = False
         self.problems: list[Problem] = []
         self.duration_s = 0.0
         """Of the whole source; known at the end."""
         self.announced_s: float | None = None
-        """Of the whole source, as its file says; None where it does not."""
+        """Duration of the whole source as its file states it; None if it does not."""
         self.done_s = 0.0
         """How much of the source has been transcribed."""
 
     @property
     def partial(self) -> str:
-        """What was told of the part that is still being decoded."""
+        """The text so far of the segment that is still being decoded."""
         return self._partial
 
     def add_text(self, text: str) -> str:
-        """Adds words of the part that is still being decoded, and returns how the text grows by them."""
+        """Adds words of the segment that is still being decoded. Returns what they add to the whole text."""
         self._partial += text
         return self._grow(join_texts((self._text, self._partial)))
 
-    def add(self, part: Transcript, heard: SpeechSegment, doubt: Suspicion | None = None) -> str:
-        """Adds the transcript of a segment, and returns how the text grows by it.
+    def add(self, part: Transcript, segment: SpeechSegment, suspicion: Suspicion | None = None) -> str:
+        """Adds the transcript of a segment. Returns what it adds to the whole text.
 
         Args:
-            part: what the engine made of it.
-            heard: the segment.
-            doubt: why this may not be all that was said in it.
+            part: the engine's transcript.
+            segment: what was transcribed.
+            suspicion: why the transcript may be incomplete.
 
         Raises:
-            ServiceError: INTERNAL, where the part's text is not the one whose beginning was told already.
+            ServiceError: INTERNAL: the transcript does not begin with the words already added by `add_text`.
         """
         self._text, self._partial = join_texts((self._text, part.text)), ""
         grown = self._grow(self._text)
-        self._segments += [segment.shifted(heard.start_s) for segment in part.segments]
+        self._segments += [each.shifted(segment.start_s) for each in part.segments]
         if part.language:
             self._language_s[part.language] = self._language_s.get(part.language, 0.0) + part.duration_s
-        self._account(heard, bool(part.text), doubt)
+        self._count(segment, bool(part.text), suspicion)
         return grown
 
     def end(self, end: PrepareEnd) -> None:
-        """Takes note of what is known only now: how long the source was, and whether speech was looked for in it."""
+        """Adds what is known only at the end: the duration, and whether speech detection was on."""
         self.duration_s = end.duration_s
-        self._is_judged = self._is_judged or end.speech_s is not None
+        self._has_speech_detection = self._has_speech_detection or end.speech_s is not None
 
-    def _account(self, heard: SpeechSegment, has_text: bool, doubt: Suspicion | None) -> None:
-        self.done_s = heard.end_s
-        if doubt:
-            self.problems.append(Problem(heard.start_s, heard.end_s, doubt))
-        if heard.speech_s is not None:
-            self._is_judged = True
-            self._speech_s += heard.speech_s
-            self._covered_s += heard.speech_s if has_text and not doubt else 0.0
+    def _count(self, segment: SpeechSegment, has_text: bool, suspicion: Suspicion | None) -> None:
+        self.done_s = segment.end_s
+        if suspicion:
+            self.problems.append(Problem(segment.start_s, segment.end_s, suspicion))
+        if segment.speech_s is not None:
+            self._has_speech_detection = True
+            self._speech_s += segment.speech_s
+            self._covered_s += segment.speech_s if has_text and not suspicion else 0.0
 
     def _grow(self, text: str) -> str:
-        if not text.startswith(self._told):
-            raise ServiceError(ErrorCode.INTERNAL, "the engine took back words that it had given")
-        grown, self._told = text[len(self._told) :], text
+        if not text.startswith(self._sent):
+            raise ServiceError(ErrorCode.INTERNAL, "the engine changed text that was already streamed")
+        grown, self._sent = text[len(self._sent) :], text
         return grown
 
     @property
     def coverage(self) -> float | None:
-        """Seconds of speech with undoubted text, as a share of all speech; None where speech was not looked for."""
-        if not self._is_judged:
+        """Share of the detected speech that has text without a suspicion, 0 to 1; None without speech detection."""
+        if not self._has_speech_detection:
             return None
         return self._covered_s / self._speech_s if self._speech_s else 1.0
 
     @property
     def languages(self) -> list[str]:
-        """Codes of the languages that engines heard, the one of most audio first."""
+        """Codes of the languages that engines detected, the one with the most audio first."""
         return sorted(self._language_s, key=self._language_s.__getitem__, reverse=True)
 
     def transcript(self) -> Transcript:

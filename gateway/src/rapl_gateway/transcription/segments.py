@@ -1,25 +1,26 @@
-"""What becomes of the media before an engine hears them: segments of speech, from preprocess-service or without it."""
+"""Media to segments of speech, by preprocess-service or, for a canonical WAV, without it."""
 
 import logging
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 
 from rapl_protocol.audio import WavAudio
-from rapl_protocol.errors import ErrorCode, ServiceError
+from rapl_protocol.errors import ServiceError
 from rapl_protocol.prepared import PreparedEvent, PrepareEnd, PrepareOptions
 from rapl_protocol.segmentation import Segmenter
 from rapl_service.calls.clients import PreprocessClient
 
+from rapl_gateway.backends.retry import policy
+
 PREPARE_IDLE_S = 60.0
-"""How long preprocess-service may take for one more segment; decoding 30 s of audio takes well under one second."""
+"""Longest time between two events of preprocess-service; decoding 30 s of audio takes well under one second."""
 SPEECH_CHECK_S = 1.0
-"""How long it may take to tell whether a clip holds speech: ten milliseconds, unless it is very busy. Nobody who
-dictates waits longer for that."""
+"""Longest time to find out whether a clip holds speech: usually ten milliseconds. Dictation must not wait longer."""
 _FEED_BYTES = 1 << 16
-_LOOKED_AT = 64
-"""One sample of so many says enough of how loud it is: 0.05 ms for 5 s of audio."""
+_SAMPLE_STEP = 64
+"""One sample of 64 is enough to measure loudness: 0.05 ms for 5 s of audio."""
 _FRAME = 20
-"""Looked-at samples of 80 ms."""
+"""Of these samples: 80 ms."""
 _PAUSE_RATIO = 16
 """24 dB between the loud and the quiet tenth. Measured: dictation with noise 20 dB below it 25 dB, 30 dB below it 35;
 white noise 4, a tone 1, chords with drums 18."""
@@ -27,13 +28,13 @@ white noise 4, a tone 1, chords with drums 18."""
 log = logging.getLogger("rapl")
 
 
-async def prepared(
+async def prepared_events(
     preprocess: PreprocessClient, media: bytes | memoryview, options: PrepareOptions, request_id: str
 ) -> AsyncGenerator[PreparedEvent, None]:
-    """What preprocess-service makes of the media. Without it, a canonical WAV is cut here, speech or not.
+    """The events of preprocess-service. If it cannot be reached a canonical WAV is cut here, without speech detection.
 
     Raises:
-        ServiceError: also in the middle.
+        ServiceError: also after some events.
     """
     began = False
     events = preprocess.prepare(media, options=options, idle_s=PREPARE_IDLE_S, request_id=request_id)
@@ -44,15 +45,15 @@ async def prepared(
                 yield event
     except ServiceError as error:
         canonical = canonical_wav(media)
-        if began or canonical is None or error.code is not ErrorCode.BACKEND_UNAVAILABLE:
+        if began or canonical is None or not policy(error).cuts_wav_here:
             raise
-        log.warning("request_id=%s preprocess-service is away: cutting a canonical WAV here", request_id)
+        log.warning("request_id=%s fallback: preprocess-service failed, the gateway cuts the WAV itself", request_id)
         for event in _cut(canonical):
             yield event
 
 
 def canonical_wav(media: bytes | memoryview) -> WavAudio | None:
-    """The media as they are, where they are audio that needs no decoding."""
+    """The audio of a 16 kHz mono s16 WAV, which needs no decoding; None for other media."""
     try:
         return WavAudio.from_wav(media)
     except ValueError:
@@ -60,15 +61,15 @@ def canonical_wav(media: bytes | memoryview) -> WavAudio | None:
 
 
 def has_pauses(audio: WavAudio) -> bool:
-    """Whether it grows quiet now and then, as speech near a microphone does, and noise, tones and most music do not."""
-    levels = list(map(abs, _samples(audio)[::_LOOKED_AT]))
+    """Whether the audio is quiet now and then. Speech near a microphone is; noise, tones and most music are not."""
+    levels = list(map(abs, _samples(audio)[::_SAMPLE_STEP]))
     frames = sorted(sum(levels[i : i + _FRAME]) for i in range(0, len(levels), _FRAME))
     tenth = len(frames) // 10
     return bool(frames) and frames[-1 - tenth] > _PAUSE_RATIO * max(frames[tenth], _FRAME)
 
 
 def _samples(audio: WavAudio) -> memoryview:
-    return memoryview(audio.pcm).cast("B").cast("h")  # both ends of the wire are little-endian machines
+    return memoryview(audio.pcm).cast("B").cast("h")  # all supported platforms are little-endian
 
 
 def _cut(audio: WavAudio) -> Iterator[PreparedEvent]:

@@ -11,7 +11,7 @@ async def listed(fleet) -> dict[str, dict]:
     return {model["id"]: model for model in (await fleet.http.get("/v1/models")).json()["data"]}
 
 
-async def test_the_list_has_the_models_the_aliases_and_what_the_engines_say_they_have(fleet):
+async def test_the_list_has_the_models_the_aliases_and_what_the_engines_report(fleet):
     models = [model.id async for model in fleet.openai.models.list()]
 
     assert models == [
@@ -51,7 +51,7 @@ async def test_a_download_shows_its_progress(start):
     assert model["progress"] == {"done_bytes": 250, "total_bytes": 1000, "bytes_per_s": 50}
 
 
-async def test_a_model_is_loaded_ahead_of_need(start):
+async def test_a_model_can_be_loaded_before_its_first_request(start):
     fleet = await start(mlx=FakeTranscriber("mlx-community/some-model", state=ModelState.ABSENT))
 
     answer = await fleet.http.post("/v1/models/mlx-community/some-model/load")
@@ -61,14 +61,14 @@ async def test_a_model_is_loaded_ahead_of_need(start):
     assert fleet.mlx.state is ModelState.READY
 
 
-async def test_an_alias_is_loaded_as_what_it_stands_for(start):
+async def test_loading_an_alias_loads_its_model(start):
     fleet = await start(FakeTranscriber("iic/SenseVoiceSmall", state=ModelState.ABSENT))
 
     assert (await fleet.http.post("/v1/models/whisper-1/load")).json()["state"] == "ready"
     assert fleet.sensevoice.state is ModelState.READY
 
 
-async def test_loading_what_cannot_be_reached_says_why(start):
+async def test_loading_a_model_of_an_unreachable_engine_has_the_reason(start):
     fleet = await start(mlx_url=NOWHERE)
 
     answer = await fleet.http.post("/v1/models/mlx-community/some-model/load")
@@ -76,7 +76,7 @@ async def test_loading_what_cannot_be_reached_says_why(start):
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "backend_unavailable")
 
 
-async def test_a_model_whose_engine_is_away_says_why_and_what_to_do(start):
+async def test_a_model_of_an_unreachable_engine_has_the_reason_and_the_remedy(start):
     model = (await listed(await start(mlx_url=NOWHERE)))["mlx-community/Qwen3-ASR-1.7B-8bit"]
 
     assert model["state"] == "unreachable"
@@ -94,7 +94,7 @@ async def test_the_openai_sdk_retrieves_a_model_whose_id_has_a_slash(fleet):
     assert (await fleet.openai.models.retrieve("rapl/selftest")).id == "rapl/selftest"
 
 
-async def test_ready_says_whether_the_default_model_would_answer(start):
+async def test_ready_reports_whether_the_default_model_would_answer(start):
     loading = await start(FakeTranscriber("iic/SenseVoiceSmall", state=ModelState.LOADING))
     ready = await start()
 
@@ -104,7 +104,7 @@ async def test_ready_says_whether_the_default_model_would_answer(start):
     assert "loading" in answers[0].json()["reason"]
 
 
-async def test_live_is_live_whatever_is_missing(start):
+async def test_live_answers_without_any_engine(start):
     fleet = await start(mlx_url=NOWHERE, sensevoice_url=NOWHERE, preprocess_url=NOWHERE)
 
     assert (await fleet.http.get("/health/live")).json() == {"status": "ok"}

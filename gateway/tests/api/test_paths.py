@@ -10,7 +10,7 @@ BASES = ["", "/v1", "/v1/v1", "/doubao", "/doubao/v1", "/v1/audio/transcriptions
     "endpoint",
     ["/audio/transcriptions", "/audio/translations", "/models", "/models/iic/SenseVoiceSmall", "/models/whisper-1"],
 )
-def test_an_endpoint_is_found_behind_any_base_url_that_a_person_may_type(base, endpoint, slash):
+def test_an_endpoint_is_found_under_any_base_url_that_a_person_may_type(base, endpoint, slash):
     assert canonical_path(base + endpoint + slash).rstrip("/") == f"/v1{endpoint}"
 
 
@@ -18,7 +18,7 @@ def test_an_endpoint_is_found_behind_any_base_url_that_a_person_may_type(base, e
     "path",
     ["/", "/health/live", "/nowhere", "/audio", "/v1/audio/speech", "/v1/modelspace", "/v1/transcriptions"],
 )
-def test_another_path_stays_what_it_is(path):
+def test_another_path_is_unchanged(path):
     assert canonical_path(path) == path
 
 

@@ -1,5 +1,4 @@
-"""Up to half a minute: once it is a canonical WAV, its engine hears it while preprocess-service judges whether it is
-speech."""
+"""Clips of up to 30 s: they reach the engine while preprocess-service looks for speech in them."""
 
 import asyncio
 
@@ -16,8 +15,8 @@ TO_BE_DECODED = b"CLIP:"
 FORMATS = [{}, {"stream": "true"}]
 
 
-class HeardBy(FakeTranscriber):
-    """Says when it is called, which a test may wait for."""
+class AwaitableEngine(FakeTranscriber):
+    """A test can wait for its first call."""
 
     def __init__(self, text: str = "heard", **failures) -> None:
         super().__init__("iic/SenseVoiceSmall", text=text, **failures)
@@ -30,26 +29,29 @@ class HeardBy(FakeTranscriber):
 
 @pytest.mark.parametrize("coding", [b"", TO_BE_DECODED])
 @pytest.mark.parametrize("fields", FORMATS)
-async def test_what_sounds_like_speech_is_heard_before_it_has_been_judged(start, fields, coding):
-    fleet = await start(engine := HeardBy())
-    fleet.preprocess.may_judge.clear()
+async def test_likely_speech_reaches_the_engine_before_speech_detection_has_ended(start, fields, coding):
+    fleet = await start(engine := AwaitableEngine())
+    fleet.preprocess.may_detect.clear()
 
     answer = asyncio.create_task(fleet.transcribe(coding + LIKE_SPEECH, **fields))
     await asyncio.wait_for(engine.is_called.wait(), 10)
-    fleet.preprocess.may_judge.set()
+    fleet.preprocess.may_detect.set()
 
     assert "heard" in (await answer).text
 
 
 @pytest.mark.parametrize("coding", [b"", TO_BE_DECODED])
 @pytest.mark.parametrize("fields", FORMATS)
-async def test_the_text_of_what_was_no_speech_is_never_told(start, fields, coding):
-    fleet = await start(engine := HeardBy())
+async def test_the_text_of_a_clip_without_speech_is_not_returned(start, fields, coding):
+    fleet = await start(engine := AwaitableEngine())
     fleet.preprocess.speech_s = 0.0
+    fleet.preprocess.may_detect.clear()
 
-    answer = await fleet.transcribe(coding + LIKE_SPEECH, **fields)
+    request = asyncio.create_task(fleet.transcribe(coding + LIKE_SPEECH, **fields))
+    await asyncio.wait_for(engine.is_called.wait(), 10)
+    fleet.preprocess.may_detect.set()
+    answer = await request
 
-    assert engine.is_called.is_set()
     assert "heard" not in answer.text
     assert answer.status_code == 200
 
@@ -57,7 +59,7 @@ async def test_the_text_of_what_was_no_speech_is_never_told(start, fields, codin
 @pytest.mark.parametrize(
     "audio", [LIKE_NOISE, TO_BE_DECODED + LIKE_NOISE, WavAudio(bytes(64_000)).to_wav(), WavAudio(b"").to_wav()]
 )
-async def test_what_sounds_like_noise_or_silence_calls_no_engine_before_it_has_been_judged(start, audio):
+async def test_noise_and_silence_reach_no_engine_before_speech_detection_has_ended(start, audio):
     fleet = await start()
     fleet.preprocess.speech_s = 0.0
 
@@ -67,8 +69,8 @@ async def test_what_sounds_like_noise_or_silence_calls_no_engine_before_it_has_b
     assert fleet.sensevoice.calls == []
 
 
-async def test_no_model_is_woken_before_it_is_known_that_there_is_speech(start):
-    fleet = await start(engine := HeardBy(state=ModelState.ABSENT))
+async def test_no_model_is_loaded_before_speech_was_detected(start):
+    fleet = await start(engine := AwaitableEngine(state=ModelState.ABSENT))
     fleet.preprocess.speech_s = 0.0
 
     answer = await fleet.transcribe(LIKE_SPEECH)
@@ -77,33 +79,33 @@ async def test_no_model_is_woken_before_it_is_known_that_there_is_speech(start):
     assert not engine.is_called.is_set()
 
 
-async def test_speech_that_sounds_like_noise_is_heard_all_the_same(fleet):
+async def test_speech_in_noise_is_transcribed_after_detection(fleet):
     answer = await fleet.transcribe(LIKE_NOISE)
 
     assert answer.json()["text"] == "iic/SenseVoiceSmall 1"
 
 
-async def test_a_judge_that_hangs_does_not_keep_a_dictation_from_its_text(start, caplog):
-    fleet = await start(HeardBy())
-    fleet.preprocess.may_judge.clear()
+async def test_a_dictation_does_not_wait_for_a_speech_detection_that_hangs(start, caplog):
+    fleet = await start(AwaitableEngine())
+    fleet.preprocess.may_detect.clear()
 
     answer = await fleet.transcribe(LIKE_SPEECH)
-    fleet.preprocess.may_judge.set()
+    fleet.preprocess.may_detect.set()
 
     assert answer.json()["text"] == "heard"
     assert "x-rapl-coverage" not in answer.headers
-    assert "cannot tell whether it is speech" in caplog.text
+    assert "no speech detection" in caplog.text
 
 
-async def test_a_failure_of_the_engine_is_the_answer_where_there_was_speech(start):
-    fleet = await start(HeardBy(fails_with=ServiceError(ErrorCode.OVERLOADED, "busy")))
+async def test_an_engines_error_is_the_answer_if_there_was_speech(start):
+    fleet = await start(AwaitableEngine(fails_with=ServiceError(ErrorCode.OVERLOADED, "busy")))
 
     answer = await fleet.transcribe(LIKE_SPEECH)
 
     assert answer.status_code == 429
 
 
-async def test_a_clip_whose_speech_has_no_text_is_heard_again(start):
+async def test_a_clip_with_speech_but_no_text_is_transcribed_again(start):
     class DeafAtFirst(FakeTranscriber):
         async def transcribe(self, audio, options, on_text=None):
             self.text = "heard again" if self.calls else ""
@@ -119,23 +121,23 @@ async def test_a_clip_whose_speech_has_no_text_is_heard_again(start):
     assert answer.headers["x-rapl-coverage"] == "1.0000"
 
 
-async def test_with_speech_detection_off_nobody_is_asked(start):
+async def test_with_speech_detection_off_preprocess_service_is_not_called(start):
     fleet = await start(speech_detection="off")
 
     answer = await fleet.transcribe(LIKE_NOISE)
 
     assert answer.json()["text"] == "iic/SenseVoiceSmall 1"
-    assert fleet.preprocess.asked == []
+    assert fleet.preprocess.requests == []
 
 
-async def test_what_is_decoded_is_sent_as_it_was_decoded(fleet):
+async def test_the_decoded_audio_of_a_small_file_is_sent_unchanged(fleet):
     answer = await fleet.transcribe(TO_BE_DECODED + LIKE_SPEECH, response_format="verbose_json")
 
     assert answer.json()["duration"] == 2.0
     assert [audio.to_wav() for audio, _ in fleet.sensevoice.calls] == [LIKE_SPEECH]
 
 
-async def test_what_cannot_be_decoded_calls_no_engine(fleet):
+async def test_an_undecodable_file_reaches_no_engine(fleet):
     answer = await fleet.transcribe(b"no media")
 
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "audio_undecodable")

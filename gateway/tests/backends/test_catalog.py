@@ -47,7 +47,7 @@ def test_without_any_configuration_each_model_goes_to_its_engine(catalog, model,
         ({"BACKEND": "", "LOCAL_MODEL": ""}, "iic/SenseVoiceSmall"),
     ],
 )
-def test_the_originals_variables_set_the_default_model(catalog, environ, default):
+def test_the_variables_of_the_original_server_set_the_default_model(catalog, environ, default):
     assert catalog(**environ).resolve(None).engine_model == default
 
 
@@ -107,6 +107,6 @@ def test_the_file_adds_backends_models_and_aliases(catalog):
         ('unknown_model = "maybe"', "unknown_model"),
     ],
 )
-def test_a_wrong_file_is_refused_with_the_place(catalog, toml, part):
+def test_an_invalid_file_is_refused_with_the_faulty_key(catalog, toml, part):
     with pytest.raises(ValueError, match=part):
         catalog(toml)

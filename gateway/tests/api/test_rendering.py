@@ -62,7 +62,7 @@ async def test_words_alone_leave_the_segments_out(answer_as):
     assert "segments" not in body
 
 
-async def test_a_language_that_no_engine_named_is_unknown_and_not_invented(answer_as, fleet):
+async def test_a_language_that_no_engine_reported_is_unknown(answer_as, fleet):
     fleet.sensevoice.language = None
 
     assert (await answer_as("verbose_json")).json()["language"] == "unknown"

@@ -8,7 +8,7 @@ PREFLIGHT = {
 }
 
 
-async def test_no_web_page_may_call_unless_the_operator_says_so(fleet):
+async def test_no_web_page_may_call_without_the_setting(fleet):
     preflight = await fleet.http.options("/v1/audio/transcriptions", headers=PREFLIGHT)
     answer = await fleet.http.get("/v1/models", headers={"origin": ORIGIN})
 
@@ -29,7 +29,7 @@ async def test_a_listed_origin_passes_the_preflight_without_a_key(start, path):
     assert "POST" in answer.headers["access-control-allow-methods"]
 
 
-async def test_a_listed_origin_may_read_answers_and_errors_and_another_may_not(start):
+async def test_a_listed_origin_may_read_responses_and_errors_and_others_may_not(start):
     fleet = await start(cors_origins=(ORIGIN,), api_keys=("secret",))
 
     listed = await fleet.http.get("/v1/models", headers={"origin": ORIGIN})

@@ -34,7 +34,7 @@ async def test_interleaved_clients_each_get_their_own_models_answer(start):
 
 
 @pytest.mark.parametrize("key", ["secret-1", "secret-2", "from-the-file"])
-async def test_each_of_the_keys_opens_the_door(start, tmp_path, key):
+async def test_each_of_the_keys_is_accepted(start, tmp_path, key):
     (tmp_path / "keys").write_text("from-the-file\n\n")
     fleet = await start(api_keys=("secret-1", "secret-2"), api_keys_file=tmp_path / "keys")
 
@@ -43,7 +43,7 @@ async def test_each_of_the_keys_opens_the_door(start, tmp_path, key):
     assert (await client.audio.transcriptions.create(file=fleet.speech.to_wav(), model="rapl/selftest")).text
 
 
-async def test_health_asks_for_no_key(start):
+async def test_health_needs_no_key(start):
     fleet = await start(api_keys=("secret",))
 
     assert (await fleet.http.get("/health/live")).status_code == 200
@@ -61,7 +61,7 @@ async def test_translations_reach_the_engine_as_such(fleet):
     assert (options.translate, options.language, options.prompt) == (True, None, "cheese")
 
 
-async def test_what_the_client_asked_for_reaches_the_engine(fleet):
+async def test_the_clients_options_reach_the_engine(fleet):
     await fleet.transcribe(
         model="rapl/selftest",
         language="English",
@@ -87,7 +87,7 @@ async def test_what_the_client_asked_for_reaches_the_engine(fleet):
     }
 
 
-async def test_empty_fields_are_fields_that_were_not_sent(fleet):
+async def test_empty_fields_count_as_not_sent(fleet):
     answer = await fleet.transcribe(model="", language="", prompt="", temperature="", response_format="")
 
     [(_, options)] = fleet.sensevoice.calls
@@ -125,18 +125,18 @@ async def test_arrays_are_read_in_every_form_that_clients_send(fleet, fields, la
         ),
     ],
 )
-async def test_a_chunking_strategy_says_how_speech_is_told_from_silence(fleet, fields, asked):
+async def test_a_chunking_strategy_sets_the_options_of_speech_detection(fleet, fields, asked):
     await fleet.transcribe(**fields)
 
-    assert fleet.preprocess.asked == [asked]
+    assert fleet.preprocess.requests == [asked]
 
 
-async def test_an_operator_may_send_everything_to_the_engines_speech_or_not(start):
+async def test_with_speech_detection_off_all_audio_reaches_the_engines(start):
     fleet = await start(speech_detection="off")
 
     await fleet.transcribe(b"MEDIA:1")
 
-    assert fleet.preprocess.asked == [{"speech_detection": "off"}]
+    assert fleet.preprocess.requests == [{"speech_detection": "off"}]
 
 
 @pytest.mark.parametrize(
@@ -146,11 +146,11 @@ async def test_an_operator_may_send_everything_to_the_engines_speech_or_not(star
         {"stream": ""},
     ],
 )
-async def test_what_changes_nothing_here_is_accepted(fleet, fields):
+async def test_options_without_effect_are_accepted(fleet, fields):
     assert (await fleet.transcribe(**fields)).json()["text"] == "iic/SenseVoiceSmall 1"
 
 
-async def test_a_file_name_in_another_code_than_utf_8_is_no_matter(fleet):
+async def test_a_file_name_in_another_encoding_is_accepted(fleet):
     head = b'--b\r\nContent-Disposition: form-data; name="file"; filename="\xc2\xbc\xd2\xf4.wav"\r\n\r\n'
 
     answer = await fleet.http.post(
@@ -192,11 +192,11 @@ async def test_the_file_is_found_whatever_it_is_called_and_however_the_boundary_
     assert answer.json()["text"] == "rapl/selftest 1"
 
 
-async def test_fields_that_nobody_knows_are_passed_over(fleet):
+async def test_unknown_fields_are_ignored(fleet):
     assert (await fleet.transcribe(model="rapl/selftest", vad_filter="true")).status_code == 200
 
 
-async def test_media_that_are_no_canonical_wav_are_prepared_and_their_segments_put_together(fleet):
+async def test_other_media_are_preprocessed_and_their_segments_joined(fleet):
     answer = await fleet.transcribe(b"MEDIA:3", model="rapl/selftest", response_format="verbose_json")
 
     body = answer.json()
@@ -205,7 +205,7 @@ async def test_media_that_are_no_canonical_wav_are_prepared_and_their_segments_p
     assert body["duration"] == 3.0
 
 
-async def test_an_upload_larger_than_memory_should_hold_comes_through_whole(fleet):
+async def test_a_large_upload_arrives_complete(fleet):
     audio = make_tone(29.9)
     await fleet.transcribe(audio.to_wav(), model="rapl/selftest", prompt="x" * 50_000)
     await fleet.transcribe(b"MEDIA:1" + b" " * (3 << 20), model="rapl/selftest")
@@ -215,14 +215,14 @@ async def test_an_upload_larger_than_memory_should_hold_comes_through_whole(flee
     assert second.duration_s == 1.0
 
 
-async def test_the_pieces_of_something_long_are_marked_so_that_short_clips_may_pass(fleet):
+async def test_segments_of_a_long_recording_are_marked_as_long(fleet):
     await fleet.transcribe(make_tone(20).to_wav(), model="rapl/selftest")
     await fleet.transcribe(b"MEDIA:27", model="rapl/selftest")
 
     assert [options.is_long for _, options in fleet.sensevoice.calls] == [False] + [False] * 25 + [True] * 2
 
 
-async def test_whoever_knows_a_requests_id_can_ask_how_far_it_is(start):
+async def test_progress_is_found_by_the_request_id(start):
     fleet = await start(FakeTranscriber("rapl/selftest", delay_s=0.2))
     sending = asyncio.create_task(
         fleet.http.post(
@@ -241,7 +241,7 @@ async def test_whoever_knows_a_requests_id_can_ask_how_far_it_is(start):
     assert after.status_code == 404
 
 
-async def test_when_the_client_leaves_the_rest_of_its_work_is_dropped(start):
+async def test_when_the_client_disconnects_the_rest_of_its_work_is_cancelled(start):
     fleet = await start(FakeTranscriber("rapl/selftest", delay_s=0.2))
 
     with pytest.raises(httpx.ReadTimeout):
@@ -266,7 +266,7 @@ async def test_silence_is_an_empty_text_and_no_error(start):
     assert (answer.status_code, answer.json()["text"]) == (200, "")
 
 
-async def test_a_segment_that_fails_fails_the_whole_so_that_nothing_is_missing_in_silence(start):
+async def test_a_segment_that_fails_fails_the_request(start):
     class FailsOnce(FakeTranscriber):
         async def transcribe(self, audio, options, on_text=None):
             transcript = await super().transcribe(audio, options)
@@ -282,7 +282,7 @@ async def test_a_segment_that_fails_fails_the_whole_so_that_nothing_is_missing_i
 
 
 class TestWithoutPreprocessService:
-    async def test_a_canonical_wav_is_served_all_the_same(self, start):
+    async def test_a_canonical_wav_is_still_served(self, start):
         fleet = await start(preprocess_url=NOWHERE)
 
         assert (await fleet.transcribe(model="rapl/selftest")).json()["text"] == "rapl/selftest 1"
@@ -323,7 +323,7 @@ class TestWithoutAnEngine:
         for part in ("mlx-service", NOWHERE, "./rapl mlx"):
             assert part in caught.value.message
 
-    async def test_the_other_models_go_on_working(self, start):
+    async def test_the_other_models_still_work(self, start):
         fleet = await start(mlx_url=NOWHERE)
 
         assert (await fleet.transcribe(model="rapl/selftest")).status_code == 200
@@ -339,7 +339,7 @@ class TestWithoutAnEngine:
         assert "downloading" in answer.json()["error"]["message"]
 
 
-async def test_the_answer_says_how_long_each_stage_took(fleet):
+async def test_the_response_has_the_time_of_each_stage(fleet):
     answer = await fleet.transcribe()
 
     stages = [stage.split(";")[0] for stage in answer.headers["server-timing"].split(", ")]
@@ -360,7 +360,7 @@ async def test_no_transcript_prompt_or_file_name_is_logged(fleet, caplog):
 
 @pytest.mark.parametrize("stream", ["false", "true"])
 @pytest.mark.parametrize("seconds", [1.0, 29.0])
-async def test_what_a_request_brought_is_gone_without_the_collector(fleet, stream, seconds):
+async def test_a_requests_audio_is_freed_without_the_garbage_collector(fleet, stream, seconds):
     wav = make_tone(seconds).to_wav()
     await fleet.transcribe(wav, stream=stream)
     with rings_of_references() as rings:

@@ -21,7 +21,7 @@ def test_on_a_terminal_a_long_transcription_has_a_bar():
     assert "50%|" in terminal.getvalue()
 
 
-def test_elsewhere_it_has_a_line_now_and_then(caplog: pytest.LogCaptureFixture):
+def test_without_a_terminal_it_has_a_line_now_and_then(caplog: pytest.LogCaptureFixture):
     caplog.set_level(logging.INFO, "rapl")
 
     ProgressDisplay("req_1", line_every_s=0.0).show(90.0, 3600.0)
@@ -30,7 +30,7 @@ def test_elsewhere_it_has_a_line_now_and_then(caplog: pytest.LogCaptureFixture):
     assert record.getMessage().startswith("request_id=req_1 transcribed_s=90 of=3600 times_real_time=")
 
 
-def test_of_a_dictation_nothing_is_shown(caplog: pytest.LogCaptureFixture):
+def test_a_dictation_shows_no_progress(caplog: pytest.LogCaptureFixture):
     caplog.set_level(logging.INFO, "rapl")
 
     ProgressDisplay("req_1", line_every_s=0.0).show(30.0, 30.0)

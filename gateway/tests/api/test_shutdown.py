@@ -1,4 +1,4 @@
-"""A server that may wait no longer for what it has begun still says so to whoever is waiting."""
+"""At the end of the shutdown grace period every waiting client still gets an answer."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ async def last_words(kind: bytes | None) -> list[dict[str, Any]]:
     return sent
 
 
-async def test_an_answer_that_has_not_begun_is_a_503_that_may_be_sent_again():
+async def test_a_request_without_a_response_yet_gets_a_503_that_may_be_retried():
     start, body = await last_words(None)
 
     assert start["status"] == 503
@@ -43,5 +43,5 @@ async def test_a_stream_that_has_begun_ends_with_an_error_event():
     assert event["body"].startswith(b"event: error\ndata: ")
 
 
-async def test_any_other_answer_that_has_begun_is_only_cut_off():
+async def test_any_other_response_that_has_begun_is_cut_off():
     assert len(await last_words(b"application/json")) == 1

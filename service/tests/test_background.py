@@ -7,7 +7,7 @@ import pytest
 from rapl_service.background import spawn
 
 
-async def test_a_failure_is_in_the_log_when_it_happens(caplog: pytest.LogCaptureFixture):
+async def test_a_failed_background_task_is_logged_at_once(caplog: pytest.LogCaptureFixture):
     async def fail() -> None:
         raise ZeroDivisionError("of nobody's making")
 
@@ -20,7 +20,7 @@ async def test_a_failure_is_in_the_log_when_it_happens(caplog: pytest.LogCapture
     assert "of nobody's making" in caplog.text
 
 
-async def test_its_end_with_the_service_is_no_failure(caplog: pytest.LogCaptureFixture):
+async def test_a_cancelled_background_task_is_not_logged(caplog: pytest.LogCaptureFixture):
     watch = spawn(asyncio.sleep(60))
     watch.cancel()
     with caplog.at_level(logging.ERROR, "rapl"):

@@ -16,7 +16,7 @@ KEY = "the-key-of-the-other-server"
 
 
 class Stub:
-    """A stand-in that refuses and breaks as a test wants; its answers are those of servers that people run."""
+    """A fake server that fails as a test chooses; its answers are those of servers that people run."""
 
     def __init__(self) -> None:
         self.answer: Response | None = None
@@ -73,19 +73,19 @@ async def ask(fleet, **fields: str):
     return await fleet.transcribe(model="other/model", **fields)
 
 
-class TestAnotherGatewayOfOurs:
+class TestAnotherRaplGateway:
     @pytest.fixture
     async def other(self, start):
         return await start(FakeTranscriber("iic/SenseVoiceSmall", text="from the other one", streams=True))
 
-    async def test_its_text_and_language_come_through(self, other, plugged):
+    async def test_its_text_and_language_are_passed_on(self, other, plugged):
         fleet = await plugged(f"{other.url}/v1", "iic/SenseVoiceSmall")
         answer = await ask(fleet)
 
         assert answer.json()["text"] == "from the other one"
         assert answer.json()["languages"] == [{"code": "en"}]
 
-    async def test_its_stream_comes_through_word_by_word(self, other, plugged):
+    async def test_its_stream_is_passed_on_word_by_word(self, other, plugged):
         fleet = await plugged(f"{other.url}/v1", "iic/SenseVoiceSmall")
         stream = await fleet.openai.audio.transcriptions.create(
             model="other/model", file=("a.wav", fleet.speech.to_wav()), stream=True
@@ -95,13 +95,13 @@ class TestAnotherGatewayOfOurs:
         assert "".join(e.delta for e in events if e.type == "transcript.text.delta") == "from the other one"
         assert events[-1].text == "from the other one"
 
-    async def test_its_state_shows_in_the_list_of_models(self, other, plugged):
+    async def test_its_models_state_is_in_the_list(self, other, plugged):
         fleet = await plugged(f"{other.url}/v1", "iic/SenseVoiceSmall")
         listed = {model["id"]: model for model in (await fleet.http.get("/v1/models")).json()["data"]}
 
         assert (listed["other/model"]["state"], listed["other/model"]["owned_by"]) == ("ready", "other")
 
-    async def test_what_it_refuses_is_refused_with_its_reason(self, start, plugged):
+    async def test_its_refusal_is_passed_on_with_its_reason(self, start, plugged):
         refusing = FakeTranscriber(
             "iic/SenseVoiceSmall", fails_with=ServiceError(ErrorCode.INVALID_REQUEST, "too quiet")
         )
@@ -112,14 +112,14 @@ class TestAnotherGatewayOfOurs:
         assert "too quiet" in answer.json()["error"]["message"]
 
 
-class TestAServerOfSomebodyElse:
-    async def test_it_is_asked_for_less_where_it_cannot_do_more_and_not_asked_again(self, stub, plugged):
+class TestAnotherServer:
+    async def test_json_is_requested_if_it_refuses_verbose_json_and_remembered(self, stub, plugged):
         fleet = await plugged(stub.url)
 
         assert [(await ask(fleet)).json()["text"] for _ in range(2)] == ["from the stub"] * 2
         assert [form["response_format"] for form in stub.forms] == ["verbose_json", "json", "json"]
 
-    async def test_it_is_told_all_that_its_api_has_a_field_for(self, stub, plugged):
+    async def test_every_option_that_its_api_has_a_field_for_is_sent(self, stub, plugged):
         fleet = await plugged(stub.url)
         await ask(fleet, language="en", prompt="A prompt.", temperature="0.5")
 
@@ -131,19 +131,19 @@ class TestAServerOfSomebodyElse:
             "temperature": "0.5",
         }
 
-    async def test_it_is_shown_the_key_from_the_environment(self, stub, plugged):
+    async def test_the_key_from_the_environment_is_sent(self, stub, plugged):
         await ask(await plugged(stub.url))
 
         assert set(stub.keys) == {f"Bearer {KEY}"}
 
     @pytest.mark.parametrize("listing", [[1, 2], {"data": "none"}, {"data": [{"id": ["whisper-x"]}, 3]}, None])
-    async def test_a_list_of_models_that_makes_no_sense_says_nothing_of_its_models(self, stub, plugged, listing):
+    async def test_an_invalid_list_of_models_is_ignored(self, stub, plugged, listing):
         stub.listing = listing
         fleet = await plugged(stub.url)
 
         assert (await ask(fleet)).json()["text"] == "from the stub"
 
-    async def test_a_server_without_streams_answers_a_stream_at_its_end(self, stub, plugged):
+    async def test_a_server_without_streaming_answers_a_stream_at_its_end(self, stub, plugged):
         answer = await ask(await plugged(stub.url), stream="true")
 
         assert json.loads(answer.text.splitlines()[0].removeprefix("data: "))["delta"] == "from the stub"
@@ -162,7 +162,7 @@ class TestAServerOfSomebodyElse:
             (PlainTextResponse("<html>", 200), 503, "backend_unavailable"),
         ],
     )
-    async def test_its_failures_are_ours_and_never_show_the_key(self, stub, plugged, given, status, code):
+    async def test_its_errors_are_translated_and_never_contain_the_key(self, stub, plugged, given, status, code):
         stub.answer = given
         answer = await ask(await plugged(stub.url, restart_wait_s=0.5))
 
@@ -180,22 +180,22 @@ class TestAServerOfSomebodyElse:
         ],
     )
     @pytest.mark.parametrize("form", ["json", "verbose_json"])
-    async def test_an_answer_that_makes_no_sense_is_named_as_such(self, stub, plugged, nonsense, form):
+    async def test_an_invalid_answer_is_a_503_that_names_it(self, stub, plugged, nonsense, form):
         stub.answer = PlainTextResponse(nonsense)
         answer = await ask(await plugged(stub.url, restart_wait_s=0.5), response_format=form)
 
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "backend_unavailable")
-        assert "not OpenAI's format" in answer.json()["error"]["message"]
+        assert "not in OpenAI's format" in answer.json()["error"]["message"]
 
     @pytest.mark.parametrize("event", ["[" * 5_000, '{"delta": "' + "a" * (1 << 20)])
-    async def test_an_event_that_makes_no_sense_is_an_error_event_and_no_end(self, stub, plugged, event):
+    async def test_an_invalid_event_ends_the_stream_with_an_error(self, stub, plugged, event):
         stub.answer = PlainTextResponse(f"data: {event}\n\n", media_type="text/event-stream")
         answer = await ask(await plugged(stub.url, restart_wait_s=0.5), stream="true")
 
-        assert "not OpenAI's format" in answer.text
+        assert "not in OpenAI's format" in answer.text
         assert "transcript.text.done" not in answer.text
 
-    async def test_a_stream_that_breaks_off_is_an_error_event_and_no_end(self, stub, plugged):
+    async def test_a_stream_that_breaks_off_ends_with_an_error(self, stub, plugged):
         async def half():
             yield 'data: {"type": "transcript.text.delta", "delta": "half a"}\n\n'
 
@@ -207,12 +207,12 @@ class TestAServerOfSomebodyElse:
         assert "text.done" not in answer.text
 
 
-async def test_a_key_that_is_not_set_ends_the_start(plugged, stub):
+async def test_a_missing_key_prevents_the_start(plugged, stub):
     with pytest.raises(ValueError, match="RAPL_TEST_NO_KEY"):
         await plugged(stub.url, key_env="RAPL_TEST_NO_KEY")
 
 
-async def test_mlx_service_is_shown_its_token(start):
+async def test_the_token_is_sent_to_mlx_service(start):
     seen = []
 
     async def models(request: Request) -> Response:

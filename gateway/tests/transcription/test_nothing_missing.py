@@ -1,4 +1,4 @@
-"""An engine that loses words is never a silent success: its segments are heard again, and what stays lost is said."""
+"""Words that an engine loses: its segments are transcribed again, and what stays lost is reported."""
 
 import json
 
@@ -13,7 +13,7 @@ SIX_SEGMENTS = b"SPEECH:6"
 
 
 class Speaks(FakeTranscriber):
-    """An engine to which every segment of 9 s says another sentence; pieces of half the length are halves of it."""
+    """An engine with another sentence for every segment of 9 s; half a segment gives half of the sentence."""
 
     def __init__(self) -> None:
         super().__init__("rapl/selftest")
@@ -63,7 +63,7 @@ class LosesWords(Speaks):
 SENTENCES = [f"{number} {SENTENCE}" for number in NUMBERS]
 
 
-async def test_a_sound_engine_covers_all_of_the_speech(start):
+async def test_a_correct_engine_covers_all_of_the_speech(start):
     fleet = await start(Speaks())
 
     answer = await fleet.transcribe(SIX_SEGMENTS, model="rapl/selftest", response_format="verbose_json")
@@ -76,7 +76,7 @@ async def test_a_sound_engine_covers_all_of_the_speech(start):
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_what_an_engine_lost_is_found_by_a_second_look_at_smaller_pieces(start, fault):
+async def test_lost_words_are_found_by_a_retry_in_smaller_cuts(start, fault):
     fleet = await start(LosesWords(fault, always=False))
 
     answer = await fleet.transcribe(SIX_SEGMENTS, model="rapl/selftest", response_format="verbose_json")
@@ -90,7 +90,7 @@ async def test_what_an_engine_lost_is_found_by_a_second_look_at_smaller_pieces(s
 
 @pytest.mark.parametrize("fault", LOSSES)
 @pytest.mark.parametrize("response_format", ["json", "text", "srt", "vtt", "verbose_json"])
-async def test_what_stays_lost_is_said_in_every_format(start, fault, response_format):
+async def test_words_that_stay_lost_are_reported_in_every_format(start, fault, response_format):
     fleet = await start(LosesWords(fault, always=True))
 
     answer = await fleet.transcribe(SIX_SEGMENTS, model="rapl/selftest", response_format=response_format)
@@ -103,7 +103,7 @@ async def test_what_stays_lost_is_said_in_every_format(start, fault, response_fo
 
 
 @pytest.mark.parametrize("fault", LOSSES)
-async def test_what_stays_lost_is_said_at_the_end_of_a_stream(start, fault):
+async def test_words_that_stay_lost_are_reported_at_the_end_of_a_stream(start, fault):
     fleet = await start(LosesWords(fault, always=True))
 
     answer = await fleet.transcribe(SIX_SEGMENTS, model="rapl/selftest", stream="true")
@@ -113,7 +113,7 @@ async def test_what_stays_lost_is_said_at_the_end_of_a_stream(start, fault):
     assert len(done["problems"]) == 1
 
 
-async def test_speech_that_was_judged_only_at_the_end_is_missed_too_when_it_has_no_text(start):
+async def test_missing_text_is_reported_when_speech_is_detected_only_at_the_end(start):
     fleet = await start(FakeTranscriber("rapl/selftest", text=""))
 
     answer = await fleet.transcribe(b"LATE:1", model="rapl/selftest")
@@ -132,7 +132,7 @@ async def test_a_segment_without_speech_need_not_have_text(start):
 
 
 @pytest.mark.parametrize(("always", "problems"), [(False, None), (True, "1")])
-async def test_an_engine_that_says_it_stopped_early_is_asked_again_in_smaller_pieces(start, always, problems):
+async def test_a_truncated_transcript_is_retried_in_smaller_cuts(start, always, problems):
     class StopsEarly(Speaks):
         async def transcribe(self, audio, options, on_text=None):
             transcript = await super().transcribe(audio, options)

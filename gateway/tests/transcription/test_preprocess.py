@@ -1,4 +1,4 @@
-"""preprocess-service dies in the middle of a file, or is away for a moment: the file goes on where it was."""
+"""preprocess-service dies in the middle of a file or restarts: the file continues where it stopped."""
 
 import asyncio
 from contextlib import aclosing
@@ -21,7 +21,7 @@ MEDIA = b"some media"
 
 
 class Mortal:
-    """A stand-in that breaks off as often as a test wants, after a number of segments of its choice."""
+    """A fake that breaks the connection as often as a test wants, after a chosen number of segments."""
 
     def __init__(self, *breaks_after: int) -> None:
         self.breaks_after = list(breaks_after)
@@ -64,7 +64,7 @@ async def prepared(mortal: Mortal, media: bytes = MEDIA, url: str | None = None)
 
 
 @pytest.mark.parametrize("breaks_after", [0, 1, 3])
-async def test_what_was_broken_off_goes_on_where_it_was_and_nothing_comes_twice(breaks_after):
+async def test_after_a_broken_connection_events_continue_without_duplicates(breaks_after):
     mortal = Mortal(breaks_after)
 
     assert await prepared(mortal) == [0.0, 1.0, 2.0, 3.0, None]
@@ -72,7 +72,7 @@ async def test_what_was_broken_off_goes_on_where_it_was_and_nothing_comes_twice(
 
 
 @pytest.mark.parametrize("breaks_after", [(1, 2, 3), (0, 0, 0)])
-async def test_media_that_break_it_twice_are_given_up(breaks_after):
+async def test_media_that_break_it_twice_are_not_retried(breaks_after):
     mortal = Mortal(*breaks_after)
     with pytest.raises(ServiceError) as caught:
         await prepared(mortal)
@@ -81,7 +81,7 @@ async def test_media_that_break_it_twice_are_given_up(breaks_after):
     assert mortal.asked == 2
 
 
-async def test_a_canonical_wav_does_not_wait_for_it():
+async def test_a_canonical_wav_does_not_wait_for_a_restart():
     mortal = Mortal(0)
     with pytest.raises(ServiceError):
         await prepared(mortal, make_tone(0.5).to_wav())
@@ -89,7 +89,7 @@ async def test_a_canonical_wav_does_not_wait_for_it():
     assert mortal.asked == 1
 
 
-async def test_one_that_was_never_there_is_not_waited_for():
+async def test_a_service_that_was_never_ready_is_not_waited_for():
     with pytest.raises(ServiceError) as caught:
         await prepared(Mortal(), url="http://127.0.0.1:9")
 

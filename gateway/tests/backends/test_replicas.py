@@ -1,4 +1,4 @@
-"""Several processes behind one backend: who gets what, and what becomes of it when one of them dies."""
+"""Several replicas behind one backend: which one gets a segment, and what happens when one dies."""
 
 import asyncio
 import socket
@@ -48,7 +48,7 @@ async def fleet(two, start):
     return fleet
 
 
-async def test_the_addresses_of_a_list_share_the_work(two, fleet):
+async def test_several_urls_share_the_work(two, fleet):
     engines = [process.transcriber for process in two]
     for engine in engines:
         engine.may_work.clear()
@@ -61,7 +61,7 @@ async def test_the_addresses_of_a_list_share_the_work(two, fleet):
     assert sorted(answer.json()["text"] for answer in answers) == ["one"] * 4 + ["two"] * 4
 
 
-async def test_the_one_with_least_audio_before_it_is_next(two, fleet):
+async def test_the_replica_with_the_least_audio_is_next(two, fleet):
     long = asyncio.create_task(fleet.transcribe(make_tone(8.0).to_wav()))
     await until(lambda: two[0].transcriber.began or two[1].transcriber.began)
     [busy, free] = two if two[0].transcriber.began else two[::-1]
@@ -71,7 +71,7 @@ async def test_the_one_with_least_audio_before_it_is_next(two, fleet):
     assert (len(busy.transcriber.began), len(free.transcriber.began)) == (1, 2)
 
 
-async def test_killing_one_in_mid_load_loses_nothing(two, fleet):
+async def test_killing_a_replica_under_load_loses_nothing(two, fleet):
     requests = [asyncio.create_task(fleet.transcribe()) for _ in range(12)]
     await until(lambda: two[0].transcriber.began and two[1].transcriber.began)
     two[0].kill()
@@ -79,7 +79,7 @@ async def test_killing_one_in_mid_load_loses_nothing(two, fleet):
     assert {(await request).status_code for request in requests} == {200}
 
 
-async def test_one_that_came_back_is_used_again(two, fleet):
+async def test_a_replica_that_restarted_is_used_again(two, fleet):
     two[0].kill()
     assert [(await fleet.transcribe()).json()["text"] for _ in range(3)] == ["two"] * 3
     await two[0].start()
@@ -111,7 +111,7 @@ async def test_an_engine_is_found_on_a_port_that_another_program_had_at_first(st
                 pass
 
 
-async def test_audio_that_kills_its_engine_is_given_to_one_more_and_then_to_none(start):
+async def test_audio_that_kills_its_engine_is_retried_once(start):
     engines = [MortalTranscriber(MODEL) for _ in range(3)]
     async with AsyncExitStack() as stack:
         for engine in engines:
@@ -124,7 +124,7 @@ async def test_audio_that_kills_its_engine_is_given_to_one_more_and_then_to_none
     assert sum(len(engine.calls) for engine in engines) == 2
 
 
-async def test_what_an_engine_refuses_is_not_tried_elsewhere(two, fleet):
+async def test_a_refusal_is_not_retried(two, fleet):
     for process in two:
         process.transcriber.fails_with = ServiceError(ErrorCode.AUDIO_UNDECODABLE, "no")
 
@@ -132,13 +132,13 @@ async def test_what_an_engine_refuses_is_not_tried_elsewhere(two, fleet):
     assert sum(len(process.transcriber.calls) for process in two) == 1
 
 
-async def test_a_model_that_one_has_not_loaded_yet_is_asked_of_the_other(two, fleet):
+async def test_a_model_that_one_replica_has_not_loaded_is_served_by_the_other(two, fleet):
     two[0].transcriber.state = ModelState.LOADING
 
     assert [(await fleet.transcribe()).json()["text"] for _ in range(3)] == ["two"] * 3
 
 
-async def test_a_stream_goes_elsewhere_as_long_as_nothing_was_told(two, fleet):
+async def test_a_stream_is_retried_only_before_its_first_word(two, fleet):
     streams = [asyncio.create_task(fleet.transcribe(stream="true")) for _ in range(4)]
     await until(lambda: two[0].transcriber.began and two[1].transcriber.began)
     two[0].kill()
@@ -151,7 +151,7 @@ async def test_a_stream_goes_elsewhere_as_long_as_nothing_was_told(two, fleet):
 
 @pytest.fixture
 async def names(monkeypatch) -> dict[str, list[str]]:
-    """Addresses of made-up names, as Docker's resolver gives them for `--scale`; a test may change them."""
+    """A fake resolver with several addresses for a name, as Docker's has for `--scale`; a test may change them."""
     addresses: dict[str, list[str]] = {}
     loop = asyncio.get_running_loop()
     real = loop.getaddrinfo
@@ -176,7 +176,7 @@ async def test_every_address_of_a_name_is_a_replica(two, start, names):
     assert sorted(answer.json()["text"] for answer in answers) == ["far", "far", "one", "one"]
 
 
-async def test_an_address_that_a_name_gains_later_is_found(two, start, names, monkeypatch):
+async def test_a_new_address_of_a_name_is_found(two, start, names, monkeypatch):
     monkeypatch.setattr("rapl_gateway.backends.backend.RESOLVE_INTERVAL_S", 0.05)
     port = int(two[0].url.rpartition(":")[2])
     names["engine"] = ["127.0.0.1"]
@@ -193,7 +193,7 @@ async def test_an_address_that_a_name_gains_later_is_found(two, start, names, mo
                 pass
 
 
-class TestALoneReplica:
+class TestASingleReplica:
     @pytest.fixture
     async def engine(self):
         async with EngineProcess(SerialTranscriber(text="back again", delay_s=0.05)) as engine:
@@ -221,7 +221,7 @@ class TestALoneReplica:
 
         assert (await request).json()["text"] == "back again"
 
-    async def test_that_loads_for_long_after_a_restart_is_waited_for_and_not_asked_again_and_again(self, start, engine):
+    async def test_that_loads_for_long_after_a_restart_is_waited_for_without_further_requests(self, start, engine):
         fleet = await start(sensevoice_url=engine.url, restart_wait_s=1.0)
         assert (await fleet.transcribe()).status_code == 200
         await restart(engine, ModelState.LOADING)
@@ -241,7 +241,7 @@ class TestALoneReplica:
         answer = await fleet.transcribe()
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "model_not_ready")
 
-    async def test_that_stays_away_is_a_503_after_a_short_wait(self, start, engine):
+    async def test_that_stays_down_is_a_503_after_a_short_wait(self, start, engine):
         fleet = await start(sensevoice_url=engine.url, restart_wait_s=0.3)
         assert (await fleet.transcribe()).status_code == 200
         engine.kill()
@@ -250,7 +250,7 @@ class TestALoneReplica:
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "backend_unavailable")
         assert answer.headers["retry-after"]
 
-    async def test_that_stays_away_for_longer_is_waited_for_by_a_long_recording(self, start, engine):
+    async def test_that_stays_down_longer_is_waited_for_by_a_long_recording(self, start, engine):
         fleet = await start(sensevoice_url=engine.url, restart_wait_s=0.5)
         assert (await fleet.transcribe()).status_code == 200
         engine.kill()
@@ -260,7 +260,7 @@ class TestALoneReplica:
 
         assert [(await request).status_code for request in requests] == [503, 200]
 
-    async def test_that_was_never_there_is_a_503_at_once(self, start):
+    async def test_that_was_never_ready_is_a_503_at_once(self, start):
         fleet = await start(sensevoice_url="http://127.0.0.1:9", restart_wait_s=3600)
 
         assert (await fleet.transcribe()).status_code == 503
@@ -273,14 +273,14 @@ class TestFallback:
         (tmp_path / "rapl.toml").write_text(text + '[models."local/model"]\nbackend = "mlx"\n')
 
     @pytest.mark.parametrize("stream", ["false", "true"])
-    async def test_a_declared_model_stands_in_and_the_answer_names_it(self, toml, start, stream):
+    async def test_a_declared_model_takes_over_and_a_header_names_it(self, toml, start, stream):
         fleet = await start(sensevoice_url="http://127.0.0.1:9", mlx=FakeTranscriber("local/model", text="stand-in"))
         answer = await fleet.transcribe(stream=stream)
 
         assert "stand-in" in answer.text
         assert answer.headers["x-rapl-fallback"] == "local/model"
 
-    async def test_a_declared_model_stands_in_for_one_that_loads_for_long_after_a_restart(self, toml, start):
+    async def test_a_declared_model_takes_over_from_one_that_loads_for_long_after_a_restart(self, toml, start):
         async with EngineProcess(SerialTranscriber(text="back again")) as engine:
             standing_in = FakeTranscriber("local/model", text="stand-in")
             fleet = await start(sensevoice_url=engine.url, mlx=standing_in, restart_wait_s=0.5)
@@ -289,19 +289,19 @@ class TestFallback:
 
             assert (await fleet.transcribe()).json()["text"] == "stand-in"
 
-    async def test_none_stands_in_while_the_model_itself_is_there(self, toml, start):
+    async def test_no_model_takes_over_while_the_requested_one_is_ready(self, toml, start):
         fleet = await start()
 
         assert "x-rapl-fallback" not in (await fleet.transcribe()).headers
 
-    async def test_none_stands_in_for_what_the_model_refuses(self, toml, start):
+    async def test_no_model_takes_over_after_a_refusal(self, toml, start):
         refusing = FakeTranscriber(MODEL, fails_with=ServiceError(ErrorCode.UNSUPPORTED_PARAMETER, "no"))
         fleet = await start(refusing)
 
         assert (await fleet.transcribe()).status_code == 400
         assert fleet.mlx.calls == []
 
-    async def test_none_stands_in_that_was_not_declared(self, start):
+    async def test_no_model_takes_over_that_was_not_declared(self, start):
         fleet = await start(sensevoice_url="http://127.0.0.1:9")
 
         assert (await fleet.transcribe()).status_code == 503

@@ -31,12 +31,12 @@ def test_words_are_counted_in_any_script(text: str, words: list[str]):
         ("", False),
     ],
 )
-def test_a_loop_is_a_phrase_that_takes_over_and_not_a_word_said_twice(text: str, is_loop: bool):
+def test_a_loop_is_a_phrase_that_fills_the_text_and_not_a_word_said_twice(text: str, is_loop: bool):
     assert has_loop(words_of(text)) is is_loop
 
 
 @pytest.mark.parametrize(
-    ("text", "speech_s", "doubt"),
+    ("text", "speech_s", "suspicion"),
     [
         ("", 20.0, Suspicion.NO_TEXT),
         ("...", 20.0, Suspicion.NO_TEXT),
@@ -52,29 +52,29 @@ def test_a_loop_is_a_phrase_that_takes_over_and_not_a_word_said_twice(text: str,
         ("the quick", 2.0, None),
     ],
 )
-def test_what_is_typical_of_lost_words_is_doubted(text: str, speech_s: float, doubt: Suspicion | None):
-    scrutiny = TranscriptChecks()
+def test_typical_signs_of_lost_words_are_a_suspicion(text: str, speech_s: float, suspicion: Suspicion | None):
+    checks = TranscriptChecks()
     for _ in range(3):
-        scrutiny.accept(SENTENCE * 2, 20.0)
+        checks.accept(SENTENCE * 2, 20.0)
 
-    assert scrutiny.doubt(text, speech_s) is doubt
+    assert checks.suspicion(text, speech_s) is suspicion
 
 
-@pytest.mark.parametrize(("doubt", "text"), [(Suspicion.NO_TEXT, ""), (Suspicion.TOO_LITTLE, "quick")])
-def test_little_speech_that_is_heard_alike_twice_is_no_longer_doubted(doubt: Suspicion, text: str):
-    scrutiny = TranscriptChecks()
+@pytest.mark.parametrize(("suspicion", "text"), [(Suspicion.NO_TEXT, ""), (Suspicion.TOO_LITTLE, "quick")])
+def test_the_same_text_again_clears_a_suspicion_about_little_speech(suspicion: Suspicion, text: str):
+    checks = TranscriptChecks()
     for _ in range(3):
-        scrutiny.accept(SENTENCE * 2, 20.0)
+        checks.accept(SENTENCE * 2, 20.0)
 
-    assert scrutiny.settle(doubt, text, text, 0.8) == (False, None)
+    assert checks.compare(suspicion, text, text, 0.8) == (False, None)
 
 
-def test_a_pace_is_judged_only_against_the_recordings_own():
-    assert TranscriptChecks().doubt("slowly", 20.0) is None
+def test_a_pace_is_compared_only_with_the_recordings_own():
+    assert TranscriptChecks().suspicion("slowly", 20.0) is None
 
 
 @pytest.mark.parametrize(
-    ("doubt", "first", "again", "is_better", "left"),
+    ("suspicion", "first", "again", "is_better", "remaining"),
     [
         (Suspicion.NO_TEXT, "", SENTENCE + OTHER, True, None),
         (Suspicion.NO_TEXT, "", "the quick", True, Suspicion.TOO_LITTLE),
@@ -93,11 +93,11 @@ def test_a_pace_is_judged_only_against_the_recordings_own():
         (Suspicion.SAME_AGAIN, SENTENCE * 2, SENTENCE * 2, False, None),
     ],
 )
-def test_a_second_look_is_kept_if_it_is_better_and_the_doubt_that_is_left_is_known(
-    doubt, first, again, is_better, left
+def test_a_retry_is_kept_if_it_is_better_and_the_remaining_suspicion_is_returned(
+    suspicion, first, again, is_better, remaining
 ):
-    scrutiny = TranscriptChecks()
+    checks = TranscriptChecks()
     for _ in range(3):
-        scrutiny.accept(SENTENCE * 2, 20.0)
+        checks.accept(SENTENCE * 2, 20.0)
 
-    assert scrutiny.settle(doubt, first, again, 20.0) == (is_better, left)
+    assert checks.compare(suspicion, first, again, 20.0) == (is_better, remaining)
