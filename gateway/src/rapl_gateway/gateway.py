@@ -1,7 +1,7 @@
 """The objects that every route uses, as long as the gateway runs."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -23,12 +23,12 @@ class Gateway:
     backends: Backends
     preprocess: RetryingPreprocessClient
     pipeline: Pipeline
-    running: dict[str, Job] = field(default_factory=dict)
+    running: dict[str, Job] = field(default_factory=dict[str, Job])
     """The transcriptions in work, by request id."""
 
 
 @asynccontextmanager
-async def open_gateway(settings: Settings, catalog: ModelCatalog) -> AsyncIterator[Gateway]:
+async def open_gateway(settings: Settings, catalog: ModelCatalog) -> AsyncGenerator[Gateway]:
     async with open_http() as http:
         remedy = "Start it with `docker compose up` or `./rapl up`."
         service = Service("preprocess-service", settings.preprocess_url, remedy)

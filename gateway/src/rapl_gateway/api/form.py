@@ -6,7 +6,7 @@ Source: https://platform.openai.com/docs/api-reference/audio/createTranscription
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar, cast
 
 from pydantic_core import from_json
 from rapl_protocol.errors import ErrorCode, ServiceError
@@ -212,15 +212,16 @@ def _chunking_strategy(form: Form, speech_detection: Literal["on", "off"]) -> Pr
     """`auto`, or an object, as SDKs send it (`chunking_strategy[type]`) or as JSON. Long audio is always cut."""
     field = "chunking_strategy"
     text = _text(form, field)
-    strategy: Any = {
+    sent: Any = {
         name[len(field) + 1 : -1]: values[-1] for name, values in form.fields.items() if name.startswith(f"{field}[")
     }
     if text and text != "auto":
         try:
-            strategy = from_json(text)
+            sent = from_json(text)
         except ValueError:
-            strategy = None
-    if not isinstance(strategy, dict) or (strategy and strategy.get("type") != "server_vad"):
+            sent = None
+    strategy = cast("dict[str, Any]", sent) if isinstance(sent, dict) else {"type": "none"}
+    if strategy and strategy.get("type") != "server_vad":
         raise _invalid(field, f"'{field}' must be 'auto' or an object of type 'server_vad'")
     given = {name: strategy[name] for name in _VAD_LIMITS if strategy.get(name) not in (None, "")}
     numbers = {name: _checked_number(f"{field}.{name}", value, _VAD_LIMITS[name]) for name, value in given.items()}

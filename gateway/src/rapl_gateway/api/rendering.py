@@ -34,7 +34,7 @@ def render(result: TranscriptBuilder, form: TranscriptionForm) -> Response:
 
 def coverage_headers(result: TranscriptBuilder) -> dict[str, str]:
     """How much of the speech has text, as headers for every format."""
-    headers = {}
+    headers: dict[str, str] = {}
     if result.coverage is not None:
         headers["x-rapl-coverage"] = f"{result.coverage:.4f}"
     if result.problems:

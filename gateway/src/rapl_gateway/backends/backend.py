@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 
 from rapl_protocol.errors import ErrorCode, ServiceError
@@ -179,7 +179,7 @@ class Backends:
         return iter(self._by_name.values())
 
     @asynccontextmanager
-    async def watched(self) -> AsyncIterator[None]:
+    async def watched(self) -> AsyncGenerator[None]:
         """Polls every backend as long as the context lasts."""
         tasks = [spawn(backend.watch()) for backend in self]
         try:
@@ -207,7 +207,7 @@ class Backends:
         Raises:
             ServiceError: OVERLOADED.
         """
-        refusals = []
+        refusals: list[ServiceError] = []
         for backend in self:
             if backend.was_polled.is_set() and backend.problem is None:
                 try:

@@ -1,7 +1,7 @@
 """One request's reservation at a backend: its part of the queue, and the models that take over if its own is down."""
 
 import logging
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 
@@ -44,7 +44,7 @@ class LoadReservation:
         return max(1, self.client.target.scheduler.slots())
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def held(self) -> Generator[None]:
         """Counts the expected audio as queued until the first segment comes, whose length is known."""
         self._scheduler.queued.add(self._client_id, self._expected_s)
         self.client.on_first_segment = self._release

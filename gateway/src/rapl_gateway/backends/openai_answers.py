@@ -1,8 +1,9 @@
 """Reads the answers of another server in OpenAI's formats: `json`, `verbose_json`, and errors."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import BaseModel, Field
 from rapl_protocol.errors import ErrorCode, ServiceError, seconds_to_wait
 from rapl_protocol.transcript import Segment, Transcript, Word
 from rapl_service.calls.call import Service, unavailable
@@ -16,22 +17,67 @@ _UNAVAILABLE = frozenset({502, 503, 504})
 _WRONG_KEY = frozenset({401, 403})
 
 
-def transcript_of(answer: Any, duration_s: float) -> Transcript:
+Seconds = Annotated[float, Field(ge=-_MAX_TIME_S, le=_MAX_TIME_S, allow_inf_nan=False)]
+
+
+class _Word(BaseModel):
+    word: str
+    start: Seconds
+    end: Seconds
+
+
+class _Segment(BaseModel):
+    text: str
+    start: Seconds
+    end: Seconds
+
+
+class _Language(BaseModel):
+    code: str
+
+
+class _Answer(BaseModel):
+    """`json` or `verbose_json`: only `text` must be there."""
+
+    text: str
+    language: str | None = None
+    """The English name, in verbose_json."""
+    languages: tuple[_Language, ...] | None = None
+    segments: tuple[_Segment, ...] | None = None
+    words: tuple[_Word, ...] | None = None
+
+    def language_code(self) -> str | None:
+        text = self.language or next((each.code for each in self.languages or ()), None)
+        try:
+            return parse_language(text)
+        except ServiceError:
+            return None  # such as "unknown"
+
+    def words_of(self, segment: _Segment) -> tuple[Word, ...] | None:
+        if self.words is None:
+            return None
+        return tuple(
+            Word(word=each.word, start_s=each.start, end_s=each.end)
+            for each in self.words
+            if segment.start <= each.start < segment.end
+        )
+
+
+def transcript_of(body: Any, duration_s: float) -> Transcript:
     """
     Args:
-        answer: the body, parsed.
+        body: the answer's parsed JSON.
         duration_s: of the audio that was sent.
 
     Raises:
         ValueError: the answer is not a transcript.
     """
-    if not isinstance(answer, dict) or not isinstance(answer.get("text"), str):
-        raise ValueError("it has no text")
-    text, language = answer["text"].strip(), _language(answer)
-    try:
-        segments = tuple(_segment(each, answer.get("words"), language) for each in answer.get("segments") or ())
-    except (KeyError, TypeError, OverflowError) as error:
-        raise ValueError("a segment lacks fields") from error
+    answer = _Answer.model_validate(body)
+    text, language = answer.text.strip(), answer.language_code()
+    segments = tuple(
+        Segment(start_s=each.start, end_s=each.end, text=each.text, language=language, words=answer.words_of(each))
+        for each in answer.segments or ()
+    )
     if not segments and text:
         segments = (Segment(start_s=0.0, end_s=duration_s, text=text, language=language),)
     return Transcript(text=text, language=language, duration_s=duration_s, segments=segments)
@@ -71,37 +117,3 @@ def _reason(body: Any) -> tuple[str | None, str | None]:
             return message[:_MAX_MESSAGE_CHARACTERS], param if isinstance(param, str) else None
         case _:
             return None, None
-
-
-def _language(answer: dict[str, Any]) -> str | None:
-    """Read from `language` (an English name, in verbose_json) or `languages` (codes); None where both are missing."""
-    match answer:
-        case {"language": str(name)}:
-            written = name
-        case {"languages": [{"code": str(code)}, *_]}:
-            written = code
-        case _:
-            return None
-    try:
-        return parse_language(written)
-    except ServiceError:
-        return None  # such as "unknown"
-
-
-def _segment(segment: dict[str, Any], words: Any, language: str | None) -> Segment:
-    start_s, end_s = _seconds(segment["start"]), _seconds(segment["end"])
-    timed_words = None
-    if isinstance(words, list):
-        timed_words = tuple(
-            Word(word=word["word"], start_s=_seconds(word["start"]), end_s=_seconds(word["end"]))
-            for word in words
-            if start_s <= _seconds(word["start"]) < end_s
-        )
-    return Segment(start_s=start_s, end_s=end_s, text=str(segment["text"]), language=language, words=timed_words)
-
-
-def _seconds(time: Any) -> float:
-    seconds = float(time)
-    if not abs(seconds) <= _MAX_TIME_S:  # also what is not a number
-        raise ValueError("a time is out of range")
-    return seconds

@@ -3,12 +3,13 @@
 Source: https://platform.openai.com/docs/api-reference/audio/createTranscription
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import aiohttp
 from aiohttp.http_exceptions import LineTooLong
+from pydantic import BaseModel
 from pydantic_core import from_json
 from rapl_protocol.audio import WavAudio
 from rapl_protocol.errors import ServiceError
@@ -89,6 +90,8 @@ class OpenAIServer:
                         return
                     case {"error": _}:
                         raise unavailable(self.service, "ended its stream with an error")
+                    case _:
+                        pass  # events of types that the API may add
         raise unavailable(self.service, "ended its stream too early")
 
     async def models(self) -> list[ModelInfo]:
@@ -100,17 +103,8 @@ class OpenAIServer:
                 if response.status >= 400 and response.status not in (404, 405):
                     raise refusal(self.service, response.status, await _json(response), response.headers)
                 answer = await _json(response)
-        with self._invalid_answers_named():
-            listed = _listed(answer)
-            return [self._info(model, listed.get(model, {})) for model in self._models]
-
-    def _info(self, model: str, listed: dict[str, Any]) -> ModelInfo:
-        """If the server is a RAPL gateway it reports the model's state; the models of others are ready."""
-        try:
-            state = ModelState(listed.get("state", "ready"))
-        except ValueError:
-            state = ModelState.FAILED
-        return ModelInfo(id=model, state=state, reason=listed.get("reason"), capabilities=_CAPABILITIES)
+        listed = _listed(answer)
+        return [_info(model, listed.get(model)) for model in self._models]
 
     async def _request(
         self, audio: WavAudio, options: TranscribeOptions, response_format: str, deadline_s: float, rid: str | None
@@ -123,7 +117,7 @@ class OpenAIServer:
     @asynccontextmanager
     async def _post(
         self, endpoint: str, form: aiohttp.FormData, deadline_s: float, request_id: str | None
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
+    ) -> AsyncGenerator[aiohttp.ClientResponse]:
         url = f"{self.service.base_url}/audio/{endpoint}"
         headers = self.service.headers() | ({"x-request-id": request_id} if request_id else {})
         with failures_named(self.service, deadline_s):
@@ -139,7 +133,7 @@ class OpenAIServer:
                     yield from_json(line[5:])
 
     @contextmanager
-    def _invalid_answers_named(self) -> Iterator[None]:
+    def _invalid_answers_named(self) -> Generator[None]:
         try:
             yield
         except (
@@ -167,11 +161,31 @@ def _form(audio: WavAudio, options: TranscribeOptions, response_format: str) -> 
     return form
 
 
-def _listed(answer: Any) -> dict[str, dict[str, Any]]:
+class _Listed(BaseModel):
+    """An entry of a list of models. `state` and `reason` are RAPL's own."""
+
+    id: str
+    state: str = "ready"
+    reason: str | None = None
+
+
+class _ModelList(BaseModel):
+    data: list[_Listed]
+
+
+def _info(model: str, listed: _Listed | None) -> ModelInfo:
+    """If the server is a RAPL gateway it reports the model's state; the models of others are ready."""
+    listed = listed or _Listed(id=model)
+    state = ModelState(listed.state) if listed.state in set(ModelState) else ModelState.FAILED
+    return ModelInfo(id=model, state=state, reason=listed.reason, capabilities=_CAPABILITIES)
+
+
+def _listed(answer: Any) -> dict[str, _Listed]:
     """The entries of a list of models, by id; none if the server has no such list."""
-    items = answer.get("data") if isinstance(answer, dict) else None
-    items = [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
-    return {item["id"]: item for item in items if isinstance(item.get("id"), str)}
+    try:
+        return {entry.id: entry for entry in _ModelList.model_validate(answer).data}
+    except ValueError:
+        return {}
 
 
 async def _json(response: aiohttp.ClientResponse) -> Any:

@@ -48,7 +48,7 @@ class Replica:
     client: EngineClient
     on_change: Callable[[], None]
     """Called after every poll."""
-    models: list[ModelInfo] = field(default_factory=list)
+    models: list[ModelInfo] = field(default_factory=list[ModelInfo])
     """As last reported; kept while the replica cannot be reached, so that its models stay in the list."""
     parallel: int = 1
     """How many segments it works on at once, as it reports."""
@@ -59,11 +59,11 @@ class Replica:
     """How many segments it holds: in work, or waiting inside it."""
     audio_s: float = 0.0
     """Seconds of audio in these segments."""
-    not_ready: set[str] = field(default_factory=set)
+    not_ready: set[str] = field(default_factory=set[str])
     """Models for which it answered MODEL_NOT_READY, until a poll says that they are ready."""
     _timeouts: int = 0
     _poll_now: asyncio.Event = field(default_factory=asyncio.Event)
-    _calls: set[asyncio.Timeout] = field(default_factory=set)
+    _calls: set[asyncio.Timeout] = field(default_factory=set[asyncio.Timeout])
 
     @property
     def address(self) -> str:

@@ -64,12 +64,10 @@ class Attempts:
 
     def may_retry(self, error: ServiceError) -> bool:
         """Counts this failure. Returns whether the request may be sent again after it."""
-        match policy(error).retry:
-            case Retry.NEVER:
-                return False
-            case Retry.ONCE if not isinstance(error, ConnectError):
-                self._failed += 1
-        return self._failed < MAX_ATTEMPTS
+        retry = policy(error).retry
+        if retry is Retry.ONCE and not isinstance(error, ConnectError):
+            self._failed += 1
+        return retry is not Retry.NEVER and self._failed < MAX_ATTEMPTS
 
 
 class RestartWindow:

@@ -216,12 +216,11 @@ class Scheduler:
 
     def _require_retry(self, segment: QueuedSegment, replica: Replica, error: ServiceError) -> None:
         """Raises: the error, if the segment must not be sent again."""
-        match error.code:
-            case ErrorCode.MODEL_NOT_READY:
-                segment.not_ready = error
-                replica.mark_not_ready(segment.model)
-            case ErrorCode.BACKEND_UNAVAILABLE:
-                replica.mark_unreachable(error)
+        if error.code is ErrorCode.MODEL_NOT_READY:
+            segment.not_ready = error
+            replica.mark_not_ready(segment.model)
+        elif error.code is ErrorCode.BACKEND_UNAVAILABLE:
+            replica.mark_unreachable(error)
         if not segment.attempts.may_retry(error):
             raise error
         log.warning("backend=%s address=%s error=%s: retry of a segment", self._name, replica.address, error.code.value)

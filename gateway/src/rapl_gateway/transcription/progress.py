@@ -3,7 +3,7 @@
 import logging
 import sys
 import time
-from typing import TextIO
+from typing import Any, TextIO
 
 from tqdm import tqdm
 
@@ -28,7 +28,7 @@ class ProgressDisplay:
         self._out = out or sys.stderr
         self._line_every_s = line_every_s
         self._began_at = self._shown_at = time.monotonic()
-        self._bar: tqdm | None = None
+        self._bar: tqdm[Any] | None = None
 
     def show(self, done_s: float, announced_s: float | None) -> None:
         """
