@@ -7,19 +7,29 @@ from rapl_protocol.transcript import Segment
 
 def to_srt(segments: Iterable[Segment]) -> str:
     cues = "".join(
-        f"{number}\n{_clock(s.start_s, ',')} --> {_clock(s.end_s, ',')}\n{s.text.strip()}\n\n"
-        for number, s in enumerate(_spoken(segments), 1)
+        f"{number}\n{_clock(each.start_s, ',')} --> {_clock(each.end_s, ',')}\n{_line(each)}\n\n"
+        for number, each in enumerate(_with_text(segments), 1)
     )
     return cues + "\n"
 
 
 def to_vtt(segments: Iterable[Segment]) -> str:
-    cues = (f"{_clock(s.start_s, '.')} --> {_clock(s.end_s, '.')}\n{s.text.strip()}\n\n" for s in _spoken(segments))
+    cues = (
+        f"{_clock(each.start_s, '.')} --> {_clock(each.end_s, '.')}\n{_line(each)}\n\n" for each in _with_text(segments)
+    )
     return "WEBVTT\n\n" + "".join(cues)
 
 
-def _spoken(segments: Iterable[Segment]) -> Iterable[Segment]:
+def _with_text(segments: Iterable[Segment]) -> Iterable[Segment]:
     return (segment for segment in segments if segment.text.strip())
+
+
+def _line(segment: Segment) -> str:
+    """The text as one line: a line break or an arrow in it would end or break the cue.
+
+    Source: https://github.com/openai/whisper, whisper/utils.py (SubtitlesWriter), for the arrow.
+    """
+    return " ".join(segment.text.split()).replace("-->", "->")
 
 
 def _clock(seconds: float, point: str) -> str:

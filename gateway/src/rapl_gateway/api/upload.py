@@ -69,9 +69,9 @@ class Upload:
 class Form:
     """The parts of a form, in any order."""
 
-    fields: dict[str, list[str]] = field(default_factory=dict)
+    fields: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     """Every value of each field, in their order."""
-    files: dict[str, Upload] = field(default_factory=dict)
+    files: dict[str, Upload] = field(default_factory=dict[str, Upload])
 
     def close(self) -> None:
         for upload in self.files.values():

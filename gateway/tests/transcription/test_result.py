@@ -1,0 +1,26 @@
+"""What is streamed, concatenated, is the transcript, whatever the segments are."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+from rapl_gateway.transcription.result import TranscriptBuilder
+from rapl_protocol.audio import WavAudio
+from rapl_protocol.prepared import PrepareEnd, SpeechSegment
+from rapl_protocol.transcript import Transcript
+
+WORDS = st.lists(st.text(st.sampled_from("ab 你好。.,안"), max_size=5), max_size=4)
+RECORDING = st.lists(st.tuples(WORDS, st.booleans(), st.floats(0.0, 30.0)), max_size=6)
+
+
+@given(RECORDING)
+def test_the_streamed_texts_concatenated_are_the_transcript(recording):
+    result, sent = TranscriptBuilder(), ""
+    for number, (words, is_streamed, speech_s) in enumerate(recording):
+        text = "".join(words).strip()
+        if is_streamed:
+            sent += result.add_text(text)
+        segment = SpeechSegment(30.0 * number, 30.0 * number + 30.0, WavAudio(b""), speech_s)
+        sent += result.add(Transcript(text=text, duration_s=30.0), segment)
+    result.end(PrepareEnd(duration_s=30.0 * len(recording), speech_s=0.0))
+
+    assert sent == result.transcript().text
+    assert 0.0 <= result.coverage <= 1.0 + 1e-9
