@@ -11,10 +11,10 @@ log = logging.getLogger("rapl")
 def spawn(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
     """Has it done. Should it fail, the log says so at once, and not only when the service stops."""
     task = asyncio.create_task(work)
-    task.add_done_callback(_tell)
+    task.add_done_callback(_log_failure)
     return task
 
 
-def _tell(task: asyncio.Task[None]) -> None:
+def _log_failure(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()):
         log.error("what watches over a service has failed, and no longer does", exc_info=error)

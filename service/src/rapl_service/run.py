@@ -19,14 +19,14 @@ from rapl_service.http.connection import GuardedHttp
 from rapl_service.keep_alive import KEEP_ALIVE_S
 from rapl_service.listener import stop_accepting
 from rapl_service.log import configure_logging
-from rapl_service.memory import Surplus
+from rapl_service.memory import MemoryTrimmer
 
 BAD_SETTING_EXIT_CODE = 2
 _DRAIN_S = 30
 """How long a service that is told to stop goes on with what it has begun."""
 _LAST_CALL_S = 0.05
 _NOT_STARTED_EXIT_CODE = 3
-_SURPLUS_TICKS = 10
+_TRIM_TICKS = 10
 """uvicorn's tick is a tenth of a second."""
 
 log = logging.getLogger("rapl")
@@ -100,13 +100,13 @@ def serve(app: FastAPI, settings: ServiceSettings, **options: Any) -> None:
         **options,
     )
     server = _Server(config)
-    _let_the_collector_rest()
+    _tune_garbage_collector()
     server.run()
     if not server.started:
         sys.exit(_NOT_STARTED_EXIT_CODE)
 
 
-def _let_the_collector_rest() -> None:
+def _tune_garbage_collector() -> None:
     """A request makes few cycles, and what was imported makes none: looking less often took a tenth off the gateway's
     processor time for one (1,062 to 963 us, interleaved medians)."""
     gc.collect()
@@ -120,11 +120,11 @@ class _Server(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
-        self._surplus = Surplus()
+        self._trimmer = MemoryTrimmer()
 
     async def on_tick(self, counter: int) -> bool:
-        if counter % _SURPLUS_TICKS == 0 and not self.server_state.tasks:
-            self._surplus.give_back()
+        if counter % _TRIM_TICKS == 0 and not self.server_state.tasks:
+            self._trimmer.trim_if_grown()
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -34,10 +34,10 @@ is still closing when a test's loop ends is a warning in some later test."""
 
 
 @contextmanager
-def rings_of_references() -> Iterator[set[str]]:
+def reference_cycles() -> Iterator[set[str]]:
     """Types of ours of which something is left, when the context has ended, that only the cycle collector would free.
 
-    It comes by seldom (`service._let_the_collector_rest`): until then a ring holds whatever hangs in it, such as audio.
+    It comes by seldom (`service._tune_garbage_collector`): until then a ring holds whatever hangs in it, such as audio.
     """
     found: set[str] = set()
     gc.collect()
