@@ -102,7 +102,7 @@ class Call:
         Raises:
             ServiceError: the service's own, or ConnectError, BACKEND_UNAVAILABLE or BACKEND_TIMEOUT.
         """
-        with failures_named(self.service, deadline_s):
+        with service_errors(self.service, deadline_s):
             async with asyncio.timeout(deadline_s):
                 url = self.service.base_url
                 answer = await self.http.pool.request(self.method, url, self.path, self._headers(), body)
@@ -134,7 +134,7 @@ class Call:
             headers["content-length"] = str(len(body))
             body = _in_pieces(memoryview(body))
         url = self.service.base_url + self.path
-        with failures_named(self.service, limits.total or limits.sock_read):
+        with service_errors(self.service, limits.total or limits.sock_read):
             async with self.http.streams.request(
                 self.method, url, data=body, headers=headers, timeout=limits
             ) as response:
@@ -178,7 +178,7 @@ def _json_or_none(body: bytes) -> Any:
         return None
 
 
-class failures_named:
+class service_errors:
     """Raises: ServiceError for whatever goes wrong on the way: ConnectError, BACKEND_UNAVAILABLE or BACKEND_TIMEOUT."""
 
     def __init__(self, service: Service, deadline_s: float | None) -> None:
