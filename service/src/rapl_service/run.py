@@ -14,9 +14,9 @@ import uvicorn
 from fastapi import FastAPI
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings
+from rapl_protocol.wire import KEEP_ALIVE_S
 
 from rapl_service.http.connection import GuardedHttp
-from rapl_service.keep_alive import KEEP_ALIVE_S
 from rapl_service.listener import stop_accepting
 from rapl_service.log import configure_logging
 from rapl_service.memory import MemoryTrimmer

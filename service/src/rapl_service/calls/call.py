@@ -15,9 +15,9 @@ from pydantic import BaseModel
 from pydantic_core import from_json
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.frames import CONTENT_TYPE
+from rapl_protocol.wire import KEEP_ALIVE_S
 
 from rapl_service.calls.pool import ConnectionLost, HttpPool
-from rapl_service.keep_alive import KEEP_ALIVE_S
 
 M = TypeVar("M", bound=BaseModel)
 

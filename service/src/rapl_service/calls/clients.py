@@ -2,25 +2,22 @@
 
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
-from typing import IO, Any
-from urllib.parse import quote, urlencode
+from typing import IO
+from urllib.parse import quote
 
 import aiohttp
 from rapl_protocol.audio import WavAudio
 from rapl_protocol.errors import ServiceError
-from rapl_protocol.frames import decode_frames, encode_frame, frame_pieces
+from rapl_protocol.frames import decode_frames
 from rapl_protocol.models import ModelInfo, ModelList
-from rapl_protocol.prepared import (
-    PreparedEvent,
-    PrepareEnd,
-    PrepareOptions,
-    PrepareProgress,
-    SegmentHeader,
-    SourceInfo,
-    SpeechCheck,
-    SpeechSegment,
-)
+from rapl_protocol.prepared import PreparedEvent, PrepareEnd, PrepareOptions, PrepareProgress, SpeechCheck
 from rapl_protocol.transcript import TranscribeOptions, Transcript
+from rapl_protocol.wire import (
+    decode_prepared_event,
+    decode_transcript_event,
+    encode_prepare_query,
+    encode_transcribe_request,
+)
 
 from rapl_service.calls.call import CONNECT_TIMEOUT_S, Call, Http, Service, deadline, unavailable
 
@@ -38,7 +35,7 @@ class TranscriberClient:
         self, audio: WavAudio, options: TranscribeOptions, *, deadline_s: float, request_id: str | None = None
     ) -> Transcript:
         """Raises: ServiceError, with the engine's own code, or BACKEND_UNAVAILABLE or BACKEND_TIMEOUT."""
-        body = frame_pieces(options.model_dump(exclude_none=True), audio.wav_header(), audio.pcm)
+        body = encode_transcribe_request(audio, options)
         call = Call(self._http, self.service, "POST", "/v1/transcribe", request_id)
         return await call.fetch_as(Transcript, deadline_s, *body)
 
@@ -50,19 +47,15 @@ class TranscriberClient:
         Raises:
             ServiceError: as `transcribe`, also after some texts. It never ends in silence without the transcript.
         """
-        body = encode_frame({**options.model_dump(exclude_none=True), "stream": True}, audio.wav_header(), audio.pcm)
+        body = b"".join(encode_transcribe_request(audio, options, is_streamed=True))
         call = Call(self._http, self.service, "POST", "/v1/transcribe", request_id)
         async with call.stream(deadline(deadline_s), body) as response:
             with _frame_errors(self.service):
                 async for frame in decode_frames(response.content.iter_any()):
-                    match frame.header:
-                        case {"type": "text", "text": text}:
-                            yield text
-                        case {"type": "transcript", **transcript}:
-                            yield Transcript.model_validate(transcript)
-                            return
-                        case {"type": "error", **envelope}:
-                            raise ServiceError.from_response(200, envelope)
+                    event = decode_transcript_event(frame)
+                    yield event
+                    if isinstance(event, Transcript):
+                        return
         raise unavailable(self.service, "broke off its answer")
 
     async def models(self, *, deadline_s: float = 2.0) -> list[ModelInfo]:
@@ -112,7 +105,7 @@ class PreprocessClient:
         async with call.stream(limits, media) as response:
             with _frame_errors(self.service):
                 async for frame in decode_frames(response.content.iter_any()):
-                    event = _event(frame.header, frame.payload)
+                    event = decode_prepared_event(frame)
                     ended = isinstance(event, PrepareEnd)
                     if not isinstance(event, PrepareProgress):
                         yield event
@@ -156,25 +149,8 @@ class PreprocessClient:
 
 
 def _with_query(path: str, options: PrepareOptions) -> str:
-    query = urlencode(options.model_dump(exclude_defaults=True))
+    query = encode_prepare_query(options)
     return f"{path}?{query}" if query else path
-
-
-def _event(header: dict[str, Any], payload: bytes | memoryview) -> PreparedEvent | PrepareProgress:
-    match header.get("type"):
-        case "source":
-            return SourceInfo.model_validate(header)
-        case "segment":
-            where = SegmentHeader.model_validate(header)
-            return SpeechSegment(where.start_s, where.end_s, WavAudio(payload), where.speech_s)
-        case "progress":
-            return PrepareProgress.model_validate(header)
-        case "end":
-            return PrepareEnd.model_validate(header)
-        case "error":
-            raise ServiceError.from_response(200, header)
-        case unknown:
-            raise ValueError(f"unknown event {unknown!r}")
 
 
 @contextmanager
