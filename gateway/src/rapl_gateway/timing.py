@@ -2,6 +2,7 @@
 
 import time
 
+from rapl_service.http.scope import RESPONSE_START
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -49,13 +50,10 @@ class ServerTiming:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
         scope["rapl_stopwatch"] = stopwatch = Stopwatch()
 
         async def send_timed(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            if message["type"] in RESPONSE_START:
                 message["headers"] = [*message["headers"], *_headers(stopwatch)]
             await send(message)
 

@@ -10,8 +10,7 @@ import ipaddress
 from collections.abc import Iterable
 
 from rapl_protocol.errors import ErrorCode, ServiceError
-from rapl_service.http.body import drain
-from rapl_service.http.errors import error_response
+from rapl_service.http.errors import refuse
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -34,13 +33,11 @@ class Access:
         self._names = frozenset(name.lower() for name in (*OUR_NAMES, *names))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        refusal = self._refusal(scope["path"], Headers(scope=scope)) if scope["type"] == "http" else None
+        refusal = self._refusal(scope["path"], Headers(scope=scope))
         if refusal is None:
             await self._app(scope, receive, send)
-            return
-        await drain(receive)
-        scope["rapl_log"]["error"] = refusal.code.value
-        await error_response(refusal)(scope, receive, send)
+        else:
+            await refuse(scope, receive, send, refusal)
 
     def _refusal(self, path: str, headers: Headers) -> ServiceError | None:
         if "origin" in headers:

@@ -1,7 +1,7 @@
 """The one HTTP face of every engine."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request
@@ -19,16 +19,15 @@ from rapl_protocol.wire import (
     encode_transcript_event,
     segment_too_long,
 )
+from starlette.middleware import Middleware
 
-from rapl_service.http.app import NO_TELEMETRY
+from rapl_service.http.app import service_app
 from rapl_service.http.disconnect import cancel_on_disconnect
-from rapl_service.http.errors import install_error_handlers
-from rapl_service.http.middleware import RequestMiddleware
 from rapl_service.http.scope import log_fields
 
 
-def transcriber_app(transcriber: Transcriber) -> FastAPI:
-    """The HTTP face of an engine: transcribe, models, load, unload, live and ready."""
+def transcriber_app(transcriber: Transcriber, middleware: Sequence[Middleware] = ()) -> FastAPI:
+    """The HTTP API of an engine: transcribe, models, load, unload, live and ready."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -38,11 +37,7 @@ def transcriber_app(transcriber: Transcriber) -> FastAPI:
         finally:
             await transcriber.close()
 
-    app = FastAPI(
-        title="RAPL engine", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None, telemetry=NO_TELEMETRY
-    )
-    install_error_handlers(app)
-    app.add_middleware(RequestMiddleware)
+    app = service_app("RAPL engine", lifespan, middleware=middleware)
 
     @app.post("/v1/transcribe")
     async def transcribe(request: Request) -> Response:

@@ -9,12 +9,13 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from rapl_service.http.connection import GuardedHttp
+from rapl_service.run import WebSocketProtocol
 
 
 @asynccontextmanager
-async def served(app: ASGIApp) -> AsyncIterator[str]:
+async def served(app: ASGIApp, ws: WebSocketProtocol = "none") -> AsyncIterator[str]:
     """Runs `app` on a real socket of 127.0.0.1, in this event loop, and gives its base URL."""
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", http=GuardedHttp, ws="none")
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", http=GuardedHttp, ws=ws)
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)

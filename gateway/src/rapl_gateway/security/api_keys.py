@@ -6,9 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rapl_protocol.errors import ErrorCode, ServiceError
-from rapl_service.http.body import drain
-from rapl_service.http.errors import error_response
-from starlette.requests import Request
+from rapl_service.http.errors import refuse
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 CLIENT_ID = "rapl_share"
@@ -36,21 +35,19 @@ class ApiKeys:
         self._digests = [_digest(key) for key in keys]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in _OPEN_PATHS:
+        if scope["path"] in _OPEN_PATHS:
             await self._app(scope, receive, send)
             return
-        given = _digest(_bearer(Request(scope)))
+        given = _digest(_bearer(HTTPConnection(scope)))
         # Every key is compared, in constant time: how long it takes tells nothing of which one came close.
         if any([hmac.compare_digest(given, known) for known in self._digests]):
             await self._app({**scope, CLIENT_ID: given.hex()}, receive, send)
             return
-        await drain(receive)
         message = "Incorrect API key provided: send one of the server's keys as `Authorization: Bearer <key>`."
-        scope["rapl_log"]["error"] = ErrorCode.INVALID_API_KEY.value
-        await error_response(ServiceError(ErrorCode.INVALID_API_KEY, message))(scope, receive, send)
+        await refuse(scope, receive, send, ServiceError(ErrorCode.INVALID_API_KEY, message))
 
 
-def _bearer(request: Request) -> str:
+def _bearer(request: HTTPConnection) -> str:
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     return key.strip() if scheme.lower() == "bearer" else ""
 

@@ -11,8 +11,7 @@ from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
 
 from rapl_protocol.errors import ErrorCode, ServiceError
-from rapl_service.http.body import drain
-from rapl_service.http.errors import error_response
+from rapl_service.http.errors import refuse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -50,16 +49,11 @@ class HostAndOriginCheck:
         self._known: dict[bytes, bool] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
         error = self._refusal(scope)
         if error is None:
             await self._app(scope, receive, send)
-            return
-        scope["rapl_log"]["error"] = error.code.value
-        await drain(receive)
-        await error_response(error)(scope, receive, send)
+        else:
+            await refuse(scope, receive, send, error)
 
     def _refusal(self, scope: Scope) -> ServiceError | None:
         host = origin = None
@@ -68,12 +62,10 @@ class HostAndOriginCheck:
                 host = value
             elif name == b"origin":
                 origin = value.decode("latin-1")
-            elif name == b"upgrade" and value.lower() == b"websocket":
-                return ServiceError(ErrorCode.INVALID_REQUEST, "there is no WebSocket here")
         if host is not None and not self._is_ours(host):
             message = "This name is not one of the server's own; RAPL_ALLOWED_HOSTS adds to them."
             return ServiceError(ErrorCode.FORBIDDEN, message)
-        if origin and scope["method"] not in _READING and not self._may_write(origin, host):
+        if origin and scope.get("method") not in _READING and not self._may_write(origin, host):
             message = "Web pages of this origin may not use the server; RAPL_CORS_ORIGINS lists those that may."
             return ServiceError(ErrorCode.FORBIDDEN, message)
         return None

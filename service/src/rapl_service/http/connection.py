@@ -73,7 +73,7 @@ class GuardedHttp(HttpToolsProtocol):
             raise ValueError(self._refusal)  # which the parser reports as a broken request
         self.scope[CLIENT_CONNECTION] = self._client_connection  # type: ignore[typeddict-unknown-key]
         super().on_headers_complete()
-        if self._is_stopping:
+        if self._is_stopping and self.cycle:  # there is none for a WebSocket handshake
             self.cycle.keep_alive = False
 
     def on_response_complete(self) -> None:
