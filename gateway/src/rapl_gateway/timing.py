@@ -20,8 +20,8 @@ class Stopwatch:
     def total_s(self) -> float:
         return time.perf_counter() - self._began
 
-    def log_fields(self) -> dict[str, str]:
-        return {f"{name}_s": f"{took_s:.4f}" for name, took_s in self.stages_s.items()}
+    def log_fields(self) -> dict[str, float]:
+        return {f"{name}_s": took_s for name, took_s in self.stages_s.items()}
 
 
 class Stage:

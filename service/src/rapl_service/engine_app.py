@@ -43,7 +43,7 @@ def transcriber_app(transcriber: Transcriber, middleware: Sequence[Middleware] =
     async def transcribe(request: Request) -> Response:
         wanted = decode_transcribe_request(await _read_body(request))
         options, audio = wanted.options, wanted.audio
-        log_fields(request).update(model=options.model, audio_s=f"{audio.duration_s:.2f}")
+        log_fields(request).update(model=options.model, audio_s=audio.duration_s)
         _require_capable(transcriber, options)
         if wanted.is_streamed:
             return StreamingResponse(_texts_and_transcript(transcriber, audio, options), media_type=CONTENT_TYPE)

@@ -110,7 +110,7 @@ async def _answer(request: Request, *, translate: bool) -> Response:
 
 async def _whole(pipeline: Pipeline, job: Job, form: TranscriptionForm, request: Request) -> Response:
     await cancel_on_disconnect(request, _finished(pipeline, job))
-    log_fields(request).update(audio_s=f"{job.result.duration_s:.2f}", **job.stopwatch.log_fields())
+    log_fields(request).update(audio_s=job.result.duration_s, **job.stopwatch.log_fields())
     with job.stopwatch.stage("render"):
         response = render(job.result, form)
         response.headers.update(account_headers(job.result) | job.backend.client.headers())

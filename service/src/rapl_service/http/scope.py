@@ -9,7 +9,8 @@ RESPONSE_START = frozenset({"http.response.start", "websocket.http.response.star
 
 
 def log_fields(request: HTTPConnection) -> dict[str, Any]:
-    """What a route adds to the line that is logged for this request; never a transcript, a prompt or a file name."""
+    """Fields of the request's log line, to which a route adds: numbers as numbers, with the unit in the name. Never a
+    transcript, a prompt or a file name."""
     return request.scope["rapl_log"]
 
 
