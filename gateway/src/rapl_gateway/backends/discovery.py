@@ -1,9 +1,10 @@
 """Finds every process behind a name: `docker compose --scale`, Swarm and Kubernetes give one name many addresses."""
 
 import asyncio
-import ipaddress
 import socket
 from urllib.parse import urlsplit
+
+from rapl_service.http.hosts import is_address
 
 _FAMILIES = {socket.AF_INET: "{}", socket.AF_INET6: "[{}]"}
 
@@ -18,7 +19,7 @@ async def addresses_of(url: str) -> list[str]:
         OSError: the name is not known, or nobody can be asked.
     """
     parts = urlsplit(url)
-    if parts.scheme != "http" or parts.hostname is None or _is_address(parts.hostname):
+    if parts.scheme != "http" or parts.hostname is None or is_address(parts.hostname):
         return [url]
     port = parts.port or 80
     found = await asyncio.get_running_loop().getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
@@ -32,11 +33,3 @@ async def addresses_of(url: str) -> list[str]:
 def host_of(url: str) -> str:
     """The `Host` that a request to this URL names."""
     return urlsplit(url).netloc.rpartition("@")[2]
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
