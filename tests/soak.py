@@ -30,7 +30,7 @@ import numpy as np
 import psutil
 from chaos import RIGHT, SELFTEST, Fleet, Request, kinds, outcome, running_fleet, table
 from rapl_protocol.audio import WavAudio
-from rapl_service.keep_alive import KEEP_ALIVE_S
+from rapl_protocol.wire import KEEP_ALIVE_S
 
 EVERY_S = 10.0
 CALIBRATION_S = 60.0

@@ -15,6 +15,7 @@ from rapl_protocol.frames import encode_frame
 from rapl_protocol.testing import FakeTranscriber, make_tone
 from rapl_service.engine_app import transcriber_app
 from rapl_service.http.errors import error_response
+from rapl_service.http.websocket import GuardedWebSocket
 from rapl_service.testing import served
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -133,7 +134,7 @@ async def start(tmp_path) -> AsyncIterator[Callable[..., Awaitable[Fleet]]]:
                 "preprocess_url": await stack.enter_async_context(served(preprocess.app())),
             }
             given = {"config": tmp_path / "rapl.toml", **urls, **settings}
-            gateway = await stack.enter_async_context(served(create_app(Settings(**given))))
+            gateway = await stack.enter_async_context(served(create_app(Settings(**given)), GuardedWebSocket))
             fleet = Fleet(gateway, sensevoice, mlx, preprocess)
             stack.push_async_callback(fleet.close)
             return fleet

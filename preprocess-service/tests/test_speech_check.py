@@ -20,7 +20,7 @@ from rapl_protocol.prepared import ENOUGH_SPEECH_S, PrepareOptions
 from rapl_protocol.testing import make_tone
 from rapl_service.calls.call import Http
 from rapl_service.calls.clients import PreprocessClient
-from rapl_service.testing import rings_of_references
+from rapl_service.testing import reference_cycles
 
 Prepare = Callable[..., Awaitable[Any]]
 ON = PrepareOptions()
@@ -137,7 +137,7 @@ def test_the_quietest_point_is_the_one_that_the_protocol_finds(samples: int, lou
 
 def test_audio_that_was_judged_is_gone_without_the_collector(speech_wav: bytes):
     model = SpeechModel.load()
-    with rings_of_references() as rings:
+    with reference_cycles() as rings:
         assert check_speech(bytearray(speech_wav), model, PrepareOptions()).has_speech
 
     assert rings == set()

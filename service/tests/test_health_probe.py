@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from rapl_service.health_probe import PATIENCE, is_healthy_or_ended
+from rapl_service.health_probe import MAX_TIMEOUTS, is_healthy_or_killed
 
 MODULE = "service_of_a_test"
 SERVICE = """
@@ -34,14 +34,14 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason=
 
 
 class Service:
-    def __init__(self, process: subprocess.Popen[str], unanswered: Path) -> None:
+    def __init__(self, process: subprocess.Popen[str], timeouts: Path) -> None:
         assert process.stdout
         self.process = process
         self._url = f"http://127.0.0.1:{int(process.stdout.readline())}"
-        self._unanswered = unanswered
+        self._unanswered = timeouts
 
     def is_healthy(self, path: str = "/live") -> bool:
-        return is_healthy_or_ended(f"{self._url}{path}", MODULE, self._unanswered, timeout_s=0.2)
+        return is_healthy_or_killed(f"{self._url}{path}", MODULE, self._unanswered, timeout_s=0.2)
 
     def stop_answering(self) -> None:
         self.process.send_signal(signal.SIGHUP)
@@ -56,7 +56,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
         subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=log, text=True) as process,
     ):
         try:
-            yield Service(process, tmp_path / "unanswered")
+            yield Service(process, tmp_path / "timeouts")
         finally:
             process.kill()
 
@@ -66,14 +66,14 @@ def test_a_service_that_answers_is_healthy(service):
 
 
 def test_a_service_that_answers_an_error_is_not_healthy_and_is_left_alone(service):
-    assert [service.is_healthy("/failing") for _ in range(PATIENCE + 1)] == [False] * (PATIENCE + 1)
+    assert [service.is_healthy("/failing") for _ in range(MAX_TIMEOUTS + 1)] == [False] * (MAX_TIMEOUTS + 1)
     assert service.process.poll() is None
 
 
 def test_a_service_that_has_stopped_answering_is_ended_and_its_log_says_where_it_stood(service, tmp_path):
     service.stop_answering()
 
-    for _ in range(PATIENCE - 1):
+    for _ in range(MAX_TIMEOUTS - 1):
         assert not service.is_healthy()
     assert service.process.poll() is None
 
@@ -83,7 +83,7 @@ def test_a_service_that_has_stopped_answering_is_ended_and_its_log_says_where_it
 
 
 def test_only_questions_in_a_row_count(service, tmp_path):
-    (tmp_path / "unanswered").write_bytes(b"." * (PATIENCE - 1))
+    (tmp_path / "timeouts").write_bytes(b"." * (MAX_TIMEOUTS - 1))
     assert service.is_healthy()
 
     service.stop_answering()
@@ -92,7 +92,7 @@ def test_only_questions_in_a_row_count(service, tmp_path):
 
 
 def test_nothing_that_listens_is_not_healthy_and_is_no_reason_to_end_anything(service, tmp_path):
-    unanswered = tmp_path / "unanswered"
+    timeouts = tmp_path / "timeouts"
 
-    assert not is_healthy_or_ended("http://127.0.0.1:1/live", MODULE, unanswered)
-    assert not unanswered.exists()
+    assert not is_healthy_or_killed("http://127.0.0.1:1/live", MODULE, timeouts)
+    assert not timeouts.exists()

@@ -1,5 +1,6 @@
 """`python -m rapl_gateway`: runs the gateway."""
 
+from rapl_service.http.websocket import GuardedWebSocket
 from rapl_service.run import run
 
 from rapl_gateway.app import create_app
@@ -7,4 +8,4 @@ from rapl_gateway.security.startup_checks import tls_options
 from rapl_gateway.settings import Settings
 
 if __name__ == "__main__":
-    run(create_app, Settings, tls_options)
+    run(create_app, Settings, tls_options, ws=GuardedWebSocket)

@@ -1,13 +1,13 @@
 """Puts the gateway together."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
-from rapl_service.http.app import NO_TELEMETRY
+from rapl_service.http.app import service_app
 from rapl_service.http.body import BodyTimeout
-from rapl_service.http.errors import install_error_handlers
-from rapl_service.http.middleware import RequestMiddleware
+from rapl_service.http.websocket import WebSocketPaths
+from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from rapl_gateway.api import health, transcriptions
@@ -22,6 +22,9 @@ from rapl_gateway.security.startup_checks import require_keys_beyond_loopback
 from rapl_gateway.settings import Settings
 from rapl_gateway.timing import ServerTiming
 
+WEBSOCKET_PATHS: tuple[str, ...] = ()
+"""The paths that accept WebSocket connections; a handshake at any other one gets 404."""
+
 
 def create_app(settings: Settings) -> FastAPI:
     """Raises: ValueError, where the model catalog or the file of API keys is wrong, or others could come in."""
@@ -34,22 +37,23 @@ def create_app(settings: Settings) -> FastAPI:
             app.state.gateway = gateway
             yield
 
-    app = FastAPI(
-        title="RAPL", lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False, telemetry=NO_TELEMETRY
-    )
-    install_error_handlers(app)
-    # The last one added is the first to see a request.
-    app.add_middleware(transcriptions.DirectRoutes)
-    app.add_middleware(CanonicalPath)
-    if keys:
-        app.add_middleware(ApiKeys, keys=keys)
-    if settings.cors_origins:
-        app.add_middleware(CORSMiddleware, **cors_policy(settings.cors_origins))
-    app.add_middleware(HostAndOriginCheck, hosts=settings.allowed_hosts, origins=settings.cors_origins)
-    app.add_middleware(ShutdownResponder)
-    app.add_middleware(ServerTiming)
-    app.add_middleware(BodyTimeout)
-    app.add_middleware(RequestMiddleware)
+    app = service_app("RAPL", lifespan, openapi_url="/openapi.json", middleware=_middleware(settings, keys))
     for routes in (transcriptions, model_routes, health):
         app.include_router(routes.router)
     return app
+
+
+def _middleware(settings: Settings, keys: Sequence[str]) -> list[Middleware]:
+    """In the order in which they see a request."""
+    origins = settings.cors_origins
+    return [
+        Middleware(BodyTimeout),
+        Middleware(ServerTiming),
+        Middleware(ShutdownResponder),
+        Middleware(HostAndOriginCheck, hosts=settings.allowed_hosts, origins=origins),
+        *([Middleware(CORSMiddleware, **cors_policy(origins))] if origins else []),
+        *([Middleware(ApiKeys, keys=keys)] if keys else []),
+        Middleware(CanonicalPath),
+        Middleware(transcriptions.DirectRoutes),
+        Middleware(WebSocketPaths, paths=WEBSOCKET_PATHS),
+    ]

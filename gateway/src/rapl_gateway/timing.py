@@ -2,6 +2,7 @@
 
 import time
 
+from rapl_service.http.scope import RESPONSE_START
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -19,8 +20,8 @@ class Stopwatch:
     def total_s(self) -> float:
         return time.perf_counter() - self._began
 
-    def log_fields(self) -> dict[str, str]:
-        return {f"{name}_s": f"{took_s:.4f}" for name, took_s in self.stages_s.items()}
+    def log_fields(self) -> dict[str, float]:
+        return {f"{name}_s": took_s for name, took_s in self.stages_s.items()}
 
 
 class Stage:
@@ -49,13 +50,10 @@ class ServerTiming:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
         scope["rapl_stopwatch"] = stopwatch = Stopwatch()
 
         async def send_timed(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            if message["type"] in RESPONSE_START:
                 message["headers"] = [*message["headers"], *_headers(stopwatch)]
             await send(message)
 

@@ -7,7 +7,7 @@ from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.models import ModelState
 from rapl_protocol.testing import FakeTranscriber, make_tone
 from rapl_protocol.transcript import TranscribeOptions
-from rapl_service.testing import rings_of_references
+from rapl_service.testing import reference_cycles
 
 NOWHERE = "http://127.0.0.1:9"
 
@@ -363,7 +363,7 @@ async def test_no_transcript_prompt_or_file_name_is_logged(fleet, caplog):
 async def test_a_requests_audio_is_freed_without_the_garbage_collector(fleet, stream, seconds):
     wav = make_tone(seconds).to_wav()
     await fleet.transcribe(wav, stream=stream)
-    with rings_of_references() as rings:
+    with reference_cycles() as rings:
         answer = await fleet.transcribe(wav, stream=stream)
 
     assert answer.status_code == 200, answer.text

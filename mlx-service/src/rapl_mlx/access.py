@@ -1,88 +1,50 @@
-"""Who may call: those who know the token, by a name that is ours, and no web page.
+"""Which requests mlx-service accepts: those with its token, to a name of this machine, and from no web page.
 
-A page that is open in a browser on this machine can reach 127.0.0.1: by a form, or by a name of its own that it lets
-point here (DNS rebinding). The one shows by its Origin, the other by its Host; an address in Host cannot be rebound.
+A page that is open in a browser on this machine can send requests to 127.0.0.1: by a form, or by a name of its own
+that it makes point here (DNS rebinding). The first has an `Origin` header, the second that name as `Host`.
 """
 
-import hashlib
-import hmac
-import ipaddress
 from collections.abc import Iterable
 
 from rapl_protocol.errors import ErrorCode, ServiceError
-from rapl_service.http.body import drain
-from rapl_service.http.errors import error_response
+from rapl_service.http.errors import refuse
+from rapl_service.http.hosts import AllowedHosts, local_names
+from rapl_service.http.tokens import BearerTokens
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-OUR_NAMES = ("localhost", "host.docker.internal", "host.containers.internal", "host.lima.internal", "host.orb.internal")
-"""Names of this machine: its own, and those by which containers on it call it."""
 _OPEN_PATH = "/health/live"
 
 
 class Access:
-    """ASGI middleware: refuses before the body is looked at.
+    """ASGI middleware: refuses a request before its body is read.
 
     Args:
-        token: what callers must send as `Authorization: Bearer`; None asks for none.
-        names: by which this service may be called besides `OUR_NAMES` and addresses.
+        app: gets the requests that pass.
+        token: what clients must send as `Authorization: Bearer`; None requires no token.
+        names: further names of this service, beside those of this machine and addresses.
     """
 
     def __init__(self, app: ASGIApp, token: str | None = None, names: Iterable[str] = ()) -> None:
         self._app = app
-        self._digest = _digest(token) if token else None
-        self._names = frozenset(name.lower() for name in (*OUR_NAMES, *names))
+        self._tokens = BearerTokens([token]) if token else None
+        self._hosts = AllowedHosts(local_names().union(names))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        refusal = self._refusal(scope["path"], Headers(scope=scope)) if scope["type"] == "http" else None
-        if refusal is None:
+        error = self._error(scope["path"], Headers(scope=scope))
+        if error is None:
             await self._app(scope, receive, send)
-            return
-        await drain(receive)
-        scope["rapl_log"]["error"] = refusal.code.value
-        await error_response(refusal)(scope, receive, send)
+        else:
+            await refuse(scope, receive, send, error)
 
-    def _refusal(self, path: str, headers: Headers) -> ServiceError | None:
+    def _error(self, path: str, headers: Headers) -> ServiceError | None:
         if "origin" in headers:
             return ServiceError(ErrorCode.FORBIDDEN, "Web pages may not call mlx-service; call the gateway.")
-        if not self._is_ours(headers.get("host", "")):
-            message = "mlx-service is not called by this name. To allow it, add it to RAPL_MLX_ALLOWED_HOSTS."
+        if not self._hosts.allow(headers.get("host", "").encode("latin-1")):
+            message = "The Host header does not name mlx-service. To allow the name, add it to RAPL_MLX_ALLOWED_HOSTS."
             return ServiceError(ErrorCode.FORBIDDEN, message)
-        if self._digest and path != _OPEN_PATH and not self._is_known(headers.get("authorization", "")):
-            message = "mlx-service wants its token, RAPL_MLX_TOKEN, as `Authorization: Bearer <token>`."
+        tokens = None if path == _OPEN_PATH else self._tokens
+        if tokens and not tokens.known_digest(headers.get("authorization", "")):
+            message = "mlx-service requires its token, RAPL_MLX_TOKEN, as `Authorization: Bearer <token>`."
             return ServiceError(ErrorCode.INVALID_API_KEY, message)
         return None
-
-    def _is_ours(self, host: str) -> bool:
-        name = _without_port(host).lower()
-        return name in self._names or is_address(name)
-
-    def _is_known(self, authorization: str) -> bool:
-        scheme, _, token = authorization.partition(" ")
-        given = _digest(token.strip())
-        return scheme.lower() == "bearer" and hmac.compare_digest(given, self._digest or b"")
-
-
-def is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a service that listens there is reached from this machine only."""
-    return host == "localhost" or (is_address(host) and ipaddress.ip_address(host).is_loopback)
-
-
-def _without_port(host: str) -> str:
-    if host.startswith("["):
-        address, bracket, _ = host[1:].partition("]")
-        return address if bracket else host
-    name, _, _ = host.partition(":")
-    return name
-
-
-def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()

@@ -10,8 +10,6 @@ from rapl_mlx.transcriber import MlxTranscriber
 
 
 def create_app(settings: Settings) -> FastAPI:
-    app = transcriber_app(MlxTranscriber(settings))
     token = settings.token.get_secret_value() if settings.token else None
-    # The innermost one, so that what it refuses has a request id and a line in the log too.
-    app.user_middleware.append(Middleware(Access, token=token, names=settings.allowed_hosts))
-    return app
+    access = Middleware(Access, token=token, names=settings.allowed_hosts)
+    return transcriber_app(MlxTranscriber(settings), middleware=[access])

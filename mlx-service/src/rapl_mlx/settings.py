@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from rapl_service.http.hosts import is_loopback
 
-from rapl_mlx.access import is_loopback
 from rapl_mlx.models.catalog import ModelList, split_list
 from rapl_mlx.models.memory import machine_bytes
 

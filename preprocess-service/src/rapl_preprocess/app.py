@@ -11,9 +11,7 @@ import anyio
 from fastapi import FastAPI, Query, Request, Response
 from rapl_protocol.audio import BYTES_PER_SECOND, WavAudio
 from rapl_protocol.prepared import MAX_SEGMENT_S, PrepareOptions
-from rapl_service.http.app import NO_TELEMETRY
-from rapl_service.http.errors import install_error_handlers
-from rapl_service.http.middleware import RequestMiddleware
+from rapl_service.http.app import service_app
 from rapl_service.http.scope import log_fields
 
 from rapl_preprocess.answer import Batches, answer
@@ -44,16 +42,7 @@ def create_app(settings: Settings) -> FastAPI:
                     pass
                 yield
 
-    app = FastAPI(
-        title="RAPL preprocess-service",
-        lifespan=lifespan,
-        docs_url=None,
-        redoc_url=None,
-        openapi_url=None,
-        telemetry=NO_TELEMETRY,
-    )
-    install_error_handlers(app)
-    app.add_middleware(RequestMiddleware)
+    app = service_app("RAPL preprocess-service", lifespan)
 
     def batches(upload: Upload, options: PrepareOptions) -> Batches:
         _require_any(upload)

@@ -1,32 +1,33 @@
 """The one HTTP face of every engine."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
-from pydantic import ValidationError
-from rapl_protocol.audio import BYTES_PER_SECOND, WavAudio
-from rapl_protocol.errors import ErrorCode, ServiceError
-from rapl_protocol.frames import CONTENT_TYPE, decode_single_frame, encode_frame
+from rapl_protocol.audio import WavAudio
+from rapl_protocol.errors import ServiceError
+from rapl_protocol.frames import CONTENT_TYPE
 from rapl_protocol.models import ModelInfo, ModelList, ModelState
-from rapl_protocol.prepared import MAX_SEGMENT_S
 from rapl_protocol.transcriber import Transcriber
 from rapl_protocol.transcript import TranscribeOptions
+from rapl_protocol.wire import (
+    MAX_TRANSCRIBE_BYTES,
+    decode_transcribe_request,
+    encode_error,
+    encode_transcript_event,
+    segment_too_long,
+)
+from starlette.middleware import Middleware
 
-from rapl_service.http.app import NO_TELEMETRY
+from rapl_service.http.app import service_app
 from rapl_service.http.disconnect import cancel_on_disconnect
-from rapl_service.http.errors import install_error_handlers
-from rapl_service.http.middleware import RequestMiddleware
 from rapl_service.http.scope import log_fields
 
-# A segment as WAV, and room for a long prompt in front of it.
-MAX_BODY_BYTES = int(MAX_SEGMENT_S * BYTES_PER_SECOND) + (2 << 20)
 
-
-def transcriber_app(transcriber: Transcriber) -> FastAPI:
-    """The HTTP face of an engine: transcribe, models, load, unload, live and ready."""
+def transcriber_app(transcriber: Transcriber, middleware: Sequence[Middleware] = ()) -> FastAPI:
+    """The HTTP API of an engine: transcribe, models, load, unload, live and ready."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -36,18 +37,15 @@ def transcriber_app(transcriber: Transcriber) -> FastAPI:
         finally:
             await transcriber.close()
 
-    app = FastAPI(
-        title="RAPL engine", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None, telemetry=NO_TELEMETRY
-    )
-    install_error_handlers(app)
-    app.add_middleware(RequestMiddleware)
+    app = service_app("RAPL engine", lifespan, middleware=middleware)
 
     @app.post("/v1/transcribe")
     async def transcribe(request: Request) -> Response:
-        options, audio, is_streamed = _parse(await _read_body(request))
-        log_fields(request).update(model=options.model, audio_s=f"{audio.duration_s:.2f}")
+        wanted = decode_transcribe_request(await _read_body(request))
+        options, audio = wanted.options, wanted.audio
+        log_fields(request).update(model=options.model, audio_s=audio.duration_s)
         _require_capable(transcriber, options)
-        if is_streamed:
+        if wanted.is_streamed:
             return StreamingResponse(_texts_and_transcript(transcriber, audio, options), media_type=CONTENT_TYPE)
         transcript = await cancel_on_disconnect(request, transcriber.transcribe(audio, options))
         return Response(transcript.model_dump_json(), media_type="application/json")
@@ -81,8 +79,8 @@ async def _read_body(request: Request) -> bytes:
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise _too_long()
+        if len(body) > MAX_TRANSCRIBE_BYTES:
+            raise segment_too_long()
     return bytes(body)
 
 
@@ -95,38 +93,15 @@ async def _texts_and_transcript(
     work.add_done_callback(lambda _: texts.put_nowait(None))
     try:
         while (text := await texts.get()) is not None:
-            yield encode_frame({"type": "text", "text": text})
-        yield encode_frame({"type": "transcript", **(await work).model_dump()})
+            yield encode_transcript_event(text)
+        yield encode_transcript_event(await work)
     except ServiceError as error:
-        yield encode_frame({"type": "error", **error.envelope()})
+        yield encode_error(error)
     finally:
         work.cancel()
-
-
-def _parse(body: bytes) -> tuple[TranscribeOptions, WavAudio, bool]:
-    """What is to be done to which audio, and whether the text is wanted as it comes."""
-    try:
-        frame = decode_single_frame(body)
-        is_streamed = frame.header.pop("stream", False) is True
-        options = TranscribeOptions.model_validate(frame.header)
-    except ValidationError as error:
-        raise ServiceError(ErrorCode.INVALID_REQUEST, f"invalid options: {error}") from error
-    except ValueError as error:
-        raise ServiceError(ErrorCode.INVALID_REQUEST, str(error)) from error
-    try:
-        audio = WavAudio.from_wav(frame.payload)
-    except ValueError as error:
-        raise ServiceError(ErrorCode.AUDIO_UNDECODABLE, str(error), param="file") from error
-    if audio.duration_s > MAX_SEGMENT_S + 0.1:
-        raise _too_long()
-    return options, audio, is_streamed
 
 
 def _require_capable(transcriber: Transcriber, options: TranscribeOptions) -> None:
     for info in transcriber.models():
         if info.id == options.model:
             info.capabilities.require(options)
-
-
-def _too_long() -> ServiceError:
-    return ServiceError(ErrorCode.AUDIO_TOO_LARGE, f"an engine takes at most {MAX_SEGMENT_S:g} s of audio at once")

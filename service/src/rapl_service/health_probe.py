@@ -1,7 +1,7 @@
 """`python -m rapl_service.health_probe URL MODULE` exits 0 if the URL answers 200: containers have no curl.
 
 Docker starts again what has ended, and leaves alone what has stopped answering. So the process of `python -m MODULE` is
-ended when it has taken `PATIENCE` questions in a row and answered none; its log then has where each thread stood.
+ended when it has taken `MAX_TIMEOUTS` questions in a row and answered none; its log then has where each thread stood.
 """
 
 import contextlib
@@ -16,8 +16,8 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-PATIENCE = 6
-LAST_WORDS_S = 0.5
+MAX_TIMEOUTS = 6
+TRACEBACK_S = 0.5
 
 
 def is_healthy(url: str, timeout_s: float = 3.0) -> bool:
@@ -38,31 +38,31 @@ def is_healthy(url: str, timeout_s: float = 3.0) -> bool:
         return False
 
 
-def is_healthy_or_ended(url: str, module: str, unanswered: Path, timeout_s: float = 3.0) -> bool:
+def is_healthy_or_killed(url: str, module: str, timeouts: Path, timeout_s: float = 3.0) -> bool:
     """As `is_healthy`, and ends what does not answer for the last time.
 
     Args:
-        unanswered: a file that has a byte for each question in a row without an answer.
+        timeouts: a file that has a byte for each question in a row without an answer.
     """
     try:
         result = is_healthy(url, timeout_s)
     except TimeoutError:
-        with unanswered.open("ab") as file:
+        with timeouts.open("ab") as file:
             file.write(b".")
-            if file.tell() < PATIENCE:
+            if file.tell() < MAX_TIMEOUTS:
                 return False
-        _end(module)
+        _kill(module)
         result = False
-    unanswered.unlink(missing_ok=True)
+    timeouts.unlink(missing_ok=True)
     return result
 
 
-def _end(module: str) -> None:
+def _kill(module: str) -> None:
     for number in (signal.SIGUSR1, signal.SIGKILL):
         for pid in _pids(module):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
-        time.sleep(LAST_WORDS_S)
+        time.sleep(TRACEBACK_S)
 
 
 def _pids(module: str) -> Iterator[int]:
@@ -76,5 +76,5 @@ def _pids(module: str) -> Iterator[int]:
 
 if __name__ == "__main__":
     url, module = sys.argv[1:]
-    unanswered = Path(tempfile.gettempdir()) / "rapl-unanswered"
-    sys.exit(0 if is_healthy_or_ended(url, module, unanswered) else 1)
+    timeouts = Path(tempfile.gettempdir()) / "rapl-timeouts"
+    sys.exit(0 if is_healthy_or_killed(url, module, timeouts) else 1)

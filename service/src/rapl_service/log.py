@@ -13,6 +13,8 @@ def configure_logging(level: str = "INFO") -> None:
     formatter.converter = time.gmtime
     handler.setFormatter(formatter)
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    # uvicorn writes two lines for each WebSocket connection; RequestMiddleware writes one.
+    logging.getLogger("uvicorn.error.websocket").setLevel(logging.WARNING)
     # What no line shows need not be looked up for each.
     # Source: https://docs.python.org/3/howto/logging.html#optimization
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False

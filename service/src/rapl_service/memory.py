@@ -37,22 +37,22 @@ def give_memory_back() -> None:
         _glibc().malloc_trim(0)
 
 
-class Surplus:
+class MemoryTrimmer:
     """What requests have left: glibc keeps whatever was freed below something that is still in use. After 30 long
     recordings at once the gateway held 117 MB, of which 63 were free."""
 
     def __init__(self) -> None:
         self._least_bytes = _resident_bytes()
-        self._given_back_at = time.monotonic()
+        self._trimmed_at = time.monotonic()
 
-    def give_back(self) -> None:
+    def trim_if_grown(self) -> None:
         """Much of it at once, and a little once in a while. To be called in a moment in which nobody waits: it takes
         some milliseconds."""
         now_bytes = _resident_bytes()
-        is_long_ago = time.monotonic() - self._given_back_at > LITTLE_AFTER_S
+        is_long_ago = time.monotonic() - self._trimmed_at > LITTLE_AFTER_S
         if now_bytes > self._least_bytes + (LITTLE_BYTES if is_long_ago else MUCH_BYTES):
             give_memory_back()
-            self._given_back_at = time.monotonic()
+            self._trimmed_at = time.monotonic()
             self._least_bytes = _resident_bytes()
         else:
             self._least_bytes = min(self._least_bytes, now_bytes)

@@ -8,26 +8,28 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import uvicorn
 from fastapi import FastAPI
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings
+from rapl_protocol.wire import KEEP_ALIVE_S
 
 from rapl_service.http.connection import GuardedHttp
-from rapl_service.keep_alive import KEEP_ALIVE_S
 from rapl_service.listener import stop_accepting
 from rapl_service.log import configure_logging
-from rapl_service.memory import Surplus
+from rapl_service.memory import MemoryTrimmer
 
 BAD_SETTING_EXIT_CODE = 2
 _DRAIN_S = 30
 """How long a service that is told to stop goes on with what it has begun."""
 _LAST_CALL_S = 0.05
 _NOT_STARTED_EXIT_CODE = 3
-_SURPLUS_TICKS = 10
+_TRIM_TICKS = 10
 """uvicorn's tick is a tenth of a second."""
+
+WebSocketProtocol = type[asyncio.Protocol] | Literal["none"]
 
 log = logging.getLogger("rapl")
 
@@ -63,6 +65,8 @@ def run(
     create_app: Callable[[S], FastAPI],
     settings_class: type[S],
     listen: Callable[[S], dict[str, Any]] = lambda _: {},
+    *,
+    ws: WebSocketProtocol = "none",
 ) -> None:
     """Runs a service until it is told to stop. What is wrong with its configuration ends it, with the reason.
 
@@ -70,6 +74,7 @@ def run(
         create_app: makes the service; raises ValueError where the configuration is wrong.
         settings_class: what to read from the environment.
         listen: further options of uvicorn's, such as for TLS; raises ValueError likewise.
+        ws: the protocol of WebSocket connections; with "none", a request to upgrade is handled as a plain one.
     """
     settings = settings_or_exit(settings_class)
     try:
@@ -77,10 +82,10 @@ def run(
     except ValueError as error:
         print(error, file=sys.stderr)  # noqa: T201
         sys.exit(BAD_SETTING_EXIT_CODE)
-    serve(app, settings, **options)  # type: ignore[arg-type]
+    serve(app, settings, ws=ws, **options)  # type: ignore[arg-type]
 
 
-def serve(app: FastAPI, settings: ServiceSettings, **options: Any) -> None:
+def serve(app: FastAPI, settings: ServiceSettings, *, ws: WebSocketProtocol = "none", **options: Any) -> None:
     configure_logging(settings.log_level)
     # Written by C code, so that it tells also where a process is that has stopped answering.
     faulthandler.register(signal.SIGUSR1, all_threads=True)
@@ -96,17 +101,17 @@ def serve(app: FastAPI, settings: ServiceSettings, **options: Any) -> None:
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=_DRAIN_S,
         http=GuardedHttp,
-        ws="none",
+        ws=ws,
         **options,
     )
     server = _Server(config)
-    _let_the_collector_rest()
+    _tune_garbage_collector()
     server.run()
     if not server.started:
         sys.exit(_NOT_STARTED_EXIT_CODE)
 
 
-def _let_the_collector_rest() -> None:
+def _tune_garbage_collector() -> None:
     """A request makes few cycles, and what was imported makes none: looking less often took a tenth off the gateway's
     processor time for one (1,062 to 963 us, interleaved medians)."""
     gc.collect()
@@ -120,11 +125,11 @@ class _Server(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
-        self._surplus = Surplus()
+        self._trimmer = MemoryTrimmer()
 
     async def on_tick(self, counter: int) -> bool:
-        if counter % _SURPLUS_TICKS == 0 and not self.server_state.tasks:
-            self._surplus.give_back()
+        if counter % _TRIM_TICKS == 0 and not self.server_state.tasks:
+            self._trimmer.trim_if_grown()
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -9,12 +9,13 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from rapl_service.http.connection import GuardedHttp
+from rapl_service.run import WebSocketProtocol
 
 
 @asynccontextmanager
-async def served(app: ASGIApp) -> AsyncIterator[str]:
+async def served(app: ASGIApp, ws: WebSocketProtocol = "none") -> AsyncIterator[str]:
     """Runs `app` on a real socket of 127.0.0.1, in this event loop, and gives its base URL."""
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", http=GuardedHttp, ws="none")
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", http=GuardedHttp, ws=ws)
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)
@@ -34,10 +35,10 @@ is still closing when a test's loop ends is a warning in some later test."""
 
 
 @contextmanager
-def rings_of_references() -> Iterator[set[str]]:
+def reference_cycles() -> Iterator[set[str]]:
     """Types of ours of which something is left, when the context has ended, that only the cycle collector would free.
 
-    It comes by seldom (`service._let_the_collector_rest`): until then a ring holds whatever hangs in it, such as audio.
+    It comes by seldom (`service._tune_garbage_collector`): until then a ring holds whatever hangs in it, such as audio.
     """
     found: set[str] = set()
     gc.collect()

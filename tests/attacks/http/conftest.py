@@ -8,6 +8,7 @@ from rapl_gateway.app import create_app
 from rapl_gateway.settings import Settings
 from rapl_protocol.testing import FakeTranscriber
 from rapl_service.engine_app import transcriber_app
+from rapl_service.http.websocket import GuardedWebSocket
 from rapl_service.testing import served
 from raw_http import Target
 
@@ -22,7 +23,9 @@ async def attack(tmp_path) -> AsyncIterator[Callable[..., Awaitable[Target]]]:
             engine = FakeTranscriber("iic/SenseVoiceSmall", "mlx-community/known", text="text")
             url = await stack.enter_async_context(served(transcriber_app(engine)))
             given = {"config": tmp_path / "none", "preprocess_url": NOWHERE, "sensevoice_url": url, "mlx_url": url}
-            gateway = await stack.enter_async_context(served(create_app(Settings(**{**given, **settings}))))
+            gateway = await stack.enter_async_context(
+                served(create_app(Settings(**{**given, **settings})), GuardedWebSocket)
+            )
             return Target(gateway, engine)
 
         yield start

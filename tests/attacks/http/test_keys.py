@@ -31,7 +31,7 @@ async def test_key_guessing_by_timing_every_guess_is_compared_with_every_key_in_
         return real(given, known)
 
     real = hmac.compare_digest
-    monkeypatch.setattr("rapl_gateway.security.api_keys.hmac.compare_digest", compare)
+    monkeypatch.setattr("rapl_service.http.tokens.hmac.compare_digest", compare)
     for guess in (KEYS[0], KEYS[2], "x", "x" * 10_000):
         compared.clear()
         await target.send(get("/v1/models", f"authorization: Bearer {guess}"))

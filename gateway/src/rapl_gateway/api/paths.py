@@ -25,12 +25,10 @@ def canonical_path(path: str) -> str:
 
 
 class CanonicalPath:
-    """ASGI middleware: every request sees its canonical path."""
+    """ASGI middleware: replaces each request's path by the canonical one."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            scope = {**scope, "path": canonical_path(scope["path"])}
-        await self._app(scope, receive, send)
+        await self._app({**scope, "path": canonical_path(scope["path"])}, receive, send)

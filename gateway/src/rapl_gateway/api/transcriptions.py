@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.models import ModelState
 from rapl_service.http.disconnect import cancel_on_disconnect
-from rapl_service.http.errors import refused
+from rapl_service.http.errors import logged_error_response
 from rapl_service.http.scope import log_fields, request_id
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -61,7 +61,7 @@ class DirectRoutes:
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        endpoint = self._endpoints.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
+        endpoint = self._endpoints.get((scope.get("method", ""), scope["path"]))  # a WebSocket has no method
         if endpoint is None:
             await self._app(scope, receive, send)
             return
@@ -70,7 +70,7 @@ class DirectRoutes:
         try:
             response = await endpoint(request)
         except ServiceError as error:
-            response = refused(request, error)
+            response = logged_error_response(request, error)
         await response(scope, receive, send)
 
 
@@ -114,7 +114,7 @@ async def _respond(request: Request, *, translate: bool) -> Response:
 
 async def _whole(pipeline: Pipeline, job: Job, form: TranscriptionForm, request: Request) -> Response:
     await cancel_on_disconnect(request, _finished(pipeline, job))
-    log_fields(request).update(audio_s=f"{job.result.duration_s:.2f}", **job.stopwatch.log_fields())
+    log_fields(request).update(audio_s=job.result.duration_s, **job.stopwatch.log_fields())
     with job.stopwatch.stage("render"):
         response = render(job.result, form)
         response.headers.update(coverage_headers(job.result) | job.reservation.client.headers())

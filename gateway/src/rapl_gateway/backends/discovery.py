@@ -1,9 +1,10 @@
 """Finds every replica behind a host name: Compose, Swarm and Kubernetes give one name many addresses."""
 
 import asyncio
-import ipaddress
 import socket
 from urllib.parse import urlsplit
+
+from rapl_service.http.hosts import is_address
 
 _URL_HOST = {socket.AF_INET: "{}", socket.AF_INET6: "[{}]"}
 
@@ -18,7 +19,7 @@ async def addresses_of(url: str) -> list[str]:
         OSError: the name cannot be resolved.
     """
     parts = urlsplit(url)
-    if parts.scheme != "http" or parts.hostname is None or _is_address(parts.hostname):
+    if parts.scheme != "http" or parts.hostname is None or is_address(parts.hostname):
         return [url]
     port = parts.port or 80
     found = await asyncio.get_running_loop().getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
@@ -32,11 +33,3 @@ async def addresses_of(url: str) -> list[str]:
 def host_of(url: str) -> str:
     """The value of the `Host` header for requests to this URL."""
     return urlsplit(url).netloc.rpartition("@")[2]
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True

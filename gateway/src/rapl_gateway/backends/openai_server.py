@@ -15,7 +15,7 @@ from rapl_protocol.audio import WavAudio
 from rapl_protocol.errors import ServiceError
 from rapl_protocol.models import Capabilities, ModelInfo, ModelState
 from rapl_protocol.transcript import TranscribeOptions, Transcript
-from rapl_service.calls.call import Service, deadline, failures_named, unavailable
+from rapl_service.calls.call import Service, deadline, service_errors, unavailable
 
 from rapl_gateway.backends.openai_answers import refusal, transcript_of
 
@@ -97,7 +97,7 @@ class OpenAIServer:
     async def models(self) -> list[ModelInfo]:
         """The catalog's models of this server. One that the server does not list counts as ready."""
         limits = deadline(MODELS_DEADLINE_S)
-        with failures_named(self.service, MODELS_DEADLINE_S):
+        with service_errors(self.service, MODELS_DEADLINE_S):
             url = f"{self.service.base_url}/models"
             async with self._http.get(url, headers=self.service.headers(), timeout=limits) as response:
                 if response.status >= 400 and response.status not in (404, 405):
@@ -120,7 +120,7 @@ class OpenAIServer:
     ) -> AsyncGenerator[aiohttp.ClientResponse]:
         url = f"{self.service.base_url}/audio/{endpoint}"
         headers = self.service.headers() | ({"x-request-id": request_id} if request_id else {})
-        with failures_named(self.service, deadline_s):
+        with service_errors(self.service, deadline_s):
             async with self._http.post(url, data=form, headers=headers, timeout=deadline(deadline_s)) as response:
                 if response.status >= 400:
                     raise refusal(self.service, response.status, await _json(response), response.headers)

@@ -1,27 +1,25 @@
-"""Who may call: API keys, and web pages of other origins. Nobody is asked or let in unless the operator says so."""
+"""API keys, and the CORS policy for web pages of other origins. Both are off unless the operator sets them."""
 
-import hashlib
-import hmac
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rapl_protocol.errors import ErrorCode, ServiceError
-from rapl_service.http.body import drain
-from rapl_service.http.errors import error_response
-from starlette.requests import Request
+from rapl_service.http.errors import refuse
+from rapl_service.http.tokens import BearerTokens
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-CLIENT_ID = "rapl_share"
-"""Where a request's scope says whose it is, by a digest of the key."""
+CLIENT_ID = "rapl_client_id"
+"""Key in a request's scope: the digest of its API key, in hexadecimal. Clients take turns by it."""
 _OPEN_PATHS = frozenset({"/health/live", "/health/ready"})
 
 
 def cors_policy(origins: Sequence[str]) -> dict[str, Any]:
-    """What browsers are told about pages of these origins; the rest of the names is what OpenAI's clients read."""
+    """Options of CORSMiddleware for pages of these origins. They may read the headers that OpenAI's clients read."""
     return {
         "allow_origins": list(origins),
         "allow_methods": ["GET", "POST", "OPTIONS"],
-        "allow_headers": ["*"],  # answered by naming those that were asked for: `*` would not cover Authorization
+        "allow_headers": ["*"],  # the response names the requested ones: a literal `*` would not cover Authorization
         "allow_private_network": True,
         "expose_headers": ["x-request-id", "retry-after", "x-should-retry", "openai-processing-ms", "server-timing"],
         "max_age": 600,
@@ -29,31 +27,17 @@ def cors_policy(origins: Sequence[str]) -> dict[str, Any]:
 
 
 class ApiKeys:
-    """ASGI middleware: a request without a known key is answered 401 before its body is looked at."""
+    """ASGI middleware: a request without one of the server's keys gets 401, before its body is read."""
 
     def __init__(self, app: ASGIApp, keys: Iterable[str]) -> None:
         self._app = app
-        self._digests = [_digest(key) for key in keys]
+        self._keys = BearerTokens(keys)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in _OPEN_PATHS:
+        if scope["path"] in _OPEN_PATHS:
             await self._app(scope, receive, send)
-            return
-        given = _digest(_bearer(Request(scope)))
-        # Every key is compared, in constant time: how long it takes tells nothing of which one came close.
-        if any([hmac.compare_digest(given, known) for known in self._digests]):
-            await self._app({**scope, CLIENT_ID: given.hex()}, receive, send)
-            return
-        await drain(receive)
-        message = "Incorrect API key provided: send one of the server's keys as `Authorization: Bearer <key>`."
-        scope["rapl_log"]["error"] = ErrorCode.INVALID_API_KEY.value
-        await error_response(ServiceError(ErrorCode.INVALID_API_KEY, message))(scope, receive, send)
-
-
-def _bearer(request: Request) -> str:
-    scheme, _, key = request.headers.get("authorization", "").partition(" ")
-    return key.strip() if scheme.lower() == "bearer" else ""
-
-
-def _digest(key: str) -> bytes:
-    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+        elif digest := self._keys.known_digest(Headers(scope=scope).get("authorization", "")):
+            await self._app({**scope, CLIENT_ID: digest.hex()}, receive, send)
+        else:
+            message = "Incorrect API key provided: send one of the server's keys as `Authorization: Bearer <key>`."
+            await refuse(scope, receive, send, ServiceError(ErrorCode.INVALID_API_KEY, message))

@@ -15,9 +15,9 @@ from pydantic import BaseModel
 from pydantic_core import from_json
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.frames import CONTENT_TYPE
+from rapl_protocol.wire import KEEP_ALIVE_S
 
-from rapl_service.calls.pool import ConnectionLost, HttpPool, Unreachable
-from rapl_service.keep_alive import KEEP_ALIVE_S
+from rapl_service.calls.pool import ConnectionLost, HttpPool
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -62,7 +62,7 @@ class ConnectError(ServiceError):
 class Http:
     """The kept connections through which one service calls the others."""
 
-    hops: HttpPool
+    pool: HttpPool
     streams: aiohttp.ClientSession
 
 
@@ -75,10 +75,10 @@ async def open_http() -> AsyncIterator[Http]:
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=keep_s)
     jar = aiohttp.DummyCookieJar()
     async with (
-        HttpPool(CONNECT_TIMEOUT_S, keep_s) as hops,
+        HttpPool(CONNECT_TIMEOUT_S, keep_s) as pool,
         aiohttp.ClientSession(connector=connector, auto_decompress=False, cookie_jar=jar) as streams,
     ):
-        yield Http(hops, streams)
+        yield Http(pool, streams)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class Call:
     """Quoted, with its query."""
     request_id: str | None = None
 
-    async def answer(self, deadline_s: float, *body: bytes | memoryview) -> bytes:
+    async def fetch(self, deadline_s: float, *body: bytes | memoryview) -> bytes:
         """What it answers, whole.
 
         Args:
@@ -102,39 +102,39 @@ class Call:
         Raises:
             ServiceError: the service's own, or ConnectError, BACKEND_UNAVAILABLE or BACKEND_TIMEOUT.
         """
-        with failures_named(self.service, deadline_s):
+        with service_errors(self.service, deadline_s):
             async with asyncio.timeout(deadline_s):
                 url = self.service.base_url
-                answer = await self.http.hops.ask(self.method, url, self.path, self._headers(), body)
+                answer = await self.http.pool.request(self.method, url, self.path, self._headers(), body)
         if not 200 <= answer.status < 300:
             raise _refusal(self.service, answer.status, answer.body, answer.headers.get("retry-after"))
         return answer.body
 
-    async def answer_as(self, kind: type[M], deadline_s: float, *body: bytes | memoryview) -> M:
+    async def fetch_as(self, kind: type[M], deadline_s: float, *body: bytes | memoryview) -> M:
         """The same, as what it must be.
 
         Raises:
-            ServiceError: as `answer`, and BACKEND_UNAVAILABLE where it is something else.
+            ServiceError: as `fetch`, and BACKEND_UNAVAILABLE where it is something else.
         """
-        answer = await self.answer(deadline_s, *body)
+        answer = await self.fetch(deadline_s, *body)
         try:
             return kind.model_validate_json(answer)
         except ValueError:  # not its cause: that has what was answered in its message
             raise unavailable(self.service, f"answered something that is no {kind.__name__}") from None
 
     @asynccontextmanager
-    async def opened(self, limits: aiohttp.ClientTimeout, body: Any = None) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def stream(self, limits: aiohttp.ClientTimeout, body: Any = None) -> AsyncIterator[aiohttp.ClientResponse]:
         """Its answer, as it comes.
 
         Raises:
-            ServiceError: as `answer`, also in the middle of it.
+            ServiceError: as `fetch`, also in the middle of it.
         """
         headers = self._headers()
         if isinstance(body, bytes | memoryview) and len(body) > _LARGE_BODY_BYTES:
             headers["content-length"] = str(len(body))
             body = _in_pieces(memoryview(body))
         url = self.service.base_url + self.path
-        with failures_named(self.service, limits.total or limits.sock_read):
+        with service_errors(self.service, limits.total or limits.sock_read):
             async with self.http.streams.request(
                 self.method, url, data=body, headers=headers, timeout=limits
             ) as response:
@@ -178,7 +178,7 @@ def _json_or_none(body: bytes) -> Any:
         return None
 
 
-class failures_named:
+class service_errors:
     """Raises: ServiceError for whatever goes wrong on the way: ConnectError, BACKEND_UNAVAILABLE or BACKEND_TIMEOUT."""
 
     def __init__(self, service: Service, deadline_s: float | None) -> None:
@@ -191,8 +191,8 @@ class failures_named:
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         service = self._service
         match error:
-            case Unreachable() | aiohttp.ConnectionTimeoutError() | aiohttp.ClientConnectorError():
-                raise _unreached(service) from error
+            case ConnectionRefusedError() | aiohttp.ConnectionTimeoutError() | aiohttp.ClientConnectorError():
+                raise _connect_error(service) from error
             case TimeoutError():  # aiohttp's own are TimeoutErrors too
                 message = f"{service.name} at {service.url} did not answer within {round(self._deadline_s or 0, 1):g} s"
                 raise ServiceError(ErrorCode.BACKEND_TIMEOUT, message) from error
@@ -200,7 +200,7 @@ class failures_named:
                 raise unavailable(service, "broke off its answer") from error
 
 
-def _unreached(service: Service) -> ConnectError:
+def _connect_error(service: Service) -> ConnectError:
     message = f"{service.name} at {service.url} cannot be reached. {service.remedy}"
     return ConnectError(ErrorCode.BACKEND_UNAVAILABLE, message, retry_after_s=_RETRY_AFTER_S)
 

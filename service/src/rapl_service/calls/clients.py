@@ -2,25 +2,22 @@
 
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
-from typing import IO, Any
-from urllib.parse import quote, urlencode
+from typing import IO
+from urllib.parse import quote
 
 import aiohttp
 from rapl_protocol.audio import WavAudio
 from rapl_protocol.errors import ServiceError
-from rapl_protocol.frames import decode_frames, encode_frame, frame_pieces
+from rapl_protocol.frames import decode_frames
 from rapl_protocol.models import ModelInfo, ModelList
-from rapl_protocol.prepared import (
-    PreparedEvent,
-    PrepareEnd,
-    PrepareOptions,
-    PrepareProgress,
-    SegmentHeader,
-    SourceInfo,
-    SpeechCheck,
-    SpeechSegment,
-)
+from rapl_protocol.prepared import PreparedEvent, PrepareEnd, PrepareOptions, PrepareProgress, SpeechCheck
 from rapl_protocol.transcript import TranscribeOptions, Transcript
+from rapl_protocol.wire import (
+    decode_prepared_event,
+    decode_transcript_event,
+    encode_prepare_query,
+    encode_transcribe_request,
+)
 
 from rapl_service.calls.call import CONNECT_TIMEOUT_S, Call, Http, Service, deadline, unavailable
 
@@ -38,9 +35,9 @@ class TranscriberClient:
         self, audio: WavAudio, options: TranscribeOptions, *, deadline_s: float, request_id: str | None = None
     ) -> Transcript:
         """Raises: ServiceError, with the engine's own code, or BACKEND_UNAVAILABLE or BACKEND_TIMEOUT."""
-        body = frame_pieces(options.model_dump(exclude_none=True), audio.wav_header(), audio.pcm)
+        body = encode_transcribe_request(audio, options)
         call = Call(self._http, self.service, "POST", "/v1/transcribe", request_id)
-        return await call.answer_as(Transcript, deadline_s, *body)
+        return await call.fetch_as(Transcript, deadline_s, *body)
 
     async def stream(
         self, audio: WavAudio, options: TranscribeOptions, *, deadline_s: float, request_id: str | None = None
@@ -50,33 +47,29 @@ class TranscriberClient:
         Raises:
             ServiceError: as `transcribe`, also after some texts. It never ends in silence without the transcript.
         """
-        body = encode_frame({**options.model_dump(exclude_none=True), "stream": True}, audio.wav_header(), audio.pcm)
+        body = b"".join(encode_transcribe_request(audio, options, is_streamed=True))
         call = Call(self._http, self.service, "POST", "/v1/transcribe", request_id)
-        async with call.opened(deadline(deadline_s), body) as response:
-            with _broken_frames_named(self.service):
+        async with call.stream(deadline(deadline_s), body) as response:
+            with _frame_errors(self.service):
                 async for frame in decode_frames(response.content.iter_any()):
-                    match frame.header:
-                        case {"type": "text", "text": text}:
-                            yield text
-                        case {"type": "transcript", **transcript}:
-                            yield Transcript.model_validate(transcript)
-                            return
-                        case {"type": "error", **envelope}:
-                            raise ServiceError.from_response(200, envelope)
+                    event = decode_transcript_event(frame)
+                    yield event
+                    if isinstance(event, Transcript):
+                        return
         raise unavailable(self.service, "broke off its answer")
 
     async def models(self, *, deadline_s: float = 2.0) -> list[ModelInfo]:
-        return (await Call(self._http, self.service, "GET", "/v1/models").answer_as(ModelList, deadline_s)).models
+        return (await Call(self._http, self.service, "GET", "/v1/models").fetch_as(ModelList, deadline_s)).models
 
     async def load(self, model_id: str, *, deadline_s: float = 10.0) -> ModelInfo:
-        return await self._told("load", model_id, deadline_s)
+        return await self._post("load", model_id, deadline_s)
 
     async def unload(self, model_id: str, *, deadline_s: float = 60.0) -> ModelInfo:
-        return await self._told("unload", model_id, deadline_s)
+        return await self._post("unload", model_id, deadline_s)
 
-    async def _told(self, what: str, model_id: str, deadline_s: float) -> ModelInfo:
+    async def _post(self, what: str, model_id: str, deadline_s: float) -> ModelInfo:
         call = Call(self._http, self.service, "POST", f"/v1/models/{quote(model_id)}/{what}")
-        return await call.answer_as(ModelInfo, deadline_s)
+        return await call.fetch_as(ModelInfo, deadline_s)
 
 
 class PreprocessClient:
@@ -108,11 +101,11 @@ class PreprocessClient:
         """
         ended = False
         limits = aiohttp.ClientTimeout(sock_connect=CONNECT_TIMEOUT_S, sock_read=idle_s)
-        call = Call(self._http, self.service, "POST", _asked("/v1/prepare", options), request_id)
-        async with call.opened(limits, media) as response:
-            with _broken_frames_named(self.service):
+        call = Call(self._http, self.service, "POST", _with_query("/v1/prepare", options), request_id)
+        async with call.stream(limits, media) as response:
+            with _frame_errors(self.service):
                 async for frame in decode_frames(response.content.iter_any()):
-                    event = _event(frame.header, frame.payload)
+                    event = decode_prepared_event(frame)
                     ended = isinstance(event, PrepareEnd)
                     if not isinstance(event, PrepareProgress):
                         yield event
@@ -125,7 +118,7 @@ class PreprocessClient:
         Raises:
             ServiceError: AUDIO_TOO_LARGE where it is longer, AUDIO_UNDECODABLE, BACKEND_UNAVAILABLE or BACKEND_TIMEOUT.
         """
-        answer = await Call(self._http, self.service, "POST", "/v1/clip", request_id).answer(deadline_s, media)
+        answer = await Call(self._http, self.service, "POST", "/v1/clip", request_id).fetch(deadline_s, media)
         try:
             return WavAudio.from_wav(answer)
         except ValueError:
@@ -144,41 +137,24 @@ class PreprocessClient:
         Raises:
             ServiceError: AUDIO_TOO_LARGE where it is longer, BACKEND_UNAVAILABLE or BACKEND_TIMEOUT.
         """
-        call = Call(self._http, self.service, "POST", _asked("/v1/speech", options), request_id)
-        return await call.answer_as(SpeechCheck, deadline_s, audio.wav_header(), audio.pcm)
+        call = Call(self._http, self.service, "POST", _with_query("/v1/speech", options), request_id)
+        return await call.fetch_as(SpeechCheck, deadline_s, audio.wav_header(), audio.pcm)
 
     async def is_live(self) -> bool:
         try:
-            await Call(self._http, self.service, "GET", "/health/live").answer(2.0)
+            await Call(self._http, self.service, "GET", "/health/live").fetch(2.0)
             return True
         except ServiceError:
             return False
 
 
-def _asked(path: str, options: PrepareOptions) -> str:
-    query = urlencode(options.model_dump(exclude_defaults=True))
+def _with_query(path: str, options: PrepareOptions) -> str:
+    query = encode_prepare_query(options)
     return f"{path}?{query}" if query else path
 
 
-def _event(header: dict[str, Any], payload: bytes | memoryview) -> PreparedEvent | PrepareProgress:
-    match header.get("type"):
-        case "source":
-            return SourceInfo.model_validate(header)
-        case "segment":
-            where = SegmentHeader.model_validate(header)
-            return SpeechSegment(where.start_s, where.end_s, WavAudio(payload), where.speech_s)
-        case "progress":
-            return PrepareProgress.model_validate(header)
-        case "end":
-            return PrepareEnd.model_validate(header)
-        case "error":
-            raise ServiceError.from_response(200, header)
-        case unknown:
-            raise ValueError(f"unknown event {unknown!r}")
-
-
 @contextmanager
-def _broken_frames_named(service: Service) -> Iterator[None]:
+def _frame_errors(service: Service) -> Iterator[None]:
     try:
         yield
     except ValueError as error:

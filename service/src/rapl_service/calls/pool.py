@@ -1,4 +1,4 @@
-"""One request and its whole answer over a connection that is kept: the way between RAPL's own services.
+"""One request and its whole answer over a kept connection: the way between RAPL's own services.
 
 asyncio's transports and uvicorn's parser, with nothing in between. What a general client does besides (redirects,
 cookies, proxies, content codings) was a fifth of the gateway's own time for a dictated sentence.
@@ -16,16 +16,12 @@ from urllib.parse import urlsplit
 from httptools import HttpParserError, HttpResponseParser
 
 
-class Unreachable(ConnectionError):
-    """Nobody takes connections there: nothing of the request was sent."""
-
-
 class ConnectionLost(ConnectionError):
     """The connection ended before the answer did, or what came was none: what became of the request is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     status: int
     headers: dict[str, str]
     """By name, in lower case."""
@@ -33,7 +29,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _Origin:
     """Where a base URL leads."""
 
     host: str
@@ -52,11 +48,11 @@ class _Place:
         return cls(parts.hostname or "", parts.port or (443 if is_tls else 80), is_tls, name, parts.path)
 
 
-_place_of = lru_cache(maxsize=64)(_Place.of)
+_origin_of = lru_cache(maxsize=64)(_Origin.of)
 
 
 class HttpPool:
-    """The connections that are kept, to every place; needs a running event loop.
+    """The kept connections, to every origin; needs a running event loop.
 
     Args:
         connect_s: how long a connection may take to be made.
@@ -67,7 +63,7 @@ class HttpPool:
     def __init__(self, connect_s: float, keep_s: float) -> None:
         self._connect_s = connect_s
         self._keep_s = keep_s
-        self._kept: dict[_Place, list[_Connection]] = {}
+        self._idle: dict[_Origin, list[_Connection]] = {}
         self._sweep: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> Self:
@@ -78,15 +74,15 @@ class HttpPool:
     ) -> None:
         if self._sweep:
             self._sweep.cancel()
-        for connections in self._kept.values():
+        for connections in self._idle.values():
             for connection in connections:
                 connection.transport.close()
-        self._kept.clear()
+        self._idle.clear()
         await asyncio.sleep(0)  # in which their sockets close
 
-    async def ask(
+    async def request(
         self, method: str, url: str, path: str, headers: dict[str, str], body: Sequence[bytes | memoryview] = ()
-    ) -> Answer:
+    ) -> Response:
         """Sends a request, and gives its answer when that is whole. Whoever is cancelled meanwhile leaves.
 
         Args:
@@ -97,86 +93,86 @@ class HttpPool:
             body: in pieces, which are not put together on the way.
 
         Raises:
-            Unreachable: no connection could be made.
+            ConnectionRefusedError: no connection could be made, so nothing was sent.
             ConnectionLost: the connection ended before the answer was whole.
             ValueError: a header or the path holds a line break.
         """
-        place = _place_of(url)
-        head = _head(method, place, path, headers, sum([len(piece) for piece in body]))
-        connection = self._take(place) or await self._connected(place)
+        origin = _origin_of(url)
+        head = _head(method, origin, path, headers, sum([len(piece) for piece in body]))
+        connection = self._take(origin) or await self._connect(origin)
         try:
-            answer = await connection.ask((head, *body))
+            response = await connection.request((head, *body))
         except BaseException:
             connection.transport.abort()
             raise
         if connection.is_reusable:
-            self._keep(place, connection)
+            self._keep(origin, connection)
         else:
             connection.transport.abort()  # what was not sent of a body that is refused is let go of
-        return answer
+        return response
 
-    def _take(self, place: _Place) -> "_Connection | None":
+    def _take(self, origin: _Origin) -> "_Connection | None":
         """The one that was used last, so that those that are too many grow old."""
-        kept = self._kept.get(place)
-        while kept:
-            connection = kept.pop()
+        idle = self._idle.get(origin)
+        while idle:
+            connection = idle.pop()
             if not connection.transport.is_closing():
                 return connection
         return None
 
-    async def _connected(self, place: _Place) -> "_Connection":
+    async def _connect(self, origin: _Origin) -> "_Connection":
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._connect_s):
                 _, connection = await loop.create_connection(
-                    _Connection, place.host, place.port, ssl=True if place.is_tls else None
+                    _Connection, origin.host, origin.port, ssl=True if origin.is_tls else None
                 )
         except OSError as error:  # a TimeoutError is one too
-            raise Unreachable(str(error)) from error
+            raise ConnectionRefusedError(str(error)) from error
         return connection
 
-    def _keep(self, place: _Place, connection: "_Connection") -> None:
-        connection.kept_since = time.monotonic()
-        self._kept.setdefault(place, []).append(connection)
-        self._sweep = self._sweep or asyncio.get_running_loop().call_later(self._keep_s, self._let_go_of_the_old)
+    def _keep(self, origin: _Origin, connection: "_Connection") -> None:
+        connection.idle_since = time.monotonic()
+        self._idle.setdefault(origin, []).append(connection)
+        self._sweep = self._sweep or asyncio.get_running_loop().call_later(self._keep_s, self._close_expired)
 
-    def _let_go_of_the_old(self) -> None:
+    def _close_expired(self) -> None:
         """Of those that lie in the order in which they were used last."""
-        kept, self._kept, self._sweep = self._kept, {}, None
+        idle, self._idle, self._sweep = self._idle, {}, None
         oldest = time.monotonic() - self._keep_s
-        for place, connections in kept.items():
+        for origin, connections in idle.items():
             for connection in connections:
-                if connection.kept_since > oldest:
-                    self._kept.setdefault(place, []).append(connection)
+                if connection.idle_since > oldest:
+                    self._idle.setdefault(origin, []).append(connection)
                 else:
                     connection.transport.close()
-        if self._kept:
-            first = min(connections[0].kept_since for connections in self._kept.values())
-            self._sweep = asyncio.get_running_loop().call_later(first - oldest, self._let_go_of_the_old)
+        if self._idle:
+            first = min(connections[0].idle_since for connections in self._idle.values())
+            self._sweep = asyncio.get_running_loop().call_later(first - oldest, self._close_expired)
 
 
 class _Connection(asyncio.Protocol):
     """One connection, with at most one request on its way."""
 
     transport: asyncio.Transport
-    kept_since = 0.0
+    idle_since = 0.0
 
     def __init__(self) -> None:
         self._parser = HttpResponseParser(self)
-        self._answer: asyncio.Future[Answer] | None = None
+        self._response: asyncio.Future[Response] | None = None
         self._headers: dict[str, str] = {}
         self._pieces: list[bytes] = []
         self.is_reusable = True
 
-    async def ask(self, pieces: Sequence[bytes | memoryview]) -> Answer:
+    async def request(self, pieces: Sequence[bytes | memoryview]) -> Response:
         if self.transport.is_closing():  # closed by the other end since it was made
             raise ConnectionLost("the connection was closed")
-        self._answer = asyncio.get_running_loop().create_future()
+        self._response = asyncio.get_running_loop().create_future()
         try:
             self.transport.writelines(pieces)
-            return await self._answer
+            return await self._response
         finally:
-            self._answer = None
+            self._response = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)  # uvloop's are none of asyncio's types
@@ -205,21 +201,21 @@ class _Connection(asyncio.Protocol):
         if 100 <= status < 200:  # not the answer yet
             return
         self.is_reusable = self._parser.should_keep_alive()
-        if self._answer and not self._answer.done():
-            self._answer.set_result(Answer(status, headers, body))
+        if self._response and not self._response.done():
+            self._response.set_result(Response(status, headers, body))
         else:  # nobody has asked
             self.transport.abort()
 
     def _fail(self, why: object) -> None:
         self.is_reusable = False
-        if self._answer and not self._answer.done():
-            self._answer.set_exception(ConnectionLost(str(why)))
+        if self._response and not self._response.done():
+            self._response.set_exception(ConnectionLost(str(why)))
 
 
-def _head(method: str, place: _Place, path: str, headers: dict[str, str], length: int) -> bytes:
-    lines = [f"{method} {place.prefix}{path} HTTP/1.1"]
+def _head(method: str, origin: _Origin, path: str, headers: dict[str, str], length: int) -> bytes:
+    lines = [f"{method} {origin.prefix}{path} HTTP/1.1"]
     if "host" not in headers:
-        lines.append(f"host: {place.name}")
+        lines.append(f"host: {origin.name}")
     if length or method != "GET":
         lines.append(f"content-length: {length}")
     lines += [f"{name}: {value}" for name, value in headers.items()]

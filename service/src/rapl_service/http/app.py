@@ -1,8 +1,58 @@
-"""What every service's `FastAPI` application is made with."""
+"""Makes the `FastAPI` application of every service."""
 
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+
+from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-NO_TELEMETRY: TelemetryConfig = {
+from rapl_service.http.errors import install_error_handlers
+from rapl_service.http.middleware import RequestMiddleware
+
+_NO_TELEMETRY: TelemetryConfig = {
     "tracing": False, "metrics": False, "logs": False, "operation_spans": False, "auto_configure": False,
 }  # fmt: skip
-"""For every `FastAPI`: an environment variable of somebody else's must not have it tell what a private server does."""
+"""Otherwise the environment (`FASTAPI_OTEL_AUTO_CONFIGURE`) could make a private server export its traces."""
+
+
+def service_app(
+    title: str,
+    lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]],
+    *,
+    openapi_url: str | None = None,
+    middleware: Sequence[Middleware] = (),
+) -> FastAPI:
+    """An application with request ids, a log line for each request, and every failure in OpenAI's error envelope.
+
+    Args:
+        title: of the OpenAPI document.
+        lifespan: starts and stops what the routes use.
+        openapi_url: path of the OpenAPI document; None serves none.
+        middleware: in the order in which they see a request.
+    """
+    app = _Service(
+        title=title,
+        lifespan=lifespan,
+        openapi_url=openapi_url,
+        middleware=[Middleware(RequestMiddleware), *middleware],
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        telemetry=_NO_TELEMETRY,
+    )
+    install_error_handlers(app)
+    return app
+
+
+class _Service(FastAPI):
+    """The lifespan goes past the middlewares, so that each of them handles HTTP requests and WebSockets alike."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        stack = super().build_middleware_stack()
+
+        def app(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+            return (self.router if scope["type"] == "lifespan" else stack)(scope, receive, send)
+
+        return app

@@ -15,9 +15,9 @@ from rapl_service.http.gathered import GatheredWrites
 
 HEADERS_S = 15.0
 """From a connection's begin, or a request's first byte, to the end of its headers."""
-UNREAD_S = 60.0
+UNREAD_TIMEOUT_S = 60.0
 """How long a client may leave an answer unread."""
-LAST_CALL_S, NEW_LAST_CALL_S = 0.1, 1.0
+IDLE_CLOSE_S, NEW_IDLE_CLOSE_S = 0.1, 1.0
 """How long an idle connection stays when the service stops, and one that is new: a request may be on its way that
 nobody has read yet, and who has just connected is about to send one."""
 MAX_HEADER_BYTES = 64 << 10
@@ -27,25 +27,25 @@ MAX_HEADERS = 128
 class GuardedHttp(HttpToolsProtocol):
     """One connection."""
 
-    _timer: asyncio.TimerHandle | None = None
-    _unread: asyncio.TimerHandle | None = None
+    _headers_timer: asyncio.TimerHandle | None = None
+    _unread_timer: asyncio.TimerHandle | None = None
     _is_in_headers = False
-    _is_last = False
+    _is_stopping = False
     _header_bytes = 0
     _refusal: str | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._gathered = GatheredWrites(transport)
-        self._peer = ClientConnection()
+        self._client_connection = ClientConnection()
         super().connection_made(self._gathered)  # type: ignore[arg-type]
         self._expect_headers()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        for timer in (self._timer, self._unread):
+        for timer in (self._headers_timer, self._unread_timer):
             if timer:
                 timer.cancel()
         super().connection_lost(exc)
-        self._peer.leave()
+        self._client_connection.disconnect()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -54,7 +54,7 @@ class GuardedHttp(HttpToolsProtocol):
         self._header_bytes += len(data)
         if self._header_bytes > MAX_HEADER_BYTES:
             self.send_400_response(_TOO_LARGE)
-        elif self._timer is None:
+        elif self._headers_timer is None:
             self._expect_headers()
 
     def on_message_begin(self) -> None:
@@ -64,16 +64,16 @@ class GuardedHttp(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._is_in_headers = False
-        if self._timer:
-            self._timer.cancel()
-            self._timer = None
+        if self._headers_timer:
+            self._headers_timer.cancel()
+            self._headers_timer = None
         assert self.parser
         self._refusal = _refusal(self.headers, self.url, self.parser.get_http_version())
         if self._refusal:
             raise ValueError(self._refusal)  # which the parser reports as a broken request
-        self.scope[CLIENT_CONNECTION] = self._peer  # type: ignore[typeddict-unknown-key]
+        self.scope[CLIENT_CONNECTION] = self._client_connection  # type: ignore[typeddict-unknown-key]
         super().on_headers_complete()
-        if self._is_last:
+        if self._is_stopping and self.cycle:  # there is none for a WebSocket handshake
             self.cycle.keep_alive = False
 
     def on_response_complete(self) -> None:
@@ -81,9 +81,9 @@ class GuardedHttp(HttpToolsProtocol):
         super().on_response_complete()
 
     def shutdown(self) -> None:
-        self._is_last = True
+        self._is_stopping = True
         if self._is_idle():
-            self.loop.call_later(LAST_CALL_S if self.cycle else NEW_LAST_CALL_S, self._close_if_idle)
+            self.loop.call_later(IDLE_CLOSE_S if self.cycle else NEW_IDLE_CLOSE_S, self._close_if_idle)
         else:
             super().shutdown()
 
@@ -105,16 +105,16 @@ class GuardedHttp(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._unread = self.loop.call_later(UNREAD_S, self.transport.abort)
+        self._unread_timer = self.loop.call_later(UNREAD_TIMEOUT_S, self.transport.abort)
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        if self._unread:
-            self._unread.cancel()
-            self._unread = None
+        if self._unread_timer:
+            self._unread_timer.cancel()
+            self._unread_timer = None
 
     def _expect_headers(self) -> None:
-        self._timer = self.loop.call_later(HEADERS_S, self._give_up)
+        self._headers_timer = self.loop.call_later(HEADERS_S, self._give_up)
 
     def _give_up(self) -> None:
         if not self.transport.is_closing():

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from fastapi import Request
 from rapl_protocol.errors import ErrorCode, ServiceError
 
-CLIENT_CONNECTION = "rapl_peer"
+CLIENT_CONNECTION = "rapl_client_connection"
 """Where a request's scope has the `ClientConnection` that sent it."""
 
 T = TypeVar("T")
@@ -19,12 +19,12 @@ class ClientConnection:
 
     def __init__(self) -> None:
         self.has_left = False
-        self.awaited_by: set[asyncio.Task[Any]] = set()
+        self.tasks: set[asyncio.Task[Any]] = set()
         """What is of no use without it."""
 
-    def leave(self) -> None:
+    def disconnect(self) -> None:
         self.has_left = True
-        for task in self.awaited_by:
+        for task in self.tasks:
             task.cancel()
 
 
@@ -36,19 +36,19 @@ async def cancel_on_disconnect(request: Request, work: Coroutine[Any, Any, T]) -
     Raises:
         ServiceError: INVALID_REQUEST, which nobody sees but the log.
     """
-    peer: ClientConnection = request.scope.get(CLIENT_CONNECTION) or ClientConnection()  # only GuardedHttp tells
-    if peer.has_left:
+    client: ClientConnection = request.scope.get(CLIENT_CONNECTION) or ClientConnection()  # only GuardedHttp tells
+    if client.has_left:
         work.close()
         raise ServiceError(ErrorCode.INVALID_REQUEST, "the client went away")
     here = asyncio.current_task()
     assert here
-    peer.awaited_by.add(here)
+    client.tasks.add(here)
     try:
         return await work
     except asyncio.CancelledError:
-        if not peer.has_left:
+        if not client.has_left:
             raise
         here.uncancel()
         raise ServiceError(ErrorCode.INVALID_REQUEST, "the client went away") from None
     finally:
-        peer.awaited_by.discard(here)
+        client.tasks.discard(here)

@@ -1,4 +1,4 @@
-"""Every failure of a request as the answer that OpenAI's clients read."""
+"""Every failure of a request, as the error envelope that OpenAI's clients read."""
 
 from typing import Any
 
@@ -7,7 +7,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from rapl_protocol.errors import ErrorCode, ServiceError
 from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
 
+from rapl_service.http.body import drain
 from rapl_service.http.scope import log_fields
 
 
@@ -15,39 +17,61 @@ def error_response(error: ServiceError) -> JSONResponse:
     return JSONResponse(error.envelope(), error.status, headers=error.headers())
 
 
-def refused(request: Request, error: ServiceError) -> JSONResponse:
-    """The answer to a request that failed, which the log names too."""
+def logged_error_response(request: Request, error: ServiceError) -> JSONResponse:
+    """The response to a request that failed; its log line gets the error's code."""
     log_fields(request)["error"] = error.code.value
     return error_response(error)
 
 
+async def refuse(scope: Scope, receive: Receive, send: Send, error: ServiceError) -> None:
+    """Answers an HTTP request or a WebSocket handshake with the error. The rest of an HTTP body is read first."""
+    if scope["type"] == "http":
+        await drain(receive)
+    await send_error(scope, receive, send, error)
+
+
+async def send_error(scope: Scope, receive: Receive, send: Send, error: ServiceError) -> None:
+    """Answers an HTTP request or a WebSocket handshake whose response has not begun; the log line gets the code."""
+    scope["rapl_log"]["error"] = error.code.value
+    if scope["type"] == "websocket" and "websocket.http.response" not in scope.get("extensions", {}):
+        await send({"type": "websocket.close"})  # such a server can only answer 403
+    else:
+        await error_response(error)(scope, receive, send)
+
+
 def install_error_handlers(app: FastAPI) -> None:
-    """Answers every failure of `app` in OpenAI's envelope."""
+    """Answers every failure of `app` in OpenAI's envelope. A WebSocket's failures are left to RequestMiddleware."""
 
     async def on_service_error(request: Request, error: Any) -> JSONResponse:
-        return refused(request, error)
+        return _answer(request, error)
 
     async def on_http_error(request: Request, error: Any) -> JSONResponse:
-        return refused(request, _from_http_error(request, error))
+        return _answer(request, _from_http_error(request, error))
 
     async def on_invalid(request: Request, error: Any) -> JSONResponse:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"][1:]) or None
         message = f"{field}: {first['msg']}" if field else first["msg"]
-        return refused(request, ServiceError(ErrorCode.INVALID_REQUEST, message, param=field))
+        return _answer(request, ServiceError(ErrorCode.INVALID_REQUEST, message, param=field))
 
     app.add_exception_handler(ServiceError, on_service_error)
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(RequestValidationError, on_invalid)
 
 
+def _answer(request: Request, error: ServiceError) -> JSONResponse:
+    if request.scope["type"] == "websocket":
+        raise error
+    return logged_error_response(request, error)
+
+
 def _from_http_error(request: Request, error: HTTPException) -> ServiceError:
-    place = f"{request.method} {request.url.path}"
+    route = f"{request.scope.get('method', 'WEBSOCKET')} {request.url.path}"
     match error.status_code:
         case 404:
-            return ServiceError(ErrorCode.NOT_FOUND, f"Invalid URL ({place})")
+            return ServiceError(ErrorCode.NOT_FOUND, f"Invalid URL ({route})")
         case 405:
-            return ServiceError(ErrorCode.METHOD_NOT_ALLOWED, f"Not allowed: {place}")
+            return ServiceError(ErrorCode.METHOD_NOT_ALLOWED, f"Not allowed: {route}")
         case status if status >= 500:
             return ServiceError(ErrorCode.INTERNAL, "internal error; the server's log has the cause")
         case _:

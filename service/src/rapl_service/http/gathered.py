@@ -16,6 +16,7 @@ class GatheredWrites:
         self.is_closing = transport.is_closing
         self.pause_reading = transport.pause_reading
         self.resume_reading = transport.resume_reading
+        self.set_protocol = transport.set_protocol
 
     def write(self, part: bytes) -> None:
         if not self._parts:

@@ -4,9 +4,13 @@ from typing import Any
 
 from starlette.requests import HTTPConnection
 
+RESPONSE_START = frozenset({"http.response.start", "websocket.http.response.start"})
+"""The message types that begin an HTTP response; with the second one a server refuses a WebSocket handshake."""
+
 
 def log_fields(request: HTTPConnection) -> dict[str, Any]:
-    """What a route adds to the line that is logged for this request; never a transcript, a prompt or a file name."""
+    """Fields of the request's log line, to which a route adds: numbers as numbers, with the unit in the name. Never a
+    transcript, a prompt or a file name."""
     return request.scope["rapl_log"]
 
 

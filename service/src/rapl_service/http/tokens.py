@@ -1,0 +1,23 @@
+"""Bearer tokens, compared in constant time."""
+
+import hashlib
+import hmac
+from collections.abc import Iterable
+
+
+class BearerTokens:
+    """The tokens that a server accepts. It keeps their SHA-256 digests only."""
+
+    def __init__(self, tokens: Iterable[str]) -> None:
+        self._digests = [_digest(token) for token in tokens]
+
+    def known_digest(self, authorization: str) -> bytes | None:
+        """The digest of the token in an `Authorization` header; None where it is not one of these tokens."""
+        scheme, _, token = authorization.partition(" ")
+        given = _digest(token.strip() if scheme.lower() == "bearer" else "")
+        # Every token is compared, so that the time that it takes says nothing about which one was close.
+        return given if any([hmac.compare_digest(given, known) for known in self._digests]) else None
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
