@@ -14,13 +14,13 @@ from typing import Any
 from rapl_protocol.audio import WavAudio
 from rapl_protocol.models import Capabilities, ModelInfo, ModelState
 from rapl_protocol.transcript import TranscribeOptions, Transcript
+from rapl_service.inference_worker import Alike, InferenceWorker
 
 from rapl_sensevoice.model.rich_tags import LANGUAGES
 from rapl_sensevoice.model.transcripts import transcript_from
 from rapl_sensevoice.runtimes.runtime import Decoded, DecodeRequest, Runtime
 from rapl_sensevoice.unusable import ModelUnusable
 from rapl_sensevoice.weights.on_disk import Weights
-from rapl_sensevoice.worker import Alike, InferenceWorker
 
 CAPABILITIES = Capabilities(
     languages=LANGUAGES, language_detection=True, prompt=False, word_timestamps=True, emotion_and_events=True

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from rapl_protocol.errors import ErrorCode, ServiceError
+
 from rapl_service.fair_queue import FairQueue
 
 T = TypeVar("T")
@@ -18,7 +19,7 @@ Item = TypeVar("Item")
 
 CLOSE_WITHIN_S = 10.0
 
-log = logging.getLogger("rapl.sensevoice")
+log = logging.getLogger("rapl")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from collections.abc import Hashable, Iterator, Sequence
 
 import pytest
 from rapl_protocol.errors import ErrorCode, ServiceError
-from rapl_sensevoice.worker import Alike, InferenceWorker
+from rapl_service.inference_worker import Alike, InferenceWorker
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from rapl_sensevoice.runtimes.runtime import DecodeRequest
 from rapl_sensevoice.transcriber import SELFTEST_FOLDER
 from rapl_sensevoice.unusable import ModelUnusable
 
-EXPORTS = Path(__file__).parent / "exports"
+EXPORTS = Path(__file__).parents[1] / "exports"
 LAYOUTS = {"ours": SELFTEST_FOLDER, "funasr": EXPORTS / "funasr", "sherpa": EXPORTS / "sherpa"}
 
 every_layout = pytest.mark.parametrize("layout", LAYOUTS)
