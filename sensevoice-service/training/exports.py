@@ -45,10 +45,10 @@ def funasr_export(out: Path) -> None:
 
 
 def _forward(self: Any, x: Any, x_length: Any, language: Any, text_norm: Any) -> Any:
-    asked = self.embed(language).unsqueeze(1)
+    language_row = self.embed(language).unsqueeze(1)
     normed = self.embed(text_norm).unsqueeze(1)
     event_and_emotion = self.embed(torch.tensor([[1, 2]])).repeat(x.size(0), 1, 1)
-    encoded, _ = self.encoder(torch.cat((asked, event_and_emotion, normed, x), dim=1), x_length + 4)
+    encoded, _ = self.encoder(torch.cat((language_row, event_and_emotion, normed, x), dim=1), x_length + 4)
     return self.ctc.ctc_lo(encoded)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Hashable, Iterator, Sequence
 
 import pytest
 from rapl_protocol.errors import ErrorCode, ServiceError
-from rapl_service.inference_worker import Alike, InferenceWorker
+from rapl_service.inference_worker import BatchKind, InferenceWorker
 
 
 @pytest.fixture
@@ -53,13 +53,13 @@ async def test_short_requests_pass_the_pieces_of_long_ones(gate: threading.Event
     jobs = [asyncio.create_task(worker.run(gate.wait))]
     for name, is_long in (("long 1", True), ("long 2", True), ("short", False)):
         jobs.append(asyncio.create_task(worker.run(lambda name=name: order.append(name), is_long=is_long)))
-    jobs.append(asyncio.create_task(worker.run_always(lambda: order.append("house"))))
+    jobs.append(asyncio.create_task(worker.run_maintenance(lambda: order.append("maintenance"))))
     await asyncio.sleep(0.05)
     gate.set()
     await asyncio.gather(*jobs)
     worker.close()
 
-    assert order == ["short", "long 1", "long 2", "house"]
+    assert order == ["short", "long 1", "long 2", "maintenance"]
 
 
 async def test_a_job_whose_caller_is_cancelled_before_it_began_is_not_run_and_gives_its_place_back(
@@ -99,11 +99,11 @@ async def test_the_work_of_the_house_is_done_even_when_requests_fill_the_queue(
     worker: InferenceWorker, gate: threading.Event
 ):
     held = [asyncio.create_task(worker.run(gate.wait)) for _ in range(2)]
-    house = asyncio.create_task(worker.run_always(lambda: "loaded"))
+    maintenance = asyncio.create_task(worker.run_maintenance(lambda: "loaded"))
     await asyncio.sleep(0)
     gate.set()
 
-    assert await house == "loaded"
+    assert await maintenance == "loaded"
     await asyncio.gather(*held)
 
 
@@ -126,8 +126,8 @@ class Batches:
             raise ZeroDivisionError
         return [item.upper() for item in items]
 
-    def alike(self, key: Hashable = "", at_most: int = 3) -> Alike[str, str]:
-        return Alike(self, key, at_most)
+    def kind(self, key: Hashable = "", max_size: int = 3) -> BatchKind[str, str]:
+        return BatchKind(self, key, max_size)
 
 
 @pytest.fixture
@@ -152,7 +152,7 @@ async def test_requests_alike_that_wait_are_done_together_and_each_gets_its_own_
     batches = Batches()
     held = asyncio.create_task(roomy.run(gate.wait))
     await asyncio.sleep(0)
-    waiting = [asyncio.create_task(roomy.run_alike(item, batches.alike())) for item in "abc"]
+    waiting = [asyncio.create_task(roomy.run_batched(item, batches.kind())) for item in "abc"]
 
     assert await behind_a_gate(gate, *waiting) == ["A", "B", "C"]
     assert batches.done == [["a", "b", "c"]]
@@ -160,14 +160,14 @@ async def test_requests_alike_that_wait_are_done_together_and_each_gets_its_own_
 
 
 async def test_a_lone_request_waits_for_no_other(roomy: InferenceWorker):
-    assert await roomy.run_alike("a", Batches().alike()) == "A"
+    assert await roomy.run_batched("a", Batches().kind()) == "A"
 
 
 async def test_no_more_are_done_together_than_may_be(roomy: InferenceWorker, gate: threading.Event):
     batches = Batches()
     held = asyncio.create_task(roomy.run(gate.wait))
     await asyncio.sleep(0)
-    waiting = [asyncio.create_task(roomy.run_alike(item, batches.alike(at_most=2))) for item in "abcde"]
+    waiting = [asyncio.create_task(roomy.run_batched(item, batches.kind(max_size=2))) for item in "abcde"]
     await behind_a_gate(gate, *waiting)
 
     assert batches.done == [["a", "b"], ["c", "d"], ["e"]]
@@ -178,7 +178,7 @@ async def test_what_is_not_alike_keeps_its_turn(roomy: InferenceWorker, gate: th
     batches = Batches()
     held = asyncio.create_task(roomy.run(gate.wait))
     await asyncio.sleep(0)
-    waiting = [asyncio.create_task(roomy.run_alike(item, batches.alike(key=item[0]))) for item in ("x1", "y1", "x2")]
+    waiting = [asyncio.create_task(roomy.run_batched(item, batches.kind(key=item[0]))) for item in ("x1", "y1", "x2")]
     await behind_a_gate(gate, *waiting)
 
     assert batches.done == [["x1", "x2"], ["y1"]]
@@ -192,7 +192,7 @@ async def test_pieces_of_long_ones_do_not_pass_with_a_short_one_like_them(
     held = asyncio.create_task(roomy.run(gate.wait))
     await asyncio.sleep(0)
     waiting = [
-        asyncio.create_task(roomy.run_alike(item, batches.alike(), is_long=item == "long"))
+        asyncio.create_task(roomy.run_batched(item, batches.kind(), is_long=item == "long"))
         for item in ("long", "short", "other")
     ]
     await behind_a_gate(gate, *waiting)
@@ -205,7 +205,7 @@ async def test_a_failure_of_one_is_nobody_elses(roomy: InferenceWorker, gate: th
     batches = Batches()
     held = asyncio.create_task(roomy.run(gate.wait))
     await asyncio.sleep(0)
-    waiting = [asyncio.create_task(roomy.run_alike(item, batches.alike())) for item in ("a", "bad", "c")]
+    waiting = [asyncio.create_task(roomy.run_batched(item, batches.kind())) for item in ("a", "bad", "c")]
     first, bad, last = await behind_a_gate(gate, *waiting)
 
     assert (first, last) == ("A", "C")
@@ -219,7 +219,7 @@ async def test_a_request_whose_caller_is_cancelled_is_left_out_of_what_is_done_t
     batches = Batches()
     held = asyncio.create_task(roomy.run(gate.wait))
     await asyncio.sleep(0)
-    waiting = [asyncio.create_task(roomy.run_alike(item, batches.alike())) for item in "abc"]
+    waiting = [asyncio.create_task(roomy.run_batched(item, batches.kind())) for item in "abc"]
     await asyncio.sleep(0.05)
     waiting[1].cancel()
     await behind_a_gate(gate, *waiting)

@@ -14,7 +14,7 @@ from typing import Any
 from rapl_protocol.audio import WavAudio
 from rapl_protocol.models import Capabilities, ModelInfo, ModelState
 from rapl_protocol.transcript import TranscribeOptions, Transcript
-from rapl_service.inference_worker import Alike, InferenceWorker
+from rapl_service.inference_worker import BatchKind, InferenceWorker
 
 from rapl_sensevoice.model.rich_tags import LANGUAGES
 from rapl_sensevoice.model.transcripts import transcript_from
@@ -86,7 +86,7 @@ class HostedModel:
         self._loaded_stamp = None
         remedy = f"POST /v1/models/{self.model_id}/load loads it again."
         self.info = self._in_state(ModelState.ABSENT, "unloaded; its weights stay on disk", remedy)
-        await self._worker.run_always(self._runtime.unload)
+        await self._worker.run_maintenance(self._runtime.unload)
         return self.info
 
     async def transcribe(self, audio: WavAudio, options: TranscribeOptions) -> Transcript:
@@ -94,19 +94,19 @@ class HostedModel:
         if self.info.state is not ModelState.READY:
             raise self.info.not_ready_error()
         with_times = options.word_timestamps or options.segment_timestamps
-        heard = self._worker.ahead(lambda: self._runtime.heard(audio))
-        alike = Alike(self._decoded, *self._runtime.batch_key(audio))
+        features = self._worker.prepare(lambda: self._runtime.features(audio))
+        kind = BatchKind(self._decode_batch, *self._runtime.batch_key(audio))
         try:
-            decoded = await self._worker.run_alike(
-                (heard, options.language, with_times), alike, is_long=options.is_long
+            decoded = await self._worker.run_batched(
+                (features, options.language, with_times), kind, is_long=options.is_long
             )
         finally:
-            heard.cancel()
+            features.cancel()
         return transcript_from(decoded, audio, options)
 
-    def _decoded(self, requests: Sequence[tuple[Future[Any], str | None, bool]]) -> Sequence[Decoded]:
-        asked = [DecodeRequest(heard.result(), language, with_times) for heard, language, with_times in requests]
-        return self._runtime.decode_together(asked)
+    def _decode_batch(self, requests: Sequence[tuple[Future[Any], str | None, bool]]) -> Sequence[Decoded]:
+        batch = [DecodeRequest(features.result(), language, with_times) for features, language, with_times in requests]
+        return self._runtime.decode_batch(batch)
 
     def _is_loading(self) -> bool:
         return self._load_task is not None and not self._load_task.done()
@@ -126,7 +126,7 @@ class HostedModel:
 
     async def _outcome(self, job: Callable[[], None]) -> ModelInfo:
         try:
-            await self._worker.run_always(job)
+            await self._worker.run_maintenance(job)
         except ModelUnusable as error:
             log.error("model=%s: %s", self.model_id, error.reason)
             return self._in_state(ModelState.FAILED, error.reason, error.remedy)

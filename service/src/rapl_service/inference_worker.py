@@ -23,23 +23,23 @@ log = logging.getLogger("rapl")
 
 
 @dataclass(frozen=True, slots=True)
-class Alike(Generic[Item, T]):
+class BatchKind(Generic[Item, T]):
     """A kind of request of which several are done in one."""
 
-    do: Callable[[Sequence[Item]], Sequence[T]]
+    compute: Callable[[Sequence[Item]], Sequence[T]]
     """Gives a result for each item, in their order."""
     key: Hashable
     """The same for those that go together."""
-    at_most: int
+    max_size: int
 
 
 @dataclass(eq=False, slots=True)
 class _Job:
-    do: Callable[[Sequence[Any]], Sequence[Any]]
+    compute: Callable[[Sequence[Any]], Sequence[Any]]
     item: Any = None
-    alike: Hashable = None
+    batch_key: Hashable = None
     """None where it is done alone."""
-    at_most: int = 1
+    max_size: int = 1
     future: Future[Any] = field(default_factory=Future)
     is_taken: bool = False
 
@@ -60,13 +60,13 @@ class InferenceWorker:
         self._jobs = 0
         self._changed = threading.Condition()
         self._requests: FairQueue[_Job] = FairQueue()
-        self._alike: defaultdict[Hashable, deque[_Job]] = defaultdict(deque)
+        self._by_batch_key: defaultdict[Hashable, deque[_Job]] = defaultdict(deque)
         """Requests that wait, in the order in which they came, by what they are like."""
-        self._house: deque[_Job] = deque()
+        self._maintenance: deque[_Job] = deque()
         self._is_closing = False
         self._last_job_s = 1.0
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
-        self._ahead = ThreadPoolExecutor(1, f"{name} ahead")
+        self._preparation_thread = ThreadPoolExecutor(1, f"{name} preparation")
 
     def start(self) -> None:
         self._thread.start()
@@ -75,11 +75,11 @@ class InferenceWorker:
         """Waits for the job in work, within limits; those behind it are cancelled."""
         with self._changed:
             self._is_closing = True
-            waiting = [*self._requests, *self._house]
+            waiting = [*self._requests, *self._maintenance]
             self._changed.notify()
         for job in waiting:  # outside the lock, which what follows a cancellation takes
             job.future.cancel()
-        self._ahead.shutdown(wait=False, cancel_futures=True)
+        self._preparation_thread.shutdown(wait=False, cancel_futures=True)
         if self._thread.is_alive():
             self._thread.join(CLOSE_WITHIN_S)
 
@@ -91,13 +91,13 @@ class InferenceWorker:
         """
         return await self._done(_Job(lambda _: [job()]), is_long)
 
-    async def run_alike(self, item: Item, alike: Alike[Item, T], *, is_long: bool = False) -> T:
+    async def run_batched(self, item: Item, kind: BatchKind[Item, T], *, is_long: bool = False) -> T:
         """As `run`, for an item that may be done together with others. Where that fails, each is done alone.
 
         Raises:
             ServiceError: as `run`.
         """
-        return await self._done(_Job(alike.do, item, (is_long, alike.key), alike.at_most), is_long)
+        return await self._done(_Job(kind.compute, item, (is_long, kind.key), kind.max_size), is_long)
 
     async def _done(self, job: _Job, is_long: bool) -> Any:
         with self._changed:
@@ -105,24 +105,24 @@ class InferenceWorker:
                 raise self._overloaded()
             self._jobs += 1
             self._requests.add(job, is_long=is_long)
-            if job.alike is not None:
-                self._alike[job.alike].append(job)
+            if job.batch_key is not None:
+                self._by_batch_key[job.batch_key].append(job)
             self._changed.notify()
         job.future.add_done_callback(self._release)
         return await asyncio.wrap_future(job.future)
 
-    def ahead(self, job: Callable[[], T]) -> Future[T]:
+    def prepare(self, job: Callable[[], T]) -> Future[T]:
         """Begins what a request's job will need and what needs no model, on a thread of its own: while the model is at
         work on one request, the next one gets ready."""
-        return self._ahead.submit(job)
+        return self._preparation_thread.submit(job)
 
-    async def run_always(self, job: Callable[[], T]) -> T:
+    async def run_maintenance(self, job: Callable[[], T]) -> T:
         """Runs a job of the house, such as loading, in its turn; it takes no request's place."""
-        house = _Job(lambda _: [job()])
+        maintenance = _Job(lambda _: [job()])
         with self._changed:
-            self._house.append(house)
+            self._maintenance.append(maintenance)
             self._changed.notify()
-        return await asyncio.wrap_future(house.future)
+        return await asyncio.wrap_future(maintenance.future)
 
     def _release(self, _: Future[Any]) -> None:
         with self._changed:
@@ -143,21 +143,21 @@ class InferenceWorker:
             while not self._is_closing:
                 if (request := self._requests.take()) is not None:
                     if not request.is_taken:
-                        return self._with_alike(request)
-                elif self._house:
-                    return [self._house.popleft()]
+                        return self._with_batch(request)
+                elif self._maintenance:
+                    return [self._maintenance.popleft()]
                 else:
                     self._changed.wait()
             return []
 
-    def _with_alike(self, first: _Job) -> list[_Job]:
+    def _with_batch(self, first: _Job) -> list[_Job]:
         """Those that came with it keep their places in the lanes, where they are passed over."""
-        if first.alike is None:
+        if first.batch_key is None:
             return [first]
-        waiting = self._alike[first.alike]
-        jobs = [waiting.popleft() for _ in range(min(first.at_most, len(waiting)))]
+        waiting = self._by_batch_key[first.batch_key]
+        jobs = [waiting.popleft() for _ in range(min(first.max_size, len(waiting)))]
         if not waiting:
-            del self._alike[first.alike]
+            del self._by_batch_key[first.batch_key]
         for job in jobs:
             job.is_taken = True
         return jobs
@@ -167,7 +167,7 @@ class InferenceWorker:
             return
         began = time.perf_counter()
         try:
-            results = jobs[0].do([job.item for job in jobs])
+            results = jobs[0].compute([job.item for job in jobs])
         except BaseException as error:
             if len(jobs) == 1:
                 jobs[0].future.set_exception(error)

@@ -27,20 +27,20 @@ class Job:
     answer: asyncio.Future[Transcript] = field(default_factory=asyncio.Future)
     number: int = field(default_factory=lambda: next(_numbers))
     runs: int = 0
-    _heard: str = ""
+    _text: str = ""
     """The text of this run."""
-    _told: str = ""
+    _sent: str = ""
     """How much of it whoever asked has been told, in this run or in one whose process died."""
 
     def begin(self) -> None:
         self.runs += 1
-        self._heard = ""
+        self._text = ""
 
-    def hear(self, text: str) -> None:
+    def add_text(self, text: str) -> None:
         """Passes on how the text grows; what a run before this one had already told is not told again."""
-        self._heard += text
-        if self.on_text and not self.answer.done() and self._heard.startswith(self._told):
-            grown, self._told = self._heard[len(self._told) :], self._heard
+        self._text += text
+        if self.on_text and not self.answer.done() and self._text.startswith(self._sent):
+            grown, self._sent = self._text[len(self._sent) :], self._text
             if grown:
                 self.on_text(grown)
 

@@ -12,10 +12,10 @@ from rapl_sensevoice.model.graph import QUERIES, Precision, positions
 from rapl_sensevoice.unusable import ModelUnusable
 from rapl_sensevoice.weights.graph_files import GraphFiles
 
-ACTIVATIONS_AT_ONCE = 512
+ACTIVATIONS_PER_SCALE = 512
 """So many activations share a scale where the matrices are 8 bits: a frame's. OpenVINO's own 32 are 20 to 25 %
 slower (decision 0007)."""
-FRAMES_AT_ONCE = 8
+FRAME_MULTIPLE = 8
 """A clip is filled up to a multiple of these, 0.48 s, so that 63 lengths are all that there are up to 30 s. The engine
 keeps kernels for every length: after 120 of them it is 578 MB, and 694 where none is filled up (decision 0007)."""
 KERNELS_KEPT = 100
@@ -63,24 +63,26 @@ class AcousticModel:
         self._positions = positions(0, DIMENSIONS)
 
     @property
-    def takes_several(self) -> bool:
+    def batches_well(self) -> bool:
         """Whether `tokens` is sooner done with several clips at once than with one after another."""
         return self._is_ours
 
     def tokens(self, clips: Sequence[Floats], languages: Sequence[str | None]) -> list[list[int]]:
         """Of each clip, (frames, DIMENSIONS): four tags, then a token for each frame. All take the longest's time."""
-        asked = [LANGUAGE_QUERIES[language] for language in languages]
+        language_queries = [LANGUAGE_QUERIES[language] for language in languages]
         if not self._is_ours:
-            return [self._tokens_by_export(speech, query) for speech, query in zip(clips, asked, strict=True)]
-        queries = [[query, EVENT_QUERY, EMOTION_QUERY, WITH_PUNCTUATION_AND_NUMERALS] for query in asked]
+            return [
+                self._tokens_by_export(speech, query) for speech, query in zip(clips, language_queries, strict=True)
+            ]
+        queries = [[query, EVENT_QUERY, EMOTION_QUERY, WITH_PUNCTUATION_AND_NUMERALS] for query in language_queries]
         ends = [QUERIES + len(clip) for clip in clips]
-        frames = filled_up(max(ends))
+        frames = padded_length(max(ends))
         speech = np.zeros((len(clips), frames - QUERIES, DIMENSIONS), np.float32)
         is_real = np.zeros((len(clips), frames, 1), np.float32)
         for row, (clip, end) in enumerate(zip(clips, ends, strict=True)):
             speech[row, : len(clip)] = clip
             is_real[row, :end] = 1
-        found = self._infer([speech, np.array(queries, np.int32), self._places(frames), is_real])
+        found = self._infer([speech, np.array(queries, np.int32), self._positions_of(frames), is_real])
         return [tokens[:end].tolist() for tokens, end in zip(found, ends, strict=True)]
 
     def _tokens_by_export(self, speech: Floats, query: int) -> list[int]:
@@ -93,15 +95,15 @@ class AcousticModel:
         self._request.infer(inputs, share_inputs=True)
         return self._request.get_output_tensor(0).data
 
-    def _places(self, frames: int) -> Floats:
+    def _positions_of(self, frames: int) -> Floats:
         if self._positions.shape[1] < frames:
             self._positions = positions(frames, DIMENSIONS)
         return self._positions[:, :frames]
 
 
-def filled_up(frames: int) -> int:
+def padded_length(frames: int) -> int:
     """As how many frames so many, with their queries, are computed."""
-    return -(-frames // FRAMES_AT_ONCE) * FRAMES_AT_ONCE
+    return -(-frames // FRAME_MULTIPLE) * FRAME_MULTIPLE
 
 
 def _read(files: GraphFiles) -> Any:
@@ -120,7 +122,7 @@ def _compiled(model: Any, precision: Precision, threads: int) -> Any:
         "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": 1,
         "INFERENCE_NUM_THREADS": threads,
-        "DYNAMIC_QUANTIZATION_GROUP_SIZE": ACTIVATIONS_AT_ONCE,
+        "DYNAMIC_QUANTIZATION_GROUP_SIZE": ACTIVATIONS_PER_SCALE,
         "CPU_RUNTIME_CACHE_CAPACITY": KERNELS_KEPT,
     }
     if precision == "f32":

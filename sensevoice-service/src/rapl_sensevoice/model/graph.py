@@ -26,7 +26,7 @@ QUERIES = 4
 """How many frames are put before the speech."""
 BLOCKS = ("encoders0", "encoders", "tp_encoders")
 EPSILON = 1e-5
-_LOGITS_AT_ONCE = 128
+_LOGITS_PER_ROW = 128
 _NEVER = np.float32(-1e9)
 """Logit of what is no token, and score of what is not attended to."""
 
@@ -52,12 +52,12 @@ def sensevoice_graph(weights: Weights, heads: int, precision: Precision) -> Any:
     width = float(np.float32(weights["encoder.after_norm.weight"].shape[0] ** 0.5))
     speech = op.parameter([-1, -1, embedding.shape[1]], np.float32, name="speech")
     queries = op.parameter([-1, QUERIES], np.int32, name="queries")
-    places = op.parameter([1, -1, embedding.shape[1]], np.float32, name="positions")
+    position_input = op.parameter([1, -1, embedding.shape[1]], np.float32, name="positions")
     is_real = op.parameter([-1, -1, 1], np.float32, name="is_real")
     build = _Builder(weights, heads, precision, is_real)
-    asked = op.gather(op.constant(embedding), queries, op.constant(np.int64(0)))
-    x = op.multiply(op.concat([asked, speech], 1), op.constant(np.float32(width)))
-    x = op.add(x, places)
+    embedded_queries = op.gather(op.constant(embedding), queries, op.constant(np.int64(0)))
+    x = op.multiply(op.concat([embedded_queries, speech], 1), op.constant(np.float32(width)))
+    x = op.add(x, position_input)
     for group in BLOCKS:
         for block in range(build.blocks_in(group)):
             x = build.block(x, f"encoder.{group}.{block}")
@@ -66,7 +66,7 @@ def sensevoice_graph(weights: Weights, heads: int, precision: Precision) -> Any:
     tokens = build.most_probable(build.norm(x, "encoder.tp_norm"), "ctc.ctc_lo")
     tokens.output(0).set_names({"tokens"})
     model: Any = openvino.Model  # its declared type and its real one are not the same
-    return model([op.result(tokens)], [speech, queries, places, is_real], "sensevoice")
+    return model([op.result(tokens)], [speech, queries, position_input, is_real], "sensevoice")
 
 
 class _Builder:
@@ -115,16 +115,16 @@ class _Builder:
         """
         op = self._op
         weight, bias = self._weights[f"{name}.weight"], self._weights[f"{name}.bias"]
-        missing = -len(bias) % _LOGITS_AT_ONCE
+        missing = -len(bias) % _LOGITS_PER_ROW
         padded = np.pad(weight, ((0, missing), (0, 0))), np.pad(bias, (0, missing), constant_values=_NEVER)
         logits = self._linear(x, *padded)
-        rows = (len(bias) + missing) // _LOGITS_AT_ONCE
-        by_row = op.reshape(logits, op.constant(np.array([0, 0, rows, _LOGITS_AT_ONCE])), True)
-        row = self._place_of_highest(op.reduce_max(by_row, op.constant(np.array([3]))))
-        place = self._place_of_highest(op.gather(by_row, row, op.constant(np.int64(2)), 2))
-        return op.add(op.multiply(row, op.constant(np.int32(_LOGITS_AT_ONCE))), place)
+        rows = (len(bias) + missing) // _LOGITS_PER_ROW
+        by_row = op.reshape(logits, op.constant(np.array([0, 0, rows, _LOGITS_PER_ROW])), True)
+        row = self._argmax(op.reduce_max(by_row, op.constant(np.array([3]))))
+        column = self._argmax(op.gather(by_row, row, op.constant(np.int64(2)), 2))
+        return op.add(op.multiply(row, op.constant(np.int32(_LOGITS_PER_ROW))), column)
 
-    def _place_of_highest(self, x: Any) -> Any:
+    def _argmax(self, x: Any) -> Any:
         """(batch, frames): the first one."""
         op = self._op
         width = x.get_output_partial_shape(0)[2].get_length()

@@ -73,25 +73,25 @@ class FunAsrRuntime:
         self._auto_model = None
         _give_memory_back()
 
-    def heard(self, audio: WavAudio) -> WavAudio:
+    def features(self, audio: WavAudio) -> WavAudio:
         return audio
 
     def batch_key(self, audio: WavAudio) -> tuple[Hashable, int]:
         return None, 1
 
-    def decode_together(self, asked: Sequence[DecodeRequest]) -> Sequence[Decoded]:
-        return [self.decode(each.heard, each.language, with_times=each.with_times) for each in asked]
+    def decode_batch(self, requests: Sequence[DecodeRequest]) -> Sequence[Decoded]:
+        return [self.decode(each.features, each.language, with_times=each.with_times) for each in requests]
 
-    def decode(self, heard: WavAudio, language: str | None, *, with_times: bool) -> Decoded:
+    def decode(self, features: WavAudio, language: str | None, *, with_times: bool) -> Decoded:
         if with_times:
             try:
-                result = self._infer(heard, language, with_times=True)
+                result = self._infer(features, language, with_times=True)
                 return Decoded(result["text"], _tokens(result))
             except (IndexError, RuntimeError, ValueError):
                 # Its alignment of the text with the audio fails on some texts (FunASR issues 2637, 2782): the text
                 # itself is then still to be had.
                 log.warning("FunASR found no times of words", exc_info=True)
-        return Decoded(self._infer(heard, language, with_times=False)["text"])
+        return Decoded(self._infer(features, language, with_times=False)["text"])
 
     def _infer(self, audio: WavAudio, language: str | None, *, with_times: bool) -> dict[str, Any]:
         import torch

@@ -22,14 +22,14 @@ class Decoded:
 class DecodeRequest:
     """What one request wants of a model."""
 
-    heard: Any
-    """As `Runtime.heard` makes it."""
+    features: Any
+    """As `Runtime.features` makes it."""
     language: str | None
     with_times: bool
 
 
 class Runtime(Protocol):
-    """One loaded model. One thread calls it, and nobody else; but for `heard` and `batch_key`."""
+    """One loaded model. One thread calls it, and nobody else; but for `features` and `batch_key`."""
 
     def load(self, folder: Path) -> None:
         """Takes verified weights from `folder`. Model libraries are imported here, never before."""
@@ -37,17 +37,17 @@ class Runtime(Protocol):
     def unload(self) -> None:
         """Gives the memory back, as far as a process can."""
 
-    def heard(self, audio: WavAudio) -> Any:
+    def features(self, audio: WavAudio) -> Any:
         """What `decode` makes the text of. Any thread may call it while the model is at work."""
 
     def batch_key(self, audio: WavAudio) -> tuple[Hashable, int]:
         """The same for all audio that may be decoded together, and of how many clips. Any thread may call it."""
         ...
 
-    def decode(self, heard: Any, language: str | None, *, with_times: bool) -> Decoded:
+    def decode(self, features: Any, language: str | None, *, with_times: bool) -> Decoded:
         """Transcribes; `language` is one of `rich_tags.LANGUAGES`, None to detect it."""
         ...
 
-    def decode_together(self, asked: Sequence[DecodeRequest]) -> Sequence[Decoded]:
+    def decode_batch(self, requests: Sequence[DecodeRequest]) -> Sequence[Decoded]:
         """As `decode`, for several clips of one batch_key: each gets what it would get alone."""
         ...
