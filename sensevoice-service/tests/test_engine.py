@@ -132,7 +132,7 @@ async def test_a_download_makes_the_real_model_ready_without_a_restart(
     preparation.model_dir = engine.model_dir
     preparation.hub.bytes_per_s = 1_000_000
     assert engine.wait_for_state("iic/SenseVoiceSmall", "absent").remedy
-    process = preparation.start(RAPL_SENSEVOICE_RUNTIME="onnx")
+    process = preparation.start(RAPL_SENSEVOICE_RUNTIME="openvino")
     downloading = engine.wait_for_state("iic/SenseVoiceSmall", "downloading")
     assert downloading.progress is not None
     output, _ = process.communicate(timeout=180)

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 from rapl_sensevoice.cpu_quota import cpu_quota
 from rapl_sensevoice.settings import Settings
 
@@ -17,6 +18,27 @@ def test_every_setting_is_in_the_readme_with_its_default():
     for name, default in rows:
         field = Settings.model_fields[name.lower()]
         assert field.default_factory or default.strip() == f"`{field.default}`"
+
+
+@pytest.mark.parametrize("variable", ["RAPL_SENSEVOICE_RUNTIME", "SENSEVOICE_RUNTIME"])
+@pytest.mark.parametrize(("value", "runtime"), [("openvino", "openvino"), ("onnx", "openvino"), ("funasr", "funasr")])
+def test_the_runtime_onnx_is_the_old_name_of_openvino(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, runtime: str
+):
+    monkeypatch.delenv("RAPL_SENSEVOICE_RUNTIME", raising=False)
+    monkeypatch.setenv(variable, value)
+    settings = Settings()
+
+    assert settings.runtime == runtime
+    assert settings.graph_precision == ("int8" if runtime == "openvino" else None)
+
+
+@pytest.mark.parametrize("runtime", ["openvino", "onnx"])
+def test_a_gpu_needs_the_runtime_funasr(monkeypatch: pytest.MonkeyPatch, runtime: str):
+    monkeypatch.setenv("RAPL_SENSEVOICE_DEVICE", "cuda:0")
+    monkeypatch.setenv("RAPL_SENSEVOICE_RUNTIME", runtime)
+    with pytest.raises(ValidationError, match="RAPL_SENSEVOICE_RUNTIME=funasr"):
+        Settings()
 
 
 def test_a_home_directory_is_written_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

@@ -10,7 +10,8 @@ from rapl_sensevoice.cpu_quota import cpu_quota
 from rapl_sensevoice.model.graph import Precision
 
 Hub = Literal["modelscope", "huggingface"]
-RuntimeName = Literal["onnx", "funasr"]
+RuntimeName = Literal["openvino", "funasr"]
+_OLD_RUNTIME_NAMES = {"onnx": "openvino"}
 
 
 class Settings(BaseSettings):
@@ -33,9 +34,10 @@ class Settings(BaseSettings):
     revision: str = "master"
     """Branch, tag or commit to download; "master" is the hub's newest, until a manifest has pinned one."""
     runtime: RuntimeName = Field(
-        default="onnx", validation_alias=AliasChoices("RAPL_SENSEVOICE_RUNTIME", "SENSEVOICE_RUNTIME")
+        default="openvino", validation_alias=AliasChoices("RAPL_SENSEVOICE_RUNTIME", "SENSEVOICE_RUNTIME")
     )
-    """What computes: "onnx" runs an exported graph on the CPU, "funasr" FunASR's own AutoModel on torch."""
+    """Inference runtime: "openvino" (also accepted as "onnx") runs a graph on the CPU, "funasr" runs FunASR's AutoModel
+    on torch."""
     precision: Precision = "int8"
     """Of the graph's matrices; "f32" is four times as large, slower, and to the bit what was trained."""
     device: str = "cpu"
@@ -47,17 +49,22 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Least severity that is logged."""
 
+    @field_validator("runtime", mode="before")
+    @classmethod
+    def _by_its_new_name(cls, runtime: object) -> object:
+        return _OLD_RUNTIME_NAMES.get(runtime, runtime) if isinstance(runtime, str) else runtime
+
     @field_validator("device")
     @classmethod
     def _known_to_the_runtime(cls, device: str, others: ValidationInfo) -> str:
-        if device != "cpu" and others.data.get("runtime") == "onnx":
+        if device != "cpu" and others.data.get("runtime") == "openvino":
             raise ValueError("needs RAPL_SENSEVOICE_RUNTIME=funasr, unless it is cpu")
         return device
 
     @property
     def graph_precision(self) -> Precision | None:
         """None where the runtime takes FunASR's checkpoint itself."""
-        return self.precision if self.runtime == "onnx" else None
+        return self.precision if self.runtime == "openvino" else None
 
     @field_validator("model_dir")
     @classmethod

@@ -1,4 +1,4 @@
-"""What the `onnx` runtime loads: its own graph, and the exports that other projects make."""
+"""What the `openvino` runtime loads: its own graph, and the exports that other projects make."""
 
 import shutil
 import subprocess

@@ -1,4 +1,4 @@
-"""The `onnx` runtime against FunASR's own `AutoModel`, on 240 synthesised clips and other sounds."""
+"""The `openvino` runtime against FunASR's own `AutoModel`, on 240 synthesised clips and other sounds."""
 
 import json
 import subprocess
