@@ -34,7 +34,7 @@ def test_what_was_begun_already_goes_first():
 def test_those_who_ask_take_turns_within_a_lane():
     lanes = FairQueue()
     for item in ("a1", "a2", "a3", "b1", "c1", "b2"):
-        lanes.add(item, is_long=False, share=item[0])
+        lanes.add(item, is_long=False, client_id=item[0])
 
     assert [lanes.take() for _ in range(6)] == ["a1", "b1", "c1", "a2", "b2", "a3"]
 

@@ -1,18 +1,17 @@
-"""The thread that does a model's work, one job after another, and the one that gets the next job ready."""
+"""The thread that runs a model, one request or batch at a time, and the thread that prepares the next request."""
 
 import asyncio
 import logging
 import threading
 import time
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Generic, TypeVar
 
-from rapl_protocol.errors import ErrorCode, ServiceError
-
-from rapl_service.fair_queue import FairQueue
+from rapl_service.fair_queue import BoundedQueue
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -24,158 +23,157 @@ log = logging.getLogger("rapl")
 
 @dataclass(frozen=True, slots=True)
 class BatchKind(Generic[Item, T]):
-    """A kind of request of which several are done in one."""
+    """Which requests may be computed in one batch, and how."""
 
     compute: Callable[[Sequence[Item]], Sequence[T]]
-    """Gives a result for each item, in their order."""
+    """Returns one result per item, in the same order."""
     key: Hashable
-    """The same for those that go together."""
+    """Equal for requests that may share a batch."""
     max_size: int
+    """Most requests in one batch."""
 
 
 @dataclass(eq=False, slots=True)
 class _Job:
-    compute: Callable[[Sequence[Any]], Sequence[Any]]
+    kind: BatchKind[Any, Any]
     item: Any = None
-    batch_key: Hashable = None
-    """None where it is done alone."""
-    max_size: int = 1
+    is_long: bool = False
     future: Future[Any] = field(default_factory=Future)
-    is_taken: bool = False
 
 
 class InferenceWorker:
-    """A thread with a bounded queue. Only this thread ever calls the model.
+    """A thread behind a bounded queue. The model is called on this thread only.
 
-    Short requests pass the pieces of long ones (`FairQueue`). When a request's turn comes, those like it that wait in
-    its lane are done with it; it never waits for one. The house's own jobs, such as unloading, come after every request
-    that was taken before them.
+    Short requests go before the segments of long ones (`FairQueue`). When a request's turn comes, waiting requests
+    of the same kind and length are computed in the same batch; no request waits for a batch to fill. Maintenance jobs,
+    such as loading and unloading, run when no request waits.
 
-    A job counts against the bound until its work has ended: when its caller is cancelled the thread still works. A
-    job whose caller is cancelled before it began is never run, and stops counting at once.
+    A request counts against the limit until its work ends: the thread goes on after the caller was cancelled. A
+    request that is cancelled before its work began is never run and stops counting at once.
+
+    Args:
+        name: of the thread.
+        max_jobs: requests held at once, those in work included.
     """
 
     def __init__(self, name: str, max_jobs: int) -> None:
-        self._max_jobs = max_jobs
-        self._jobs = 0
         self._changed = threading.Condition()
-        self._requests: FairQueue[_Job] = FairQueue()
-        self._by_batch_key: defaultdict[Hashable, deque[_Job]] = defaultdict(deque)
-        """Requests that wait, in the order in which they came, by what they are like."""
+        self._requests: BoundedQueue[_Job] = BoundedQueue(max_jobs)
         self._maintenance: deque[_Job] = deque()
         self._is_closing = False
-        self._last_job_s = 1.0
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
-        self._preparation_thread = ThreadPoolExecutor(1, f"{name} preparation")
+        self._preparation = ThreadPoolExecutor(1, f"{name} preparation")
 
     def start(self) -> None:
         self._thread.start()
 
     def close(self) -> None:
-        """Waits for the job in work, within limits; those behind it are cancelled."""
+        """Cancels the jobs that wait, and waits up to CLOSE_WITHIN_S for the one that runs."""
         with self._changed:
             self._is_closing = True
             waiting = [*self._requests, *self._maintenance]
             self._changed.notify()
-        for job in waiting:  # outside the lock, which what follows a cancellation takes
+        for job in waiting:
             job.future.cancel()
-        self._preparation_thread.shutdown(wait=False, cancel_futures=True)
+        self._preparation.shutdown(wait=False, cancel_futures=True)
         if self._thread.is_alive():
             self._thread.join(CLOSE_WITHIN_S)
 
+    def prepare(self, job: Callable[[], T]) -> Future[T]:
+        """Runs a job that needs no model, such as computing features, on the second thread, while the model works on
+        another request."""
+        return self._preparation.submit(job)
+
     async def run(self, job: Callable[[], T], *, is_long: bool = False) -> T:
-        """Runs a request's job in its turn; `is_long` for a piece of something long.
+        """Runs a request's job in its turn.
+
+        Args:
+            is_long: whether it is a segment of long audio.
 
         Raises:
-            ServiceError: OVERLOADED, at once, where as many jobs as may be are waiting.
+            ServiceError: OVERLOADED, at once, if the queue is full.
         """
-        return await self._done(_Job(lambda _: [job()]), is_long)
+        return await self.run_batched(None, _alone(job), is_long=is_long)
 
     async def run_batched(self, item: Item, kind: BatchKind[Item, T], *, is_long: bool = False) -> T:
-        """As `run`, for an item that may be done together with others. Where that fails, each is done alone.
-
-        Raises:
-            ServiceError: as `run`.
-        """
-        return await self._done(_Job(kind.compute, item, (is_long, kind.key), kind.max_size), is_long)
-
-    async def _done(self, job: _Job, is_long: bool) -> Any:
+        """As `run`, for an item that may share a batch. If a batch fails, its items are computed one by one."""
+        job = _Job(kind, item, is_long)
         with self._changed:
-            if self._jobs >= self._max_jobs:
-                raise self._overloaded()
-            self._jobs += 1
             self._requests.add(job, is_long=is_long)
-            if job.batch_key is not None:
-                self._by_batch_key[job.batch_key].append(job)
             self._changed.notify()
-        job.future.add_done_callback(self._release)
-        return await asyncio.wrap_future(job.future)
-
-    def prepare(self, job: Callable[[], T]) -> Future[T]:
-        """Begins what a request's job will need and what needs no model, on a thread of its own: while the model is at
-        work on one request, the next one gets ready."""
-        return self._preparation_thread.submit(job)
+        try:
+            return await asyncio.wrap_future(job.future)
+        except asyncio.CancelledError:
+            with self._changed:
+                self._requests.remove(job)
+            raise
 
     async def run_maintenance(self, job: Callable[[], T]) -> T:
-        """Runs a job of the house, such as loading, in its turn; it takes no request's place."""
-        maintenance = _Job(lambda _: [job()])
+        """Runs a job once no request waits. It is never refused and does not count against the limit."""
+        maintenance = _Job(_alone(job))
         with self._changed:
             self._maintenance.append(maintenance)
             self._changed.notify()
         return await asyncio.wrap_future(maintenance.future)
 
-    def _release(self, _: Future[Any]) -> None:
-        with self._changed:
-            self._jobs -= 1
-
-    def _overloaded(self) -> ServiceError:
-        message = f"the engine already holds {self._max_jobs} requests"
-        return ServiceError(ErrorCode.OVERLOADED, message, retry_after_s=self._jobs * self._last_job_s)
-
     def _work(self) -> None:
         while jobs := self._take():
-            self._work_on([job for job in jobs if job.future.set_running_or_notify_cancel()])
-            jobs.clear()  # or a request's audio would live on until the next one comes
+            self._compute(jobs)
+            jobs.clear()  # otherwise their audio stays in memory until the next request
 
     def _take(self) -> list[_Job]:
-        """The next job with those that go with it, as soon as there is one; empty when there will be no more."""
+        """Waits for the next job and returns it with its batch; returns an empty list when the worker closes."""
         with self._changed:
             while not self._is_closing:
-                if (request := self._requests.take()) is not None:
-                    if not request.is_taken:
-                        return self._with_batch(request)
+                if self._requests:
+                    jobs = _still_wanted(self._take_batch())
+                    self._requests.in_work = len(jobs)
                 elif self._maintenance:
-                    return [self._maintenance.popleft()]
+                    jobs = _still_wanted([self._maintenance.popleft()])
                 else:
                     self._changed.wait()
+                    continue
+                if jobs:
+                    return jobs
             return []
 
-    def _with_batch(self, first: _Job) -> list[_Job]:
-        """Those that came with it keep their places in the lanes, where they are passed over."""
-        if first.batch_key is None:
-            return [first]
-        waiting = self._by_batch_key[first.batch_key]
-        jobs = [waiting.popleft() for _ in range(min(first.max_size, len(waiting)))]
-        if not waiting:
-            del self._by_batch_key[first.batch_key]
-        for job in jobs:
-            job.is_taken = True
-        return jobs
+    def _take_batch(self) -> list[_Job]:
+        if (first := self._requests.take()) is None:
+            return []
+        alike = (job for job in self._requests if (job.is_long, job.kind.key) == (first.is_long, first.kind.key))
+        others = list(islice(alike, first.kind.max_size - 1))
+        for job in others:
+            self._requests.take_early(job)
+        return [first, *others]
 
-    def _work_on(self, jobs: Sequence[_Job]) -> None:
-        if not jobs:
-            return
+    def _compute(self, jobs: Sequence[_Job]) -> None:
         began = time.perf_counter()
         try:
-            results = jobs[0].compute([job.item for job in jobs])
+            results = jobs[0].kind.compute([job.item for job in jobs])
         except BaseException as error:
             if len(jobs) == 1:
+                self._end(jobs, time.perf_counter() - began)
                 jobs[0].future.set_exception(error)
                 return
-            log.warning("%d requests could not be done together, so each is done alone", len(jobs), exc_info=True)
+            log.warning("a batch of %d requests failed; they are computed one by one", len(jobs), exc_info=True)
             for job in jobs:
-                self._work_on([job])
+                self._compute([job])
             return
-        self._last_job_s = (time.perf_counter() - began) / len(jobs)
+        self._end(jobs, time.perf_counter() - began)
         for job, result in zip(jobs, results, strict=True):
             job.future.set_result(result)
+
+    def _end(self, jobs: Sequence[_Job], took_s: float) -> None:
+        with self._changed:
+            if self._requests.in_work:  # it is 0 during maintenance
+                self._requests.in_work -= len(jobs)
+                self._requests.request_s = took_s / len(jobs)
+
+
+def _alone(job: Callable[[], T]) -> BatchKind[None, T]:
+    return BatchKind(lambda _: [job()], key=object(), max_size=1)
+
+
+def _still_wanted(jobs: Sequence[_Job]) -> list[_Job]:
+    """Those that were not cancelled; from here on they cannot be."""
+    return [job for job in jobs if job.future.set_running_or_notify_cancel()]

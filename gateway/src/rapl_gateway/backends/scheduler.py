@@ -133,7 +133,7 @@ class Scheduler:
     async def granted(self, piece: QueuedSegment) -> Replica:
         """Waits for a replica that has room for the piece."""
         piece.granted = asyncio.Future()
-        self._waiting.add(piece, is_long=piece.is_long, share=piece.terms.share)
+        self._waiting.add(piece, is_long=piece.is_long, client_id=piece.terms.share)
         self._grant()
         if piece.granted.done():
             return piece.granted.result()
@@ -151,7 +151,7 @@ class Scheduler:
     def _grant(self) -> None:
         stranded, self._stranded = self._stranded, []
         for piece in stranded:
-            self._waiting.add(piece, is_long=piece.is_long, share=piece.terms.share)
+            self._waiting.add(piece, is_long=piece.is_long, client_id=piece.terms.share)
         while piece := self._next():
             if not piece.granted.done():
                 self._place(piece)
