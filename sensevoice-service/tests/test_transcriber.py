@@ -29,6 +29,7 @@ class FakeRuntime:
     def __init__(self) -> None:
         self.loaded_from: Path | None = None
         self.fails_with: Exception | None = None
+        self.began_to_load = threading.Event()
         self.may_load = threading.Event()
         self.may_load.set()
         self.may_decode = threading.Event()
@@ -37,6 +38,7 @@ class FakeRuntime:
         self.batch_sizes: list[int] = []
 
     def load(self, folder: Path) -> None:
+        self.began_to_load.set()
         self.may_load.wait(60)
         if self.fails_with:
             raise self.fails_with
@@ -108,6 +110,13 @@ async def harness(tmp_path: Path) -> AsyncIterator[Harness]:
         runtime.may_load.set()
         runtime.may_decode.set()
     await harness.transcriber.close()
+
+
+async def begun(*calls: Any) -> list[asyncio.Task[Any]]:
+    """Tasks of the calls, which are in the model's queue: each adds itself as soon as it runs."""
+    tasks = [asyncio.create_task(call) for call in calls]
+    await asyncio.sleep(0)
+    return tasks
 
 
 async def test_the_real_model_is_listed_before_the_self_test_model(harness: Harness):
@@ -185,12 +194,13 @@ async def test_starting_does_not_wait_for_a_model_and_the_event_loop_goes_on_whi
         await harness.transcribe()
 
 
-async def test_an_unloaded_model_stays_unloaded_until_it_is_asked_for(harness: Harness, soon: Soon):
+async def test_an_unloaded_model_stays_unloaded_until_a_load_is_requested(harness: Harness, soon: Soon):
     await harness.transcriber.start()
     await soon(harness.is_ready)
     assert (await harness.transcriber.unload(SELFTEST)).state is ModelState.ABSENT
     assert harness.selftest.loaded_from is None
-    await asyncio.sleep(1.5)  # longer than the watch takes for a look
+    prepare(harness.model_dir / REPO)
+    await soon(lambda: harness.is_ready(REPO))  # so the weights of both models were looked at again
     assert harness.state(SELFTEST) is ModelState.ABSENT
 
     assert (await harness.transcriber.load(SELFTEST)).state is ModelState.LOADING
@@ -198,11 +208,11 @@ async def test_an_unloaded_model_stays_unloaded_until_it_is_asked_for(harness: H
     assert (await harness.transcribe()).text == "ok."
 
 
-async def test_a_model_that_is_unloaded_while_it_loads_ends_unloaded(harness: Harness, soon: Soon):
+async def test_a_model_that_is_unloaded_while_it_loads_ends_unloaded(harness: Harness):
     harness.selftest.may_load.clear()
     await harness.transcriber.start()
-    unloading = asyncio.create_task(harness.transcriber.unload(SELFTEST))
-    await asyncio.sleep(0.05)
+    assert await asyncio.to_thread(harness.selftest.began_to_load.wait, 60)
+    [unloading] = await begun(harness.transcriber.unload(SELFTEST))
     harness.selftest.may_load.set()
     await unloading
 
@@ -219,30 +229,28 @@ async def test_unloading_a_model_that_is_not_there_changes_nothing(harness: Harn
     assert (await harness.transcriber.load(REPO)).state is ModelState.LOADING
 
 
-async def test_requests_that_were_taken_are_answered_before_the_model_is_unloaded(harness: Harness, soon: Soon):
+async def test_accepted_requests_are_answered_before_the_model_is_unloaded(harness: Harness, soon: Soon):
     await harness.transcriber.start()
     await soon(harness.is_ready)
     harness.selftest.may_decode.clear()
-    request = asyncio.create_task(harness.transcribe())
-    await asyncio.sleep(0.05)
-    unloading = asyncio.create_task(harness.transcriber.unload(SELFTEST))
-    await asyncio.sleep(0.05)
+    [request] = await begun(harness.transcribe())
+    await soon(lambda: harness.selftest.batch_sizes)
+    [unloading] = await begun(harness.transcriber.unload(SELFTEST))
     harness.selftest.may_decode.set()
 
     assert (await request).text == "ok."
     assert (await unloading).state is ModelState.ABSENT
 
 
-async def test_requests_of_equal_length_that_wait_are_decoded_together(harness: Harness, soon: Soon):
+async def test_waiting_requests_of_equal_length_are_one_batch(harness: Harness, soon: Soon):
     await harness.transcriber.start()
     await soon(harness.is_ready)
     harness.selftest.may_decode.clear()
-    first = asyncio.create_task(harness.transcribe(language="en"))
+    first = await begun(harness.transcribe(language="en"))
     await soon(lambda: harness.selftest.batch_sizes)
-    waiting = [asyncio.create_task(harness.transcribe(language=language)) for language in ("ko", "ja", "zh")]
-    await asyncio.sleep(0.05)
+    waiting = await begun(*(harness.transcribe(language=language) for language in ("ko", "ja", "zh")))
     harness.selftest.may_decode.set()
-    await asyncio.gather(first, *waiting)
+    await asyncio.gather(*first, *waiting)
 
     assert harness.selftest.batch_sizes == [1, 3]
 
@@ -251,10 +259,9 @@ async def test_a_request_that_is_cancelled_in_the_queue_is_never_run(harness: Ha
     await harness.transcriber.start()
     await soon(harness.is_ready)
     harness.selftest.may_decode.clear()
-    first = asyncio.create_task(harness.transcribe(language="en"))
+    [first] = await begun(harness.transcribe(language="en"))
     await soon(lambda: harness.selftest.batch_sizes)
-    second = asyncio.create_task(harness.transcribe(language="ko"))
-    await asyncio.sleep(0.05)
+    [second] = await begun(harness.transcribe(language="ko"))
     second.cancel()
     await asyncio.wait([second])
     harness.selftest.may_decode.set()

@@ -1,26 +1,78 @@
 import asyncio
 import threading
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from typing import Any
 
 import pytest
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_service.inference_worker import BatchKind, InferenceWorker
 
 
-@pytest.fixture
-def worker() -> Iterator[InferenceWorker]:
-    worker = InferenceWorker("test worker", max_jobs=2)
-    worker.start()
-    yield worker
-    worker.close()
+class Gate:
+    """A job that runs until the gate is opened, at the latest when the test ends."""
+
+    def __init__(self) -> None:
+        self._began = threading.Event()
+        self._opened = threading.Event()
+
+    def __call__(self) -> bool:
+        self._began.set()
+        return self._opened.wait(60)
+
+    def open(self) -> None:
+        self._opened.set()
+
+    async def began(self) -> None:
+        assert await asyncio.to_thread(self._began.wait, 60)
 
 
 @pytest.fixture
-def gate() -> Iterator[threading.Event]:
-    """Jobs that wait for it go on when it is set, at the latest when the test ends."""
-    gate = threading.Event()
+def gate() -> Iterator[Gate]:
+    gate = Gate()
     yield gate
-    gate.set()
+    gate.open()
+
+
+@pytest.fixture
+def make_worker(gate: Gate) -> Iterator[Callable[[int], InferenceWorker]]:
+    workers: list[InferenceWorker] = []
+
+    def make(max_jobs: int) -> InferenceWorker:
+        worker = InferenceWorker("test worker", max_jobs)
+        worker.start()
+        workers.append(worker)
+        return worker
+
+    yield make
+    gate.open()
+    for worker in workers:
+        worker.close()
+
+
+@pytest.fixture
+def worker(make_worker: Callable[[int], InferenceWorker]) -> InferenceWorker:
+    """With room for two requests."""
+    return make_worker(2)
+
+
+@pytest.fixture
+def roomy(make_worker: Callable[[int], InferenceWorker]) -> InferenceWorker:
+    """With room for nine requests."""
+    return make_worker(9)
+
+
+async def occupied(worker: InferenceWorker, gate: Gate) -> asyncio.Task[bool]:
+    """A request that the worker works on until the gate is opened."""
+    task = asyncio.create_task(worker.run(gate))
+    await gate.began()
+    return task
+
+
+async def queued(*requests: Any) -> list[asyncio.Task[Any]]:
+    """Tasks of the requests, which are in the queue: each adds itself as soon as it runs."""
+    tasks = [asyncio.create_task(request) for request in requests]
+    await asyncio.sleep(0)
+    return tasks
 
 
 async def test_jobs_run_one_after_another_on_the_worker_thread(worker: InferenceWorker):
@@ -31,77 +83,92 @@ async def test_jobs_run_one_after_another_on_the_worker_thread(worker: Inference
     assert names == ["test worker"] * 3
 
 
-async def test_one_job_more_than_may_wait_is_refused_at_once_with_a_time_to_retry(
-    worker: InferenceWorker, gate: threading.Event
-):
-    held = [asyncio.create_task(worker.run(gate.wait)) for _ in range(2)]
-    await asyncio.sleep(0)
+async def test_one_job_more_than_may_wait_is_refused_at_once_with_a_time_to_retry(worker: InferenceWorker, gate: Gate):
+    held = await queued(worker.run(gate), worker.run(gate))
     with pytest.raises(ServiceError) as caught:
-        await worker.run(gate.wait)
+        await worker.run(gate)
 
     assert caught.value.code is ErrorCode.OVERLOADED
     assert caught.value.retry_after_s is not None
-    gate.set()
+    gate.open()
     assert await asyncio.gather(*held) == [True, True]
     assert await worker.run(lambda: "there is room again") == "there is room again"
 
 
-async def test_short_requests_pass_the_pieces_of_long_ones(gate: threading.Event):
-    worker = InferenceWorker("test worker", max_jobs=9)
-    worker.start()
+class Clock:
+    """Stands in for the module `time` of the worker."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def perf_counter(self) -> float:
+        return self.now_s
+
+    def advance(self, duration_s: float) -> None:
+        self.now_s += duration_s
+
+
+async def test_the_time_to_retry_comes_from_the_measured_time_of_requests_and_not_of_maintenance(
+    worker: InferenceWorker, gate: Gate, monkeypatch: pytest.MonkeyPatch
+):
+    clock = Clock()
+    monkeypatch.setattr("rapl_service.inference_worker.time", clock)
+    await worker.run(lambda: clock.advance(3.5))
+    await worker.run_maintenance(lambda: clock.advance(60))
+    held = await queued(worker.run(gate), worker.run(gate))
+    with pytest.raises(ServiceError) as caught:
+        await worker.run(gate)
+
+    assert caught.value.retry_after_s == 2 * 3.5
+    gate.open()
+    await asyncio.gather(*held)
+
+
+async def test_short_requests_pass_the_segments_of_long_ones(roomy: InferenceWorker, gate: Gate):
     order: list[str] = []
-    jobs = [asyncio.create_task(worker.run(gate.wait))]
-    for name, is_long in (("long 1", True), ("long 2", True), ("short", False)):
-        jobs.append(asyncio.create_task(worker.run(lambda name=name: order.append(name), is_long=is_long)))
-    jobs.append(asyncio.create_task(worker.run_maintenance(lambda: order.append("maintenance"))))
-    await asyncio.sleep(0.05)
-    gate.set()
-    await asyncio.gather(*jobs)
-    worker.close()
+    held = await occupied(roomy, gate)
+    requests = [("long 1", True), ("long 2", True), ("short", False)]
+    jobs = await queued(
+        *(roomy.run(lambda name=name: order.append(name), is_long=is_long) for name, is_long in requests),
+        roomy.run_maintenance(lambda: order.append("maintenance")),
+    )
+    gate.open()
+    await asyncio.gather(held, *jobs)
 
     assert order == ["short", "long 1", "long 2", "maintenance"]
 
 
-async def test_a_job_whose_caller_is_cancelled_before_it_began_is_not_run_and_gives_its_place_back(
-    worker: InferenceWorker, gate: threading.Event
+async def test_a_job_whose_caller_is_cancelled_before_it_began_is_not_run_and_stops_counting(
+    worker: InferenceWorker, gate: Gate
 ):
     ran = []
-    first = asyncio.create_task(worker.run(gate.wait))
-    second = asyncio.create_task(worker.run(lambda: ran.append("second")))
-    await asyncio.sleep(0.05)
+    first = await occupied(worker, gate)
+    [second] = await queued(worker.run(lambda: ran.append("second")))
     second.cancel()
     await asyncio.wait([second])
-    third = asyncio.create_task(worker.run(lambda: ran.append("third")))
-    await asyncio.sleep(0)
-    gate.set()
+    [third] = await queued(worker.run(lambda: ran.append("third")))
+    gate.open()
     await asyncio.gather(first, third)
 
     assert ran == ["third"]
 
 
-async def test_a_job_in_work_keeps_its_place_when_its_caller_is_cancelled(
-    worker: InferenceWorker, gate: threading.Event
-):
-    began = threading.Event()
-    first = asyncio.create_task(worker.run(lambda: began.set() or gate.wait()))
-    second = asyncio.create_task(worker.run(gate.wait))
-    await asyncio.to_thread(began.wait)
+async def test_a_job_in_work_counts_on_when_its_caller_is_cancelled(worker: InferenceWorker, gate: Gate):
+    first = await occupied(worker, gate)
+    [second] = await queued(worker.run(gate))
     first.cancel()
     await asyncio.wait([first])
     with pytest.raises(ServiceError):
-        await worker.run(gate.wait)
+        await worker.run(gate)
 
-    gate.set()
+    gate.open()
     await second
 
 
-async def test_the_work_of_the_house_is_done_even_when_requests_fill_the_queue(
-    worker: InferenceWorker, gate: threading.Event
-):
-    held = [asyncio.create_task(worker.run(gate.wait)) for _ in range(2)]
-    maintenance = asyncio.create_task(worker.run_maintenance(lambda: "loaded"))
-    await asyncio.sleep(0)
-    gate.set()
+async def test_maintenance_is_done_even_when_requests_fill_the_queue(worker: InferenceWorker, gate: Gate):
+    held = await queued(worker.run(gate), worker.run(gate))
+    [maintenance] = await queued(worker.run_maintenance(lambda: "loaded"))
+    gate.open()
 
     assert await maintenance == "loaded"
     await asyncio.gather(*held)
@@ -114,8 +181,20 @@ async def test_a_failure_reaches_the_caller_and_the_worker_goes_on(worker: Infer
     assert await worker.run(lambda: "still here") == "still here"
 
 
+async def test_closing_cancels_what_waits(worker: InferenceWorker, gate: Gate):
+    held = await occupied(worker, gate)
+    [waiting] = await queued(worker.run(lambda: "never"))
+    closing = asyncio.create_task(asyncio.to_thread(worker.close))
+    await asyncio.wait([waiting])
+    gate.open()
+    await closing
+
+    assert waiting.cancelled()
+    assert await held
+
+
 class Batches:
-    """A kind of request that keeps what was done together; "bad" fails, alone or not."""
+    """A kind of request that keeps its batches; "bad" fails, alone or not."""
 
     def __init__(self) -> None:
         self.done: list[list[str]] = []
@@ -130,31 +209,15 @@ class Batches:
         return BatchKind(self, key, max_size)
 
 
-@pytest.fixture
-def roomy() -> Iterator[InferenceWorker]:
-    """With room for more requests than `worker`."""
-    worker = InferenceWorker("test worker", max_jobs=9)
-    worker.start()
-    yield worker
-    worker.close()
-
-
-async def behind_a_gate(gate: threading.Event, *waiting: asyncio.Task[str]) -> list[object]:
-    """What became of the requests, all of which wait until a job before them ends."""
-    await asyncio.sleep(0.05)
-    gate.set()
-    return await asyncio.gather(*waiting, return_exceptions=True)
-
-
-async def test_requests_alike_that_wait_are_done_together_and_each_gets_its_own_result(
-    roomy: InferenceWorker, gate: threading.Event
+async def test_waiting_requests_of_one_kind_are_one_batch_and_each_gets_its_own_result(
+    roomy: InferenceWorker, gate: Gate
 ):
     batches = Batches()
-    held = asyncio.create_task(roomy.run(gate.wait))
-    await asyncio.sleep(0)
-    waiting = [asyncio.create_task(roomy.run_batched(item, batches.kind())) for item in "abc"]
+    held = await occupied(roomy, gate)
+    waiting = await queued(*(roomy.run_batched(item, batches.kind()) for item in "abc"))
+    gate.open()
 
-    assert await behind_a_gate(gate, *waiting) == ["A", "B", "C"]
+    assert await asyncio.gather(*waiting) == ["A", "B", "C"]
     assert batches.done == [["a", "b", "c"]]
     await held
 
@@ -163,66 +226,69 @@ async def test_a_lone_request_waits_for_no_other(roomy: InferenceWorker):
     assert await roomy.run_batched("a", Batches().kind()) == "A"
 
 
-async def test_no_more_are_done_together_than_may_be(roomy: InferenceWorker, gate: threading.Event):
+async def test_a_batch_is_no_larger_than_it_may_be(roomy: InferenceWorker, gate: Gate):
     batches = Batches()
-    held = asyncio.create_task(roomy.run(gate.wait))
-    await asyncio.sleep(0)
-    waiting = [asyncio.create_task(roomy.run_batched(item, batches.kind(max_size=2))) for item in "abcde"]
-    await behind_a_gate(gate, *waiting)
+    held = await occupied(roomy, gate)
+    waiting = await queued(*(roomy.run_batched(item, batches.kind(max_size=2)) for item in "abcde"))
+    gate.open()
+    await asyncio.gather(held, *waiting)
 
     assert batches.done == [["a", "b"], ["c", "d"], ["e"]]
-    await held
 
 
-async def test_what_is_not_alike_keeps_its_turn(roomy: InferenceWorker, gate: threading.Event):
+async def test_requests_of_another_kind_keep_their_turn(roomy: InferenceWorker, gate: Gate):
     batches = Batches()
-    held = asyncio.create_task(roomy.run(gate.wait))
-    await asyncio.sleep(0)
-    waiting = [asyncio.create_task(roomy.run_batched(item, batches.kind(key=item[0]))) for item in ("x1", "y1", "x2")]
-    await behind_a_gate(gate, *waiting)
+    held = await occupied(roomy, gate)
+    waiting = await queued(*(roomy.run_batched(item, batches.kind(key=item[0])) for item in ("x1", "y1", "x2")))
+    gate.open()
+    await asyncio.gather(held, *waiting)
 
     assert batches.done == [["x1", "x2"], ["y1"]]
-    await held
 
 
-async def test_pieces_of_long_ones_do_not_pass_with_a_short_one_like_them(
-    roomy: InferenceWorker, gate: threading.Event
-):
+async def test_a_segment_of_long_audio_is_in_no_batch_of_short_requests(roomy: InferenceWorker, gate: Gate):
     batches = Batches()
-    held = asyncio.create_task(roomy.run(gate.wait))
-    await asyncio.sleep(0)
-    waiting = [
-        asyncio.create_task(roomy.run_batched(item, batches.kind(), is_long=item == "long"))
-        for item in ("long", "short", "other")
-    ]
-    await behind_a_gate(gate, *waiting)
+    held = await occupied(roomy, gate)
+    requests = ("long", "short", "other")
+    waiting = await queued(*(roomy.run_batched(item, batches.kind(), is_long=item == "long") for item in requests))
+    gate.open()
+    await asyncio.gather(held, *waiting)
 
     assert batches.done == [["short", "other"], ["long"]]
-    await held
 
 
-async def test_a_failure_of_one_is_nobody_elses(roomy: InferenceWorker, gate: threading.Event):
+async def test_a_long_request_has_its_turn_after_batches_of_short_ones(
+    make_worker: Callable[[int], InferenceWorker], gate: Gate
+):
+    worker, batches = make_worker(99), Batches()
+    held = await occupied(worker, gate)
+    requests = ["long", *(f"short {number}" for number in range(20))]
+    waiting = await queued(*(worker.run_batched(item, batches.kind(), is_long=item == "long") for item in requests))
+    gate.open()
+    await asyncio.gather(held, *waiting)
+
+    assert batches.done.index(["long"]) == 3
+
+
+async def test_a_request_that_fails_does_not_fail_the_others_of_its_batch(roomy: InferenceWorker, gate: Gate):
     batches = Batches()
-    held = asyncio.create_task(roomy.run(gate.wait))
-    await asyncio.sleep(0)
-    waiting = [asyncio.create_task(roomy.run_batched(item, batches.kind())) for item in ("a", "bad", "c")]
-    first, bad, last = await behind_a_gate(gate, *waiting)
+    held = await occupied(roomy, gate)
+    waiting = await queued(*(roomy.run_batched(item, batches.kind()) for item in ("a", "bad", "c")))
+    gate.open()
+    first, bad, last = await asyncio.gather(*waiting, return_exceptions=True)
 
     assert (first, last) == ("A", "C")
     assert isinstance(bad, ZeroDivisionError)
     await held
 
 
-async def test_a_request_whose_caller_is_cancelled_is_left_out_of_what_is_done_together(
-    roomy: InferenceWorker, gate: threading.Event
-):
+async def test_a_cancelled_request_is_in_no_batch(roomy: InferenceWorker, gate: Gate):
     batches = Batches()
-    held = asyncio.create_task(roomy.run(gate.wait))
-    await asyncio.sleep(0)
-    waiting = [asyncio.create_task(roomy.run_batched(item, batches.kind())) for item in "abc"]
-    await asyncio.sleep(0.05)
+    held = await occupied(roomy, gate)
+    waiting = await queued(*(roomy.run_batched(item, batches.kind()) for item in "abc"))
     waiting[1].cancel()
-    await behind_a_gate(gate, *waiting)
+    await asyncio.wait([waiting[1]])
+    gate.open()
+    await asyncio.gather(held, waiting[0], waiting[2])
 
     assert batches.done == [["a", "c"]]
-    await held
