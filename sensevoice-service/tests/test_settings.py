@@ -41,7 +41,7 @@ def test_a_gpu_needs_the_runtime_funasr(monkeypatch: pytest.MonkeyPatch, runtime
         Settings()
 
 
-def test_a_home_directory_is_written_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def test_a_tilde_becomes_the_home_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("RAPL_SENSEVOICE_MODEL_DIR", raising=False)
 
@@ -79,7 +79,7 @@ def test_a_containers_limit_is_not_exceeded(tmp_path: Path, files: dict[str, str
     "files",
     [{}, {"cpu.max": "max 100000"}, {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}],
 )
-def test_without_a_limit_the_cores_of_the_affinity_count(tmp_path: Path, files: dict[str, str]):
+def test_without_a_limit_the_affinity_decides(tmp_path: Path, files: dict[str, str]):
     (tmp_path / "cpu").mkdir()
     for name, content in files.items():
         (tmp_path / name).write_text(content)

@@ -1,4 +1,4 @@
-"""The transcriber around a runtime whose answers a test chooses; the weights are files without content."""
+"""The transcriber with fake runtimes and weights."""
 
 import asyncio
 import json
@@ -75,7 +75,7 @@ def fill(folder: Path) -> None:
 
 
 def prepare(folder: Path) -> None:
-    """What `prepare-model` does, without the network."""
+    """Makes what `prepare-model` makes, without the network."""
     fill(folder)
     paths = [folder / name for name in ("configuration.json", "model.pt", "config.yaml")]
     files = [ManifestFile(name=p.name, size=p.stat().st_size, sha256=sha256_of(p)) for p in paths]
@@ -83,7 +83,7 @@ def prepare(folder: Path) -> None:
 
 
 class Harness:
-    """A transcriber that is started by the test, with the runtimes of its two models."""
+    """A transcriber, which the test starts, and the runtimes of its two models."""
 
     def __init__(self, folder: Path) -> None:
         self.model_dir = folder / "models"
@@ -123,7 +123,7 @@ async def test_the_real_model_is_listed_before_the_self_test_model(harness: Harn
     assert [info.id for info in harness.transcriber.models()] == [REPO, SELFTEST]
 
 
-async def test_what_the_model_heard_arrives_as_fields(harness: Harness, soon: Soon):
+async def test_text_tags_and_word_times_become_fields(harness: Harness, soon: Soon):
     await harness.transcriber.start()
     await soon(harness.is_ready)
     transcript = await harness.transcribe(word_timestamps=True)
@@ -134,7 +134,7 @@ async def test_what_the_model_heard_arrives_as_fields(harness: Harness, soon: So
     assert [(w.word, w.start_s, w.end_s) for w in segment.words or ()] == [("ok", 0.1, 0.2)]
 
 
-async def test_without_weights_the_real_model_is_absent_and_the_other_answers(harness: Harness, soon: Soon):
+async def test_without_weights_the_real_model_is_absent_and_the_self_test_model_answers(harness: Harness, soon: Soon):
     await harness.transcriber.start()
     await soon(harness.is_ready)
     with pytest.raises(ServiceError) as caught:
@@ -154,7 +154,7 @@ async def test_weights_that_come_later_are_loaded_without_a_restart(harness: Har
     assert harness.real.loaded_from == harness.model_dir / REPO
 
 
-async def test_changed_weights_are_never_loaded_until_somebody_puts_others_there(harness: Harness, soon: Soon):
+async def test_corrupted_weights_are_not_loaded_until_they_are_replaced(harness: Harness, soon: Soon):
     folder = harness.model_dir / REPO
     prepare(folder)
     (folder / "model.pt").write_text("MODEL.PT")
@@ -171,7 +171,9 @@ async def test_changed_weights_are_never_loaded_until_somebody_puts_others_there
     ("failure", "reason"),
     [(ModelUnusable("no device", "Set another."), "no device"), (RuntimeError("secret"), "loading it failed")],
 )
-async def test_a_failure_to_load_is_told_with_its_remedy(harness: Harness, soon: Soon, failure: Exception, reason: str):
+async def test_a_failure_to_load_has_a_reason_and_a_remedy(
+    harness: Harness, soon: Soon, failure: Exception, reason: str
+):
     harness.selftest.fails_with = failure
     await harness.transcriber.start()
     await soon(lambda: harness.state(SELFTEST) is ModelState.FAILED)
@@ -220,7 +222,7 @@ async def test_a_model_that_is_unloaded_while_it_loads_ends_unloaded(harness: Ha
     assert harness.selftest.loaded_from is None
 
 
-async def test_unloading_a_model_that_is_not_there_changes_nothing(harness: Harness):
+async def test_unloading_an_absent_model_changes_nothing(harness: Harness):
     await harness.transcriber.start()
     before = harness.transcriber.models()[0]
 
@@ -271,7 +273,7 @@ async def test_a_request_that_is_cancelled_in_the_queue_is_never_run(harness: Ha
     assert harness.selftest.languages == ["en", "ja"]
 
 
-async def test_more_requests_than_may_wait_are_refused(harness: Harness, soon: Soon):
+async def test_requests_beyond_the_limit_are_refused(harness: Harness, soon: Soon):
     await harness.transcriber.start()
     await soon(harness.is_ready)
     harness.selftest.may_decode.clear()
@@ -286,16 +288,16 @@ async def test_more_requests_than_may_wait_are_refused(harness: Harness, soon: S
     assert [(await request).text for request in held] == ["ok."] * 4
 
 
-@pytest.mark.parametrize(("asked", "forced"), [(None, None), ("en", "en"), ("yue", "yue")])
-async def test_the_language_is_forced_or_left_to_the_model(harness: Harness, soon: Soon, asked: str, forced: str):
+@pytest.mark.parametrize(("requested", "forced"), [(None, None), ("en", "en"), ("yue", "yue")])
+async def test_the_language_is_forced_or_left_to_the_model(harness: Harness, soon: Soon, requested: str, forced: str):
     await harness.transcriber.start()
     await soon(harness.is_ready)
-    await harness.transcribe(language=asked)
+    await harness.transcribe(language=requested)
 
     assert harness.selftest.languages == [forced]
 
 
-async def test_a_language_that_sensevoice_does_not_know_is_refused_with_those_it_knows(harness: Harness):
+async def test_an_unsupported_language_is_refused_with_the_supported_ones(harness: Harness):
     with pytest.raises(ServiceError) as caught:
         await harness.transcribe(language="fr")
 
@@ -303,7 +305,7 @@ async def test_a_language_that_sensevoice_does_not_know_is_refused_with_those_it
     assert "zh, en, yue, ja, ko" in caught.value.message
 
 
-async def test_what_it_can_and_cannot_do_is_declared(harness: Harness):
+async def test_the_capabilities_are_declared(harness: Harness):
     for info in harness.transcriber.models():
         assert info.capabilities.languages == ("zh", "en", "yue", "ja", "ko")
         assert not info.capabilities.prompt
@@ -312,8 +314,8 @@ async def test_what_it_can_and_cannot_do_is_declared(harness: Harness):
 
 
 @pytest.mark.parametrize("action", ["load", "unload"])
-async def test_an_unknown_model_is_named_with_those_there_are(harness: Harness, action: str):
+async def test_an_unknown_model_is_an_error_that_names_the_available_ones(harness: Harness, action: str):
     with pytest.raises(ServiceError, match="rapl/selftest") as caught:
-        await getattr(harness.transcriber, action)("nobody/nothing")
+        await getattr(harness.transcriber, action)("unknown/model")
 
     assert caught.value.code is ErrorCode.MODEL_NOT_FOUND

@@ -1,8 +1,8 @@
-"""One model's life: its weights, its thread, its state.
+"""One model: its weights, its inference thread and its state.
 
     absent -> downloading -> loading -> ready        (any of them -> failed)
 
-Everything here runs on the event loop, except what is handed to the worker: so a state changes in one place only.
+Everything except the worker's jobs runs on the event loop, so the state is never changed by two threads.
 """
 
 import asyncio
@@ -32,9 +32,9 @@ log = logging.getLogger("rapl.sensevoice")
 class HostedModel:
     """
     Args:
-        model_id: by which it is asked for.
-        weights: where they are.
-        runtime: what computes it; this model's alone.
+        model_id: the id that requests name.
+        weights: the model's files.
+        runtime: loads and computes the model; not shared with another model.
         max_jobs: requests held at once.
     """
 
@@ -57,7 +57,7 @@ class HostedModel:
         await asyncio.to_thread(self._worker.close)
 
     async def refresh(self) -> None:
-        """Looks at the weights, and begins to load them once they are whole; weights that failed only if changed."""
+        """Looks at the files and begins to load them once they are complete; files that failed, only after a change."""
         if not self._is_wanted or self._is_loading() or self.info.state is ModelState.READY:
             return
         status = await asyncio.to_thread(self._weights.look)
@@ -73,14 +73,14 @@ class HostedModel:
 
     async def load(self) -> ModelInfo:
         self._is_wanted = True
-        self._loaded_stamp = None  # weights that failed are tried again when somebody asks
+        self._loaded_stamp = None  # an explicit load also retries weights that failed
         await self.refresh()
         return self.info
 
     async def unload(self) -> ModelInfo:
-        """Requests that were taken are still answered; the memory is free when this returns."""
+        """Answers the requests that were already accepted, then frees the memory, then returns."""
         if self.info.state not in (ModelState.READY, ModelState.LOADING):
-            return self.info  # there is nothing to give back
+            return self.info  # it holds no memory
         self._is_wanted = False
         self._load_task = None
         self._loaded_stamp = None
@@ -90,7 +90,7 @@ class HostedModel:
         return self.info
 
     async def transcribe(self, audio: WavAudio, options: TranscribeOptions) -> Transcript:
-        CAPABILITIES.require(options)  # FunASR detects, in silence, where it does not know a language
+        CAPABILITIES.require(options)  # FunASR would silently detect the language instead of refusing one
         if self.info.state is not ModelState.READY:
             raise self.info.not_ready_error()
         with_times = options.word_timestamps or options.segment_timestamps
@@ -119,7 +119,7 @@ class HostedModel:
     async def _load(self) -> None:
         began = asyncio.get_running_loop().time()
         info = await self._outcome(self._load_on_worker)
-        if self._load_task is asyncio.current_task():  # else it was unloaded in the meantime
+        if self._load_task is asyncio.current_task():  # otherwise it was unloaded in the meantime
             self.info = info
             took_s = asyncio.get_running_loop().time() - began
             log.info("model=%s state=%s took_s=%.1f", self.model_id, info.state, took_s)

@@ -1,4 +1,4 @@
-"""Every setting, from environment variables with the prefix RAPL_SENSEVOICE_."""
+"""The settings, read from environment variables with the prefix RAPL_SENSEVOICE_."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -28,26 +28,26 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65535)] = 8020
     """Port to listen on; 0 takes a free one."""
     model_dir: Path = Path("~/.cache/rapl/models")
-    """Where `prepare-model` keeps weights; the server only reads it."""
+    """Directory of the weights. `prepare-model` writes it; the server only reads it."""
     hub: Hub = "modelscope"
-    """Where `prepare-model` downloads from."""
+    """Hub from which `prepare-model` downloads."""
     revision: str = "master"
-    """Branch, tag or commit to download; "master" is the hub's newest, until a manifest has pinned one."""
+    """Branch, tag or commit to download. "master" is the newest one until the first download has pinned a version."""
     runtime: RuntimeName = Field(
         default="openvino", validation_alias=AliasChoices("RAPL_SENSEVOICE_RUNTIME", "SENSEVOICE_RUNTIME")
     )
     """Inference runtime: "openvino" (also accepted as "onnx") runs a graph on the CPU, "funasr" runs FunASR's AutoModel
     on torch."""
     precision: Precision = "int8"
-    """Of the graph's matrices; "f32" is four times as large, slower, and to the bit what was trained."""
+    """Precision of the graph's matrices. "f32" is exact, but slower and four times as large."""
     device: str = "cpu"
-    """torch's name of the device, such as "cpu" or "cuda:0"; another than "cpu" needs the runtime "funasr"."""
+    """torch device, such as "cpu" or "cuda:0". Devices other than "cpu" need the runtime "funasr"."""
     threads: Annotated[int, Field(ge=1)] = Field(default_factory=cpu_quota)
-    """Threads of one computation; by default the cores that this process may use."""
+    """Threads per computation; by default as many as the process may use cores."""
     max_queue: Annotated[int, Field(ge=1)] = 32
-    """Requests that one model may hold at once, the one in work included; one more is answered with 429."""
+    """Most requests that one model holds at once, including the ones in work. Beyond it requests get 429."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    """Least severity that is logged."""
+    """Lowest severity that is logged."""
 
     @field_validator("runtime", mode="before")
     @classmethod
@@ -58,12 +58,12 @@ class Settings(BaseSettings):
     @classmethod
     def _known_to_the_runtime(cls, device: str, others: ValidationInfo) -> str:
         if device != "cpu" and others.data.get("runtime") == "openvino":
-            raise ValueError("needs RAPL_SENSEVOICE_RUNTIME=funasr, unless it is cpu")
+            raise ValueError("a device other than cpu needs RAPL_SENSEVOICE_RUNTIME=funasr")
         return device
 
     @property
     def graph_precision(self) -> Precision | None:
-        """None where the runtime takes FunASR's checkpoint itself."""
+        """None if the runtime loads FunASR's checkpoint instead of a graph."""
         return self.precision if self.runtime == "openvino" else None
 
     @field_validator("model_dir")

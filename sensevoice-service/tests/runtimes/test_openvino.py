@@ -1,4 +1,4 @@
-"""What the `openvino` runtime loads: its own graph, and the exports that other projects make."""
+"""The `openvino` runtime with our own graph and with the exports of other projects."""
 
 import shutil
 import subprocess
@@ -51,7 +51,7 @@ def test_words_have_times(layout: str, digits: WavAudio):
     assert [word.word for word in segment.words or ()] == ["3", "1", "4", "1", "5", "9"]
 
 
-def test_a_list_of_pieces_serves_where_the_sentencepiece_model_is_missing(tmp_path: Path, digits: WavAudio):
+def test_a_list_of_pieces_replaces_a_missing_sentencepiece_model(tmp_path: Path, digits: WavAudio):
     for name in ("model_quant.onnx", "am.mvn"):
         shutil.copy(EXPORTS / "funasr" / name, tmp_path)
     lines = (EXPORTS / "sherpa" / "tokens.txt").read_text().splitlines()
@@ -91,12 +91,12 @@ def test_a_graph_of_another_model_is_refused(tmp_path: Path):
         loaded(tmp_path)
 
 
-def test_an_empty_folder_is_told_as_such(tmp_path: Path):
+def test_an_empty_folder_is_an_error(tmp_path: Path):
     with pytest.raises(ModelUnusable, match="no graph"):
         loaded(tmp_path)
 
 
-def test_the_same_audio_gives_the_same_text_after_other_lengths(digits: WavAudio):
+def test_audio_of_another_length_in_between_changes_no_result(digits: WavAudio):
     runtime = loaded(SELFTEST_FOLDER)
     half = WavAudio(digits.pcm[: len(digits.pcm) // 4 * 2])
     alone = [runtime.decode(runtime.features(audio), None, with_times=True) for audio in (digits, half)]
@@ -104,8 +104,8 @@ def test_the_same_audio_gives_the_same_text_after_other_lengths(digits: WavAudio
     assert [runtime.decode(runtime.features(audio), None, with_times=True) for audio in (digits, half)] == alone
 
 
-@pytest.mark.parametrize("scales_frames", [False, True], ids=["scaled by the engine", "scaled by the graph"])
-def test_clips_decoded_together_get_what_each_gets_alone_however_long_they_are(digits: WavAudio, scales_frames: bool):
+@pytest.mark.parametrize("scales_frames", [False, True], ids=["scaled by OpenVINO", "scaled by the graph"])
+def test_a_batch_gives_the_same_results_as_its_clips_alone(digits: WavAudio, scales_frames: bool):
     runtime = loaded(SELFTEST_FOLDER, scales_frames)
     silence = WavAudio(bytes(len(digits.pcm)))
     backwards = WavAudio(np.frombuffer(digits.pcm, "<i2")[::-1].tobytes())
@@ -121,12 +121,12 @@ def test_clips_decoded_together_get_what_each_gets_alone_however_long_they_are(d
 
 
 @pytest.mark.parametrize(("flags", "has_it"), [("avx512_vnni amx_tile amx_int8 fsrm", True), ("avx512_vnni", False)])
-def test_the_graph_scales_where_the_processor_has_amx(tmp_path: Path, flags: str, has_it: bool):
+def test_amx_is_found_in_the_processors_flags(tmp_path: Path, flags: str, has_it: bool):
     cpu_flags = tmp_path / "cpuinfo"
     cpu_flags.write_text(f"processor\t: 0\nflags\t\t: fpu {flags}\nbogomips\t: 4800.00\n")
 
     assert has_amx_int8(cpu_flags) is has_it
-    assert not has_amx_int8(tmp_path / "of a system that has no such file")
+    assert not has_amx_int8(tmp_path / "missing on other systems")
 
 
 @pytest.mark.parametrize("samples", [1, 400, 559, 560, 16_000, 16_160, 80_000, 480_000])
@@ -137,14 +137,14 @@ def test_audio_padded_to_equally_many_frames_has_one_batch_key(samples: int):
     assert runtime.batch_key(audio)[0] == padded_length(QUERIES + len(runtime.features(audio)))
 
 
-def test_clips_that_are_decoded_together_are_no_more_than_the_longest_one():
+def test_a_batch_takes_no_longer_than_the_longest_clip():
     runtime = loaded(SELFTEST_FOLDER)
     at_most = [runtime.batch_key(WavAudio(bytes(2 * 16_000 * duration_s)))[1] for duration_s in (1, 5, 30)]
 
     assert at_most == [21, 5, 1]
 
 
-def test_exports_of_others_are_decoded_one_clip_at_a_time(digits: WavAudio):
+def test_exports_of_other_projects_are_decoded_one_clip_at_a_time(digits: WavAudio):
     assert loaded(LAYOUTS["sherpa"]).batch_key(digits)[1] == 1
 
 
@@ -162,8 +162,8 @@ OpenVinoRuntime("int8", 1).load(Path({str(SELFTEST_FOLDER)!r}))
     assert ended.returncode == 0, ended.stderr
 
 
-@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux says what is resident")
-def test_what_is_kept_for_a_length_is_not_kept_for_every_length_ever_heard():
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux has this file")
+def test_memory_does_not_grow_with_every_new_length():
     program = f"""
 import mmap
 from pathlib import Path
@@ -179,4 +179,4 @@ for frames in range(300):
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300, check=True)
 
     after_150_mb, after_300_mb = map(float, ended.stdout.split())
-    assert after_300_mb - after_150_mb < 100  # 450 with the engine's own setting, and 17 with ours
+    assert after_300_mb - after_150_mb < 100  # 450 with OpenVINO's default cache, 17 with ours

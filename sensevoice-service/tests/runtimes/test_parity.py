@@ -1,4 +1,4 @@
-"""The `openvino` runtime against FunASR's own `AutoModel`, on 240 synthesised clips and other sounds."""
+"""The `openvino` runtime compared with FunASR's `AutoModel` on 240 clips of synthetic speech and other sounds."""
 
 import json
 import subprocess
@@ -48,7 +48,7 @@ print(json.dumps({name: list(results(runtime)) for name, runtime in runtimes.ite
 
 @pytest.fixture(scope="module")
 def results(engine_python: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
-    """By runtime, for each clip: text with tags, and the words of its segments with their times."""
+    """For each runtime and clip: the text with tags, and the words of its segments with their times."""
     folder = tmp_path_factory.mktemp("parity") / "model"
     command = [engine_python, "-c", PROGRAM, str(Path(__file__).parent), str(SELFTEST_FOLDER), str(folder)]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=600)
@@ -57,7 +57,7 @@ def results(engine_python: str, tmp_path_factory: pytest.TempPathFactory) -> dic
 
 
 def agreeing(results: dict[str, list[Any]], precision: str) -> list[tuple[list[Any], list[Any]]]:
-    """Words by FunASR and by the runtime, of the clips for which both wrote the same text and tags."""
+    """The words of FunASR and of the runtime, for the clips of which both wrote the same text and tags."""
     pairs = zip(results["funasr"], results[precision], strict=True)
     same = [(words, ours) for (text, words), (our_text, ours) in pairs if text == our_text]
     print(f"{precision}: the same text and tags for {len(same)} of {len(results['funasr'])} clips")  # noqa: T201

@@ -1,4 +1,4 @@
-"""A compiled graph: features in, the most probable token of each frame out. OpenVINO computes it on the CPU."""
+"""The compiled graph: from features to the most probable token of each frame, computed by OpenVINO on the CPU."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,14 +13,14 @@ from rapl_sensevoice.unusable import ModelUnusable
 from rapl_sensevoice.weights.graph_files import GraphFiles
 
 ACTIVATIONS_PER_SCALE = 512
-"""So many activations share a scale where the matrices are 8 bits: a frame's. OpenVINO's own 32 are 20 to 25 %
+"""Activations that share a scale if the matrices are 8 bits: those of a frame. OpenVINO's default of 32 is 20 to 25 %
 slower (decision 0007)."""
 FRAME_MULTIPLE = 8
-"""A clip is filled up to a multiple of these, 0.48 s, so that 63 lengths are all that there are up to 30 s. The engine
-keeps kernels for every length: after 120 of them it is 578 MB, and 694 where none is filled up (decision 0007)."""
+"""A clip is padded to a multiple of this many frames, 0.48 s, so there are only 63 lengths up to 30 s. OpenVINO keeps
+kernels for every length: 578 MB after 120 lengths, and 694 MB without padding (decision 0007)."""
 KERNELS_KEPT = 100
-"""What the engine has prepared for its latest lengths and batches. It would keep 5,000 of these, 3 MB for every one
-that it ever met, without being sooner done (decision 0007)."""
+"""Cached kernels, for the latest lengths and batches. OpenVINO's default of 5,000 keeps 3 MB for every length that it
+ever computed, and is no faster (decision 0007)."""
 
 # Source: lid_dict, textnorm_dict and inference() in funasr/models/sense_voice/model.py, FunASR 1.4.16.
 LANGUAGE_QUERIES: Mapping[str | None, int] = {None: 0, "zh": 3, "en": 4, "yue": 7, "ja": 11, "ko": 12}
@@ -32,20 +32,20 @@ _INPUTS = (
     {"speech", "speech_lengths", "language", "textnorm"},
     {"x", "x_length", "language", "text_norm"},
 )
-"""Of `prepare-model`'s graph, of FunASR's export, of sherpa-onnx's."""
+"""Input names of the graph of `prepare-model`, of FunASR's export and of sherpa-onnx's export."""
 
 
 class AcousticModel:
     """
     Args:
-        files: what to load.
-        precision: "f32" computes in float32; else bfloat16 is taken where the processor has it.
-        threads: of one computation.
-        scales_frames: whether 8-bit activations are scaled by the graph, see `frame_scales`; None for what is faster
+        files: the graph's files.
+        precision: "f32" computes in float32; "int8" uses bfloat16 if the processor has it.
+        threads: threads per computation.
+        scales_frames: whether the graph scales 8-bit activations, see `frame_scales`; None chooses the faster way
             on this processor.
 
     Raises:
-        ModelUnusable: the graph is not a SenseVoiceSmall's.
+        ModelUnusable: the graph is not SenseVoiceSmall.
     """
 
     def __init__(
@@ -64,11 +64,15 @@ class AcousticModel:
 
     @property
     def batches_well(self) -> bool:
-        """Whether `tokens` is sooner done with several clips at once than with one after another."""
+        """Whether `tokens` is faster with several clips at once than with one after another."""
         return self._is_ours
 
     def tokens(self, clips: Sequence[Floats], languages: Sequence[str | None]) -> list[list[int]]:
-        """Of each clip, (frames, DIMENSIONS): four tags, then a token for each frame. All take the longest's time."""
+        """Computes clips of shape (frames, DIMENSIONS) in one batch, padded to the longest one.
+
+        Returns:
+            For each clip four tags, then the most probable token of each frame.
+        """
         language_queries = [LANGUAGE_QUERIES[language] for language in languages]
         if not self._is_ours:
             return [
@@ -102,7 +106,7 @@ class AcousticModel:
 
 
 def padded_length(frames: int) -> int:
-    """As how many frames so many, with their queries, are computed."""
+    """The number of frames, queries included, that `frames` are padded to."""
     return -(-frames // FRAME_MULTIPLE) * FRAME_MULTIPLE
 
 
@@ -131,12 +135,12 @@ def _compiled(model: Any, precision: Precision, threads: int) -> Any:
 
 
 def _cmvn_of(model: Any) -> Cmvn:
-    """From the metadata that sherpa-onnx's export writes."""
+    """Reads the metadata that sherpa-onnx's export writes."""
     try:
         texts = [model.get_rt_info(["framework", key]).astype(str) for key in ("neg_mean", "inv_stddev")]
         rows = [np.array(text.split(","), np.float32) for text in texts]
     except (RuntimeError, ValueError) as error:
-        raise ModelUnusable("the graph's metadata have no means and deviations", "Replace it.") from error
+        raise ModelUnusable("the graph's metadata have no means and standard deviations", "Replace it.") from error
     if any(row.shape != (DIMENSIONS,) for row in rows):
         raise ModelUnusable(f"the graph's metadata are not for {DIMENSIONS} features", "Replace it.")
     return Cmvn(*rows)
