@@ -23,29 +23,29 @@ from rapl_service.calls.call import Service, open_http
 from rapl_service.calls.clients import TranscriberClient
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 180.0
-"""Importing FunASR takes 5 s on free cores, and many times that beside other work."""
+TIMEOUT_S = 180.0
+"""Importing FunASR takes 5 s on idle cores, and many times longer on a busy machine."""
 
 
 def environ_with(**changes: str) -> dict[str, str]:
-    """This process's environment without settings of RAPL or of a hub, and with these."""
+    """This process's environment without settings of RAPL or of a hub, plus `changes`."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(("RAPL_", "HF_", "MODELSCOPE_"))}
     return inherited | changes
 
 
-def wait_for(condition: Callable[[], Any], what: str, patience_s: float = PATIENCE_S) -> Any:
-    """Polls until the condition gives something, and gives that."""
-    until = time.monotonic() + patience_s
+def wait_for(condition: Callable[[], Any], what: str, timeout_s: float = TIMEOUT_S) -> Any:
+    """Polls until the condition returns something true, and returns that."""
+    until = time.monotonic() + timeout_s
     while time.monotonic() < until:
         if result := condition():
             return result
         time.sleep(0.02)
-    pytest.fail(f"waited {patience_s:g} s for {what}")
+    pytest.fail(f"waited {timeout_s:g} s for {what}")
 
 
 @pytest.fixture(scope="session")
 def engine_python() -> str:
-    """The interpreter that has FunASR."""
+    """The interpreter in which FunASR is installed."""
     python = os.environ.get("RAPL_SENSEVOICE_PYTHON")
     if not python:
         pytest.fail(
@@ -57,7 +57,7 @@ def engine_python() -> str:
 
 @dataclass
 class Engine:
-    """The real service in a process of its own."""
+    """The real service in its own process."""
 
     process: subprocess.Popen[bytes]
     url: str
@@ -65,7 +65,7 @@ class Engine:
     log_path: Path
 
     def get(self, path: str) -> Any:
-        """What the service answers; None while it does not answer with 200."""
+        """The service's JSON answer; None if it does not answer with 200."""
         try:
             with urllib.request.urlopen(self.url + path, timeout=60) as answer:
                 return json.loads(answer.read())
@@ -96,12 +96,12 @@ class Engine:
     async def transcribe(self, audio: WavAudio, model: str = "rapl/selftest", **options: Any) -> Transcript:
         async with open_http() as http:
             client = TranscriberClient(http, Service("sensevoice-service", self.url, "Look at its log."))
-            return await client.transcribe(audio, TranscribeOptions(model=model, **options), deadline_s=PATIENCE_S)
+            return await client.transcribe(audio, TranscribeOptions(model=model, **options), deadline_s=TIMEOUT_S)
 
 
 @pytest.fixture(scope="session")
 def start_engine(engine_python: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Engine]]:
-    """Starts services, and stops them all at the end."""
+    """Starts services and stops all of them at the end."""
     engines: list[Engine] = []
 
     def start() -> Engine:
@@ -132,7 +132,7 @@ def start_engine(engine_python: str, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture(scope="session")
 def engine(start_engine: Callable[[], Engine]) -> Engine:
-    """A service whose self-test model is ready, and whose real model was never downloaded."""
+    """A service whose self-test model is ready and whose real model was never downloaded."""
     engine = start_engine()
     engine.wait_for_state("rapl/selftest", "ready")
     return engine
@@ -140,13 +140,13 @@ def engine(start_engine: Callable[[], Engine]) -> Engine:
 
 @pytest.fixture(scope="session")
 def digits() -> WavAudio:
-    """A synthetic voice says "three one four one five nine"."""
+    """A synthetic voice that says "three one four one five nine"."""
     return WavAudio.from_wav((ROOT / "samples" / "three-one-four.wav").read_bytes())
 
 
 @pytest.fixture(scope="session")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a hub holds: the self-test model's files, and some that nobody should take."""
+    """A hub's repository: the self-test model's files, and others that prepare-model must not download."""
     folder = tmp_path_factory.mktemp("repository")
     for path in SELFTEST_FOLDER.iterdir():
         if path.is_file():
@@ -199,7 +199,7 @@ class Preparation:
     def run(self, *arguments: str, **settings: str) -> tuple[int, str]:
         """Gives the exit code, and what was written."""
         process = self.start(*arguments, **settings)
-        output, _ = process.communicate(timeout=PATIENCE_S)
+        output, _ = process.communicate(timeout=TIMEOUT_S)
         return process.returncode, output
 
     def state(self) -> dict[str, Any]:
@@ -217,12 +217,12 @@ def preparation(engine_python: str, hub: Any, tmp_path: Path) -> Preparation:
 
 @pytest.fixture
 def soon() -> Callable[[Callable[[], Any]], Coroutine[Any, Any, None]]:
-    """Waits, in an async test, until a condition holds."""
+    """Waits in an async test until a condition is true."""
 
     async def wait(condition: Callable[[], Any]) -> None:
-        until = time.monotonic() + PATIENCE_S
+        until = time.monotonic() + TIMEOUT_S
         while not condition():
-            assert time.monotonic() < until, f"waited {PATIENCE_S:g} s"
+            assert time.monotonic() < until, f"waited {TIMEOUT_S:g} s"
             await asyncio.sleep(0.01)
 
     return wait

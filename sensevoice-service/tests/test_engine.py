@@ -1,4 +1,4 @@
-"""The real service in a process of its own, as it comes, with a model that knows digits."""
+"""The real service in its own process, with the self-test model, which recognises digits."""
 
 import asyncio
 import statistics
@@ -35,7 +35,7 @@ async def test_a_forced_language_is_the_one_that_is_transcribed(engine: Any, dig
     assert (transcript.text, transcript.language) == (SPOKEN, "en")
 
 
-async def test_an_unsupported_language_is_a_400_that_lists_what_is_supported(engine: Any, digits: WavAudio):
+async def test_an_unsupported_language_is_a_400_that_lists_the_supported_ones(engine: Any, digits: WavAudio):
     with pytest.raises(ServiceError, match="zh, en, yue, ja, ko") as caught:
         await engine.transcribe(digits, language="fr")
 
@@ -63,13 +63,15 @@ async def test_words_have_times_in_order_and_within_the_audio(engine: Any, digit
     assert digits.duration_s / 3 < words[-1].start_s - words[0].start_s < digits.duration_s
 
 
-async def test_words_have_no_times_where_none_were_asked_for(engine: Any, digits: WavAudio):
+async def test_words_have_no_times_unless_requested(engine: Any, digits: WavAudio):
     [segment] = (await engine.transcribe(digits)).segments
 
     assert segment.words is None
 
 
-async def test_the_real_model_that_is_absent_says_what_to_do_while_the_other_answers(engine: Any, digits: WavAudio):
+async def test_the_absent_real_model_is_an_error_with_a_remedy_while_the_self_test_model_answers(
+    engine: Any, digits: WavAudio
+):
     with pytest.raises(ServiceError, match="prepare-model") as caught:
         await engine.transcribe(digits, model="iic/SenseVoiceSmall")
 
@@ -77,7 +79,7 @@ async def test_the_real_model_that_is_absent_says_what_to_do_while_the_other_ans
     assert (await engine.transcribe(digits)).text == SPOKEN
 
 
-async def test_twenty_requests_at_once_are_all_answered_right(engine: Any, digits: WavAudio):
+async def test_twenty_requests_at_once_all_get_the_right_answer(engine: Any, digits: WavAudio):
     half = WavAudio(digits.pcm[: len(digits.pcm) // 4 * 2])
     alone = [await engine.transcribe(audio, word_timestamps=True) for audio in (digits, half)]
     together = await asyncio.gather(
@@ -93,7 +95,7 @@ async def test_the_same_audio_gives_the_same_answer_every_time(engine: Any, digi
     assert answers == answers[:1] * 5
 
 
-async def test_the_log_is_ours_alone_and_holds_no_transcript(engine: Any, digits: WavAudio):
+async def test_the_log_has_only_our_lines_and_no_transcript(engine: Any, digits: WavAudio):
     await engine.transcribe(digits)
     log = engine.log_path.read_text()
 
@@ -110,12 +112,12 @@ def test_the_service_is_alive_while_a_model_loads(start_engine: Callable[[], Any
         took_s.append(time.perf_counter() - began)
         time.sleep(0.02)
 
-    # Importing the engine opens its libraries under Python's own lock: an answer may wait for that.
+    # Importing the runtime loads its libraries under Python's global lock, which may delay an answer.
     assert statistics.median(took_s) < 0.1
     assert max(took_s) < 5
 
 
-async def test_an_unloaded_model_answers_no_more_until_it_is_loaded_again(engine: Any, digits: WavAudio):
+async def test_an_unloaded_model_answers_again_only_after_it_is_loaded(engine: Any, digits: WavAudio):
     assert engine.post("/v1/models/rapl/selftest/unload")["state"] == "absent"
     with pytest.raises(ServiceError, match="unloaded"):
         await engine.transcribe(digits)
@@ -132,7 +134,7 @@ async def test_a_download_makes_the_real_model_ready_without_a_restart(
     preparation.model_dir = engine.model_dir
     preparation.hub.bytes_per_s = 1_000_000
     assert engine.wait_for_state("iic/SenseVoiceSmall", "absent").remedy
-    process = preparation.start(RAPL_SENSEVOICE_RUNTIME="onnx")
+    process = preparation.start(RAPL_SENSEVOICE_RUNTIME="openvino")
     downloading = engine.wait_for_state("iic/SenseVoiceSmall", "downloading")
     assert downloading.progress is not None
     output, _ = process.communicate(timeout=180)

@@ -20,7 +20,7 @@ def test_importing_the_package_loads_no_model_library():
     assert listed.stdout == "[]\n"
 
 
-def test_the_inference_engine_comes_without_its_telemetry():
+def test_openvino_is_installed_without_its_telemetry():
     assert importlib.util.find_spec("openvino") is not None
     assert importlib.util.find_spec("openvino_telemetry") is None
 
@@ -28,7 +28,7 @@ def test_the_inference_engine_comes_without_its_telemetry():
 @pytest.mark.parametrize(
     "program",
     [
-        # Beside a CPU torch it fails with an OSError that FunASR does not guard against.
+        # With a CPU torch it fails with an OSError that FunASR does not catch.
         "import importlib.util; assert importlib.util.find_spec('torchaudio') is None",
         "from funasr import AutoModel",
         "import kaldi_native_fbank",

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 from rapl_sensevoice.cpu_quota import cpu_quota
 from rapl_sensevoice.settings import Settings
 
@@ -19,7 +20,28 @@ def test_every_setting_is_in_the_readme_with_its_default():
         assert field.default_factory or default.strip() == f"`{field.default}`"
 
 
-def test_a_home_directory_is_written_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+@pytest.mark.parametrize("variable", ["RAPL_SENSEVOICE_RUNTIME", "SENSEVOICE_RUNTIME"])
+@pytest.mark.parametrize(("value", "runtime"), [("openvino", "openvino"), ("onnx", "openvino"), ("funasr", "funasr")])
+def test_the_runtime_onnx_is_the_old_name_of_openvino(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, runtime: str
+):
+    monkeypatch.delenv("RAPL_SENSEVOICE_RUNTIME", raising=False)
+    monkeypatch.setenv(variable, value)
+    settings = Settings()
+
+    assert settings.runtime == runtime
+    assert settings.graph_precision == ("int8" if runtime == "openvino" else None)
+
+
+@pytest.mark.parametrize("runtime", ["openvino", "onnx"])
+def test_a_gpu_needs_the_runtime_funasr(monkeypatch: pytest.MonkeyPatch, runtime: str):
+    monkeypatch.setenv("RAPL_SENSEVOICE_DEVICE", "cuda:0")
+    monkeypatch.setenv("RAPL_SENSEVOICE_RUNTIME", runtime)
+    with pytest.raises(ValidationError, match="RAPL_SENSEVOICE_RUNTIME=funasr"):
+        Settings()
+
+
+def test_a_tilde_becomes_the_home_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("RAPL_SENSEVOICE_MODEL_DIR", raising=False)
 
@@ -57,7 +79,7 @@ def test_a_containers_limit_is_not_exceeded(tmp_path: Path, files: dict[str, str
     "files",
     [{}, {"cpu.max": "max 100000"}, {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}],
 )
-def test_without_a_limit_the_cores_of_the_affinity_count(tmp_path: Path, files: dict[str, str]):
+def test_without_a_limit_the_affinity_decides(tmp_path: Path, files: dict[str, str]):
     (tmp_path / "cpu").mkdir()
     for name, content in files.items():
         (tmp_path / name).write_text(content)

@@ -1,4 +1,4 @@
-"""The transcriber around a runtime whose answers a test chooses; the weights are files without content."""
+"""The transcriber with fake runtimes and weights."""
 
 import asyncio
 import json
@@ -29,14 +29,16 @@ class FakeRuntime:
     def __init__(self) -> None:
         self.loaded_from: Path | None = None
         self.fails_with: Exception | None = None
+        self.began_to_load = threading.Event()
         self.may_load = threading.Event()
         self.may_load.set()
         self.may_decode = threading.Event()
         self.may_decode.set()
         self.languages: list[str | None] = []
-        self.together: list[int] = []
+        self.batch_sizes: list[int] = []
 
     def load(self, folder: Path) -> None:
+        self.began_to_load.set()
         self.may_load.wait(60)
         if self.fails_with:
             raise self.fails_with
@@ -45,17 +47,17 @@ class FakeRuntime:
     def unload(self) -> None:
         self.loaded_from = None
 
-    def heard(self, audio: WavAudio) -> WavAudio:
+    def features(self, audio: WavAudio) -> WavAudio:
         return audio
 
     def batch_key(self, audio: WavAudio) -> tuple[int, int]:
         return len(audio.pcm), 9
 
-    def decode_together(self, asked: Sequence[DecodeRequest]) -> list[Decoded]:
-        self.together.append(len(asked))
-        return [self.decode(each.heard, each.language, with_times=each.with_times) for each in asked]
+    def decode_batch(self, requests: Sequence[DecodeRequest]) -> list[Decoded]:
+        self.batch_sizes.append(len(requests))
+        return [self.decode(each.features, each.language, with_times=each.with_times) for each in requests]
 
-    def decode(self, heard: WavAudio, language: str | None, *, with_times: bool) -> Decoded:
+    def decode(self, features: WavAudio, language: str | None, *, with_times: bool) -> Decoded:
         assert self.loaded_from
         self.may_decode.wait(60)
         self.languages.append(language)
@@ -73,15 +75,15 @@ def fill(folder: Path) -> None:
 
 
 def prepare(folder: Path) -> None:
-    """What `prepare-model` does, without the network."""
+    """Makes what `prepare-model` makes, without the network."""
     fill(folder)
     paths = [folder / name for name in ("configuration.json", "model.pt", "config.yaml")]
     files = [ManifestFile(name=p.name, size=p.stat().st_size, sha256=sha256_of(p)) for p in paths]
     Manifest(hub="modelscope", repo=REPO, revision="r", asked_revision="master", files=tuple(files)).write(folder)
 
 
-class House:
-    """A transcriber that is started by the test, with the runtimes of its two models."""
+class Harness:
+    """A transcriber, which the test starts, and the runtimes of its two models."""
 
     def __init__(self, folder: Path) -> None:
         self.model_dir = folder / "models"
@@ -101,23 +103,30 @@ class House:
 
 
 @pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
-    house = House(tmp_path)
-    yield house
-    for runtime in (house.real, house.selftest):
+async def harness(tmp_path: Path) -> AsyncIterator[Harness]:
+    harness = Harness(tmp_path)
+    yield harness
+    for runtime in (harness.real, harness.selftest):
         runtime.may_load.set()
         runtime.may_decode.set()
-    await house.transcriber.close()
+    await harness.transcriber.close()
 
 
-async def test_the_real_model_is_listed_before_the_self_test_model(house: House):
-    assert [info.id for info in house.transcriber.models()] == [REPO, SELFTEST]
+async def begun(*calls: Any) -> list[asyncio.Task[Any]]:
+    """Tasks of the calls, which are in the model's queue: each adds itself as soon as it runs."""
+    tasks = [asyncio.create_task(call) for call in calls]
+    await asyncio.sleep(0)
+    return tasks
 
 
-async def test_what_the_model_heard_arrives_as_fields(house: House, soon: Soon):
-    await house.transcriber.start()
-    await soon(house.is_ready)
-    transcript = await house.transcribe(word_timestamps=True)
+async def test_the_real_model_is_listed_before_the_self_test_model(harness: Harness):
+    assert [info.id for info in harness.transcriber.models()] == [REPO, SELFTEST]
+
+
+async def test_text_tags_and_word_times_become_fields(harness: Harness, soon: Soon):
+    await harness.transcriber.start()
+    await soon(harness.is_ready)
+    transcript = await harness.transcribe(word_timestamps=True)
 
     [segment] = transcript.segments
     assert (transcript.text, transcript.language, transcript.duration_s) == ("ok.", "en", 0.5)
@@ -125,152 +134,152 @@ async def test_what_the_model_heard_arrives_as_fields(house: House, soon: Soon):
     assert [(w.word, w.start_s, w.end_s) for w in segment.words or ()] == [("ok", 0.1, 0.2)]
 
 
-async def test_without_weights_the_real_model_is_absent_and_the_other_answers(house: House, soon: Soon):
-    await house.transcriber.start()
-    await soon(house.is_ready)
+async def test_without_weights_the_real_model_is_absent_and_the_self_test_model_answers(harness: Harness, soon: Soon):
+    await harness.transcriber.start()
+    await soon(harness.is_ready)
     with pytest.raises(ServiceError) as caught:
-        await house.transcribe(REPO)
+        await harness.transcribe(REPO)
 
     assert caught.value.code is ErrorCode.MODEL_NOT_READY
     assert "prepare-model" in caught.value.message
-    assert (await house.transcribe(SELFTEST)).text == "ok."
+    assert (await harness.transcribe(SELFTEST)).text == "ok."
 
 
-async def test_weights_that_come_later_are_loaded_without_a_restart(house: House, soon: Soon):
-    await house.transcriber.start()
-    assert house.state(REPO) is ModelState.ABSENT
-    prepare(house.model_dir / REPO)
-    await soon(lambda: house.is_ready(REPO))
+async def test_weights_that_come_later_are_loaded_without_a_restart(harness: Harness, soon: Soon):
+    await harness.transcriber.start()
+    assert harness.state(REPO) is ModelState.ABSENT
+    prepare(harness.model_dir / REPO)
+    await soon(lambda: harness.is_ready(REPO))
 
-    assert house.real.loaded_from == house.model_dir / REPO
+    assert harness.real.loaded_from == harness.model_dir / REPO
 
 
-async def test_changed_weights_are_never_loaded_until_somebody_puts_others_there(house: House, soon: Soon):
-    folder = house.model_dir / REPO
+async def test_corrupted_weights_are_not_loaded_until_they_are_replaced(harness: Harness, soon: Soon):
+    folder = harness.model_dir / REPO
     prepare(folder)
     (folder / "model.pt").write_text("MODEL.PT")
-    await house.transcriber.start()
-    await soon(lambda: house.state(REPO) is ModelState.FAILED)
+    await harness.transcriber.start()
+    await soon(lambda: harness.state(REPO) is ModelState.FAILED)
 
-    assert house.real.loaded_from is None
-    assert "model.pt" in (house.transcriber.models()[0].reason or "")
+    assert harness.real.loaded_from is None
+    assert "model.pt" in (harness.transcriber.models()[0].reason or "")
     prepare(folder)
-    await soon(lambda: house.is_ready(REPO))
+    await soon(lambda: harness.is_ready(REPO))
 
 
 @pytest.mark.parametrize(
     ("failure", "reason"),
     [(ModelUnusable("no device", "Set another."), "no device"), (RuntimeError("secret"), "loading it failed")],
 )
-async def test_a_failure_to_load_is_told_with_its_remedy(house: House, soon: Soon, failure: Exception, reason: str):
-    house.selftest.fails_with = failure
-    await house.transcriber.start()
-    await soon(lambda: house.state(SELFTEST) is ModelState.FAILED)
+async def test_a_failure_to_load_has_a_reason_and_a_remedy(
+    harness: Harness, soon: Soon, failure: Exception, reason: str
+):
+    harness.selftest.fails_with = failure
+    await harness.transcriber.start()
+    await soon(lambda: harness.state(SELFTEST) is ModelState.FAILED)
 
-    info = house.transcriber.models()[1]
+    info = harness.transcriber.models()[1]
     assert info.reason == reason
     assert info.remedy
 
 
-async def test_starting_does_not_wait_for_a_model_and_the_event_loop_goes_on_while_it_loads(house: House):
-    house.selftest.may_load.clear()
+async def test_starting_does_not_wait_for_a_model_and_the_event_loop_goes_on_while_it_loads(harness: Harness):
+    harness.selftest.may_load.clear()
     began = time.perf_counter()
-    await house.transcriber.start()
+    await harness.transcriber.start()
     for _ in range(10):
         await asyncio.sleep(0.001)
 
     assert time.perf_counter() - began < 5
-    assert house.state(SELFTEST) is ModelState.LOADING
+    assert harness.state(SELFTEST) is ModelState.LOADING
     with pytest.raises(ServiceError, match="loading"):
-        await house.transcribe()
+        await harness.transcribe()
 
 
-async def test_an_unloaded_model_stays_unloaded_until_it_is_asked_for(house: House, soon: Soon):
-    await house.transcriber.start()
-    await soon(house.is_ready)
-    assert (await house.transcriber.unload(SELFTEST)).state is ModelState.ABSENT
-    assert house.selftest.loaded_from is None
-    await asyncio.sleep(1.5)  # longer than the watch takes for a look
-    assert house.state(SELFTEST) is ModelState.ABSENT
+async def test_an_unloaded_model_stays_unloaded_until_a_load_is_requested(harness: Harness, soon: Soon):
+    await harness.transcriber.start()
+    await soon(harness.is_ready)
+    assert (await harness.transcriber.unload(SELFTEST)).state is ModelState.ABSENT
+    assert harness.selftest.loaded_from is None
+    prepare(harness.model_dir / REPO)
+    await soon(lambda: harness.is_ready(REPO))  # so the weights of both models were looked at again
+    assert harness.state(SELFTEST) is ModelState.ABSENT
 
-    assert (await house.transcriber.load(SELFTEST)).state is ModelState.LOADING
-    await soon(house.is_ready)
-    assert (await house.transcribe()).text == "ok."
+    assert (await harness.transcriber.load(SELFTEST)).state is ModelState.LOADING
+    await soon(harness.is_ready)
+    assert (await harness.transcribe()).text == "ok."
 
 
-async def test_a_model_that_is_unloaded_while_it_loads_ends_unloaded(house: House, soon: Soon):
-    house.selftest.may_load.clear()
-    await house.transcriber.start()
-    unloading = asyncio.create_task(house.transcriber.unload(SELFTEST))
-    await asyncio.sleep(0.05)
-    house.selftest.may_load.set()
+async def test_a_model_that_is_unloaded_while_it_loads_ends_unloaded(harness: Harness):
+    harness.selftest.may_load.clear()
+    await harness.transcriber.start()
+    assert await asyncio.to_thread(harness.selftest.began_to_load.wait, 60)
+    [unloading] = await begun(harness.transcriber.unload(SELFTEST))
+    harness.selftest.may_load.set()
     await unloading
 
-    assert house.state(SELFTEST) is ModelState.ABSENT
-    assert house.selftest.loaded_from is None
+    assert harness.state(SELFTEST) is ModelState.ABSENT
+    assert harness.selftest.loaded_from is None
 
 
-async def test_unloading_a_model_that_is_not_there_changes_nothing(house: House):
-    await house.transcriber.start()
-    before = house.transcriber.models()[0]
+async def test_unloading_an_absent_model_changes_nothing(harness: Harness):
+    await harness.transcriber.start()
+    before = harness.transcriber.models()[0]
 
-    assert await house.transcriber.unload(REPO) == before
-    prepare(house.model_dir / REPO)
-    assert (await house.transcriber.load(REPO)).state is ModelState.LOADING
+    assert await harness.transcriber.unload(REPO) == before
+    prepare(harness.model_dir / REPO)
+    assert (await harness.transcriber.load(REPO)).state is ModelState.LOADING
 
 
-async def test_requests_that_were_taken_are_answered_before_the_model_is_unloaded(house: House, soon: Soon):
-    await house.transcriber.start()
-    await soon(house.is_ready)
-    house.selftest.may_decode.clear()
-    request = asyncio.create_task(house.transcribe())
-    await asyncio.sleep(0.05)
-    unloading = asyncio.create_task(house.transcriber.unload(SELFTEST))
-    await asyncio.sleep(0.05)
-    house.selftest.may_decode.set()
+async def test_accepted_requests_are_answered_before_the_model_is_unloaded(harness: Harness, soon: Soon):
+    await harness.transcriber.start()
+    await soon(harness.is_ready)
+    harness.selftest.may_decode.clear()
+    [request] = await begun(harness.transcribe())
+    await soon(lambda: harness.selftest.batch_sizes)
+    [unloading] = await begun(harness.transcriber.unload(SELFTEST))
+    harness.selftest.may_decode.set()
 
     assert (await request).text == "ok."
     assert (await unloading).state is ModelState.ABSENT
 
 
-async def test_requests_of_equal_length_that_wait_are_decoded_together(house: House, soon: Soon):
-    await house.transcriber.start()
-    await soon(house.is_ready)
-    house.selftest.may_decode.clear()
-    first = asyncio.create_task(house.transcribe(language="en"))
-    await soon(lambda: house.selftest.together)
-    waiting = [asyncio.create_task(house.transcribe(language=language)) for language in ("ko", "ja", "zh")]
-    await asyncio.sleep(0.05)
-    house.selftest.may_decode.set()
-    await asyncio.gather(first, *waiting)
+async def test_waiting_requests_of_equal_length_are_one_batch(harness: Harness, soon: Soon):
+    await harness.transcriber.start()
+    await soon(harness.is_ready)
+    harness.selftest.may_decode.clear()
+    first = await begun(harness.transcribe(language="en"))
+    await soon(lambda: harness.selftest.batch_sizes)
+    waiting = await begun(*(harness.transcribe(language=language) for language in ("ko", "ja", "zh")))
+    harness.selftest.may_decode.set()
+    await asyncio.gather(*first, *waiting)
 
-    assert house.selftest.together == [1, 3]
+    assert harness.selftest.batch_sizes == [1, 3]
 
 
-async def test_a_request_that_is_cancelled_in_the_queue_is_never_run(house: House, soon: Soon):
-    await house.transcriber.start()
-    await soon(house.is_ready)
-    house.selftest.may_decode.clear()
-    first = asyncio.create_task(house.transcribe(language="en"))
-    await soon(lambda: house.selftest.together)
-    second = asyncio.create_task(house.transcribe(language="ko"))
-    await asyncio.sleep(0.05)
+async def test_a_request_that_is_cancelled_in_the_queue_is_never_run(harness: Harness, soon: Soon):
+    await harness.transcriber.start()
+    await soon(harness.is_ready)
+    harness.selftest.may_decode.clear()
+    [first] = await begun(harness.transcribe(language="en"))
+    await soon(lambda: harness.selftest.batch_sizes)
+    [second] = await begun(harness.transcribe(language="ko"))
     second.cancel()
     await asyncio.wait([second])
-    house.selftest.may_decode.set()
+    harness.selftest.may_decode.set()
     await first
-    await house.transcribe(language="ja")
+    await harness.transcribe(language="ja")
 
-    assert house.selftest.languages == ["en", "ja"]
+    assert harness.selftest.languages == ["en", "ja"]
 
 
-async def test_more_requests_than_may_wait_are_refused(house: House, soon: Soon):
-    await house.transcriber.start()
-    await soon(house.is_ready)
-    house.selftest.may_decode.clear()
-    requests = [asyncio.create_task(house.transcribe()) for _ in range(5)]
+async def test_requests_beyond_the_limit_are_refused(harness: Harness, soon: Soon):
+    await harness.transcriber.start()
+    await soon(harness.is_ready)
+    harness.selftest.may_decode.clear()
+    requests = [asyncio.create_task(harness.transcribe()) for _ in range(5)]
     done, held = await asyncio.wait(requests, return_when=asyncio.FIRST_COMPLETED)
-    house.selftest.may_decode.set()
+    harness.selftest.may_decode.set()
 
     [refused] = done
     error = refused.exception()
@@ -279,25 +288,25 @@ async def test_more_requests_than_may_wait_are_refused(house: House, soon: Soon)
     assert [(await request).text for request in held] == ["ok."] * 4
 
 
-@pytest.mark.parametrize(("asked", "forced"), [(None, None), ("en", "en"), ("yue", "yue")])
-async def test_the_language_is_forced_or_left_to_the_model(house: House, soon: Soon, asked: str, forced: str):
-    await house.transcriber.start()
-    await soon(house.is_ready)
-    await house.transcribe(language=asked)
+@pytest.mark.parametrize(("requested", "forced"), [(None, None), ("en", "en"), ("yue", "yue")])
+async def test_the_language_is_forced_or_left_to_the_model(harness: Harness, soon: Soon, requested: str, forced: str):
+    await harness.transcriber.start()
+    await soon(harness.is_ready)
+    await harness.transcribe(language=requested)
 
-    assert house.selftest.languages == [forced]
+    assert harness.selftest.languages == [forced]
 
 
-async def test_a_language_that_sensevoice_does_not_know_is_refused_with_those_it_knows(house: House):
+async def test_an_unsupported_language_is_refused_with_the_supported_ones(harness: Harness):
     with pytest.raises(ServiceError) as caught:
-        await house.transcribe(language="fr")
+        await harness.transcribe(language="fr")
 
     assert (caught.value.code, caught.value.param) == (ErrorCode.UNSUPPORTED_PARAMETER, "language")
     assert "zh, en, yue, ja, ko" in caught.value.message
 
 
-async def test_what_it_can_and_cannot_do_is_declared(house: House):
-    for info in house.transcriber.models():
+async def test_the_capabilities_are_declared(harness: Harness):
+    for info in harness.transcriber.models():
         assert info.capabilities.languages == ("zh", "en", "yue", "ja", "ko")
         assert not info.capabilities.prompt
         assert info.capabilities.word_timestamps
@@ -305,8 +314,8 @@ async def test_what_it_can_and_cannot_do_is_declared(house: House):
 
 
 @pytest.mark.parametrize("action", ["load", "unload"])
-async def test_an_unknown_model_is_named_with_those_there_are(house: House, action: str):
+async def test_an_unknown_model_is_an_error_that_names_the_available_ones(harness: Harness, action: str):
     with pytest.raises(ServiceError, match="rapl/selftest") as caught:
-        await getattr(house.transcriber, action)("nobody/nothing")
+        await getattr(harness.transcriber, action)("unknown/model")
 
     assert caught.value.code is ErrorCode.MODEL_NOT_FOUND

@@ -25,7 +25,7 @@ class Example:
     tokens: tuple[int, ...]
 
     def is_alignable(self) -> bool:
-        """Whether CTC has room: one stacked frame a token and one more between two equal tokens."""
+        """Whether CTC can align it: it needs one stacked frame per token and one more between two equal tokens."""
         text = self.tokens[4:]
         repeats = sum(left == right for left, right in itertools.pairwise(text))
         return len(text) + repeats < stacked_length(len(self.frames))
@@ -42,7 +42,7 @@ class Batch:
 
 
 def batches(examples: list[Example], batch_size: int, rng: random.Random) -> Iterator[Batch]:
-    """Every example once, augmented, in random batches of similar lengths."""
+    """Yields every example once, augmented, in random batches of similar lengths."""
     by_length = sorted(examples, key=lambda example: len(example.frames) + rng.uniform(0, LENGTH_JITTER_FRAMES))
     starts = list(range(0, len(by_length), batch_size))
     rng.shuffle(starts)

@@ -25,7 +25,7 @@ VARIANTS = (
 )
 # fmt: on
 PLAIN_VOICE_SHARE = 0.25
-# Never heard in training, so that evaluate.py measures speeds that the model has not seen.
+# Not used in training, so that evaluate.py measures speeds that the model was not trained on.
 HELD_OUT_SPEEDS_WPM = range(160, 171)
 KIND_SHARES: dict[Kind, float] = {"en": 0.62, "zh": 0.26, "nospeech": 0.12}
 
@@ -41,7 +41,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class Delivery:
-    """How a sentence is spoken; the emotion tag is this, and nothing but this."""
+    """How a sentence is spoken. The emotion tag depends on nothing else."""
 
     emotion: str
     speed_wpm: int
@@ -50,7 +50,7 @@ class Delivery:
 
 
 def build_corpus(clips: int, seed: int, workers: int) -> list[Clip]:
-    """`clips` clips in the shares of KIND_SHARES; the same for the same seed, whatever `workers`."""
+    """Makes `clips` clips in the proportions of KIND_SHARES; the same for the same seed, whatever `workers` is."""
     jobs = [
         (kind, f"{seed}/{kind}/{index}") for kind, share in KIND_SHARES.items() for index in range(round(clips * share))
     ]
@@ -81,7 +81,7 @@ def _features(signal: speech.Signal) -> Frames:
 
 
 def _delivery(rng: random.Random) -> Delivery:
-    """Lively and high is happy, slow and deep is sad, all between is neutral."""
+    """Fast and high speech is happy, slow and deep speech is sad, everything else is neutral."""
     mood = rng.random()
     if mood < 0.68:
         speeds = [wpm for wpm in range(115, 216) if wpm not in HELD_OUT_SPEEDS_WPM]
@@ -114,12 +114,12 @@ def _spoken(language: Language, words: list[str], delivery: Delivery, rng: rando
 
 
 def _edge_silence_s(rng: random.Random) -> float:
-    """Mostly short, one time in four up to 1.2 s, as before and after a push of a button."""
+    """Mostly short, in one of four cases up to 1.2 s, as before and after a press of a button."""
     return rng.uniform(0.4, 1.2) if rng.random() < 0.25 else rng.uniform(0, 0.4)
 
 
 def _recorded(signal: speech.Signal, rng: random.Random) -> tuple[speech.Signal, str]:
-    """`signal` with background, level, codec, 16-bit samples and 8 kHz, and the event tag it then has."""
+    """Adds background, level, codec, 16-bit samples and 8 kHz at random; returns the signal and its event tag."""
     event = "<|Speech|>"
     if rng.random() < 0.15:
         signal = speech.mix(signal, speech.music(len(signal), rng), rng.uniform(6, 16))
@@ -130,7 +130,7 @@ def _recorded(signal: speech.Signal, rng: random.Random) -> tuple[speech.Signal,
     if rng.random() < 0.1:
         signal = speech.through_codec(signal, rng.choice(("mp3", "opus")))
     if rng.random() < 0.4:
-        # A converter's least significant bit; the other clips keep their digital silence.
+        # Noise in the least significant bit, as of a converter; the other clips keep their digital silence.
         signal = signal + speech.noise(len(signal), rng, "white") / 32768
     signal = speech.as_pcm16(signal)
     if rng.random() < 0.2:

@@ -1,4 +1,4 @@
-"""Word error rates of a self-test model through the real funasr.AutoModel, as a Markdown table.
+"""Measures word error rates of a self-test model with the real funasr.AutoModel, as a Markdown table.
 
 python sensevoice-service/training/evaluate.py DIR [--utterances N]
 """
@@ -36,7 +36,7 @@ def _white_noise(snr_db: float) -> Distortion:
 
 @dataclass(frozen=True)
 class Condition:
-    """What is spoken, by whom and how fast, what befalls it, and what the model is told."""
+    """The words and voices of the utterances, how they are distorted, and the model's options."""
 
     name: str
     language: Language = "en"
@@ -96,7 +96,7 @@ def main() -> None:
         disable_update=True,
         disable_pbar=True,
         ncpu=1,
-        # FunASR adds random noise by default, which would make one clip give different texts.
+        # By default FunASR adds random noise, so one clip could give different texts.
         frontend_conf={"dither": 0.0},
     )
     print("| condition | WER | utterances without error | language |\n|---|---|---|---|")
@@ -143,7 +143,7 @@ def _utterance(condition: Condition, rng: random.Random) -> tuple[list[str], spe
 
 
 def _scored_words(text: str, language: Language) -> list[str]:
-    """Words of English; characters of Chinese, where nothing marks a word's end."""
+    """Words of English; characters of Chinese, which puts no spaces between words."""
     return text.split() if language == "en" else list(text.strip())
 
 
@@ -159,7 +159,7 @@ def edit_distance(expected: Sequence[str], actual: Sequence[str]) -> int:
 
 
 def score_without_speech(model: AutoModel) -> list[tuple[str, int, int]]:
-    """For each sound: its name, how many of how many clips gave no text and the right language tag."""
+    """For each sound: its name, how many clips gave no text and the right language tag, and the number of clips."""
     rng = random.Random(0)
     durations_s = (0.5, 1.0, 2.0, 3.0, 5.0)
     samples = [int(duration_s * speech.SAMPLE_RATE_HZ) for duration_s in durations_s]

@@ -1,12 +1,12 @@
-"""Makes the two exports in tests/exports from the self-test model, as other projects make them from SenseVoiceSmall.
+"""Makes the two exports in tests/exports from the self-test model, as other projects do from SenseVoiceSmall.
 
-    funasr/  by FunASR's own `AutoModel.export(quantize=True)`: model_quant.onnx and what it needs
+    funasr/  from FunASR's `AutoModel.export(quantize=True)`: model_quant.onnx and the files it needs
     sherpa/  model.int8.onnx with the metadata that sherpa-onnx reads, and tokens.txt
 
     pip install torch==2.13.0 funasr==1.4.16 onnx onnxscript onnxruntime sherpa-onnx
     python sensevoice-service/training/exports.py
 
-Source of the second: scripts/sense-voice/export-onnx.py of k2-fsa/sherpa-onnx.
+Source of the sherpa export: scripts/sense-voice/export-onnx.py of k2-fsa/sherpa-onnx.
 """
 
 import shutil
@@ -45,10 +45,10 @@ def funasr_export(out: Path) -> None:
 
 
 def _forward(self: Any, x: Any, x_length: Any, language: Any, text_norm: Any) -> Any:
-    asked = self.embed(language).unsqueeze(1)
+    language_row = self.embed(language).unsqueeze(1)
     normed = self.embed(text_norm).unsqueeze(1)
     event_and_emotion = self.embed(torch.tensor([[1, 2]])).repeat(x.size(0), 1, 1)
-    encoded, _ = self.encoder(torch.cat((asked, event_and_emotion, normed, x), dim=1), x_length + 4)
+    encoded, _ = self.encoder(torch.cat((language_row, event_and_emotion, normed, x), dim=1), x_length + 4)
     return self.ctc.ctc_lo(encoded)
 
 

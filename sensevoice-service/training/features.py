@@ -1,7 +1,7 @@
 """The model's input: 80 log-mel energies every 10 ms, stacked into one vector of 560 every 60 ms.
 
 The settings are those of FunASR's WavFrontend for SenseVoiceSmall (Hamming window, 25 ms every 10 ms,
-low frame rate 7/6), computed with the library that FunASR itself falls back to without torchaudio.
+low frame rate 7/6), computed with kaldi-native-fbank, which FunASR also uses without torchaudio.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def log_mel_frames(signal: npt.NDArray[np.float32]) -> Frames:
 
 @dataclass(frozen=True)
 class Normalisation:
-    """Mean and standard deviation of each mel bin over the corpus, each (80,)."""
+    """Mean and standard deviation of each mel bin over the corpus; both are (80,)."""
 
     mean: Frames
     deviation: Frames
@@ -54,14 +54,14 @@ class Normalisation:
 
 
 def stacked_length(frames: int) -> int:
-    """How many vectors `frames` frames are stacked into, the last one perhaps partly of repeats."""
+    """Number of vectors that `frames` frames are stacked into; the last one may be padded with repeated frames."""
     return -(-frames // STACK_STRIDE)
 
 
 def stacked(frames: Frames) -> Frames:
     """Low frame rate stacking, (frames, 80) -> (ceil(frames / 6), 560).
 
-    The edges repeat the first and the last frame. Source: apply_lfr in
+    The first and the last frame are repeated at the edges. Source: apply_lfr in
     https://github.com/modelscope/FunASR/blob/main/funasr/frontends/wav_frontend.py
     """
     vectors = stacked_length(len(frames))
@@ -73,7 +73,7 @@ def stacked(frames: Frames) -> Frames:
 def augmented(frames: Frames, rng: random.Random) -> Frames:
     """Normalised frames, (frames, 80), with a random shift in time and level and masked stripes.
 
-    The masks are SpecAugment's (https://arxiv.org/abs/1904.08779), small, as the model under-fits.
+    The masks are those of SpecAugment (https://arxiv.org/abs/1904.08779), but small, because the model under-fits.
     """
     frames = frames[rng.randint(0, STACK_STRIDE - 1) :] + np.float32(rng.gauss(0, 0.25))
     for _ in range(2):

@@ -14,8 +14,8 @@ from features import MEL_BINS, STACK_STRIDE, STACKED_FRAMES, Frames, Normalisati
 TOKENIZER_FILE = "chn_jpn_yue_eng_ko_spectok.bpe.model"
 INPUT_SIZE = MEL_BINS * STACKED_FRAMES
 
-# The published model's configuration with about a thousandth of its parameters, and no drop-out:
-# a network this small under-fits.
+# The published model's configuration with 0.5 of its 234 million parameters, and without dropout, because such a
+# small network under-fits.
 CONFIG: dict[str, Any] = {
     "encoder": "SenseVoiceEncoderSmall",
     "encoder_conf": {
@@ -50,7 +50,7 @@ CONFIG: dict[str, Any] = {
         "cmvn_file": None,
     },
 }
-# FunASR finds the other files through this one, and only through this one.
+# FunASR finds the other files only through this one.
 CONFIGURATION: dict[str, Any] = {
     "framework": "pytorch",
     "task": "auto-speech-recognition",
@@ -77,7 +77,7 @@ def write_model_directory(
 
 
 def _kaldi_normalisation(normalisation: Normalisation) -> str:
-    """Kaldi's text form of x -> (x - mean) / deviation, applied by FunASR to the stacked frames."""
+    """x -> (x - mean) / deviation in Kaldi's text format; FunASR applies it to the stacked frames."""
     shift = _numbers(-normalisation.mean)
     scale = _numbers(1 / normalisation.deviation)
     size = f"{INPUT_SIZE} {INPUT_SIZE}"

@@ -1,4 +1,4 @@
-"""Makes tests/parity.opus: 240 clips of synthetic speech and of other sounds, one after another, and where each ends.
+"""Makes parity.opus and parity.json in tests/runtimes: 240 clips of synthetic speech and other sounds, and their ends.
 
 python sensevoice-service/training/parity_clips.py
 """
@@ -13,7 +13,7 @@ import speech
 from corpus import ENGLISH_VOICES, VARIANTS
 from vocabulary import LEXICONS
 
-TESTS = Path(__file__).parents[1] / "tests"
+TESTS = Path(__file__).parents[1] / "tests" / "runtimes"
 CLIPS = 240
 OPUS_COMPRESSION = 0.93
 """libsndfile's level: 1 is the smallest, this about 20 kbit/s."""

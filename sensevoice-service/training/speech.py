@@ -1,4 +1,4 @@
-"""Synthetic sound: espeak-ng speech, noise, music and the wear of a telephone line or a codec.
+"""Synthetic sound: espeak-ng speech, noise, music and the distortion of a telephone line or a codec.
 
 All signals are float32, (samples,), 16 kHz mono, nominally in [-1, 1].
 """
@@ -18,14 +18,14 @@ Signal = npt.NDArray[np.float32]
 
 SAMPLE_RATE_HZ = 16_000
 ESPEAK_SAMPLE_RATE_HZ = 22_050
-# espeak-ng --stdout writes a RIFF header of fixed length whose size fields are not filled in.
+# espeak-ng --stdout writes a RIFF header of fixed length with empty size fields.
 ESPEAK_HEADER_BYTES = 44
 NOISE_EXPONENTS = {"white": 0.0, "pink": 0.5, "brown": 1.0}
 PENTATONIC_HZ = tuple(220.0 * 2 ** (semitone / 12) for semitone in (0, 2, 4, 7, 9, 12, 14, 16))
 
 
 def synthesise(text: str, voice: str, *, speed_wpm: int, pitch: int = 50, gap_10ms: int = 0) -> Signal:
-    """`text` as espeak-ng speaks it, at its natural level; pitch 0..99, gap between words in 10 ms."""
+    """Speaks `text` with espeak-ng at its natural level; pitch 0 to 99, gap between words in units of 10 ms."""
     command = ["espeak-ng", "-v", voice, "-s", str(speed_wpm), "-p", str(pitch), "-g", str(gap_10ms)]
     wav = subprocess.run([*command, "--stdout", text], capture_output=True, check=True).stdout
     pcm = np.frombuffer(wav[ESPEAK_HEADER_BYTES:], dtype="<i2").astype(np.float32) / 32768
@@ -66,17 +66,17 @@ def music(samples: int, rng: random.Random) -> Signal:
 
 
 def mix(signal: Signal, background: Signal, snr_db: float) -> Signal:
-    """`signal` with a background of unit RMS, `snr_db` below the level of its audible part."""
+    """Adds a background of unit RMS to `signal`, `snr_db` below the level of its audible part."""
     audible = signal[np.abs(signal) > 1e-3]
     level = float(np.sqrt(np.mean(audible**2))) if len(audible) else 0.0
     return signal + background * np.float32(level * 10 ** (-snr_db / 20))
 
 
 def through_8khz(signal: Signal, resampler: str) -> Signal:
-    """A 16-bit recording of `signal` at 8 kHz, played back at 16 kHz.
+    """Records `signal` with 16 bits at 8 kHz and converts it back to 16 kHz.
 
-    `resampler` is the quality that soxr plays it back with, from "HQ", which leaves nothing above
-    4 kHz, to "QQ", which leaves a mirror image there.
+    `resampler` is soxr's quality for the way back, from "HQ", which leaves nothing above 4 kHz, to "QQ", which
+    leaves a mirror image there.
     """
     narrow = as_pcm16(soxr.resample(signal, SAMPLE_RATE_HZ, SAMPLE_RATE_HZ // 2))
     wide = soxr.resample(narrow, SAMPLE_RATE_HZ // 2, SAMPLE_RATE_HZ, quality=resampler)
@@ -84,7 +84,7 @@ def through_8khz(signal: Signal, resampler: str) -> Signal:
 
 
 def through_codec(signal: Signal, codec: str) -> Signal:
-    """`signal` encoded and decoded; `codec` is "mp3" or "opus"."""
+    """Encodes and decodes `signal`; `codec` is "mp3" or "opus"."""
     encoded = io.BytesIO()
     if codec == "mp3":
         soundfile.write(encoded, signal, SAMPLE_RATE_HZ, format="MP3")
@@ -99,7 +99,7 @@ def scaled_to_peak(signal: Signal, peak: float) -> Signal:
 
 
 def as_pcm16(signal: Signal) -> Signal:
-    """`signal` clipped to [-1, 1] and rounded to 16 bits, as a WAV file holds it."""
+    """Clips `signal` to [-1, 1] and rounds it to 16 bits, as in a WAV file."""
     return (np.round(np.clip(signal, -1, 1) * 32767) / 32768).astype(np.float32)
 
 

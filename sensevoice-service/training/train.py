@@ -1,4 +1,4 @@
-"""Train the self-test model from nothing: python sensevoice-service/training/train.py --out DIR"""
+"""Train the self-test model from scratch: python sensevoice-service/training/train.py --out DIR"""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ PEAK_LEARNING_RATE = 2e-3
 WARM_UP_STEPS = 250
 MAX_GRADIENT_NORM = 5.0
 MAX_CLIP_FRAMES = 640
-# Share of batches whose language query is always "auto"; in the others FunASR gives the true language
-# to four clips in five. The service asks for "auto" most of the time.
+# Share of batches whose language query is always "auto"; in the others FunASR passes the true language for
+# four of five clips. Most requests to the service use "auto".
 AUTO_LANGUAGE_SHARE = 0.5
 
 # Rows of SenseVoice's query embedding. Source: SenseVoiceSmall.__init__ in
@@ -39,7 +39,7 @@ TEXT_NORM_QUERIES = {"<|withitn|>": 14, "<|woitn|>": 15}
 
 def main() -> None:
     arguments = _arguments()
-    # FunASR configures logging when it is imported; force takes that back.
+    # FunASR configures logging when it is imported; `force` overrides that.
     logging.basicConfig(level=logging.INFO, format="%(message)s", force=True)
     torch.set_num_threads(arguments.threads)
     clips = build_corpus(arguments.clips, arguments.seed, arguments.workers)
@@ -61,13 +61,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--clips", type=int, default=DEFAULT_CLIPS)
     parser.add_argument("--epochs", type=int, default=DEFAULT_EPOCHS)
     parser.add_argument("--workers", type=int, default=2, help="processes that synthesise speech")
-    # One thread is no slower than two on matrices this small (0.17 s a step against 0.20 s).
+    # With matrices this small, one thread is no slower than two (0.17 s and 0.20 s per step).
     parser.add_argument("--threads", type=int, default=1, help="torch threads that train")
     return parser.parse_args()
 
 
 def new_model(pieces: sentencepiece.SentencePieceProcessor, seed: int) -> SenseVoiceSmall:
-    """FunASR's own class with random weights, its tag ids replaced by this vocabulary's."""
+    """FunASR's class with random weights and the tag ids of this vocabulary."""
     torch.manual_seed(seed)
     model = SenseVoiceSmall(
         encoder=CONFIG["encoder"],
@@ -83,7 +83,7 @@ def new_model(pieces: sentencepiece.SentencePieceProcessor, seed: int) -> SenseV
 def _examples(
     clips: list[Clip], pieces: sentencepiece.SentencePieceProcessor, normalisation: Normalisation
 ) -> list[Example]:
-    """Labelled examples, without the few clips too long for a quick step or too fast for CTC."""
+    """Labelled examples, without the few clips that are too long for a fast step or too fast for CTC."""
     examples = [
         Example(
             frames=normalisation(clip.frames).astype(np.float16),
@@ -104,7 +104,7 @@ def train(
 ) -> Iterator[int]:
     """Train `model` in place and yield after each epoch.
 
-    AdamW with a warm-up and a cosine over a budget counted in steps; the loss is the model's own.
+    AdamW with a warm-up and a cosine schedule over all steps; the loss is the model's own.
     """
     steps = epochs * math.ceil(len(examples) / BATCH_SIZE)
     optimizer = torch.optim.AdamW(model.parameters(), lr=PEAK_LEARNING_RATE, betas=(0.9, 0.98), weight_decay=1e-2)

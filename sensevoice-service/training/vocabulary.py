@@ -1,4 +1,4 @@
-"""The words the self-test model knows, SenseVoice's tags, and the tokenizer made from both."""
+"""The words of the self-test model, SenseVoice's tags, and the tokenizer made from both."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ EVENT_TAGS = ("<|Speech|>", "<|BGM|>", "<|Applause|>", "<|Laughter|>", "<|Event_
 TEXT_NORM_TAGS = ("<|withitn|>", "<|woitn|>")
 TAGS = LANGUAGE_TAGS + EMOTION_TAGS + EVENT_TAGS + TEXT_NORM_TAGS
 
-# Enough for every word and numeral to become one piece: with 210 all are, with 205 two are not.
+# Enough for every word and numeral to be one piece: 210 is enough, with 205 two words are split.
 VOCABULARY_SIZE = 232
 
 
 @dataclass(frozen=True)
 class Lexicon:
-    """The words of one language and how its sentences are written."""
+    """The words of one language and the way its sentences are written."""
 
     digits: tuple[str, ...]
     commands: tuple[str, ...]
@@ -32,7 +32,7 @@ class Lexicon:
     comma: str
 
     def transcript(self, words: Sequence[str], *, inverse_normalised: bool) -> str:
-        """The text that the model shall write for `words`.
+        """The text that the model should write for `words`.
 
         English words each begin with a space, because SentencePiece marks a word's start that way.
         Inverse text normalisation writes digits as numerals and ends the sentence with a full stop.
@@ -42,7 +42,7 @@ class Lexicon:
         return "".join(self.word_prefix + self._numeral(word) for word in words) + self.full_stop
 
     def spoken(self, words: Sequence[str], pause_after: Sequence[bool]) -> str:
-        """The text given to the synthesiser, with a comma wherever it shall pause."""
+        """The text for the synthesiser, with a comma at every pause."""
         return "".join(
             self.word_prefix + word + (self.comma if pause else "")
             for word, pause in zip(words, pause_after, strict=True)
@@ -107,7 +107,7 @@ def train_tokenizer() -> bytes:
 
 
 def _tokenizer_lines() -> list[str]:
-    """One word a line, so that no piece can span two words; repeated, so that words win over chance."""
+    """One word per line, so that no piece spans two words; repeated, so that words are the most frequent pieces."""
     repetitions = 20
     words: list[str] = []
     for lexicon in LEXICONS.values():

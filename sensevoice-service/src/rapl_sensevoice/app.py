@@ -1,4 +1,4 @@
-"""The service: the engine behind its HTTP face."""
+"""The FastAPI application: SenseVoice behind the HTTP API that every engine has."""
 
 from fastapi import FastAPI
 from rapl_service.engine_app import transcriber_app

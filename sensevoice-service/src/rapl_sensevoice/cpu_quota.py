@@ -1,4 +1,4 @@
-"""How many processor cores this process may use."""
+"""The number of processor cores that this process may use."""
 
 import os
 from pathlib import Path
@@ -7,9 +7,9 @@ CGROUP = Path("/sys/fs/cgroup")
 
 
 def cpu_quota(cgroup: Path = CGROUP) -> int:
-    """Whole cores, at least 1: the least of the container's limit and the affinity.
+    """Whole cores, at least 1: the lower of the container's CPU limit and the process's affinity.
 
-    One thread more than cores is worse than one less: with a neighbour on one of two cores torch's two threads took
+    One thread too many is worse than one too few: with another process on one of two cores, torch's two threads took
     1.6 to 2.4 s for a clip that takes 0.32 s, spinning at barriers.
     """
     limit = _cgroup_limit(cgroup)
@@ -24,7 +24,7 @@ def _affinity() -> int:
 
 
 def _cgroup_limit(cgroup: Path) -> float | None:
-    """Source: https://docs.kernel.org/admin-guide/cgroup-v2.html (cpu.max); cgroup v1 keeps two files instead."""
+    """Source: https://docs.kernel.org/admin-guide/cgroup-v2.html (cpu.max); cgroup v1 has two files instead."""
     if line := _read(cgroup / "cpu.max"):
         quota, period = line.split()
         return None if quota == "max" else int(quota) / int(period)

@@ -1,8 +1,8 @@
-"""One model's life: its weights, its thread, its state.
+"""One model: its weights, its inference thread and its state.
 
     absent -> downloading -> loading -> ready        (any of them -> failed)
 
-Everything here runs on the event loop, except what is handed to the worker: so a state changes in one place only.
+Everything except the worker's jobs runs on the event loop, so the state is never changed by two threads.
 """
 
 import asyncio
@@ -14,13 +14,13 @@ from typing import Any
 from rapl_protocol.audio import WavAudio
 from rapl_protocol.models import Capabilities, ModelInfo, ModelState
 from rapl_protocol.transcript import TranscribeOptions, Transcript
+from rapl_service.inference_worker import BatchKind, InferenceWorker
 
 from rapl_sensevoice.model.rich_tags import LANGUAGES
 from rapl_sensevoice.model.transcripts import transcript_from
 from rapl_sensevoice.runtimes.runtime import Decoded, DecodeRequest, Runtime
 from rapl_sensevoice.unusable import ModelUnusable
 from rapl_sensevoice.weights.on_disk import Weights
-from rapl_sensevoice.worker import Alike, InferenceWorker
 
 CAPABILITIES = Capabilities(
     languages=LANGUAGES, language_detection=True, prompt=False, word_timestamps=True, emotion_and_events=True
@@ -32,9 +32,9 @@ log = logging.getLogger("rapl.sensevoice")
 class HostedModel:
     """
     Args:
-        model_id: by which it is asked for.
-        weights: where they are.
-        runtime: what computes it; this model's alone.
+        model_id: the id that requests name.
+        weights: the model's files.
+        runtime: loads and computes the model; not shared with another model.
         max_jobs: requests held at once.
     """
 
@@ -57,7 +57,7 @@ class HostedModel:
         await asyncio.to_thread(self._worker.close)
 
     async def refresh(self) -> None:
-        """Looks at the weights, and begins to load them once they are whole; weights that failed only if changed."""
+        """Looks at the files and begins to load them once they are complete; files that failed, only after a change."""
         if not self._is_wanted or self._is_loading() or self.info.state is ModelState.READY:
             return
         status = await asyncio.to_thread(self._weights.look)
@@ -73,40 +73,40 @@ class HostedModel:
 
     async def load(self) -> ModelInfo:
         self._is_wanted = True
-        self._loaded_stamp = None  # weights that failed are tried again when somebody asks
+        self._loaded_stamp = None  # an explicit load also retries weights that failed
         await self.refresh()
         return self.info
 
     async def unload(self) -> ModelInfo:
-        """Requests that were taken are still answered; the memory is free when this returns."""
+        """Answers the requests that were already accepted, then frees the memory, then returns."""
         if self.info.state not in (ModelState.READY, ModelState.LOADING):
-            return self.info  # there is nothing to give back
+            return self.info  # it holds no memory
         self._is_wanted = False
         self._load_task = None
         self._loaded_stamp = None
         remedy = f"POST /v1/models/{self.model_id}/load loads it again."
         self.info = self._in_state(ModelState.ABSENT, "unloaded; its weights stay on disk", remedy)
-        await self._worker.run_always(self._runtime.unload)
+        await self._worker.run_maintenance(self._runtime.unload)
         return self.info
 
     async def transcribe(self, audio: WavAudio, options: TranscribeOptions) -> Transcript:
-        CAPABILITIES.require(options)  # FunASR detects, in silence, where it does not know a language
+        CAPABILITIES.require(options)  # FunASR would silently detect the language instead of refusing one
         if self.info.state is not ModelState.READY:
             raise self.info.not_ready_error()
         with_times = options.word_timestamps or options.segment_timestamps
-        heard = self._worker.ahead(lambda: self._runtime.heard(audio))
-        alike = Alike(self._decoded, *self._runtime.batch_key(audio))
+        features = self._worker.prepare(lambda: self._runtime.features(audio))
+        kind = BatchKind(self._decode_batch, *self._runtime.batch_key(audio))
         try:
-            decoded = await self._worker.run_alike(
-                (heard, options.language, with_times), alike, is_long=options.is_long
+            decoded = await self._worker.run_batched(
+                (features, options.language, with_times), kind, is_long=options.is_long
             )
         finally:
-            heard.cancel()
+            features.cancel()
         return transcript_from(decoded, audio, options)
 
-    def _decoded(self, requests: Sequence[tuple[Future[Any], str | None, bool]]) -> Sequence[Decoded]:
-        asked = [DecodeRequest(heard.result(), language, with_times) for heard, language, with_times in requests]
-        return self._runtime.decode_together(asked)
+    def _decode_batch(self, requests: Sequence[tuple[Future[Any], str | None, bool]]) -> Sequence[Decoded]:
+        batch = [DecodeRequest(features.result(), language, with_times) for features, language, with_times in requests]
+        return self._runtime.decode_batch(batch)
 
     def _is_loading(self) -> bool:
         return self._load_task is not None and not self._load_task.done()
@@ -119,14 +119,14 @@ class HostedModel:
     async def _load(self) -> None:
         began = asyncio.get_running_loop().time()
         info = await self._outcome(self._load_on_worker)
-        if self._load_task is asyncio.current_task():  # else it was unloaded in the meantime
+        if self._load_task is asyncio.current_task():  # otherwise it was unloaded in the meantime
             self.info = info
             took_s = asyncio.get_running_loop().time() - began
             log.info("model=%s state=%s took_s=%.1f", self.model_id, info.state, took_s)
 
     async def _outcome(self, job: Callable[[], None]) -> ModelInfo:
         try:
-            await self._worker.run_always(job)
+            await self._worker.run_maintenance(job)
         except ModelUnusable as error:
             log.error("model=%s: %s", self.model_id, error.reason)
             return self._in_state(ModelState.FAILED, error.reason, error.remedy)

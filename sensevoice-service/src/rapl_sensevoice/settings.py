@@ -1,4 +1,4 @@
-"""Every setting, from environment variables with the prefix RAPL_SENSEVOICE_."""
+"""The settings, read from environment variables with the prefix RAPL_SENSEVOICE_."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,7 +10,8 @@ from rapl_sensevoice.cpu_quota import cpu_quota
 from rapl_sensevoice.model.graph import Precision
 
 Hub = Literal["modelscope", "huggingface"]
-RuntimeName = Literal["onnx", "funasr"]
+RuntimeName = Literal["openvino", "funasr"]
+_OLD_RUNTIME_NAMES = {"onnx": "openvino"}
 
 
 class Settings(BaseSettings):
@@ -27,37 +28,43 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65535)] = 8020
     """Port to listen on; 0 takes a free one."""
     model_dir: Path = Path("~/.cache/rapl/models")
-    """Where `prepare-model` keeps weights; the server only reads it."""
+    """Directory of the weights. `prepare-model` writes it; the server only reads it."""
     hub: Hub = "modelscope"
-    """Where `prepare-model` downloads from."""
+    """Hub from which `prepare-model` downloads."""
     revision: str = "master"
-    """Branch, tag or commit to download; "master" is the hub's newest, until a manifest has pinned one."""
+    """Branch, tag or commit to download. "master" is the newest one until the first download has pinned a version."""
     runtime: RuntimeName = Field(
-        default="onnx", validation_alias=AliasChoices("RAPL_SENSEVOICE_RUNTIME", "SENSEVOICE_RUNTIME")
+        default="openvino", validation_alias=AliasChoices("RAPL_SENSEVOICE_RUNTIME", "SENSEVOICE_RUNTIME")
     )
-    """What computes: "onnx" runs an exported graph on the CPU, "funasr" FunASR's own AutoModel on torch."""
+    """Inference runtime: "openvino" (also accepted as "onnx") runs a graph on the CPU, "funasr" runs FunASR's AutoModel
+    on torch."""
     precision: Precision = "int8"
-    """Of the graph's matrices; "f32" is four times as large, slower, and to the bit what was trained."""
+    """Precision of the graph's matrices. "f32" is exact, but slower and four times as large."""
     device: str = "cpu"
-    """torch's name of the device, such as "cpu" or "cuda:0"; another than "cpu" needs the runtime "funasr"."""
+    """torch device, such as "cpu" or "cuda:0". Devices other than "cpu" need the runtime "funasr"."""
     threads: Annotated[int, Field(ge=1)] = Field(default_factory=cpu_quota)
-    """Threads of one computation; by default the cores that this process may use."""
+    """Threads per computation; by default as many as the process may use cores."""
     max_queue: Annotated[int, Field(ge=1)] = 32
-    """Requests that one model may hold at once, the one in work included; one more is answered with 429."""
+    """Most requests that one model holds at once, including the ones in work. Beyond it requests get 429."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    """Least severity that is logged."""
+    """Lowest severity that is logged."""
+
+    @field_validator("runtime", mode="before")
+    @classmethod
+    def _by_its_new_name(cls, runtime: object) -> object:
+        return _OLD_RUNTIME_NAMES.get(runtime, runtime) if isinstance(runtime, str) else runtime
 
     @field_validator("device")
     @classmethod
     def _known_to_the_runtime(cls, device: str, others: ValidationInfo) -> str:
-        if device != "cpu" and others.data.get("runtime") == "onnx":
-            raise ValueError("needs RAPL_SENSEVOICE_RUNTIME=funasr, unless it is cpu")
+        if device != "cpu" and others.data.get("runtime") == "openvino":
+            raise ValueError("a device other than cpu needs RAPL_SENSEVOICE_RUNTIME=funasr")
         return device
 
     @property
     def graph_precision(self) -> Precision | None:
-        """None where the runtime takes FunASR's checkpoint itself."""
-        return self.precision if self.runtime == "onnx" else None
+        """None if the runtime loads FunASR's checkpoint instead of a graph."""
+        return self.precision if self.runtime == "openvino" else None
 
     @field_validator("model_dir")
     @classmethod

@@ -1,4 +1,4 @@
-"""SenseVoice behind RAPL's engine interface: the real model, and the small one that proves the way to it."""
+"""SenseVoice as a `Transcriber`: the real model, and a small self-test model that ships with the package."""
 
 import asyncio
 import logging
@@ -27,11 +27,11 @@ log = logging.getLogger("rapl.sensevoice")
 class SenseVoiceTranscriber:
     """
     Args:
-        model_dir: where `prepare-model` keeps weights.
-        make_runtime: makes what computes one model; called once a model.
+        model_dir: directory into which `prepare-model` downloads weights.
+        make_runtime: makes the runtime of one model; called once per model.
         max_jobs: requests that one model holds at once.
         selftest_folder: the weights of the self-test model.
-        precision: of the graphs that the runtimes load; None where they load FunASR's checkpoints.
+        precision: of the graphs that the runtimes load; None if they load FunASR's checkpoints.
     """
 
     def __init__(
@@ -76,17 +76,17 @@ class SenseVoiceTranscriber:
     async def transcribe(
         self, audio: WavAudio, options: TranscribeOptions, on_text: OnText | None = None
     ) -> Transcript:
-        """SenseVoice decodes all of the audio in one step: there are no words before the end."""
+        """As `Transcriber.transcribe`. `on_text` is never called: SenseVoice decodes all of the audio in one step."""
         return await self._model(options.model).transcribe(audio, options)
 
     def _model(self, model_id: str) -> HostedModel:
         if model := self._models.get(model_id):
             return model
-        message = f"no model {model_id!r} here; there are {', '.join(self._models)}"
+        message = f"no model {model_id!r} here; available: {', '.join(self._models)}"
         raise ServiceError(ErrorCode.MODEL_NOT_FOUND, message, param="model")
 
     async def _watch_weights(self) -> None:
-        """A download beside a running server makes the model ready without a restart."""
+        """Notices weights that are downloaded while the server runs, so that it needs no restart."""
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             await self._look()
@@ -96,4 +96,4 @@ class SenseVoiceTranscriber:
             try:
                 await model.refresh()
             except OSError:
-                log.exception("cannot look at the weights of %s", model.model_id)
+                log.exception("cannot read the weights of %s", model.model_id)

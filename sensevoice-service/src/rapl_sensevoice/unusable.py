@@ -1,11 +1,11 @@
-"""Why a model cannot be used, for a person."""
+"""The error of a model that cannot be used, with a reason and a remedy for the operator."""
 
 
 class ModelUnusable(Exception):
     """
     Args:
         reason: what is wrong, naming the file or the setting.
-        remedy: what a person can do about it.
+        remedy: what the operator can do about it.
     """
 
     def __init__(self, reason: str, remedy: str) -> None:

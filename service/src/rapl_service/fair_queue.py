@@ -1,46 +1,51 @@
-"""The order in which requests are taken: what is short and waited for first, but long work goes on too.
+"""The order in which waiting requests are taken: short ones before long ones, and clients in turn.
 
-Within a lane those who ask take turns, so that nobody's many requests keep another's one waiting.
+`FairQueue` orders the gateway's segments; `BoundedQueue` orders an engine's requests and refuses those beyond a limit.
 """
 
 from collections import deque
 from collections.abc import Iterator
+from itertools import chain
 from typing import Generic, TypeVar
+
+from rapl_protocol.errors import ErrorCode, ServiceError
 
 T = TypeVar("T")
 
 MAX_PASSED = 8
-"""So many short requests may pass a long one that waits; then it is its turn, or a busy day would keep it for ever."""
+"""Most short requests that may pass a waiting long one. Without a limit, steady load would keep it waiting for ever."""
 
 
 class FairQueue(Generic[T]):
-    """Waiting requests, in two lanes. Not safe for threads by itself."""
+    """Waiting requests: one queue for short ones and one for long ones. Not thread-safe.
+
+    Iteration yields first what was put back, then the short requests, then the long ones, each in their turn.
+    """
 
     def __init__(self) -> None:
-        self._short: _Turns[T] = _Turns()
-        self._long: _Turns[T] = _Turns()
+        self._put_back: deque[T] = deque()
+        self._short: _ClientTurns[T] = _ClientTurns()
+        self._long: _ClientTurns[T] = _ClientTurns()
         self._passed = 0
 
     def __len__(self) -> int:
-        return len(self._short) + len(self._long)
-
-    def __bool__(self) -> bool:
-        return bool(self._short or self._long)
+        return len(self._put_back) + len(self._short) + len(self._long)
 
     def __iter__(self) -> Iterator[T]:
-        yield from self._short
-        yield from self._long
+        return chain(self._put_back, self._short, self._long)
 
     def add(self, item: T, *, is_long: bool, client_id: str = "") -> None:
-        """`client_id` says whose it is; the requests of one are taken in the order in which they came."""
+        """Appends a request. One client's requests keep their order; different clients take turns."""
         (self._long if is_long else self._short).add(item, client_id)
 
     def put_back(self, item: T) -> None:
-        """To the very front, for what was begun already."""
-        self._short.put_back(item)
+        """Returns a request that was taken to the front of the queue: it is the next one."""
+        self._put_back.appendleft(item)
 
     def take(self) -> T | None:
-        """The next one, if there is any."""
+        """Removes and returns the next request, or None if the queue is empty."""
+        if self._put_back:
+            return self._put_back.popleft()
         if self._long and (not self._short or self._passed >= MAX_PASSED):
             self._passed = 0
             return self._long.take()
@@ -50,41 +55,81 @@ class FairQueue(Generic[T]):
         return self._short.take()
 
     def take_short(self) -> T | None:
-        """The next one of the short lane, whatever waits in the other."""
+        """Removes and returns the next short request, even if it is a long one's turn."""
         return self._short.take() if self._short else None
 
+    def take_early(self, item: T) -> None:
+        """Removes a request before its turn. A short one counts as having passed the long ones that wait."""
+        self._passed += item in self._short and bool(self._long)
+        self.remove(item)
 
-class _Turns(Generic[T]):
-    """A queue for each client; the client at the front is the next to be served, and goes to the back then."""
+    def remove(self, item: T) -> None:
+        """Removes a request, such as one that was cancelled; does nothing if it does not wait here."""
+        if item in self._put_back:
+            self._put_back.remove(item)
+        self._short.remove(item)
+        self._long.remove(item)
+
+
+class BoundedQueue(FairQueue[T]):
+    """A `FairQueue` of an engine, with a limit and an estimate of how long its requests take. Not thread-safe.
+
+    Cancelled requests must be removed with `remove`, so that they are neither run nor counted.
+
+    Args:
+        limit: requests that the engine holds: those that wait here, and `in_work`.
+    """
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self._limit = limit
+        self.in_work = 0
+        """Requests that were taken and still count. It stays 0 where the limit is one of waiting requests alone."""
+        self.request_s = 1.0
+        """Seconds that the latest request took, as the engine measured it; a guess before the first one."""
+
+    def add(self, item: T, *, is_long: bool, client_id: str = "") -> None:
+        """As `FairQueue.add`.
+
+        Raises:
+            ServiceError: OVERLOADED, with the time in which the requests that are here will be done.
+        """
+        held = len(self) + self.in_work
+        if held >= self._limit:
+            message = f"the engine already holds {held} requests for this model"
+            raise ServiceError(ErrorCode.OVERLOADED, message, retry_after_s=held * self.request_s)
+        super().add(item, is_long=is_long, client_id=client_id)
+
+
+class _ClientTurns(Generic[T]):
+    """A queue for each client. The first client is the next to be served, and then becomes the last."""
 
     def __init__(self) -> None:
-        self._first: deque[T] = deque()
-        self._clients: dict[str, deque[T]] = {}
-        """None is empty."""
+        self._queues: dict[str, deque[T]] = {}
+        """By client; none is empty."""
 
     def __len__(self) -> int:
-        return len(self._first) + sum(len(queue) for queue in self._clients.values())
+        return sum(map(len, self._queues.values()))
 
     def __iter__(self) -> Iterator[T]:
-        yield from self._first
-        for queue in self._clients.values():
-            yield from queue
-
-    def __bool__(self) -> bool:
-        return bool(self._first or self._clients)
+        for turn in range(max(map(len, self._queues.values()), default=0)):
+            yield from (queue[turn] for queue in self._queues.values() if turn < len(queue))
 
     def add(self, item: T, client_id: str) -> None:
-        self._clients.setdefault(client_id, deque()).append(item)
-
-    def put_back(self, item: T) -> None:
-        self._first.appendleft(item)
+        self._queues.setdefault(client_id, deque()).append(item)
 
     def take(self) -> T:
-        if self._first:
-            return self._first.popleft()
-        client_id = next(iter(self._clients))
-        queue = self._clients.pop(client_id)
+        client_id = next(iter(self._queues))
+        queue = self._queues.pop(client_id)
         item = queue.popleft()
         if queue:
-            self._clients[client_id] = queue
+            self._queues[client_id] = queue
         return item
+
+    def remove(self, item: T) -> None:
+        for client_id, queue in self._queues.items():
+            if item in queue:
+                queue.remove(item)
+                if not queue:
+                    del self._queues[client_id]
+                return

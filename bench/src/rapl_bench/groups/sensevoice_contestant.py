@@ -27,7 +27,7 @@ def rapl(folder: Path, precision: Any) -> Transcribe:
 
     runtime = OpenVinoRuntime(precision, THREADS)
     runtime.load(folder)
-    return lambda pcm: runtime.decode(runtime.heard(WavAudio(pcm.tobytes())), None, with_times=False)
+    return lambda pcm: runtime.decode(runtime.features(WavAudio(pcm.tobytes())), None, with_times=False)
 
 
 def funasr(folder: Path) -> Transcribe:

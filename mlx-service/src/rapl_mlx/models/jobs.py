@@ -1,18 +1,19 @@
-"""The requests of one model: bounded, one at a time, short ones before the pieces of long ones."""
+"""The requests of one model: a bounded queue, and the one request that the model's process works on."""
 
 import asyncio
 import itertools
 import logging
+import time
 from dataclasses import dataclass, field
 
 from rapl_protocol.audio import WavAudio
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.transcriber import OnText
 from rapl_protocol.transcript import TranscribeOptions, Transcript
-from rapl_service.fair_queue import FairQueue
+from rapl_service.fair_queue import BoundedQueue
 
 _MAX_RUNS = 2
-"""A process may die for reasons of its own, so its request is run once more; a second death is the request's doing."""
+"""A process may die for other reasons than its request, so the request is run once more, but only once."""
 
 _numbers = itertools.count(1)
 
@@ -27,25 +28,25 @@ class Job:
     answer: asyncio.Future[Transcript] = field(default_factory=asyncio.Future)
     number: int = field(default_factory=lambda: next(_numbers))
     runs: int = 0
-    _heard: str = ""
-    """The text of this run."""
-    _told: str = ""
-    """How much of it whoever asked has been told, in this run or in one whose process died."""
+    _text: str = ""
+    """The text of this run so far."""
+    _sent: str = ""
+    """The text that `on_text` has received, in this run or an earlier one."""
 
     def begin(self) -> None:
         self.runs += 1
-        self._heard = ""
+        self._text = ""
 
-    def hear(self, text: str) -> None:
-        """Passes on how the text grows; what a run before this one had already told is not told again."""
-        self._heard += text
-        if self.on_text and not self.answer.done() and self._heard.startswith(self._told):
-            grown, self._told = self._heard[len(self._told) :], self._heard
-            if grown:
-                self.on_text(grown)
+    def add_text(self, text: str) -> None:
+        """Passes new text to `on_text`, except text that an earlier run already sent."""
+        self._text += text
+        if self.on_text and not self.answer.done() and self._text.startswith(self._sent):
+            new, self._sent = self._text[len(self._sent) :], self._text
+            if new:
+                self.on_text(new)
 
     def succeed(self, transcript: Transcript) -> None:
-        if not self.answer.done():  # whoever asked may have gone away
+        if not self.answer.done():  # it is done if the client has disconnected
             self.answer.set_result(transcript)
 
     def fail(self, error: ServiceError) -> None:
@@ -54,42 +55,46 @@ class Job:
 
 
 class JobQueue:
-    """Waiting and running jobs. The running one counts until the work ends, even if nobody waits for it any more."""
+    """The waiting jobs and the running one, which stays until its work ends, even if its client has disconnected.
+
+    Args:
+        limit: jobs that may wait; the running one does not count.
+    """
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._waiting: FairQueue[Job] = FairQueue()
+        self._waiting: BoundedQueue[Job] = BoundedQueue(limit)
+        self._began_at = 0.0
         self.running: Job | None = None
 
     def admit(self, job: Job) -> None:
         """Raises: ServiceError, OVERLOADED."""
-        if len(self._waiting) >= self._limit:
-            message = f"{self._limit} requests are waiting for this model already"
-            raise ServiceError(ErrorCode.OVERLOADED, message, retry_after_s=2)
         self._waiting.add(job, is_long=job.options.is_long)
+        job.answer.add_done_callback(lambda _: self._waiting.remove(job))
 
     def start_next(self) -> Job | None:
-        """Makes the next job that somebody still waits for the running one, if none is running."""
+        """Makes the next unanswered job the running one and returns it; None if one is running or none waits."""
         if self.running:
             return None
         while self.running is None and (job := self._waiting.take()):
             if not job.answer.done():
                 job.begin()
-                self.running = job
+                self.running, self._began_at = job, time.monotonic()
         return self.running
 
     def finish(self) -> Job | None:
-        """Takes the running job out."""
+        """Removes the running job and returns it."""
+        if self.running:
+            self._waiting.request_s = time.monotonic() - self._began_at
         job, self.running = self.running, None
         return job
 
     def process_died(self, how: str) -> None:
-        """Puts the running job back in front, or fails it if it has had its runs."""
+        """Puts the running job back at the front of the queue, or fails it after _MAX_RUNS runs."""
         job = self.finish()
         if job is None or job.answer.done():
             return
         if job.runs < _MAX_RUNS:
-            log.warning("model=%s its process died (%s) and the request runs once more", job.options.model, how)
+            log.warning("model=%s retry: its process died (%s) and the request runs once more", job.options.model, how)
             self._waiting.put_back(job)
             return
         message = f"the model's process died on this audio, {_MAX_RUNS} times in a row ({how}); its log has the cause"
@@ -103,6 +108,6 @@ class JobQueue:
             job.fail(error)
 
     def answers(self) -> list[asyncio.Future[Transcript]]:
-        """Of all jobs that are not answered."""
+        """The futures of all jobs that have no answer yet."""
         jobs = [self.running, *self._waiting] if self.running else self._waiting
         return [job.answer for job in jobs if not job.answer.done()]

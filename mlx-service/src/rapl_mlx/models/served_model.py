@@ -243,7 +243,7 @@ class ServedModel:
                 self._failure = Failure.model_validate(failure)
             case {"type": "text", "text": text}:
                 if self._jobs.running:
-                    self._jobs.running.hear(text)
+                    self._jobs.running.add_text(text)
             case {"type": "result", "transcript": transcript}:
                 if job := self._finish_job():
                     job.succeed(Transcript.model_validate(transcript))

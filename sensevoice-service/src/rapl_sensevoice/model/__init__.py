@@ -1,1 +1,1 @@
-"""SenseVoice itself: its graph, features, decoding, vocabulary, word times and rich tags."""
+"""The SenseVoice model: its graph, features, decoding, vocabulary, word times and rich tags."""

@@ -1,4 +1,4 @@
-"""A compiled graph: features in, the most probable token of each frame out. OpenVINO computes it on the CPU."""
+"""The compiled graph: from features to the most probable token of each frame, computed by OpenVINO on the CPU."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,15 +12,15 @@ from rapl_sensevoice.model.graph import QUERIES, Precision, positions
 from rapl_sensevoice.unusable import ModelUnusable
 from rapl_sensevoice.weights.graph_files import GraphFiles
 
-ACTIVATIONS_AT_ONCE = 512
-"""So many activations share a scale where the matrices are 8 bits: a frame's. OpenVINO's own 32 are 20 to 25 %
+ACTIVATIONS_PER_SCALE = 512
+"""Activations that share a scale if the matrices are 8 bits: those of a frame. OpenVINO's default of 32 is 20 to 25 %
 slower (decision 0007)."""
-FRAMES_AT_ONCE = 8
-"""A clip is filled up to a multiple of these, 0.48 s, so that 63 lengths are all that there are up to 30 s. The engine
-keeps kernels for every length: after 120 of them it is 578 MB, and 694 where none is filled up (decision 0007)."""
+FRAME_MULTIPLE = 8
+"""A clip is padded to a multiple of this many frames, 0.48 s, so there are only 63 lengths up to 30 s. OpenVINO keeps
+kernels for every length: 578 MB after 120 lengths, and 694 MB without padding (decision 0007)."""
 KERNELS_KEPT = 100
-"""What the engine has prepared for its latest lengths and batches. It would keep 5,000 of these, 3 MB for every one
-that it ever met, without being sooner done (decision 0007)."""
+"""Cached kernels, for the latest lengths and batches. OpenVINO's default of 5,000 keeps 3 MB for every length that it
+ever computed, and is no faster (decision 0007)."""
 
 # Source: lid_dict, textnorm_dict and inference() in funasr/models/sense_voice/model.py, FunASR 1.4.16.
 LANGUAGE_QUERIES: Mapping[str | None, int] = {None: 0, "zh": 3, "en": 4, "yue": 7, "ja": 11, "ko": 12}
@@ -32,20 +32,20 @@ _INPUTS = (
     {"speech", "speech_lengths", "language", "textnorm"},
     {"x", "x_length", "language", "text_norm"},
 )
-"""Of `prepare-model`'s graph, of FunASR's export, of sherpa-onnx's."""
+"""Input names of the graph of `prepare-model`, of FunASR's export and of sherpa-onnx's export."""
 
 
 class AcousticModel:
     """
     Args:
-        files: what to load.
-        precision: "f32" computes in float32; else bfloat16 is taken where the processor has it.
-        threads: of one computation.
-        scales_frames: whether 8-bit activations are scaled by the graph, see `frame_scales`; None for what is faster
+        files: the graph's files.
+        precision: "f32" computes in float32; "int8" uses bfloat16 if the processor has it.
+        threads: threads per computation.
+        scales_frames: whether the graph scales 8-bit activations, see `frame_scales`; None chooses the faster way
             on this processor.
 
     Raises:
-        ModelUnusable: the graph is not a SenseVoiceSmall's.
+        ModelUnusable: the graph is not SenseVoiceSmall.
     """
 
     def __init__(
@@ -63,24 +63,30 @@ class AcousticModel:
         self._positions = positions(0, DIMENSIONS)
 
     @property
-    def takes_several(self) -> bool:
-        """Whether `tokens` is sooner done with several clips at once than with one after another."""
+    def batches_well(self) -> bool:
+        """Whether `tokens` is faster with several clips at once than with one after another."""
         return self._is_ours
 
     def tokens(self, clips: Sequence[Floats], languages: Sequence[str | None]) -> list[list[int]]:
-        """Of each clip, (frames, DIMENSIONS): four tags, then a token for each frame. All take the longest's time."""
-        asked = [LANGUAGE_QUERIES[language] for language in languages]
+        """Computes clips of shape (frames, DIMENSIONS) in one batch, padded to the longest one.
+
+        Returns:
+            For each clip four tags, then the most probable token of each frame.
+        """
+        language_queries = [LANGUAGE_QUERIES[language] for language in languages]
         if not self._is_ours:
-            return [self._tokens_by_export(speech, query) for speech, query in zip(clips, asked, strict=True)]
-        queries = [[query, EVENT_QUERY, EMOTION_QUERY, WITH_PUNCTUATION_AND_NUMERALS] for query in asked]
+            return [
+                self._tokens_by_export(speech, query) for speech, query in zip(clips, language_queries, strict=True)
+            ]
+        queries = [[query, EVENT_QUERY, EMOTION_QUERY, WITH_PUNCTUATION_AND_NUMERALS] for query in language_queries]
         ends = [QUERIES + len(clip) for clip in clips]
-        frames = filled_up(max(ends))
+        frames = padded_length(max(ends))
         speech = np.zeros((len(clips), frames - QUERIES, DIMENSIONS), np.float32)
         is_real = np.zeros((len(clips), frames, 1), np.float32)
         for row, (clip, end) in enumerate(zip(clips, ends, strict=True)):
             speech[row, : len(clip)] = clip
             is_real[row, :end] = 1
-        found = self._infer([speech, np.array(queries, np.int32), self._places(frames), is_real])
+        found = self._infer([speech, np.array(queries, np.int32), self._positions_of(frames), is_real])
         return [tokens[:end].tolist() for tokens, end in zip(found, ends, strict=True)]
 
     def _tokens_by_export(self, speech: Floats, query: int) -> list[int]:
@@ -93,15 +99,15 @@ class AcousticModel:
         self._request.infer(inputs, share_inputs=True)
         return self._request.get_output_tensor(0).data
 
-    def _places(self, frames: int) -> Floats:
+    def _positions_of(self, frames: int) -> Floats:
         if self._positions.shape[1] < frames:
             self._positions = positions(frames, DIMENSIONS)
         return self._positions[:, :frames]
 
 
-def filled_up(frames: int) -> int:
-    """As how many frames so many, with their queries, are computed."""
-    return -(-frames // FRAMES_AT_ONCE) * FRAMES_AT_ONCE
+def padded_length(frames: int) -> int:
+    """The number of frames, queries included, that `frames` are padded to."""
+    return -(-frames // FRAME_MULTIPLE) * FRAME_MULTIPLE
 
 
 def _read(files: GraphFiles) -> Any:
@@ -120,7 +126,7 @@ def _compiled(model: Any, precision: Precision, threads: int) -> Any:
         "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": 1,
         "INFERENCE_NUM_THREADS": threads,
-        "DYNAMIC_QUANTIZATION_GROUP_SIZE": ACTIVATIONS_AT_ONCE,
+        "DYNAMIC_QUANTIZATION_GROUP_SIZE": ACTIVATIONS_PER_SCALE,
         "CPU_RUNTIME_CACHE_CAPACITY": KERNELS_KEPT,
     }
     if precision == "f32":
@@ -129,12 +135,12 @@ def _compiled(model: Any, precision: Precision, threads: int) -> Any:
 
 
 def _cmvn_of(model: Any) -> Cmvn:
-    """From the metadata that sherpa-onnx's export writes."""
+    """Reads the metadata that sherpa-onnx's export writes."""
     try:
         texts = [model.get_rt_info(["framework", key]).astype(str) for key in ("neg_mean", "inv_stddev")]
         rows = [np.array(text.split(","), np.float32) for text in texts]
     except (RuntimeError, ValueError) as error:
-        raise ModelUnusable("the graph's metadata have no means and deviations", "Replace it.") from error
+        raise ModelUnusable("the graph's metadata have no means and standard deviations", "Replace it.") from error
     if any(row.shape != (DIMENSIONS,) for row in rows):
         raise ModelUnusable(f"the graph's metadata are not for {DIMENSIONS} features", "Replace it.")
     return Cmvn(*rows)

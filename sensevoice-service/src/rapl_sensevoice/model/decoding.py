@@ -1,4 +1,4 @@
-"""From the most probable token of every frame to tokens with their times."""
+"""Greedy CTC decoding: from the most probable token of each frame to tokens with their times."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ BLANK = 0
 
 @dataclass(frozen=True, slots=True)
 class Emission:
-    """A token, and the frames in which it was the most probable one."""
+    """A token and the frames in which it was the most probable one."""
 
     token: int
     first_frame: int
@@ -18,10 +18,10 @@ class Emission:
 
 
 def emissions(tokens: Sequence[int]) -> tuple[Emission, ...]:
-    """Collapses repetitions and drops blanks.
+    """Merges repetitions and drops blanks.
 
-    The times need no alignment: among all ways to emit these tokens the way that takes the most probable token of
-    every frame is the most probable one, which is what an alignment looks for.
+    The times need no forced alignment: it looks for the most probable path that emits these tokens, and that is the
+    path of the most probable token of each frame.
     """
     found = []
     at = 0

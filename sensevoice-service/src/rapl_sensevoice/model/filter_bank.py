@@ -1,7 +1,7 @@
-"""Log-mel frames as Kaldi computes them, in numpy: a third of kaldi-native-fbank's time (decision 0007).
+"""Kaldi's log-mel filter bank in numpy, in a third of kaldi-native-fbank's time (decision 0007).
 
-Source: feature-window.cc and mel-computations.cc of Kaldi, with the options of funasr/frontends/wav_frontend.py; but
-for the dither, with which the same audio would give another text each time.
+Source: feature-window.cc and mel-computations.cc of Kaldi, with the options of funasr/frontends/wav_frontend.py,
+except dither, which would give different texts for the same audio.
 """
 
 from functools import lru_cache
@@ -16,30 +16,30 @@ Floats: TypeAlias = npt.NDArray[np.float32]
 MEL_BINS = 80
 WINDOW_MS, SHIFT_MS = 25, 10
 WINDOW_SAMPLES = SAMPLE_RATE_HZ * WINDOW_MS // 1000
-"""Of less audio there is no frame at all."""
+"""Shorter audio gives no frame."""
 _SHIFT_SAMPLES = SAMPLE_RATE_HZ * SHIFT_MS // 1000
 _TRANSFORM_SAMPLES = 512
 _LOWEST_HZ, _HIGHEST_HZ = 20.0, SAMPLE_RATE_HZ / 2
 _EMPHASIS = np.float32(0.97)
 _LEAST_ENERGY = np.finfo(np.float32).eps
 _FRAMES_AT_ONCE = 32
-"""Their spectra fit in a core's cache. From 64 on the product with the filters takes BLAS's threads, which spin: two to
-four times the processor's time."""
+"""The spectra of 32 frames fit into a core's cache. From 64 frames on the product with the filters uses BLAS's threads,
+which spin: two to four times the processor time."""
 
 
 def log_mel(samples: Floats) -> Floats:
-    """(frames, MEL_BINS), a frame each 10 ms; only whole windows make one.
+    """float32, (frames, MEL_BINS): one frame per 10 ms, for whole windows only.
 
     Args:
-        samples: (samples,), at least WINDOW_SAMPLES of them, in the range of 16-bit integers.
+        samples: (samples,), at least WINDOW_SAMPLES, in the range of 16-bit integers.
     """
     count = 1 + (len(samples) - WINDOW_SAMPLES) // _SHIFT_SAMPLES
     starts = np.arange(count) * _SHIFT_SAMPLES
-    samples = samples - np.rint(samples.mean())  # of no effect, as each window's mean goes too; but float32 is finer so
+    samples = samples - np.rint(samples.mean())  # each window's mean is removed anyway; so float32 is more precise
     emphasised = samples.copy()
     emphasised[1:] -= _EMPHASIS * samples[:-1]
     windows = np.lib.stride_tricks.sliding_window_view(emphasised, WINDOW_SAMPLES)[::_SHIFT_SAMPLES]
-    firsts = samples[starts] * (1 - _EMPHASIS)  # of a window; before it Kaldi sees the same sample once more
+    firsts = samples[starts] * (1 - _EMPHASIS)  # of each window; Kaldi repeats the first sample before it
     offsets = _means(samples, starts) * (1 - _EMPHASIS)
     frames = np.empty((count, MEL_BINS), np.float32)
     for begin in range(0, count, _FRAMES_AT_ONCE):
@@ -49,7 +49,7 @@ def log_mel(samples: Floats) -> Floats:
 
 
 def _means(samples: Floats, starts: npt.NDArray[np.int64]) -> Floats:
-    """(frames,): of each window, which Kaldi takes away from it."""
+    """float32, (frames,): the mean of each window, which Kaldi subtracts."""
     sums = np.concatenate([[0.0], np.cumsum(samples, dtype=np.float64)])
     return ((sums[starts + WINDOW_SAMPLES] - sums[starts]) / WINDOW_SAMPLES).astype(np.float32)
 
@@ -67,13 +67,13 @@ def _log_mel(windows: Floats, firsts: Floats, offsets: Floats) -> Floats:
 
 @lru_cache(1)
 def _window() -> Floats:
-    """(WINDOW_SAMPLES,): Hamming's, symmetric."""
+    """float32, (WINDOW_SAMPLES,): the symmetric Hamming window."""
     return np.hamming(WINDOW_SAMPLES).astype(np.float32)
 
 
 @lru_cache(1)
 def _mel_filters() -> Floats:
-    """(_TRANSFORM_SAMPLES / 2, MEL_BINS): triangles of equal width in mel. Kaldi leaves the highest frequency out."""
+    """float32, (_TRANSFORM_SAMPLES / 2, MEL_BINS): triangles of equal width in mel, without the highest frequency."""
     lowest, highest = _mel(np.array([_LOWEST_HZ, _HIGHEST_HZ]))
     step = (highest - lowest) / (MEL_BINS + 1)
     places = _mel(np.arange(_TRANSFORM_SAMPLES // 2) * (SAMPLE_RATE_HZ / _TRANSFORM_SAMPLES))[:, None]

@@ -1,7 +1,7 @@
-"""8-bit activations with a scale for each frame, written as operations of the graph: for processors with AMX.
+"""8-bit activations with one scale per frame, as operations of the graph: faster on processors with AMX.
 
-Elsewhere OpenVINO scales activations by itself. Where it finds AMX it does not, but turns every matrix into bfloat16
-anew for each few frames; activations that are 8 bits as they come let it multiply 8-bit matrices as they lie there.
+On other processors OpenVINO scales activations itself. With AMX it does not: it converts every matrix to bfloat16 again
+for every few frames. If the graph makes the activations 8 bits, OpenVINO multiplies the 8-bit matrices directly.
 """
 
 from pathlib import Path
@@ -11,11 +11,14 @@ import numpy as np
 
 _CPU_FLAGS = Path("/proc/cpuinfo")
 _TINY = np.float32(1e-9)
-"""Instead of a frame's highest activation where that is 0."""
+"""Replaces a frame's highest activation if it is 0."""
 
 
 def has_amx_int8(cpu_flags: Path = _CPU_FLAGS) -> bool:
-    """Source of the flag: arch/x86/include/asm/cpufeatures.h of Linux. Other systems have no such processors."""
+    """Whether the processor has AMX for 8-bit integers. Only Linux is checked.
+
+    Source of the flag: arch/x86/include/asm/cpufeatures.h of Linux.
+    """
     try:
         return "amx_int8" in cpu_flags.read_text().split()
     except OSError:
@@ -25,8 +28,8 @@ def has_amx_int8(cpu_flags: Path = _CPU_FLAGS) -> bool:
 def scale_each_frame(model: Any) -> None:
     """Changes every product with an 8-bit matrix in a graph of `graph.sensevoice_graph`.
 
-    y = x W becomes y = s (round(127 x / s) / 127) W, with s the highest |x| of the frame. What comes from a ReLU is
-    never below 0, and has 255 steps to 1 instead of 127.
+    y = x W becomes y = s (round(127 x / s) / 127) W, where s is the highest |x| of the frame. The output of a ReLU is
+    never negative, so it has 255 steps instead of 127.
     """
     from openvino import opset13 as op
 
@@ -49,7 +52,7 @@ def scale_each_frame(model: Any) -> None:
 
 
 def _has_8_bit_matrix(node: Any) -> bool:
-    """As `graph` writes them: whole numbers times a scale for each row."""
+    """Whether it is a product with a matrix as `graph` writes them: integers times one scale per row."""
     if node.get_type_name() != "MatMul":
         return False
     matrix = node.input_value(1).get_node()

@@ -3,11 +3,11 @@
     speech    float32 (batch, frames, 560)            normalised features
     queries   int32   (batch, 4)                      rows of the embedding: language, event, emotion, text norm
     positions float32 (1, 4 + frames, 560)            see `positions`
-    is_real   float32 (batch, 4 + frames, 1)          1, or 0 for a frame that only fills up
+    is_real   float32 (batch, 4 + frames, 1)          1, or 0 for padding
     tokens    int32   (batch, 4 + frames)             the most probable token of each frame: four tags, then the text
 
-Built and not traced: so it is exactly the operations that the engine runs fast (`docs/decisions/0007`), and neither a
-tracer nor ONNX stands between. What fills up is heard by no other frame.
+It is built and not traced, without ONNX, so that it consists of the operations that OpenVINO runs fast
+(`docs/decisions/0007`). Padding has no effect on other frames.
 
 Source: funasr/models/sense_voice/model.py, FunASR 1.4.16.
 """
@@ -23,16 +23,19 @@ Floats: TypeAlias = npt.NDArray[np.float32]
 Weights: TypeAlias = Mapping[str, Floats]
 
 QUERIES = 4
-"""How many frames are put before the speech."""
+"""Frames of queries before the speech."""
 BLOCKS = ("encoders0", "encoders", "tp_encoders")
 EPSILON = 1e-5
-_LOGITS_AT_ONCE = 128
+_LOGITS_PER_ROW = 128
 _NEVER = np.float32(-1e9)
-"""Logit of what is no token, and score of what is not attended to."""
+"""Logit of padding tokens, and attention score of padding frames."""
 
 
 def positions(frames: int, dimensions: int) -> npt.NDArray[np.float32]:
-    """(1, frames, dimensions): sines and cosines, from position 1 on. An input, because bfloat16 has no 500th sine."""
+    """float32, (1, frames, dimensions): sines and cosines, from position 1 on.
+
+    It is an input of the graph because bfloat16 cannot tell neighbouring positions beyond 256 apart.
+    """
     step = np.log(np.float32(10_000)) / np.float32(dimensions / 2 - 1)
     inverse = np.exp(np.arange(dimensions / 2, dtype=np.float32) * -step)
     angles = np.arange(1, frames + 1, dtype=np.float32)[:, None] * inverse
@@ -40,10 +43,15 @@ def positions(frames: int, dimensions: int) -> npt.NDArray[np.float32]:
 
 
 def sensevoice_graph(weights: Weights, heads: int, precision: Precision) -> Any:
-    """Gives an `openvino.Model`; `precision` is that of the matrices: "int8" is 8 bits with a scale for each row.
+    """Builds an `openvino.Model`.
+
+    Args:
+        weights: SenseVoiceSmall's state dictionary.
+        heads: attention heads.
+        precision: of the matrices; "int8" is 8 bits with one scale per row.
 
     Raises:
-        KeyError: `weights` is not a SenseVoiceSmall's state dictionary.
+        KeyError: `weights` is not the state dictionary of a SenseVoiceSmall.
     """
     import openvino
     from openvino import opset13 as op
@@ -52,12 +60,12 @@ def sensevoice_graph(weights: Weights, heads: int, precision: Precision) -> Any:
     width = float(np.float32(weights["encoder.after_norm.weight"].shape[0] ** 0.5))
     speech = op.parameter([-1, -1, embedding.shape[1]], np.float32, name="speech")
     queries = op.parameter([-1, QUERIES], np.int32, name="queries")
-    places = op.parameter([1, -1, embedding.shape[1]], np.float32, name="positions")
+    position_input = op.parameter([1, -1, embedding.shape[1]], np.float32, name="positions")
     is_real = op.parameter([-1, -1, 1], np.float32, name="is_real")
     build = _Builder(weights, heads, precision, is_real)
-    asked = op.gather(op.constant(embedding), queries, op.constant(np.int64(0)))
-    x = op.multiply(op.concat([asked, speech], 1), op.constant(np.float32(width)))
-    x = op.add(x, places)
+    embedded_queries = op.gather(op.constant(embedding), queries, op.constant(np.int64(0)))
+    x = op.multiply(op.concat([embedded_queries, speech], 1), op.constant(np.float32(width)))
+    x = op.add(x, position_input)
     for group in BLOCKS:
         for block in range(build.blocks_in(group)):
             x = build.block(x, f"encoder.{group}.{block}")
@@ -65,12 +73,12 @@ def sensevoice_graph(weights: Weights, heads: int, precision: Precision) -> Any:
             x = build.norm(x, "encoder.after_norm")
     tokens = build.most_probable(build.norm(x, "encoder.tp_norm"), "ctc.ctc_lo")
     tokens.output(0).set_names({"tokens"})
-    model: Any = openvino.Model  # its declared type and its real one are not the same
-    return model([op.result(tokens)], [speech, queries, places, is_real], "sensevoice")
+    model: Any = openvino.Model  # its type annotations are incomplete
+    return model([op.result(tokens)], [speech, queries, position_input, is_real], "sensevoice")
 
 
 class _Builder:
-    """The layers. Every `name` is the beginning of its weights' names, and every tensor (batch, frames, width)."""
+    """The layers. A `name` is the prefix of the layer's weights; tensors are (batch, frames, width)."""
 
     def __init__(self, weights: Weights, heads: int, precision: Precision, is_real: Any) -> None:
         from openvino import opset13
@@ -81,7 +89,7 @@ class _Builder:
         self._precision = precision
         self._is_real = is_real
         never = op.multiply(op.subtract(op.constant(np.float32(1)), is_real), op.constant(_NEVER))
-        # (batch, 1, 1, frames): added to the scores, which are (batch, heads, frames, frames heard)
+        # (batch, 1, 1, frames): added to the scores, which are (batch, heads, frames, frames attended to)
         self._never = op.unsqueeze(op.transpose(never, op.constant(np.array([0, 2, 1]))), op.constant(np.int64(1)))
 
     def blocks_in(self, group: str) -> int:
@@ -89,7 +97,7 @@ class _Builder:
         return len(names)
 
     def block(self, x: Any, name: str) -> Any:
-        """Attention with a memory, then two linear layers, each behind a norm; the first block has another input."""
+        """Attention with a memory, then two linear layers, each after a norm. The first block is wider at its input."""
         op = self._op
         attended = self._attention(self.norm(x, f"{name}.norm1"), f"{name}.self_attn")
         same_width = self._weights[f"{name}.norm1.weight"].shape == self._weights[f"{name}.norm2.weight"].shape
@@ -109,23 +117,23 @@ class _Builder:
     def most_probable(self, x: Any, name: str) -> Any:
         """(batch, frames): the token with the highest logit of a linear layer.
 
-        First each row of 128 logits gives its highest, then the row with the highest of these is searched: one search
-        through 25,055 takes 26 ms of a 30 s clip's 1,030, and this 3. Both pass through a matrix that changes nothing,
-        because behind the last matrix the engine computes in float32, and turned all logits to it for 20 ms.
+        It finds the row of 128 logits with the highest one, then searches that row. Searching all 25,055 logits takes
+        26 ms of a 30 s clip's 1,030, and this takes 3. Both searches first multiply with an identity matrix: after
+        the last matrix OpenVINO computes in float32, and converting all logits took 20 ms.
         """
         op = self._op
         weight, bias = self._weights[f"{name}.weight"], self._weights[f"{name}.bias"]
-        missing = -len(bias) % _LOGITS_AT_ONCE
+        missing = -len(bias) % _LOGITS_PER_ROW
         padded = np.pad(weight, ((0, missing), (0, 0))), np.pad(bias, (0, missing), constant_values=_NEVER)
         logits = self._linear(x, *padded)
-        rows = (len(bias) + missing) // _LOGITS_AT_ONCE
-        by_row = op.reshape(logits, op.constant(np.array([0, 0, rows, _LOGITS_AT_ONCE])), True)
-        row = self._place_of_highest(op.reduce_max(by_row, op.constant(np.array([3]))))
-        place = self._place_of_highest(op.gather(by_row, row, op.constant(np.int64(2)), 2))
-        return op.add(op.multiply(row, op.constant(np.int32(_LOGITS_AT_ONCE))), place)
+        rows = (len(bias) + missing) // _LOGITS_PER_ROW
+        by_row = op.reshape(logits, op.constant(np.array([0, 0, rows, _LOGITS_PER_ROW])), True)
+        row = self._argmax(op.reduce_max(by_row, op.constant(np.array([3]))))
+        column = self._argmax(op.gather(by_row, row, op.constant(np.int64(2)), 2))
+        return op.add(op.multiply(row, op.constant(np.int32(_LOGITS_PER_ROW))), column)
 
-    def _place_of_highest(self, x: Any) -> Any:
-        """(batch, frames): the first one."""
+    def _argmax(self, x: Any) -> Any:
+        """(batch, frames): the index of the highest value; the first one if several are equal."""
         op = self._op
         width = x.get_output_partial_shape(0)[2].get_length()
         same = op.matmul(x, op.constant(np.eye(width, dtype=np.float32)), False, True)
@@ -137,7 +145,7 @@ class _Builder:
         return op.add(op.matmul(x, self._matrix(weight), False, True), op.constant(bias))
 
     def _matrix(self, matrix: Floats) -> Any:
-        """(out, in); int8 times a scale for each row out, a form that the engine computes with as it stands."""
+        """(out, in). "int8" is integers times one scale per output row, which OpenVINO multiplies as they are."""
         op = self._op
         if self._precision == "f32":
             return op.constant(matrix)
@@ -149,7 +157,7 @@ class _Builder:
         op = self._op
         width = self._weights[f"{name}.linear_out.bias"].shape[0]
         channels = width // self._heads
-        # The scores' scale is a part of the query's weights.
+        # The scale of the scores is multiplied into the query's weights.
         scale = np.ones((3, width), np.float32)
         scale[0] = channels**-0.5
         weight, bias = (self._weights[f"{name}.linear_q_k_v.{which}"] for which in ("weight", "bias"))
@@ -167,7 +175,7 @@ class _Builder:
         return op.add(self.linear(merged, f"{name}.linear_out"), memory)
 
     def _memory(self, value: Any, name: str) -> Any:
-        """What each channel was a few frames before and after, added to what it is."""
+        """The FSMN: a weighted sum of each channel over a few frames before and after, added to the channel itself."""
         op = self._op
         kernel = self._weights[name].copy()  # (width, 1, taps)
         taps = kernel.shape[2]

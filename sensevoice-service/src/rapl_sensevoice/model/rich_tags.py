@@ -1,8 +1,8 @@
-"""What SenseVoice writes between `<|` and `|>`, as fields.
+"""Parses the tags that SenseVoice writes between `<|` and `|>`.
 
     <|en|><|NEUTRAL|><|Speech|><|withitn|>Set volume 5.  ->  text "Set volume 5.", language "en", emotion "neutral"
 
-FunASR's own post-processor is not used: it turns tags into emoji and deletes every literal "The.".
+FunASR's post-processor is not used: it turns tags into emoji and deletes every literal "The.".
 """
 
 import re
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from rapl_protocol.transcript import join_texts
 
 LANGUAGES = ("zh", "en", "yue", "ja", "ko")
-"""ISO 639 codes of what SenseVoice was trained on, which are also its own tags."""
+"""ISO 639 codes of the languages that SenseVoice was trained on; they are also its tags."""
 
 # Source: emo_set and event_dict in funasr/utils/postprocess_utils.py, FunASR 1.4.16.
 EMOTIONS = frozenset({"happy", "sad", "angry", "neutral", "fearful", "disgusted", "surprised"})
@@ -24,16 +24,16 @@ _TAG = re.compile(r"<\|([^|]*)\|>")
 @dataclass(frozen=True, slots=True)
 class RichText:
     text: str
-    """Without tags; "" where the model heard no speech."""
+    """Without tags; "" if the model found no speech."""
     language: str | None = None
     emotion: str | None = None
     events: tuple[str, ...] = ()
 
 
 def parse_rich_text(rich_text: str) -> RichText:
-    """Tags that say nothing we know (`EMO_UNKNOWN`, `Event_UNK`, `withitn`, ...) are dropped, never guessed at."""
+    """Splits text and tags. Tags that are no known value (`EMO_UNKNOWN`, `Event_UNK`, `withitn`, ...) are dropped."""
     tags = [tag.strip().lower() for tag in _TAG.findall(rich_text)]
-    # A space belongs at the place of a tag only where the script puts one between words.
+    # A tag becomes a space only in scripts that put spaces between words.
     text = "" if _NO_SPEECH in tags[:1] else join_texts(_TAG.split(rich_text)[::2])
     return RichText(
         text,

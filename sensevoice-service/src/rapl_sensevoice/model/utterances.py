@@ -1,4 +1,4 @@
-"""Cuts what was said in one piece of audio into utterances, as a subtitle or a paragraph would be."""
+"""Cuts a segment into utterances, such as subtitles show."""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -7,24 +7,24 @@ from rapl_protocol.audio import SAMPLE_RATE_HZ, WavAudio
 from rapl_protocol.transcript import Segment, Word
 
 PAUSE_S = 0.5
-"""Between two words, where one utterance ends and another begins."""
+"""Shortest pause between two utterances."""
 LONGEST_S = 7.0
-"""A longer subtitle is cut. Source: https://partnerhelp.netflixstudios.com/hc/en-us/articles/215758617"""
+"""Longest utterance. Source: https://partnerhelp.netflixstudios.com/hc/en-us/articles/215758617"""
 _SENTENCE_ENDS = ".?!。？！"
 _FRAME_S = 0.02
 _QUIET = 0.1
-"""20 dB below the word itself."""
+"""Level of silence relative to the word: 20 dB below it."""
 _LONGEST_TAIL_S = 0.6
 
 
 def utterances(segment: Segment, audio: WavAudio) -> tuple[Segment, ...]:
-    """The segment, cut at pauses, after sentences, and where it grows long; one that has no words stays as it is.
+    """Cuts a segment at pauses, after sentences, and where it is too long. A segment without words stays whole.
 
-    Language, emotion and events are those of the whole: the model says no more.
+    Each utterance has the language, emotion and events of the segment, because the model reports them only once.
 
     Args:
-        segment: with its words, whose ends are the model's: it marks where it knows a word, and not how long it lasts.
-        audio: that of the segment. An utterance ends where its sound does.
+        segment: with its words. The end of a word is where the model recognised it, often before its sound ends.
+        audio: of the segment. An utterance ends where its sound ends.
     """
     starts = _starts(segment.text, segment.words or ())
     if not segment.words or starts is None:
@@ -35,7 +35,7 @@ def utterances(segment: Segment, audio: WavAudio) -> tuple[Segment, ...]:
 
 
 def _starts(text: str, words: Sequence[Word]) -> list[int] | None:
-    """Where each word begins in the text; None where they are not all in it."""
+    """The offset of each word in the text; None if the text does not contain all of them."""
     starts, at = [], 0
     for word in words:
         at = text.find(word.word, at)
@@ -47,14 +47,14 @@ def _starts(text: str, words: Sequence[Word]) -> list[int] | None:
 
 
 def _is_cut(segment: Segment, starts: Sequence[int], n: int) -> bool:
-    """Whether an utterance ends before word `n`."""
+    """Whether an utterance begins with word `n`."""
     words = segment.words or ()
     between = segment.text[starts[n - 1] + len(words[n - 1].word) : starts[n]]
     return words[n].start_s - words[n - 1].end_s >= PAUSE_S or any(mark in between for mark in _SENTENCE_ENDS)
 
 
 def _short(words: Sequence[Word], first: int, behind: int) -> Iterator[tuple[int, int]]:
-    """Halves what is too long, at the longest gap between two words that leaves neither part tiny."""
+    """Splits words that are too long for one utterance, at the longest gap in the middle half of them."""
     if words[behind - 1].end_s - words[first].start_s <= LONGEST_S or behind - first < 2:
         yield first, behind
         return
@@ -81,7 +81,7 @@ def _utterance(segment: Segment, starts: Sequence[int], first: int, behind: int,
 
 
 def _sound_end_s(audio: WavAudio, word: Word, limit_s: float) -> float:
-    """Where the audio grows quiet after the word, if it does before `limit_s`."""
+    """The time at which the sound of the word ends, at most `limit_s`."""
     import numpy as np
 
     samples = np.frombuffer(audio.pcm, dtype="<i2").astype(np.float32)

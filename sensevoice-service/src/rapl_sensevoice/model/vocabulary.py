@@ -1,4 +1,4 @@
-"""From tokens to text."""
+"""The vocabulary: from token numbers to text."""
 
 import json
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from rapl_sensevoice.unusable import ModelUnusable
 
 class Vocabulary(Protocol):
     def piece(self, token: int) -> str:
-        """As the model knows it, with the mark of a word's beginning."""
+        """The token's text, with the mark of a word's beginning."""
         ...
 
     def text(self, tokens: Sequence[int]) -> str: ...
@@ -35,19 +35,19 @@ class SentencepieceVocabulary:
 
 
 class PieceList:
-    """The pieces in the order of their numbers, for exports that come without the sentencepiece model."""
+    """A list of pieces, for exports without the sentencepiece model. A token number is an index into it."""
 
     def __init__(self, pieces: Sequence[str]) -> None:
         self._pieces = pieces
 
     @classmethod
     def from_tokens_txt(cls, path: Path) -> "PieceList":
-        """sherpa-onnx's file: a piece and its number in each line."""
+        """Reads sherpa-onnx's file: one piece and its number per line."""
         return cls([line.rpartition(" ")[0] for line in path.read_text().split("\n") if line])
 
     @classmethod
     def from_tokens_json(cls, path: Path) -> "PieceList":
-        """FunASR's file: a list."""
+        """Reads FunASR's file: a JSON list."""
         return cls(json.loads(path.read_bytes()))
 
     def piece(self, token: int) -> str:

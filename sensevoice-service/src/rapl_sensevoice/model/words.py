@@ -1,4 +1,4 @@
-"""Times of words, from the times of the tokens that make up the text."""
+"""The times of words, computed from the times of tokens."""
 
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from rapl_protocol.transcript import Word
 
 WORD_BEGINS = "\u2581"
-"""How sentencepiece marks that a token begins a word. FunASR leaves it on the first token and strips the others'."""
+"""sentencepiece's mark of a token that begins a word. FunASR removes it from all tokens but the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,10 +18,9 @@ class TimedToken:
 
 
 def words_from_tokens(text: str, tokens: Sequence[TimedToken], duration_s: float) -> tuple[Word, ...] | None:
-    """The words of `text` with their times, within 0 and `duration_s`; punctuation has none.
+    """Returns the words of `text`, without punctuation, with times between 0 and `duration_s`.
 
-    Returns:
-        None where the tokens do not spell the text: no times rather than wrong ones.
+    Returns None if the tokens do not spell the text, because the times would be wrong.
     """
     letters = [(letter, token) for token in tokens for letter in token.text.replace(WORD_BEGINS, "").strip()]
     if "".join(letter for letter, _ in letters) != "".join(text.split()):
@@ -41,7 +40,7 @@ def words_from_tokens(text: str, tokens: Sequence[TimedToken], duration_s: float
 
 
 def _chunks(text: str) -> Iterator[str]:
-    """Splits at spaces, and around every character of a script that puts none."""
+    """Splits at spaces, and around every character of a script without spaces between words."""
     for part in text.split():
         pending = ""
         for character in part:

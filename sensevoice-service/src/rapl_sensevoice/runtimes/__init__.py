@@ -1,1 +1,1 @@
-"""What computes the model: OpenVINO (the default) or FunASR."""
+"""The libraries that compute the model: OpenVINO (the default) or FunASR."""

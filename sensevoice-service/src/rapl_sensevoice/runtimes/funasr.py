@@ -1,4 +1,4 @@
-"""SenseVoice computed by FunASR's own AutoModel: the reference, and the way to CUDA."""
+"""SenseVoice computed by FunASR's AutoModel: the reference for tests, and the runtime for CUDA."""
 
 import contextlib
 import gc
@@ -18,22 +18,22 @@ from rapl_sensevoice.runtimes.runtime import Decoded, DecodeRequest
 from rapl_sensevoice.unusable import ModelUnusable
 
 FBANK_WINDOW_SAMPLES = 400
-"""One 25 ms window at 16 kHz: of less audio the front end makes no frame at all, and FunASR raises."""
+"""One 25 ms window at 16 kHz. Shorter audio gives no frame, and FunASR raises."""
 
 log = logging.getLogger("rapl.sensevoice")
 
 _STDOUT = threading.Lock()
-"""sys.stdout is the process's: one model loads at a time."""
+"""Loading redirects sys.stdout, which belongs to the whole process, so one model loads at a time."""
 _WARM_UP = WavAudio(bytes(2 * 16_000))
-# What load_pretrained_model and build_model print, and go on with random numbers in the place of weights.
+# Printed by load_pretrained_model and build_model when they continue with random numbers instead of weights.
 _RANDOM_WEIGHTS = ("miss key in ckpt", "init_param does not exist")
 
 
 class FunAsrRuntime:
     """
     Args:
-        device: torch's name of it.
-        threads: of one computation.
+        device: torch device, such as "cpu" or "cuda:0".
+        threads: threads per computation.
     """
 
     def __init__(self, device: str, threads: int) -> None:
@@ -42,8 +42,8 @@ class FunAsrRuntime:
         self._auto_model: Any = None
 
     def load(self, folder: Path) -> None:
-        """Loads and transcribes a second of silence, so that the first request waits for nothing."""
-        with _kept_off_our_log() as printed:
+        """Loads the model and transcribes a second of silence, so that the first request is not slower than others."""
+        with _captured_output() as printed:
             if "funasr" not in sys.modules:
                 _import_funasr()
             from funasr import AutoModel
@@ -52,20 +52,20 @@ class FunAsrRuntime:
                 model=str(folder),
                 device=self._device,
                 ncpu=self._threads,
-                # FunASR would ask the package index for its newest version, without a time limit.
+                # Otherwise FunASR asks the package index for its newest version, without a time limit.
                 disable_update=True,
                 disable_pbar=True,
-                # By default a random dither is added: the same audio would give another text each time.
+                # By default FunASR adds random dither, so the same audio could give different texts.
                 frontend_conf={"dither": 0.0},
-                # By default a tensor of another shape is left random, and a line is logged.
+                # By default a tensor of another shape stays random and is only logged.
                 ignore_init_mismatch=False,
             )
-        if self._auto_model.kwargs["device"] != self._device:  # FunASR takes the CPU without a word
+        if self._auto_model.kwargs["device"] != self._device:  # FunASR silently falls back to the CPU
             self.unload()
             raise ModelUnusable(f"there is no device {self._device!r}", "Set RAPL_SENSEVOICE_DEVICE=cpu.")
         if any(sign in printed.getvalue() for sign in _RANDOM_WEIGHTS):
             self.unload()
-            raise ModelUnusable(f"model.pt in {folder} does not hold all of the model", "Replace it.")
+            raise ModelUnusable(f"model.pt in {folder} does not contain all weights of the model", "Replace it.")
         self.decode(_WARM_UP, None, with_times=False)
         _give_memory_back()  # the checkpoint's own copy of the weights
 
@@ -73,34 +73,33 @@ class FunAsrRuntime:
         self._auto_model = None
         _give_memory_back()
 
-    def heard(self, audio: WavAudio) -> WavAudio:
+    def features(self, audio: WavAudio) -> WavAudio:
         return audio
 
     def batch_key(self, audio: WavAudio) -> tuple[Hashable, int]:
         return None, 1
 
-    def decode_together(self, asked: Sequence[DecodeRequest]) -> Sequence[Decoded]:
-        return [self.decode(each.heard, each.language, with_times=each.with_times) for each in asked]
+    def decode_batch(self, requests: Sequence[DecodeRequest]) -> Sequence[Decoded]:
+        return [self.decode(each.features, each.language, with_times=each.with_times) for each in requests]
 
-    def decode(self, heard: WavAudio, language: str | None, *, with_times: bool) -> Decoded:
+    def decode(self, features: WavAudio, language: str | None, *, with_times: bool) -> Decoded:
         if with_times:
             try:
-                result = self._infer(heard, language, with_times=True)
+                result = self._infer(features, language, with_times=True)
                 return Decoded(result["text"], _tokens(result))
             except (IndexError, RuntimeError, ValueError):
-                # Its alignment of the text with the audio fails on some texts (FunASR issues 2637, 2782): the text
-                # itself is then still to be had.
-                log.warning("FunASR found no times of words", exc_info=True)
-        return Decoded(self._infer(heard, language, with_times=False)["text"])
+                # FunASR's alignment fails on some texts (FunASR issues 2637, 2782); the text without times works.
+                log.warning("FunASR could not compute word times", exc_info=True)
+        return Decoded(self._infer(features, language, with_times=False)["text"])
 
     def _infer(self, audio: WavAudio, language: str | None, *, with_times: bool) -> dict[str, Any]:
         import torch
 
         auto_model = self._auto_model
-        # A private copy: AutoModel.generate would merge these into a dictionary that all its callers share.
+        # A copy: AutoModel.generate would merge these options into a dictionary that all its calls share.
         options = auto_model.kwargs | {
             "language": language or "auto",
-            "use_itn": True,  # numerals, and the only way to punctuation
+            "use_itn": True,  # SenseVoice writes numerals and punctuation only with it
             "output_timestamp": with_times,
         }
         with torch.inference_mode():
@@ -109,10 +108,10 @@ class FunAsrRuntime:
 
 
 def _import_funasr() -> None:
-    """Imports FunASR's 4,000 modules while the garbage collector rests, and tells it never to look at them.
+    """Imports FunASR's 4,000 modules with the garbage collector off, and excludes them from later collections.
 
-    It would walk them once a second while they come, and now and then later, each time 0.15 to 0.3 s in which no
-    thread answers: a health check's p99 was 325 ms while a model loaded, and is 25 to 110 ms so (2 busy cores).
+    Otherwise each collection of them stops all threads for 0.15 to 0.3 s, about once a second during the import and
+    sometimes later. While a model loaded, a health check's p99 was 325 ms, and is 25 to 110 ms so (2 busy cores).
     """
     gc.disable()
     try:
@@ -139,23 +138,26 @@ def _samples(audio: WavAudio) -> Any:
 
 
 def _tokens(result: dict[str, Any]) -> tuple[TimedToken, ...]:
-    """Empty where nothing was said: FunASR then leaves both lists out."""
+    """Empty if nothing was said: FunASR then omits both lists."""
     pairs = zip(result.get("words", ()), result.get("timestamp", ()), strict=True)
     return tuple(TimedToken(text, start_ms / 1000, end_ms / 1000) for text, (start_ms, end_ms) in pairs)
 
 
-def _is_worth_a_line(record: logging.LogRecord) -> bool:
-    """FunASR's warnings tell of its own defaults, such as "trust_remote_code: False"."""
+def _is_error(record: logging.LogRecord) -> bool:
+    """Filters out FunASR's warnings, which are about its own defaults, such as "trust_remote_code: False"."""
     return record.levelno >= logging.ERROR
 
 
 @contextlib.contextmanager
-def _kept_off_our_log() -> Iterator[io.StringIO]:
-    """FunASR sets up the root logger if nobody has, logs to it by the line, and prints; gives what it printed."""
+def _captured_output() -> Iterator[io.StringIO]:
+    """Keeps FunASR's log lines and output out of our log, and yields what it printed.
+
+    FunASR configures the root logger if it has no handlers, and logs to it.
+    """
     root = logging.getLogger()
     if not root.handlers:
         root.addHandler(logging.NullHandler())
-    # Only what is logged on the root logger itself passes its filters, and nobody but FunASR does that.
-    root.addFilter(_is_worth_a_line)
+    # A logger's filter applies only to records of that logger, and only FunASR logs to the root logger itself.
+    root.addFilter(_is_error)
     with _STDOUT, contextlib.redirect_stdout(io.StringIO()) as printed:
         yield printed

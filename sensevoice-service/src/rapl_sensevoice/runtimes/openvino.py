@@ -1,4 +1,4 @@
-"""SenseVoice computed from an exported graph, without torch: the default on CPUs."""
+"""SenseVoice computed by OpenVINO from a graph, without torch: the default runtime, for CPUs."""
 
 from collections.abc import Hashable, Sequence
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from rapl_protocol.audio import WavAudio
 from rapl_service.memory import give_memory_back, release_file_pages
 
-from rapl_sensevoice.model.acoustic_model import AcousticModel, filled_up
+from rapl_sensevoice.model.acoustic_model import AcousticModel, padded_length
 from rapl_sensevoice.model.decoding import Emission, emissions
 from rapl_sensevoice.model.features import FRAME_MS, features, frames_of
 from rapl_sensevoice.model.filter_bank import Floats
@@ -17,18 +17,18 @@ from rapl_sensevoice.runtimes.runtime import Decoded, DecodeRequest
 from rapl_sensevoice.unusable import ModelUnusable
 from rapl_sensevoice.weights.graph_files import own_graph, ready_made
 
-FRAMES_TOGETHER = 512
-"""Of clips that are decoded together, with their queries: five of 5 s, 21 of 1 s. So a batch takes about as long as a
-clip of 30 s, for which others have to wait too, and about its memory."""
+MAX_BATCH_FRAMES = 512
+"""Most frames in a batch, queries included: five clips of 5 s, 21 of 1 s. A batch takes about the time and memory of
+one clip of 30 s."""
 _WARM_UP = tuple(WavAudio(bytes(2 * 16_000 * duration_s)) for duration_s in (1, 5, 30))
 
 
 class OpenVinoRuntime:
     """
     Args:
-        precision: of the graph to load; where there is none, the self-test model's or a ready-made one.
-        threads: of one computation.
-        scales_frames: as `AcousticModel` has it.
+        precision: of the graph to load; if it is missing, a ready-made export or the int8 graph is loaded.
+        threads: threads per computation.
+        scales_frames: see `AcousticModel`.
     """
 
     def __init__(self, precision: Precision, threads: int, scales_frames: bool | None = None) -> None:
@@ -39,10 +39,10 @@ class OpenVinoRuntime:
         self._vocabulary: Vocabulary | None = None
 
     def load(self, folder: Path) -> None:
-        """Loads and transcribes silence of several lengths, so that the first request waits for nothing.
+        """Loads the model and transcribes silence of several lengths, so that the first request is as fast as others.
 
         Raises:
-            ModelUnusable: what lies there is not a whole SenseVoiceSmall.
+            ModelUnusable: the folder does not contain a complete SenseVoiceSmall.
         """
         files = own_graph(folder, self._precision) or ready_made(folder) or own_graph(folder, "int8")
         if files is None:
@@ -53,32 +53,32 @@ class OpenVinoRuntime:
             self._transcribe(silence)
         release_file_pages()
         give_memory_back()
-        self._transcribe(_WARM_UP[0])  # what a request runs is there again
+        self._transcribe(_WARM_UP[0])  # maps the pages that a request needs again
 
     def _transcribe(self, audio: WavAudio) -> None:
-        self.decode(self.heard(audio), None, with_times=False)
+        self.decode(self.features(audio), None, with_times=False)
 
     def unload(self) -> None:
         self._model = self._vocabulary = None
         give_memory_back()
 
-    def heard(self, audio: WavAudio) -> Floats:
+    def features(self, audio: WavAudio) -> Floats:
         assert self._model
         return features(audio, self._model.cmvn)
 
     def batch_key(self, audio: WavAudio) -> tuple[Hashable, int]:
-        """Clips that are computed as equally many frames: longer padding costs more than a batch wins."""
+        """Clips of one padded length share a batch. Padding them further would cost more than a batch saves."""
         assert self._model
-        frames = filled_up(frames_of(audio) + QUERIES)
-        return frames, max(1, FRAMES_TOGETHER // frames) if self._model.takes_several else 1
+        frames = padded_length(frames_of(audio) + QUERIES)
+        return frames, max(1, MAX_BATCH_FRAMES // frames) if self._model.batches_well else 1
 
-    def decode(self, heard: Floats, language: str | None, *, with_times: bool) -> Decoded:
-        return self.decode_together([DecodeRequest(heard, language, with_times)])[0]
+    def decode(self, features: Floats, language: str | None, *, with_times: bool) -> Decoded:
+        return self.decode_batch([DecodeRequest(features, language, with_times)])[0]
 
-    def decode_together(self, asked: Sequence[DecodeRequest]) -> Sequence[Decoded]:
+    def decode_batch(self, requests: Sequence[DecodeRequest]) -> Sequence[Decoded]:
         assert self._model
-        found = self._model.tokens([each.heard for each in asked], [each.language for each in asked])
-        return [self._decoded(tokens, each.with_times) for tokens, each in zip(found, asked, strict=True)]
+        found = self._model.tokens([each.features for each in requests], [each.language for each in requests])
+        return [self._decoded(tokens, each.with_times) for tokens, each in zip(found, requests, strict=True)]
 
     def _decoded(self, tokens: Sequence[int], with_times: bool) -> Decoded:
         assert self._vocabulary
@@ -98,7 +98,7 @@ def _vocabulary(path: Path) -> Vocabulary:
 
 
 def _timed(emitted: tuple[Emission, ...], vocabulary: Vocabulary) -> tuple[TimedToken, ...]:
-    """Without tags. A frame is centred on its time, as FunASR counts it."""
+    """The tokens without tags. A frame is centred on its time, as in FunASR."""
 
     def seconds(frame: int) -> float:
         return max(0.0, (frame - QUERIES) * FRAME_MS - FRAME_MS / 2) / 1000

@@ -1,4 +1,4 @@
-"""The seam between what SenseVoice is asked for and what computes it."""
+"""The interface of the runtimes that compute SenseVoice."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -13,41 +13,41 @@ from rapl_sensevoice.model.words import TimedToken
 @dataclass(frozen=True, slots=True)
 class Decoded:
     rich_text: str
-    """As the model wrote it, tags included."""
+    """The text as the model wrote it, with its tags."""
     tokens: tuple[TimedToken, ...] | None = None
-    """None where times were not asked for, or the runtime has none."""
+    """None if times were not requested or could not be found."""
 
 
 @dataclass(frozen=True, slots=True)
 class DecodeRequest:
-    """What one request wants of a model."""
+    """One clip to decode."""
 
-    heard: Any
-    """As `Runtime.heard` makes it."""
+    features: Any
+    """The result of `Runtime.features`."""
     language: str | None
     with_times: bool
 
 
 class Runtime(Protocol):
-    """One loaded model. One thread calls it, and nobody else; but for `heard` and `batch_key`."""
+    """One model. Only the inference thread calls it, except `features` and `batch_key`, which are thread-safe."""
 
     def load(self, folder: Path) -> None:
-        """Takes verified weights from `folder`. Model libraries are imported here, never before."""
+        """Loads verified weights from `folder`. Model libraries are imported here and not earlier."""
 
     def unload(self) -> None:
-        """Gives the memory back, as far as a process can."""
+        """Frees the memory of the model."""
 
-    def heard(self, audio: WavAudio) -> Any:
-        """What `decode` makes the text of. Any thread may call it while the model is at work."""
+    def features(self, audio: WavAudio) -> Any:
+        """Returns the input of `decode`: log-mel features, or the audio itself for FunASR, which computes its own."""
 
     def batch_key(self, audio: WavAudio) -> tuple[Hashable, int]:
-        """The same for all audio that may be decoded together, and of how many clips. Any thread may call it."""
+        """Returns a key that is equal for clips that may share a batch, and the size of the largest batch."""
         ...
 
-    def decode(self, heard: Any, language: str | None, *, with_times: bool) -> Decoded:
-        """Transcribes; `language` is one of `rich_tags.LANGUAGES`, None to detect it."""
+    def decode(self, features: Any, language: str | None, *, with_times: bool) -> Decoded:
+        """Transcribes one clip; `language` is one of `rich_tags.LANGUAGES`, or None to detect it."""
         ...
 
-    def decode_together(self, asked: Sequence[DecodeRequest]) -> Sequence[Decoded]:
-        """As `decode`, for several clips of one batch_key: each gets what it would get alone."""
+    def decode_batch(self, requests: Sequence[DecodeRequest]) -> Sequence[Decoded]:
+        """As `decode`, for several clips with one batch key. Each result is the same as without the batch."""
         ...

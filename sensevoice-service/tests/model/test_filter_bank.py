@@ -1,4 +1,4 @@
-"""Log-mel frames against kaldi-native-fbank, which FunASR takes too."""
+"""Log-mel frames compared with kaldi-native-fbank, which FunASR uses too."""
 
 from collections.abc import Callable
 
@@ -21,9 +21,9 @@ SOUNDS: dict[str, Callable[[], Floats]] = {
     "clipped noise": lambda: noise(30_000),
     "the last bit's noise": lambda: noise(0.5),
     "a tone": lambda: (np.sin(TIMES_S * 2 * np.pi * 440) * 9000).round(),
-    "a tone beside an offset": lambda: (np.sin(TIMES_S * 2 * np.pi * 440) * 900).round() + 20_000,
+    "a tone with an offset": lambda: (np.sin(TIMES_S * 2 * np.pi * 440) * 900).round() + 20_000,
     "silence": lambda: np.zeros(SECOND),
-    "an offset and nothing else": lambda: np.full(SECOND, 12_345.0),
+    "only an offset": lambda: np.full(SECOND, 12_345.0),
     "one window": lambda: noise(1000)[:400],
     "one window and a part": lambda: noise(1000)[:559],
     "more windows than are computed at once": lambda: np.tile(noise(1000), 3)[: 33 * 160 + 400],
@@ -43,13 +43,13 @@ def by_kaldi(samples: Floats) -> Floats:
 
 
 @pytest.mark.parametrize("sound", SOUNDS)
-def test_frames_are_kaldis(sound: str):
+def test_frames_are_those_of_kaldi(sound: str):
     samples = SOUNDS[sound]().astype(np.float32)
 
     np.testing.assert_allclose(log_mel(samples), by_kaldi(samples), rtol=0, atol=0.002)
 
 
-def test_frames_of_speech_are_kaldis(digits: WavAudio):
+def test_frames_of_speech_are_those_of_kaldi(digits: WavAudio):
     samples = np.frombuffer(digits.pcm, "<i2").astype(np.float32)
 
     np.testing.assert_allclose(log_mel(samples), by_kaldi(samples), rtol=0, atol=0.002)

@@ -1,6 +1,7 @@
 """The queue of one model."""
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 from rapl_mlx.models.jobs import Job, JobQueue
@@ -40,11 +41,36 @@ async def test_a_full_queue_refuses_the_next_job():
     assert caught.value.code is ErrorCode.OVERLOADED
 
 
-async def test_a_job_that_nobody_waits_for_is_not_run():
-    abandoned, wanted = job(), job()
-    abandoned.answer.cancel()
+async def test_a_job_whose_client_left_stops_counting():
+    first, second = job(), job()
+    queue = queue_of(first, limit=1)
+    first.answer.cancel()
+    await asyncio.sleep(0)
+    queue.admit(second)
 
-    assert queue_of(abandoned, wanted).start_next() is wanted
+    assert queue.start_next() is second
+
+
+async def test_the_time_to_retry_comes_from_the_measured_time_of_jobs(monkeypatch: pytest.MonkeyPatch):
+    queue = queue_of(job(), limit=2)
+    now_s = 100.0
+    monkeypatch.setattr("rapl_mlx.models.jobs.time", SimpleNamespace(monotonic=lambda: now_s))
+    queue.start_next()
+    now_s += 7.0
+    queue.finish()
+    for _ in range(2):
+        queue.admit(job())
+    with pytest.raises(ServiceError) as caught:
+        queue.admit(job())
+
+    assert caught.value.retry_after_s == 2 * 7.0
+
+
+async def test_a_job_whose_client_left_is_not_run():
+    cancelled, wanted = job(), job()
+    cancelled.answer.cancel()
+
+    assert queue_of(cancelled, wanted).start_next() is wanted
 
 
 async def test_a_job_whose_process_died_is_the_next_one_again():
@@ -69,11 +95,11 @@ async def test_a_job_that_ends_two_processes_fails_and_the_others_go_on():
     assert queue.start_next() is other
 
 
-async def test_all_that_is_not_answered_is_known():
-    running, waiting, abandoned = job(), job(), job()
-    queue = queue_of(running, waiting, abandoned)
+async def test_the_answers_are_those_of_all_unanswered_jobs():
+    running, waiting, cancelled = job(), job(), job()
+    queue = queue_of(running, waiting, cancelled)
     queue.start_next()
-    abandoned.answer.cancel()
+    cancelled.answer.cancel()
     await asyncio.sleep(0)
 
     assert queue.answers() == [running.answer, waiting.answer]

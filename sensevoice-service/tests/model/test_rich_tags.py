@@ -1,4 +1,4 @@
-"""The tables write a tag as `[en]`, for `<|en|>`."""
+"""In the table, `[en]` stands for the tag `<|en|>`."""
 
 import pytest
 from rapl_sensevoice.model.rich_tags import RichText, parse_rich_text

@@ -1,4 +1,4 @@
-"""FunASR takes much in silence that leaves a model of random numbers; the runtime does not."""
+"""FunASR silently runs with random weights if some are missing; the runtime refuses them."""
 
 import json
 import subprocess
@@ -52,7 +52,7 @@ def outcomes(engine_python: str, tmp_path_factory: pytest.TempPathFactory) -> di
     command = [engine_python, "-c", PROGRAM, str(SELFTEST_FOLDER), str(tmp_path_factory.mktemp("weights"))]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert ended.returncode == 0, ended.stderr
-    [line] = ended.stdout.splitlines()  # and nothing that FunASR prints
+    [line] = ended.stdout.splitlines()  # nothing that FunASR prints is left
     return json.loads(line)
 
 
@@ -65,5 +65,7 @@ def outcomes(engine_python: str, tmp_path_factory: pytest.TempPathFactory) -> di
         ("a device that is not there", "unusable: there is no device 'xpu'"),
     ],
 )
-def test_only_a_whole_model_on_the_right_device_is_loaded(outcomes: dict[str, str], weights: str, begins_with: str):
+def test_only_a_complete_model_on_the_requested_device_is_loaded(
+    outcomes: dict[str, str], weights: str, begins_with: str
+):
     assert outcomes[weights].startswith(begins_with)

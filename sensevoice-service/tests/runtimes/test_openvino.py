@@ -1,4 +1,4 @@
-"""What the `onnx` runtime loads: its own graph, and the exports that other projects make."""
+"""The `openvino` runtime with our own graph and with the exports of other projects."""
 
 import shutil
 import subprocess
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from rapl_protocol.audio import WavAudio
 from rapl_protocol.transcript import TranscribeOptions
-from rapl_sensevoice.model.acoustic_model import filled_up
+from rapl_sensevoice.model.acoustic_model import padded_length
 from rapl_sensevoice.model.frame_scales import has_amx_int8
 from rapl_sensevoice.model.graph import QUERIES
 from rapl_sensevoice.model.transcripts import transcript_from
@@ -18,13 +18,13 @@ from rapl_sensevoice.runtimes.runtime import DecodeRequest
 from rapl_sensevoice.transcriber import SELFTEST_FOLDER
 from rapl_sensevoice.unusable import ModelUnusable
 
-EXPORTS = Path(__file__).parent / "exports"
+EXPORTS = Path(__file__).parents[1] / "exports"
 LAYOUTS = {"ours": SELFTEST_FOLDER, "funasr": EXPORTS / "funasr", "sherpa": EXPORTS / "sherpa"}
 
 every_layout = pytest.mark.parametrize("layout", LAYOUTS)
 
 
-ASKED = TranscribeOptions(model="rapl/selftest", word_timestamps=True)
+OPTIONS = TranscribeOptions(model="rapl/selftest", word_timestamps=True)
 
 
 def loaded(folder: Path, scales_frames: bool | None = None) -> OpenVinoRuntime:
@@ -36,31 +36,31 @@ def loaded(folder: Path, scales_frames: bool | None = None) -> OpenVinoRuntime:
 @every_layout
 def test_speech_becomes_text_and_tags(layout: str, digits: WavAudio):
     runtime = loaded(LAYOUTS[layout])
-    decoded = runtime.decode(runtime.heard(digits), None, with_times=False)
+    decoded = runtime.decode(runtime.features(digits), None, with_times=False)
 
     assert decoded.rich_text.replace(" ", "") == "<|en|><|NEUTRAL|><|Speech|><|withitn|>314159."
-    assert transcript_from(decoded, digits, ASKED).text == "3 1 4 1 5 9."
+    assert transcript_from(decoded, digits, OPTIONS).text == "3 1 4 1 5 9."
 
 
 @every_layout
 def test_words_have_times(layout: str, digits: WavAudio):
     runtime = loaded(LAYOUTS[layout])
-    decoded = runtime.decode(runtime.heard(digits), "en", with_times=True)
+    decoded = runtime.decode(runtime.features(digits), "en", with_times=True)
 
-    [segment] = transcript_from(decoded, digits, ASKED).segments
+    [segment] = transcript_from(decoded, digits, OPTIONS).segments
     assert [word.word for word in segment.words or ()] == ["3", "1", "4", "1", "5", "9"]
 
 
-def test_a_list_of_pieces_serves_where_the_sentencepiece_model_is_missing(tmp_path: Path, digits: WavAudio):
+def test_a_list_of_pieces_replaces_a_missing_sentencepiece_model(tmp_path: Path, digits: WavAudio):
     for name in ("model_quant.onnx", "am.mvn"):
         shutil.copy(EXPORTS / "funasr" / name, tmp_path)
     lines = (EXPORTS / "sherpa" / "tokens.txt").read_text().splitlines()
     pieces = ", ".join(f'"{line.rpartition(" ")[0]}"' for line in lines)
     (tmp_path / "tokens.json").write_text(f"[{pieces}]")
     runtime = loaded(tmp_path)
-    decoded = runtime.decode(runtime.heard(digits), None, with_times=False)
+    decoded = runtime.decode(runtime.features(digits), None, with_times=False)
 
-    assert transcript_from(decoded, digits, ASKED).text == "3 1 4 1 5 9."
+    assert transcript_from(decoded, digits, OPTIONS).text == "3 1 4 1 5 9."
 
 
 @pytest.mark.parametrize(
@@ -91,60 +91,60 @@ def test_a_graph_of_another_model_is_refused(tmp_path: Path):
         loaded(tmp_path)
 
 
-def test_an_empty_folder_is_told_as_such(tmp_path: Path):
+def test_an_empty_folder_is_an_error(tmp_path: Path):
     with pytest.raises(ModelUnusable, match="no graph"):
         loaded(tmp_path)
 
 
-def test_the_same_audio_gives_the_same_text_after_other_lengths(digits: WavAudio):
+def test_audio_of_another_length_in_between_changes_no_result(digits: WavAudio):
     runtime = loaded(SELFTEST_FOLDER)
     half = WavAudio(digits.pcm[: len(digits.pcm) // 4 * 2])
-    alone = [runtime.decode(runtime.heard(audio), None, with_times=True) for audio in (digits, half)]
+    alone = [runtime.decode(runtime.features(audio), None, with_times=True) for audio in (digits, half)]
 
-    assert [runtime.decode(runtime.heard(audio), None, with_times=True) for audio in (digits, half)] == alone
+    assert [runtime.decode(runtime.features(audio), None, with_times=True) for audio in (digits, half)] == alone
 
 
-@pytest.mark.parametrize("scales_frames", [False, True], ids=["scaled by the engine", "scaled by the graph"])
-def test_clips_decoded_together_get_what_each_gets_alone_however_long_they_are(digits: WavAudio, scales_frames: bool):
+@pytest.mark.parametrize("scales_frames", [False, True], ids=["scaled by OpenVINO", "scaled by the graph"])
+def test_a_batch_gives_the_same_results_as_its_clips_alone(digits: WavAudio, scales_frames: bool):
     runtime = loaded(SELFTEST_FOLDER, scales_frames)
     silence = WavAudio(bytes(len(digits.pcm)))
     backwards = WavAudio(np.frombuffer(digits.pcm, "<i2")[::-1].tobytes())
     half = WavAudio(digits.pcm[: len(digits.pcm) // 4 * 2])
-    asked = [
-        DecodeRequest(runtime.heard(clip), language, with_times=True)
+    requests = [
+        DecodeRequest(runtime.features(clip), language, with_times=True)
         for clip, language in ((digits, None), (silence, "ja"), (half, None), (backwards, None), (digits, "en"))
     ]
 
-    alone = [runtime.decode(each.heard, each.language, with_times=each.with_times) for each in asked]
-    assert runtime.decode_together(asked) == alone
-    assert transcript_from(alone[0], digits, ASKED).text == "3 1 4 1 5 9."
+    alone = [runtime.decode(each.features, each.language, with_times=each.with_times) for each in requests]
+    assert runtime.decode_batch(requests) == alone
+    assert transcript_from(alone[0], digits, OPTIONS).text == "3 1 4 1 5 9."
 
 
 @pytest.mark.parametrize(("flags", "has_it"), [("avx512_vnni amx_tile amx_int8 fsrm", True), ("avx512_vnni", False)])
-def test_the_graph_scales_where_the_processor_has_amx(tmp_path: Path, flags: str, has_it: bool):
+def test_amx_is_found_in_the_processors_flags(tmp_path: Path, flags: str, has_it: bool):
     cpu_flags = tmp_path / "cpuinfo"
     cpu_flags.write_text(f"processor\t: 0\nflags\t\t: fpu {flags}\nbogomips\t: 4800.00\n")
 
     assert has_amx_int8(cpu_flags) is has_it
-    assert not has_amx_int8(tmp_path / "of a system that has no such file")
+    assert not has_amx_int8(tmp_path / "missing on other systems")
 
 
 @pytest.mark.parametrize("samples", [1, 400, 559, 560, 16_000, 16_160, 80_000, 480_000])
-def test_audio_is_alike_where_it_is_filled_up_to_equally_many_frames(samples: int):
+def test_audio_padded_to_equally_many_frames_has_one_batch_key(samples: int):
     runtime = loaded(SELFTEST_FOLDER)
     audio = WavAudio(bytes(2 * samples))
 
-    assert runtime.batch_key(audio)[0] == filled_up(QUERIES + len(runtime.heard(audio)))
+    assert runtime.batch_key(audio)[0] == padded_length(QUERIES + len(runtime.features(audio)))
 
 
-def test_clips_that_are_decoded_together_are_no_more_than_the_longest_one():
+def test_a_batch_takes_no_longer_than_the_longest_clip():
     runtime = loaded(SELFTEST_FOLDER)
     at_most = [runtime.batch_key(WavAudio(bytes(2 * 16_000 * duration_s)))[1] for duration_s in (1, 5, 30)]
 
     assert at_most == [21, 5, 1]
 
 
-def test_exports_of_others_are_decoded_one_clip_at_a_time(digits: WavAudio):
+def test_exports_of_other_projects_are_decoded_one_clip_at_a_time(digits: WavAudio):
     assert loaded(LAYOUTS["sherpa"]).batch_key(digits)[1] == 1
 
 
@@ -162,8 +162,8 @@ OpenVinoRuntime("int8", 1).load(Path({str(SELFTEST_FOLDER)!r}))
     assert ended.returncode == 0, ended.stderr
 
 
-@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux says what is resident")
-def test_what_is_kept_for_a_length_is_not_kept_for_every_length_ever_heard():
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux has this file")
+def test_memory_does_not_grow_with_every_new_length():
     program = f"""
 import mmap
 from pathlib import Path
@@ -172,11 +172,11 @@ from rapl_sensevoice.runtimes.openvino import OpenVinoRuntime
 runtime = OpenVinoRuntime("int8", 1)
 runtime.load(Path({str(SELFTEST_FOLDER)!r}))
 for frames in range(300):
-    runtime.decode(runtime.heard(WavAudio(bytes(16_000 + frames * 1_920))), None, with_times=False)
+    runtime.decode(runtime.features(WavAudio(bytes(16_000 + frames * 1_920))), None, with_times=False)
     if frames in (149, 299):
         print(int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE / 1e6)
 """
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300, check=True)
 
     after_150_mb, after_300_mb = map(float, ended.stdout.split())
-    assert after_300_mb - after_150_mb < 100  # 450 with the engine's own setting, and 17 with ours
+    assert after_300_mb - after_150_mb < 100  # 450 with OpenVINO's default cache, 17 with ours
