@@ -12,7 +12,7 @@ from rapl_sensevoice.weights.download_state import STALE_AFTER_S, DownloadPhase,
 from rapl_sensevoice.weights.graph_weights import GraphWeights, PackagedGraph
 from rapl_sensevoice.weights.manifest import Manifest
 
-EXPORTS = Path(__file__).parent / "exports"
+EXPORTS = Path(__file__).parents[1] / "exports"
 
 
 @pytest.fixture

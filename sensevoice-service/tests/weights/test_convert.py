@@ -8,7 +8,7 @@ import pytest
 from rapl_sensevoice.weights.graph_files import GraphManifest
 from rapl_sensevoice.weights.manifest import sha256_of
 
-EXPORTS = Path(__file__).parent / "exports"
+EXPORTS = Path(__file__).parents[1] / "exports"
 ONNX = {"RAPL_SENSEVOICE_RUNTIME": "onnx"}
 
 
