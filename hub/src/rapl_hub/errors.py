@@ -6,13 +6,12 @@ HubError
 ├── NotFound
 │   ├── RevisionNotFound
 │   └── RepositoryGated
-├── HubRefused
 └── DamagedFile
 """
 
 
 class HubError(Exception):
-    pass
+    """Raised itself if the hub refused, which another attempt will not change."""
 
 
 class HubUnavailable(HubError):
@@ -33,10 +32,6 @@ class RevisionNotFound(NotFound):
 
 class RepositoryGated(NotFound):
     """Its terms must be accepted first."""
-
-
-class HubRefused(HubError):
-    """The hub answered with an error that another attempt will not change."""
 
 
 class DamagedFile(HubError):

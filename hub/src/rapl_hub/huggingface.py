@@ -9,8 +9,8 @@ from pathlib import Path
 
 from rapl_hub.errors import (
     DamagedFile,
+    HubError,
     HubOffline,
-    HubRefused,
     HubUnavailable,
     NotFound,
     RepositoryGated,
@@ -108,5 +108,5 @@ def hub_errors(repo: str, revision: str | None) -> Iterator[None]:
         raise HubUnavailable(f"{_TITLE} cannot be reached ({hub}: {short(error.__cause__ or error)})") from error
     except errors.HfHubHTTPError as error:
         status = error.response.status_code
-        kind = HubUnavailable if status in _TEMPORARY else HubRefused
+        kind = HubUnavailable if status in _TEMPORARY else HubError
         raise kind(f"{_TITLE} answered {status} ({hub}: {error.server_message or 'no reason given'})") from error

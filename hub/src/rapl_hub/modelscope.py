@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rapl_hub.errors import DamagedFile, HubRefused, HubUnavailable, NotFound, short
+from rapl_hub.errors import DamagedFile, HubError, HubUnavailable, NotFound, short
 from rapl_hub.hub import HubFile, Listing, require_as_listed
 
 
@@ -34,17 +34,15 @@ class ModelScopeHub:
 
     def download(self, file: HubFile, revision: str, path: Path) -> None:
         """See `Hub`; `path` must end with the file's name."""
-        from modelscope_hub.errors import FileIntegrityError
-
         try:
             with _hub_errors(self.repo, revision):
                 self._api().download_file(
                     self.repo, "model", file.name, revision=revision, local_dir=path.parent, cache_dir=self._cache_dir,
                     expected_sha256=file.sha256, file_size=file.size,
                 )  # fmt: skip
-        except FileIntegrityError as error:
+        except DamagedFile as error:
             path.unlink(missing_ok=True)
-            raise DamagedFile(f"{file.name} is not what ModelScope lists ({short(error)}); it was deleted") from error
+            raise DamagedFile(f"{file.name} {error}; it was deleted") from error
         require_as_listed(file, path)
 
     def _api(self) -> Any:
@@ -57,17 +55,17 @@ class ModelScopeHub:
 @contextmanager
 def _hub_errors(repo: str, revision: str | None) -> Iterator[None]:
     import requests  # pyright: ignore[reportMissingModuleSource]
-    from modelscope_hub.errors import FileIntegrityError, HubError, NotExistError
+    from modelscope_hub import errors
 
     try:
         yield
-    except NotExistError as error:
+    except errors.NotExistError as error:
         raise NotFound(f"ModelScope has no {repo} at revision {revision!r} ({short(error)})") from error
-    except FileIntegrityError:
-        raise
-    except HubError as error:
+    except errors.FileIntegrityError as error:
+        raise DamagedFile(f"is not what ModelScope lists ({short(error)})") from error
+    except errors.HubError as error:
         if error.retryable:
             raise HubUnavailable(f"ModelScope cannot be reached ({short(error.__cause__ or error)})") from error
-        raise HubRefused(f"ModelScope refused: {short(error)}") from error
+        raise HubError(f"ModelScope refused: {short(error)}") from error
     except requests.RequestException as error:
         raise HubUnavailable(f"ModelScope cannot be reached ({short(error)})") from error

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rapl_hub.display import DownloadDisplay
-from rapl_hub.errors import DamagedFile, HubRefused, HubUnavailable, NotFound
+from rapl_hub.errors import DamagedFile, HubError, HubUnavailable, NotFound
 from rapl_hub.state import DownloadPhase, StateWriter
 from rapl_service.log import configure_logging
 from rapl_service.run import settings_or_exit
@@ -113,10 +113,10 @@ def _explained(error: BaseException, folder: Path) -> tuple[str, str]:
             return str(error), f"{_CHECK_NETWORK} Then run `prepare-model` again."
         case NotFound():
             return str(error), "Check RAPL_SENSEVOICE_REVISION, or choose the other hub with RAPL_SENSEVOICE_HUB."
-        case HubRefused():
-            return str(error), "Choose the other hub with RAPL_SENSEVOICE_HUB."
         case DamagedFile():
             return str(error), f"{PREPARE} again. If the error stays: {OTHER_SOURCE}"
+        case HubError():
+            return str(error), "Choose the other hub with RAPL_SENSEVOICE_HUB."
         case KeyboardInterrupt():
             return "the download was stopped", PREPARE_AGAIN
         case OSError(strerror=str(reason)):
