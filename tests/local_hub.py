@@ -48,7 +48,7 @@ class LocalHub:
     cut_after_bytes: int | None = None
     """Close the connection after this many bytes of the next file body that is longer; happens once."""
     truncate: str | None = None
-    """Serve only the first half of the file of this path, with matching headers. The listing still has its real size."""
+    """Serve only the first half of this file, with matching headers. The listing still has its real size."""
 
     def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
         self.requests: list[Request] = []
