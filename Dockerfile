@@ -10,6 +10,7 @@ WORKDIR /src
 COPY pyproject.toml uv.lock ./
 COPY protocol/pyproject.toml protocol/
 COPY service/pyproject.toml service/
+COPY hub/pyproject.toml hub/
 COPY gateway/pyproject.toml gateway/
 COPY preprocess-service/pyproject.toml preprocess-service/
 COPY sensevoice-service/pyproject.toml sensevoice-service/
@@ -35,6 +36,7 @@ FROM build AS build-sensevoice-service
 RUN uv sync --frozen --no-dev --no-install-workspace --package rapl-sensevoice
 COPY protocol protocol
 COPY service service
+COPY hub hub
 COPY sensevoice-service sensevoice-service
 RUN uv sync --frozen --no-dev --no-editable --package rapl-sensevoice
 
@@ -47,6 +49,7 @@ COPY sensevoice-service/requirements sensevoice-service/requirements
 RUN TORCH_BACKEND=$TORCH_BACKEND sensevoice-service/install-runtime /app/bin/python
 COPY protocol protocol
 COPY service service
+COPY hub hub
 COPY sensevoice-service sensevoice-service
 RUN uv sync --frozen --no-dev --no-editable --inexact --package rapl-sensevoice
 

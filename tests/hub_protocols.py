@@ -1,7 +1,7 @@
-"""What the two model hubs answer: the JSON and headers from which their clients find out what to download.
+"""The answers of the two model hubs: the JSON and headers from which their clients know what to download.
 
-As much as `huggingface_hub` 2.4 and `modelscope-hub` 0.5 ask for when they download a model, and no more: no accounts,
-no Xet, no redirects to a CDN, no data sets.
+Only what `huggingface_hub` 2.4 and `modelscope-hub` 0.5 request when they download a model: no accounts, no Xet, no
+redirects to a CDN, no data sets.
 """
 
 import hashlib
@@ -72,12 +72,12 @@ Find = Callable[[str, str], Snapshot]
 
 
 def read_snapshot(repo_id: str, folder: Path, revision: str) -> Snapshot:
-    """Read every file below `folder`; a `revision` that is no commit hash gets one made from the content."""
+    """Read every file below `folder`; a `revision` that is not a commit hash gets one computed from the content."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     files = [HubFile(path.relative_to(folder).as_posix(), path.read_bytes()) for path in paths]
     listing = "\n".join(f"{file.path} {file.sha256}" for file in files)
-    made = hashlib.sha1(f"{repo_id}\n{listing}".encode()).hexdigest()
-    commit = revision if COMMIT_HASH.fullmatch(revision) else made
+    computed = hashlib.sha1(f"{repo_id}\n{listing}".encode()).hexdigest()
+    commit = revision if COMMIT_HASH.fullmatch(revision) else computed
     return Snapshot(repo_id, revision, commit, {file.path: file for file in files})
 
 
@@ -103,12 +103,12 @@ def _file(snapshot: Snapshot, path: str) -> HubFile:
 # Hugging Face. Source: `hf_api.py`, `file_download.py` and `utils/_http.py` of huggingface_hub 2.4.0.
 
 
-def _huggingface_model(find: Find, asked: dict[str, str]) -> Answer:
-    snapshot = find(asked["repo"], asked["revision"] or "main")
+def _huggingface_model(find: Find, query: dict[str, str]) -> Answer:
+    snapshot = find(query["repo"], query["revision"] or "main")
     siblings = []
     for file in snapshot.files.values():
         sibling: dict[str, object] = {"rfilename": file.path}
-        if "blobs" in asked:
+        if "blobs" in query:
             sibling |= {"size": len(file.content), "blobId": file.git_sha1}
             if file.is_lfs:
                 sibling["lfs"] = _huggingface_lfs(file, digest_key="sha256")
@@ -116,9 +116,9 @@ def _huggingface_model(find: Find, asked: dict[str, str]) -> Answer:
     return Answer({"id": snapshot.repo_id, "sha": snapshot.commit, "private": False, "siblings": siblings})
 
 
-def _huggingface_tree(find: Find, asked: dict[str, str]) -> Answer:
+def _huggingface_tree(find: Find, query: dict[str, str]) -> Answer:
     tree = []
-    for file in find(asked["repo"], asked["revision"]).files.values():
+    for file in find(query["repo"], query["revision"]).files.values():
         entry: dict[str, object] = {
             "type": "file",
             "path": file.path,
@@ -135,9 +135,9 @@ def _huggingface_lfs(file: HubFile, digest_key: str) -> dict[str, object]:
     return {digest_key: file.sha256, "size": len(file.content), "pointerSize": LFS_POINTER_BYTES}
 
 
-def _huggingface_file(find: Find, asked: dict[str, str]) -> Answer:
-    snapshot = find(asked["repo"], asked["revision"])
-    file = _file(snapshot, asked["path"])
+def _huggingface_file(find: Find, query: dict[str, str]) -> Answer:
+    snapshot = find(query["repo"], query["revision"])
+    file = _file(snapshot, query["path"])
     etag = file.sha256 if file.is_lfs else file.git_sha1
     return Answer(file=file, headers={"ETag": f'"{etag}"', "X-Repo-Commit": snapshot.commit})
 
@@ -150,13 +150,13 @@ def _huggingface_refusal(error: NotFound) -> Answer:
 # ModelScope. Source: `_legacy_api.py` and `_download.py` of modelscope-hub 0.5.1.
 
 
-def _modelscope_model(find: Find, asked: dict[str, str]) -> Answer:
-    owner, name = find(asked["repo"], "master").repo_id.split("/")
+def _modelscope_model(find: Find, query: dict[str, str]) -> Answer:
+    owner, name = find(query["repo"], "master").repo_id.split("/")
     return _modelscope({"Path": owner, "Name": name, "Revision": "master"})
 
 
-def _modelscope_listing(find: Find, asked: dict[str, str]) -> Answer:
-    snapshot = find(asked["repo"], asked.get("Revision", "master"))
+def _modelscope_listing(find: Find, query: dict[str, str]) -> Answer:
+    snapshot = find(query["repo"], query.get("Revision", "master"))
     files = [
         {
             "Type": "blob",
@@ -172,9 +172,9 @@ def _modelscope_listing(find: Find, asked: dict[str, str]) -> Answer:
     return _modelscope({"Files": files})
 
 
-def _modelscope_file(find: Find, asked: dict[str, str]) -> Answer:
-    snapshot = find(asked["repo"], asked.get("Revision", "master"))
-    return Answer(file=_file(snapshot, asked.get("FilePath", "")))
+def _modelscope_file(find: Find, query: dict[str, str]) -> Answer:
+    snapshot = find(query["repo"], query.get("Revision", "master"))
+    return Answer(file=_file(snapshot, query.get("FilePath", "")))
 
 
 def _modelscope(content: object) -> Answer:

@@ -40,15 +40,15 @@ class Request:
 
 
 class LocalHub:
-    """A hub that serves what was added to it, from `__enter__` to `__exit__`, on `host`:`port` (0: any free port)."""
+    """Serves what was added to it, from `__enter__` to `__exit__`, on `host`:`port` (0: any free port)."""
 
-    # Failure switches; each can be set and taken back at any time. `offline`, below, is one more.
+    # Failure switches; each can be set and reset at any time. `offline`, below, is one more.
     bytes_per_s: int | None = None
     """Serve each file no faster than this."""
     cut_after_bytes: int | None = None
     """Close the connection after this many bytes of the next file body that is longer; happens once."""
     truncate: str | None = None
-    """Serve the file of this path half as long, with headers that agree. The listing still tells the truth."""
+    """Serve only the first half of this file, with matching headers. The listing still has its real size."""
 
     def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
         self.requests: list[Request] = []
@@ -78,7 +78,7 @@ class LocalHub:
 
     @property
     def offline(self) -> bool:
-        """Failure switch: connections are refused. Going online again takes the same port."""
+        """Failure switch: connections are refused. Online again, the hub listens on the same port."""
         return self._server is None
 
     @offline.setter
@@ -120,7 +120,7 @@ class LocalHub:
         raise NotFound("Revision")
 
     def body(self, file: HubFile) -> bytes:
-        """What is served as `file`: its content, unless it is to be truncated."""
+        """The bytes that are served as `file`: its content, truncated if `truncate` names it."""
         return file.content[: len(file.content) // 2] if file.path == self.truncate else file.content
 
     def take_cut(self, length: int) -> int | None:
@@ -138,7 +138,7 @@ class HubServer(ThreadingHTTPServer):
     hub: LocalHub
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that goes away in the middle of a file is part of a test, not an error."""
+        """A client that disconnects in the middle of a file is part of a test, not an error."""
 
 
 class HubRequestHandler(BaseHTTPRequestHandler):
@@ -177,11 +177,11 @@ class HubRequestHandler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def _send_file(self, body: bytes, headers: dict[str, str]) -> None:
-        """Send `body`, or the range of it that was asked for."""
+        """Send `body`, or the requested range of it."""
         headers = {"Content-Type": "application/octet-stream", "Accept-Ranges": "bytes", **headers}
         status, first, last = HTTPStatus.OK, 0, len(body) - 1
-        if asked := RANGE.fullmatch(self.headers.get("Range", "")):
-            first, last = int(asked["first"]), min(int(asked["last"] or last), last)
+        if requested := RANGE.fullmatch(self.headers.get("Range", "")):
+            first, last = int(requested["first"]), min(int(requested["last"] or last), last)
             if first > last:
                 headers["Content-Range"] = f"bytes */{len(body)}"
                 self._send_headers(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, 0, headers)

@@ -20,9 +20,9 @@ CLIENT_LIMIT_S = 120
 HUGGINGFACE = """
 import json, sys
 from huggingface_hub import snapshot_download
-asked = json.loads(sys.argv[1])
+arguments = json.loads(sys.argv[1])
 try:
-    print(json.dumps({"path": snapshot_download(**asked)}))
+    print(json.dumps({"path": snapshot_download(**arguments)}))
 except Exception as error:
     print(json.dumps({"error": type(error).__name__}))
 """
@@ -31,9 +31,9 @@ MODELSCOPE = """
 import json, sys
 from modelscope.hub.snapshot_download import snapshot_download
 from modelscope_hub.errors import FileDownloadError
-asked = json.loads(sys.argv[1])
+arguments = json.loads(sys.argv[1])
 try:
-    print(json.dumps({"path": snapshot_download(asked.pop("repo_id"), **asked)}))
+    print(json.dumps({"path": snapshot_download(arguments.pop("repo_id"), **arguments)}))
 except FileDownloadError as error:
     files = {path: type(cause).__name__ for path, cause in error.failed_files.items()}
     print(json.dumps({"error": "FileDownloadError", "files": files}))
@@ -53,9 +53,9 @@ class Client:
 
     def download(self, repo_id: str = REPO, revision: str | None = None) -> dict:
         """Return `{"path": ...}`, or `{"error": <exception type>}`."""
-        asked = json.dumps({"repo_id": repo_id, "revision": revision})
+        arguments = json.dumps({"repo_id": repo_id, "revision": revision})
         done = subprocess.run(
-            [*self._command, asked], env=self._environ, capture_output=True, text=True, timeout=CLIENT_LIMIT_S
+            [*self._command, arguments], env=self._environ, capture_output=True, text=True, timeout=CLIENT_LIMIT_S
         )
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout.splitlines()[-1])
@@ -155,7 +155,7 @@ def test_client_downloads_nothing_twice(client: Client, hub: LocalHub):
     assert not [request for request in hub.requests if request.method == "GET" and WEIGHTS in request.path]
 
 
-def test_throttled_file_takes_its_time(client: Client, hub: LocalHub):
+def test_a_throttled_file_is_served_no_faster_than_its_rate(client: Client, hub: LocalHub):
     hub.bytes_per_s = 100_000
     started_s = time.monotonic()
     client.download()
@@ -185,7 +185,7 @@ def test_unknown_revision_is_the_clients_own_error(request: pytest.FixtureReques
     assert client.download(revision="v9") == {"error": error}
 
 
-def test_huggingface_is_refused_while_the_hub_is_offline(huggingface: Client, hub: LocalHub, folder: Path):
+def test_huggingface_cannot_connect_while_the_hub_is_offline(huggingface: Client, hub: LocalHub, folder: Path):
     hub.offline = True
     assert huggingface.download() == {"error": "LocalEntryNotFoundError"}
     hub.offline = False

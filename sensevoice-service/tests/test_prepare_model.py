@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rapl_sensevoice.weights.manifest import Manifest, sha256_of
+from rapl_hub.files import sha256_of
+from rapl_sensevoice.weights.manifest import Manifest
 
 HUBS = ("modelscope", "huggingface")
 BPE_MODEL = "chn_jpn_yue_eng_ko_spectok.bpe.model"
-TAKEN = {"config.yaml", "configuration.json", "model.pt", "am.mvn", "tokens.json", BPE_MODEL}
+DOWNLOADED = {"config.yaml", "configuration.json", "model.pt", "am.mvn", "tokens.json", BPE_MODEL}
 
 both_hubs = pytest.mark.parametrize("hub_name", HUBS)
 
@@ -36,8 +37,8 @@ def test_the_needed_files_arrive_whole_and_are_listed_with_their_hashes(
     manifest = Manifest.read(preparation.folder)
     assert manifest is not None
     assert manifest.hub == hub_name
-    # tokens.json is taken where the repository has it
-    assert {file.name for file in manifest.files} == {name for name in TAKEN if (repository / name).exists()}
+    # tokens.json is downloaded if the repository has it
+    assert {file.name for file in manifest.files} == {name for name in DOWNLOADED if (repository / name).exists()}
     for file in manifest.files:
         assert (file.size, file.sha256) == ((repository / file.name).stat().st_size, sha256_of(repository / file.name))
     assert not list(preparation.model_dir.rglob("*.py"))
@@ -73,7 +74,7 @@ def test_a_branch_is_pinned_as_exactly_as_the_hub_can_say(preparation: Any, repo
 def changed(repository: Path, folder: Path) -> Path:
     """A newer version of the repository, with other weights of the same size."""
     folder.mkdir()
-    for name in TAKEN:
+    for name in DOWNLOADED:
         if (repository / name).exists():
             (folder / name).write_bytes((repository / name).read_bytes())
     (folder / "model.pt").write_bytes(bytes((folder / "model.pt").stat().st_size))
@@ -92,7 +93,7 @@ def test_a_pinned_commit_is_downloaded_again_although_the_branch_has_moved(
     assert sha256_of(preparation.folder / "model.pt") == sha256_of(repository / "model.pt")
 
 
-def test_a_branch_that_has_moved_is_not_taken_for_what_was_pinned(preparation: Any, repository: Path, tmp_path: Path):
+def test_a_branch_that_has_moved_is_not_accepted_as_what_was_pinned(preparation: Any, repository: Path, tmp_path: Path):
     assert preparation.run()[0] == 0
     preparation.hub.add("iic/SenseVoiceSmall", changed(repository, tmp_path / "newer"), revision="newer")
     (preparation.folder / "model.pt").unlink()
@@ -123,7 +124,7 @@ def test_progress_is_in_the_state_file_while_it_downloads(preparation: Any):
 
 
 @both_hubs
-def test_a_cut_connection_is_mended(preparation: Any, repository: Path, hub_name: str):
+def test_a_cut_connection_is_resumed(preparation: Any, repository: Path, hub_name: str):
     preparation.hub.cut_after_bytes = 1_200_000
     code, output = preparation.run(RAPL_SENSEVOICE_HUB=hub_name)
 
@@ -132,7 +133,7 @@ def test_a_cut_connection_is_mended(preparation: Any, repository: Path, hub_name
     assert sha256_of(preparation.folder / "model.pt") == sha256_of(repository / "model.pt")
 
 
-def test_a_killed_download_goes_on_where_it_stopped(preparation: Any, repository: Path):
+def test_a_killed_download_resumes_where_it_stopped(preparation: Any, repository: Path):
     preparation.hub.bytes_per_s = 700_000
     process = preparation.start()
     part = preparation.folder / "model.pt.incomplete"
@@ -144,8 +145,8 @@ def test_a_killed_download_goes_on_where_it_stopped(preparation: Any, repository
     code, output = preparation.run()
 
     assert code == 0, output
-    [asked] = ranges(preparation.hub)
-    assert int(asked.removeprefix("bytes=").removesuffix("-")) >= 1_000_000
+    [resumed] = ranges(preparation.hub)
+    assert int(resumed.removeprefix("bytes=").removesuffix("-")) >= 1_000_000
     assert sha256_of(preparation.folder / "model.pt") == sha256_of(repository / "model.pt")
 
 
@@ -162,7 +163,7 @@ def test_what_an_earlier_run_left_of_a_file_from_hugging_face_is_not_downloaded_
     assert (preparation.folder / "model.pt").read_bytes() == whole
 
 
-def test_a_download_that_is_told_to_stop_says_so(preparation: Any):
+def test_a_terminated_download_reports_that_it_was_stopped(preparation: Any):
     preparation.hub.bytes_per_s = 300_000
     process = preparation.start()
     wait_for(lambda: preparation.state().get("total_bytes"), process)
@@ -189,7 +190,7 @@ def test_a_file_that_arrives_cut_off_is_named_and_deleted(preparation: Any, hub_
 
 
 @both_hubs
-def test_a_wrong_file_that_is_there_already_is_replaced(preparation: Any, repository: Path, hub_name: str):
+def test_a_wrong_file_in_the_folder_is_replaced(preparation: Any, repository: Path, hub_name: str):
     preparation.folder.mkdir(parents=True)
     for name in ("model.pt", "am.mvn"):
         (preparation.folder / name).write_bytes(bytes((repository / name).stat().st_size))
@@ -207,7 +208,7 @@ def test_a_wrong_file_that_is_there_already_is_replaced(preparation: Any, reposi
         ("huggingface", "Hugging Face has no FunAudioLLM/SenseVoiceSmall at revision 'v9'"),
     ],
 )
-def test_an_unknown_revision_is_told_as_such(preparation: Any, hub_name: str, reason: str):
+def test_an_unknown_revision_is_reported(preparation: Any, hub_name: str, reason: str):
     code, output = preparation.run(RAPL_SENSEVOICE_HUB=hub_name, RAPL_SENSEVOICE_REVISION="v9")
 
     assert code == 1
@@ -216,7 +217,7 @@ def test_an_unknown_revision_is_told_as_such(preparation: Any, hub_name: str, re
 
 
 @both_hubs
-def test_an_unknown_repository_is_told_as_such(preparation: Any, local_hub_class: Any, hub_name: str):
+def test_an_unknown_repository_is_reported(preparation: Any, local_hub_class: Any, hub_name: str):
     with local_hub_class() as empty:
         preparation.hub = empty
         code, _ = preparation.run(RAPL_SENSEVOICE_HUB=hub_name)
@@ -250,7 +251,7 @@ def test_a_configuration_that_names_another_file_is_refused(preparation: Any, re
     assert "other.pt" in output
 
 
-def test_a_hub_that_cannot_be_reached_ends_it_after_a_few_tries(preparation: Any):
+def test_prepare_model_gives_up_after_a_few_tries_if_the_hub_cannot_be_reached(preparation: Any):
     preparation.hub.offline = True
     code, output = preparation.run(RAPL_SENSEVOICE_HUB="huggingface")
 
@@ -259,7 +260,7 @@ def test_a_hub_that_cannot_be_reached_ends_it_after_a_few_tries(preparation: Any
     assert output.count("next try in") == 3
 
 
-def test_keep_trying_says_when_it_tries_next_and_goes_on_by_itself(preparation: Any):
+def test_keep_trying_reports_the_next_try_and_continues_when_the_hub_is_back(preparation: Any):
     preparation.hub.offline = True
     process = preparation.start("--keep-trying", RAPL_SENSEVOICE_HUB="huggingface")
     wait_for(lambda: preparation.state().get("phase") == "waiting", process)

@@ -4,6 +4,7 @@ Runs in sensevoice-service's environment with onnx and onnxruntime beside it:
 python sensevoice_model.py FOLDER
 """
 
+import hashlib
 import shutil
 import sys
 import types
@@ -45,9 +46,8 @@ def renew(folder: Path) -> None:
 
 def _graph_sha256() -> str:
     from rapl_sensevoice.model import graph
-    from rapl_sensevoice.weights.manifest import sha256_of
 
-    return sha256_of(Path(graph.__file__))
+    return hashlib.sha256(Path(graph.__file__).read_bytes()).hexdigest()
 
 
 def _tokens(source: Path, folder: Path) -> list[str]:

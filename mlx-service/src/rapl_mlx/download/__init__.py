@@ -1,1 +1,1 @@
-"""Fetches a model's files from Hugging Face and checks them."""
+"""A model's files: found in Hugging Face's cache or downloaded into it, and checked."""

@@ -1,104 +1,91 @@
 """A repository in Hugging Face's cache, with the listing that pins its commit.
 
-    $HF_HUB_CACHE/models--owner--name/            the hub client's own
+    $HF_HUB_CACHE/models--owner--name/            written by the hub's client, and usable by every program
         refs/ snapshots/ blobs/
         rapl/<revision>.json                      ours: the commit, and the size and hash of each file
 
-The listing is written before the first byte is fetched, so an interrupted download goes on with the same commit, and
-a later start needs no network to know that every file is whole.
+The listing is written before the first byte is downloaded: an interrupted download continues with the same commit,
+and a later start needs no network to know that every file is whole.
 """
 
-from collections.abc import Iterator
-from fnmatch import fnmatch
+import json
 from pathlib import Path
 from urllib.parse import quote
 
-from huggingface_hub import HfApi, constants
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-from rapl_mlx.download.model_files import DamagedFile
-
-
-class ListedFile(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-    size_bytes: int
-    sha256: str | None = None
-    """None where the hub publishes none, which it does for files in large-file storage only."""
-
-
-class Listing(BaseModel):
-    """A repository at one commit, as the hub described it."""
-
-    model_config = ConfigDict(frozen=True)
-
-    commit: str
-    files: dict[str, ListedFile]
-    """By path within the repository."""
-
-    @classmethod
-    def fetch(cls, repo_id: str, revision: str | None) -> "Listing":
-        """Raises: what huggingface_hub raises."""
-        info = HfApi().model_info(repo_id, revision=revision, files_metadata=True)
-        files = {
-            sibling.rfilename: ListedFile(
-                size_bytes=sibling.size or 0, sha256=sibling.lfs.sha256 if sibling.lfs else None
-            )
-            for sibling in info.siblings or ()
-        }
-        return cls(commit=info.sha or "", files=files)
-
-    def only(self, patterns: tuple[str, ...]) -> "Listing":
-        """The same listing without the files that none of the patterns matches."""
-        wanted = {name: f for name, f in self.files.items() if any(fnmatch(name, p) for p in patterns)}
-        return self.model_copy(update={"files": wanted})
-
-    def missing_bytes(self, snapshot: Path) -> int:
-        """Of the files that are not in the snapshot, or are there with another size."""
-        return sum(file.size_bytes for name, file in self.files.items() if not _has_size(snapshot / name, file))
-
-    def damaged(self, snapshot: Path) -> Iterator[tuple[Path, str]]:
-        """The files that are there with another size than listed, each with what is wrong with it."""
-        for name, file in self.files.items():
-            path = snapshot / name
-            if path.is_file() and not _has_size(path, file):
-                yield path, f"{name} is cut off or damaged: {path.stat().st_size} bytes of {file.size_bytes}"
+from huggingface_hub import constants
+from huggingface_hub.utils import WeakFileLock
+from rapl_hub.errors import DamagedFile
+from rapl_hub.files import size_of, write_atomically
+from rapl_hub.hub import HubFile, Listing
+from rapl_hub.huggingface import HuggingFaceHub
 
 
 class CachedRepo:
     def __init__(self, repo_id: str, revision: str | None) -> None:
+        cache = Path(constants.HF_HUB_CACHE)
         self.repo_id = repo_id
-        self.folder = Path(constants.HF_HUB_CACHE) / f"models--{repo_id.replace('/', '--')}"
+        self.folder = cache / f"models--{repo_id.replace('/', '--')}"
+        self._locks = cache / ".locks" / self.folder.name
         self._listing_path = self.folder / "rapl" / f"{quote(revision or 'default', safe='')}.json"
 
     def snapshot(self, commit: str) -> Path:
         return self.folder / "snapshots" / commit
 
     def read_listing(self) -> Listing | None:
+        """None if there is none, or if it cannot be read."""
         try:
-            return Listing.model_validate_json(self._listing_path.read_bytes())
-        except (OSError, ValidationError):
+            content = json.loads(self._listing_path.read_bytes())
+            files = (HubFile(name, file["size_bytes"], file["sha256"]) for name, file in content["files"].items())
+            return Listing(content["commit"], tuple(files))
+        except (OSError, ValueError, LookupError, TypeError, AttributeError):
             return None
 
     def write_listing(self, listing: Listing) -> None:
         self._listing_path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = self._listing_path.with_suffix(".new")
-        fresh.write_text(listing.model_dump_json(indent=1))
-        fresh.replace(self._listing_path)
+        files = {file.name: {"size_bytes": file.size, "sha256": file.sha256} for file in listing.files}
+        write_atomically(self._listing_path, json.dumps({"commit": listing.revision, "files": files}, indent=1))
+
+    def sizes(self, listing: Listing) -> dict[Path, int]:
+        """The size of each file, by the path at which its bytes arrive."""
+        return {self._destination(file, listing.revision): file.size for file in listing.files}
+
+    def missing_bytes(self, listing: Listing) -> int:
+        """Of the files that are not in the snapshot, or are there with another size."""
+        snapshot = self.snapshot(listing.revision)
+        return sum(file.size for file in listing.files if size_of(snapshot / file.name) != file.size)
+
+    def download_large_files(self, hub: HuggingFaceHub, listing: Listing) -> None:
+        """Downloads the files of which the hub publishes the SHA-256, which is also the blob's name in the cache.
+
+        `snapshot_download` keeps a blob that is there, so it downloads the small files only, and links all of them.
+
+        Raises: HubError, see `Hub`.
+        """
+        for file in listing.files:
+            blob = self._destination(file, listing.revision)
+            if not file.sha256 or blob.exists():
+                continue
+            for folder in (blob.parent, self._locks):
+                folder.mkdir(parents=True, exist_ok=True)
+            with WeakFileLock(self._locks / f"{blob.name}.lock"):  # the client's own lock: for every program
+                if not blob.exists():
+                    hub.download(file, listing.revision, blob)
 
     def require_undamaged(self, listing: Listing) -> None:
-        """Removes what differs from the listing, so that the next download fetches it anew.
+        """Deletes the files whose size differs from the listing, so that the next download replaces them.
 
         Raises:
-            DamagedFile: something did.
+            DamagedFile: there was one.
         """
-        damaged = list(listing.damaged(self.snapshot(listing.commit)))
-        for path, _ in damaged:
-            path.resolve().unlink(missing_ok=True)  # the blob that the snapshot's link points at
-            path.unlink(missing_ok=True)
+        damaged = []
+        for file in listing.files:
+            path = self.snapshot(listing.revision) / file.name
+            if path.is_file() and (size := path.stat().st_size) != file.size:
+                damaged.append(f"{file.name} is cut off or damaged: {size} bytes of {file.size}")
+                path.resolve().unlink(missing_ok=True)  # the blob to which the snapshot's link points
+                path.unlink(missing_ok=True)
         if damaged:
-            raise DamagedFile("; ".join(what for _, what in damaged))
+            raise DamagedFile("; ".join(damaged))
 
-
-def _has_size(path: Path, file: ListedFile) -> bool:
-    return path.is_file() and path.stat().st_size == file.size_bytes
+    def _destination(self, file: HubFile, commit: str) -> Path:
+        return self.folder / "blobs" / file.sha256 if file.sha256 else self.snapshot(commit) / file.name

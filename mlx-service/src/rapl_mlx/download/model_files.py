@@ -1,10 +1,12 @@
-"""What may be fetched of a repository, and whether a folder holds a whole model that runs no code of its own."""
+"""Which files of a repository may be downloaded, and whether a folder has a whole model without code of its own."""
 
 import json
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+from rapl_hub.errors import DamagedFile
 
 from rapl_mlx.child.contract import ModelFailed
 
@@ -16,12 +18,8 @@ _MAX_HEADER_BYTES = 100 << 20
 """Source: https://github.com/huggingface/safetensors/blob/main/safetensors/src/tensor.rs"""
 
 
-class DamagedFile(ValueError):
-    """Its message names the file and what is wrong with it."""
-
-
 def require_whole(folder: Path) -> None:
-    """Raises: DamagedFile, for a file that is missing or cut off."""
+    """Raises: DamagedFile, which names a file that is missing or cut off."""
     if not (folder / "config.json").is_file():
         raise DamagedFile(f"config.json is missing in {folder.name!r}")
     _read_json(folder / "config.json")
@@ -40,12 +38,12 @@ def require_whole(folder: Path) -> None:
 
 
 def weights_bytes(folder: Path) -> int:
-    """Of all the weights in the folder, as they lie on disk."""
+    """The size of all weights in the folder, on disk."""
     return sum(path.stat().st_size for path in folder.iterdir() if path.suffix in (".safetensors", ".npz"))
 
 
 def refuse_code(model_id: str, names: Iterable[str], folder: Path | None = None) -> None:
-    """Refuses a repository with Python files, and a folder whose configuration points at some.
+    """Refuses a repository with Python files, and a folder whose configuration names some.
 
     Several families load their tokenizer with trust_remote_code=True, which runs what `auto_map` names.
 
@@ -66,7 +64,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_bytes())
     except ValueError as error:
-        raise DamagedFile(f"{path.name} is no JSON; it is cut off or damaged") from error
+        raise DamagedFile(f"{path.name} is not JSON; it is cut off or damaged") from error
     return content if isinstance(content, dict) else {}
 
 

@@ -1,4 +1,4 @@
-"""Gets a model's files: from the cache without any network, else from the hub, with progress and checks."""
+"""Gets a model's files: from the cache without any network, otherwise from the hub, with progress and checks."""
 
 import errno
 import logging
@@ -8,23 +8,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from huggingface_hub import constants, snapshot_download
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HfHubHTTPError,
-    LocalEntryNotFoundError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
+from huggingface_hub.errors import LocalEntryNotFoundError
+from huggingface_hub.utils import disable_progress_bars
+from rapl_hub.errors import DamagedFile, HubError, HubOffline, NotFound, RepositoryGated, RevisionNotFound
+from rapl_hub.huggingface import HuggingFaceHub, hub_errors
+from rapl_hub.progress import DownloadMeter
 from rapl_protocol.models import Progress
 
 from rapl_mlx.child.contract import ChildConfig, ModelFailed
-from rapl_mlx.download.byte_progress import ByteProgress
-from rapl_mlx.download.hub_cache import CachedRepo, Listing
-from rapl_mlx.download.model_files import CODE_PATTERN, FILE_PATTERNS, DamagedFile, refuse_code, require_whole
-from rapl_mlx.download.resumable import fetch_large_files
+from rapl_mlx.download.hub_cache import CachedRepo
+from rapl_mlx.download.model_files import CODE_PATTERN, FILE_PATTERNS, refuse_code, require_whole
 
-_TRY_AGAIN_S = 60.0
+_RETRY_AFTER_S = 60.0
 
 log = logging.getLogger("rapl.mlx")
 
@@ -55,16 +50,15 @@ def _patterns(config: ChildConfig) -> tuple[str, ...]:
 
 
 def _from_cache(config: ChildConfig) -> Path | None:
-    """The snapshot that is already here, or None if it is not here or not whole. Needs no network."""
+    """The snapshot in the cache; None if it is not there or not whole. Needs no network."""
     repo = CachedRepo(config.id, config.revision)
     listing = repo.read_listing()
     try:
         if listing:
-            listing = listing.only(_patterns(config))
+            listing = listing.matching(_patterns(config))
             repo.require_undamaged(listing)
-            snapshot = repo.snapshot(listing.commit)
-            return None if listing.missing_bytes(snapshot) else snapshot
-        # Another program may have put it there.
+            return None if repo.missing_bytes(listing) else repo.snapshot(listing.revision)
+        # Another program may have downloaded it.
         snapshot = Path(
             snapshot_download(
                 config.id, revision=config.revision, allow_patterns=list(_patterns(config)), local_files_only=True
@@ -74,34 +68,29 @@ def _from_cache(config: ChildConfig) -> Path | None:
     except LocalEntryNotFoundError:
         return None
     except DamagedFile as error:
-        log.warning("model=%s is fetched again: %s", config.id, error)
+        log.warning("model=%s is downloaded again: %s", config.id, error)
         return None
     return snapshot
 
 
 def _from_hub(config: ChildConfig, report: Callable[[Progress], None]) -> Path:
-    repo = CachedRepo(config.id, config.revision)
+    repo, hub = CachedRepo(config.id, config.revision), HuggingFaceHub(config.id, part_suffix=".rapl-part")
+    disable_progress_bars()  # the parent process shows the progress
     with _failures_explained(config):
         listing = repo.read_listing()
         if listing is None:
-            listing = Listing.fetch(config.id, config.revision)
+            listing = hub.list_files(config.revision)
             if not config.may_run_code:
-                refuse_code(config.id, listing.files)
+                refuse_code(config.id, (file.name for file in listing.files))
             repo.write_listing(listing)
-        listing = listing.only(_patterns(config))
-        missing_bytes = listing.missing_bytes(repo.snapshot(listing.commit))
-        _require_space(repo.folder, missing_bytes)
-        total_bytes = sum(file.size_bytes for file in listing.files.values())
-        progress = ByteProgress(report, total_bytes - missing_bytes, total_bytes)
-        fetch_large_files(repo, listing, progress)
-        snapshot = snapshot_download(
-            config.id,
-            revision=listing.commit,
-            allow_patterns=list(_patterns(config)),
-            tqdm_class=progress.bar_class(counted=False),
-        )
+        listing = listing.matching(_patterns(config))
+        _require_space(repo.folder, repo.missing_bytes(listing))
+        with DownloadMeter(report) as meter, hub_errors(config.id, config.revision):
+            meter.expect(repo.sizes(listing))
+            repo.download_large_files(hub, listing)
+            snapshot_download(config.id, revision=listing.revision, allow_patterns=list(_patterns(config)))
         repo.require_undamaged(listing)
-    return Path(snapshot)
+    return repo.snapshot(listing.revision)
 
 
 def _require_space(folder: Path, needed_bytes: int) -> None:
@@ -119,38 +108,35 @@ def _failures_explained(config: ChildConfig) -> Iterator[None]:
         yield
     except ModelFailed:
         raise
-    except DamagedFile as error:
-        remedy = "The file was removed. Load the model again to fetch it anew."
-        raise ModelFailed(str(error), remedy) from error
     except Exception as error:
-        log.warning("model=%s download failed: %s", config.id, error)
+        log.warning("model=%s download failed: %s", config.id, error.__cause__ or error)
         raise _explained(error, config) from error
 
 
 def _explained(error: Exception, config: ChildConfig) -> ModelFailed:
-    hub = constants.ENDPOINT
     match error:
-        case GatedRepoError():
-            return ModelFailed("its repository is gated", f"Accept its terms at {hub}/{config.id} and set HF_TOKEN.")
-        case RepositoryNotFoundError():
-            remedy = "Correct the id in RAPL_MLX_MODELS; for a private one set HF_TOKEN."
-            return ModelFailed(f"{hub} has no model {config.id!r}, or it is private", remedy)
-        case RevisionNotFoundError():
-            if config.revision is None:
-                remedy = f"Remove {CachedRepo(config.id, None).folder} and load it again, to take the newest one."
-                return ModelFailed("the hub no longer has the commit that was resolved at first", remedy)
-            return ModelFailed(f"it has no revision {config.revision!r}", "Correct it in RAPL_MLX_MODELS.")
-        case OfflineModeIsEnabled():
+        case DamagedFile():
+            return ModelFailed(str(error), "Load the model again: the file is then downloaded again.")
+        case RepositoryGated():
+            return ModelFailed(str(error), f"Accept its terms at {constants.ENDPOINT}/{config.id} and set HF_TOKEN.")
+        case RevisionNotFound() if config.revision is None:
+            remedy = f"Remove {CachedRepo(config.id, None).folder} and load it again, to take the newest commit."
+            return ModelFailed("the hub no longer has the commit of the first download", remedy)
+        case RevisionNotFound():
+            return ModelFailed(str(error), "Correct the revision in RAPL_MLX_MODELS.")
+        case NotFound():
+            return ModelFailed(str(error), "Correct the id in RAPL_MLX_MODELS; for a private model set HF_TOKEN.")
+        case HubOffline():
             remedy = "Unset HF_HUB_OFFLINE once to download it, or copy it into the cache."
             return ModelFailed("it is not in the cache and HF_HUB_OFFLINE is set", remedy)
-        case HfHubHTTPError():
-            reason = f"{hub} answered {error.response.status_code}"
         case OSError(errno=errno.ENOSPC):
             return ModelFailed("the disk is full", "Free some space; then load it again: it resumes.")
         case PermissionError():
             remedy = "Make it writable, or set HF_HOME to a folder that is."
             return ModelFailed(f"the cache {constants.HF_HUB_CACHE} cannot be written to", remedy)
+        case HubError():
+            reason = f"it is not in the cache, and {error}"
         case _:
-            reason = f"it is not in the cache and {hub} cannot be reached, or broke off ({type(error).__name__})"
+            reason = f"its download broke off ({type(error).__name__})"
     remedy = "Check the network. It tries again every minute and resumes where it stopped."
-    return ModelFailed(reason, remedy, retry_after_s=_TRY_AGAIN_S)
+    return ModelFailed(reason, remedy, retry_after_s=_RETRY_AFTER_S)

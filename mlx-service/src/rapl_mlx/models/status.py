@@ -3,9 +3,8 @@
 import asyncio
 import logging
 
+from rapl_hub.display import DownloadDisplay
 from rapl_protocol.models import Capabilities, ModelInfo, ModelState, Progress
-
-from rapl_mlx.download.display import DownloadDisplay
 
 _UNKNOWN = Capabilities(is_known=False)
 """Until the model is first loaded; its process looks at each request again."""
@@ -22,7 +21,7 @@ class ModelStatus:
         self.settled = asyncio.Event()
         """Set while the model neither downloads nor loads."""
         self.settled.set()
-        self._display = DownloadDisplay(model_id)
+        self._display = DownloadDisplay(model_id, log)
         reason = "it loads when it is first asked for"
         self.info = ModelInfo(id=model_id, state=ModelState.ABSENT, reason=reason, capabilities=_UNKNOWN)
 

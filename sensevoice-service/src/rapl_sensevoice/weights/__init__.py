@@ -1,1 +1,1 @@
-"""The weights on disk: downloading, checking and converting them."""
+"""The weights on disk: which files to download, the manifest, the check and the conversion."""

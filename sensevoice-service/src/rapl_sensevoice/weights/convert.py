@@ -1,27 +1,29 @@
-"""From FunASR's checkpoint to the graph that the `onnx` runtime loads: once, by `prepare-model`."""
+"""Converts FunASR's checkpoint to the graph that the OpenVINO runtime loads; `prepare-model` does this once."""
 
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from rapl_hub.files import sha256_of
+
 from rapl_sensevoice.model.features import FRONTEND_CONF
 from rapl_sensevoice.model.graph import Precision, sensevoice_graph
 from rapl_sensevoice.unusable import ModelUnusable
 from rapl_sensevoice.weights.graph_files import FORMAT, GraphManifest, own_graph
-from rapl_sensevoice.weights.manifest import ManifestFile, sha256_of
+from rapl_sensevoice.weights.manifest import ManifestFile
 
 _ENCODER_CONF = {
     "input_layer": "pe", "pos_enc_class": "SinusoidalPositionEncoder", "normalize_before": True, "sanm_shfit": 0,
     "selfattention_layer_type": "sanm",
 }  # fmt: skip
-"""What the graph takes for granted, in the words of FunASR's config.yaml (the misspelling is FunASR's)."""
+"""What the graph assumes, with the names of FunASR's config.yaml (the misspelling is FunASR's)."""
 
 
 def convert(folder: Path, precision: Precision) -> None:
-    """Writes the graph beside `model.pt`, and its manifest last; an interrupted run leaves nothing that counts.
+    """Writes the graph beside `model.pt`, and its manifest last: an interrupted run leaves no graph that is loaded.
 
     Raises:
-        ModelUnusable: the model is of another build than SenseVoiceSmall.
+        ModelUnusable: the model is not built as SenseVoiceSmall is.
     """
     heads = _heads(folder)
     try:
@@ -38,10 +40,7 @@ def convert(folder: Path, precision: Precision) -> None:
         format=FORMAT,
         source_sha256=sha256_of(folder / "model.pt"),
         engine=version("openvino"),
-        files=tuple(
-            ManifestFile(name=path.name, size=path.stat().st_size, sha256=sha256_of(path))
-            for path in (*files.all, files.graph.with_suffix(".bin"))
-        ),
+        files=tuple(ManifestFile.of(path) for path in (*files.all, files.graph.with_suffix(".bin"))),
     ).write(folder, precision)
 
 
@@ -53,12 +52,12 @@ def _heads(folder: Path) -> int:
     for wanted, found in ((_ENCODER_CONF, encoder), (FRONTEND_CONF, frontend)):
         for name, value in wanted.items():
             if found.get(name, value) != value:
-                raise ModelUnusable(f"config.yaml has {name}: {found[name]}, and only {value} is known", _OTHER)
+                raise ModelUnusable(f"config.yaml has {name}: {found[name]}; only {value} is supported", _OTHER)
     return encoder["attention_heads"]
 
 
 def _weights(path: Path) -> dict[str, Any]:
-    """float32 arrays by name, mapped from the file as far as it allows."""
+    """float32 arrays by name, memory-mapped where the file allows it."""
     import torch
 
     checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)

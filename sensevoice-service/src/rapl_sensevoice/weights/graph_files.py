@@ -1,4 +1,4 @@
-"""Which files make a model that the `onnx` runtime can load, in the three layouts that there are.
+"""Which files make a model that the OpenVINO runtime can load, in the three layouts that there are.
 
 | layout | graph | normalisation | tokens |
 |---|---|---|---|
@@ -10,26 +10,24 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
+from rapl_hub.files import write_atomically
 
 from rapl_sensevoice.model.graph import Precision
-from rapl_sensevoice.weights.manifest import ManifestFile, sha256_of, size_of, write_atomically
+from rapl_sensevoice.weights.manifest import ManifestFiles
 
 FORMAT = 2
-"""Of the graph's inputs and outputs; another one is made again."""
+"""Version of the graph's inputs and outputs; a graph of another version is converted again."""
 
 
-class GraphManifest(BaseModel):
-    """What `prepare-model` converted, and from what; written last, so that it makes the graph count."""
-
-    model_config = ConfigDict(frozen=True)
+class GraphManifest(ManifestFiles):
+    """What `prepare-model` converted, and from what. It is written last: a graph without it is not loaded."""
 
     format: int
     source_sha256: str
     """Of model.pt."""
     engine: str
     """Version of OpenVINO."""
-    files: tuple[ManifestFile, ...]
 
     @staticmethod
     def path(folder: Path, precision: Precision) -> Path:
@@ -37,7 +35,7 @@ class GraphManifest(BaseModel):
 
     @classmethod
     def read(cls, folder: Path, precision: Precision) -> "GraphManifest | None":
-        """None where there is none that this version can use."""
+        """None if there is none that this version can use."""
         try:
             found = cls.model_validate_json(cls.path(folder, precision).read_bytes())
         except (OSError, ValidationError):
@@ -47,18 +45,12 @@ class GraphManifest(BaseModel):
     def write(self, folder: Path, precision: Precision) -> None:
         write_atomically(self.path(folder, precision), self.model_dump_json(indent=2))
 
-    def first_wrong_size(self, folder: Path) -> str | None:
-        return next((f.name for f in self.files if size_of(folder / f.name) != f.size), None)
-
-    def first_wrong_hash(self, folder: Path) -> str | None:
-        return next((f.name for f in self.files if sha256_of(folder / f.name) != f.sha256), None)
-
 
 @dataclass(frozen=True, slots=True)
 class GraphFiles:
     graph: Path
     cmvn: Path | None
-    """None where the graph's metadata have it."""
+    """None if the graph's metadata have it."""
     tokens: Path
 
     @property
@@ -73,7 +65,7 @@ def own_graph(folder: Path, precision: Precision) -> GraphFiles | None:
 
 
 def ready_made(folder: Path) -> GraphFiles | None:
-    """An export that a person put there."""
+    """An export that the operator put there."""
     if tokens := _first(folder, "tokens.txt"):
         graph, cmvn = _first(folder, "model.int8.onnx", "model.onnx"), None
     else:

@@ -1,18 +1,19 @@
-"""The weights in the form that the `onnx` runtime loads: a graph that `prepare-model` made, or a ready-made export."""
+"""The weights in the form that the OpenVINO runtime loads: a graph by `prepare-model`, or a ready-made export."""
 
 import time
 from pathlib import Path
 
+from rapl_hub.state import DownloadState
 from rapl_protocol.models import ModelState
 
 from rapl_sensevoice.model.graph import Precision
 from rapl_sensevoice.unusable import ModelUnusable
-from rapl_sensevoice.weights.download_state import DownloadState
 from rapl_sensevoice.weights.graph_files import GraphManifest, ready_made
 from rapl_sensevoice.weights.manifest import Manifest
 from rapl_sensevoice.weights.on_disk import (
     PREPARE,
     PREPARE_AGAIN,
+    STATE_NAME,
     WeightsStatus,
     not_there,
     stamp_of,
@@ -23,7 +24,7 @@ PACKAGED_PRECISION: Precision = "int8"
 
 
 class GraphWeights:
-    """The real model's, on the model volume."""
+    """The graph of the real model, on the model volume."""
 
     def __init__(self, folder: Path, precision: Precision) -> None:
         self.folder = folder
@@ -37,23 +38,23 @@ class GraphWeights:
             return WeightsStatus(None, stamp=stamp_of(paths))
         if files := ready_made(self.folder):
             return WeightsStatus(None, stamp=stamp_of(files.all))
-        if state := DownloadState.read(self.folder):
+        if state := DownloadState.read(self.folder / STATE_NAME):
             return status_of_preparation(state, time.time())
         if wrong:
             return WeightsStatus(ModelState.FAILED, f"{wrong} is missing or cut off in {self.folder}", PREPARE_AGAIN)
         if Manifest.read(self.folder):
-            remedy = f"{PREPARE} again, which needs no network; the server then loads the model by itself."
+            remedy = f"{PREPARE} again, which needs no network; the server then loads the model without a restart."
             return WeightsStatus(ModelState.ABSENT, f"the weights were not converted to {self._precision} yet", remedy)
         return not_there(self.folder)
 
     def verify(self) -> None:
-        """A ready-made export has no manifest: whether it is one shows when it is loaded."""
+        """A ready-made export has no manifest to check against; a damaged one fails when it is loaded."""
         if manifest := GraphManifest.read(self.folder, self._precision):
             _require_unchanged(manifest, self.folder, f"Delete it in {self.folder} and run `prepare-model` again.")
 
 
 class PackagedGraph:
-    """The self-test model's, in this package."""
+    """The graph of the self-test model, in this package."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -71,4 +72,4 @@ class PackagedGraph:
 
 def _require_unchanged(manifest: GraphManifest, folder: Path, remedy: str) -> None:
     if name := manifest.first_wrong_size(folder) or manifest.first_wrong_hash(folder):
-        raise ModelUnusable(f"{name} is not the file that was made", remedy)
+        raise ModelUnusable(f"{name} is not the file that was converted", remedy)

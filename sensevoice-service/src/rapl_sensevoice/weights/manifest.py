@@ -1,16 +1,14 @@
-"""What `prepare-model` put into a model directory: the proof that the weights are whole."""
+"""The manifest that `prepare-model` writes into a model directory: the proof that the weights are whole."""
 
-import hashlib
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+from rapl_hub.files import sha256_of, size_of, write_atomically
 
 MANIFEST_NAME = "manifest.json"
-_BLOCK_BYTES = 1 << 20
 
 
 class ManifestFile(BaseModel):
@@ -21,42 +19,53 @@ class ManifestFile(BaseModel):
     """In bytes."""
     sha256: str
 
+    @classmethod
+    def of(cls, path: Path) -> "ManifestFile":
+        return cls(name=path.name, size=path.stat().st_size, sha256=sha256_of(path))
 
-class Manifest(BaseModel):
+
+class ManifestFiles(BaseModel):
+    """What every manifest has: the files, and whether they are in a folder as listed."""
+
     model_config = ConfigDict(frozen=True)
 
-    hub: str
-    repo: str
-    revision: str
-    """As exact as the hub can say: a commit of Hugging Face; of ModelScope the branch or tag that was asked for."""
-    asked_revision: str
-    """The setting for which it was downloaded."""
     files: tuple[ManifestFile, ...]
-
-    @classmethod
-    def read(cls, folder: Path) -> "Manifest | None":
-        """None where there is none, or where it cannot be read."""
-        try:
-            return cls.model_validate_json((folder / MANIFEST_NAME).read_bytes())
-        except (OSError, ValidationError):
-            return None
-
-    def write(self, folder: Path) -> None:
-        write_atomically(folder / MANIFEST_NAME, self.model_dump_json(indent=2))
 
     def first_wrong_size(self, folder: Path) -> str | None:
         """The name of a file that is missing or has another size, if there is one."""
         return next((f.name for f in self.files if size_of(folder / f.name) != f.size), None)
 
     def first_wrong_hash(self, folder: Path) -> str | None:
-        """The name of a file with other content, if there is one; reads every byte."""
+        """The name of a file with other content, if there is one. Reads every byte."""
         return next((f.name for f in self.files if sha256_of(folder / f.name) != f.sha256), None)
 
 
-def missing_files(folder: Path) -> list[str]:
-    """The files that FunASR would need and not find.
+class Manifest(ManifestFiles):
+    hub: str
+    repo: str
+    revision: str
+    """As exact as the hub can say: a commit of Hugging Face, the branch or tag of ModelScope."""
+    requested_revision: str = Field(
+        validation_alias=AliasChoices("requested_revision", "asked_revision"), serialization_alias="asked_revision"
+    )
+    """The setting for which it was downloaded; `asked_revision` is its name in the file."""
 
-    FunASR itself says nothing: it drops the entries of `configuration.json` whose file is missing, and a model
+    @classmethod
+    def read(cls, folder: Path) -> "Manifest | None":
+        """None if there is none, or if it cannot be read."""
+        try:
+            return cls.model_validate_json((folder / MANIFEST_NAME).read_bytes())
+        except (OSError, ValidationError):
+            return None
+
+    def write(self, folder: Path) -> None:
+        write_atomically(folder / MANIFEST_NAME, self.model_dump_json(indent=2, by_alias=True))
+
+
+def missing_files(folder: Path) -> list[str]:
+    """The files that FunASR needs and would not find.
+
+    FunASR does not report them: it drops the entries of `configuration.json` whose file is missing, and a model
     without `model.pt` runs on random weights.
     """
     try:
@@ -78,35 +87,3 @@ def _leaves(value: Any) -> Iterator[Any]:
             yield from _leaves(inner)
     else:
         yield value
-
-
-def sha256_of(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def git_sha1_of(path: Path) -> str:
-    """The id that git gives to this content. Source: https://git-scm.com/book/en/v2/Git-Internals-Git-Objects"""
-    digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def size_of(path: Path) -> int | None:
-    """In bytes; None where there is no such file."""
-    try:
-        return path.stat().st_size
-    except OSError:
-        return None
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """A reader sees the old content or the new, never a part."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    fresh.write_text(text)
-    fresh.replace(path)

@@ -1,4 +1,4 @@
-"""Where a model's weights are, whether they are whole, and if not, what a person should know."""
+"""Where a model's weights are and whether they are whole; if not, the state, reason and remedy to report."""
 
 import time
 from collections.abc import Sequence
@@ -6,40 +6,43 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from rapl_hub.files import size_of
+from rapl_hub.state import DownloadPhase, DownloadState
 from rapl_protocol.models import ModelState, Progress
 
 from rapl_sensevoice.unusable import ModelUnusable
-from rapl_sensevoice.weights.download_state import DownloadPhase, DownloadState
-from rapl_sensevoice.weights.manifest import MANIFEST_NAME, Manifest, missing_files, size_of
+from rapl_sensevoice.weights.manifest import MANIFEST_NAME, Manifest, missing_files
 
 REPO = "iic/SenseVoiceSmall"
+STATE_NAME = "prepare-model.json"
+"""The file beside the weights in which `prepare-model` reports its state."""
 PREPARE = "Run `prepare-model`"
-PREPARE_AGAIN = f"{PREPARE} again: it goes on where it stopped."
+PREPARE_AGAIN = f"{PREPARE} again: it resumes where it stopped."
 
 
 @dataclass(frozen=True, slots=True)
 class WeightsStatus:
     state: ModelState | None
-    """ABSENT, DOWNLOADING, LOADING (being converted) or FAILED; None where the weights are there to be loaded."""
+    """ABSENT, DOWNLOADING, LOADING (being converted) or FAILED; None if the weights can be loaded."""
     reason: str | None = None
     remedy: str | None = None
     progress: Progress | None = None
     stamp: tuple[int, ...] = ()
-    """Changes when somebody puts other weights there."""
+    """Changes when the weights are replaced."""
 
 
 class Weights(Protocol):
     folder: Path
 
     def look(self) -> WeightsStatus:
-        """A glance, fit for once a second."""
+        """Checks names and sizes only; cheap enough for once a second."""
         ...
 
     def verify(self) -> None:
-        """Reads everything.
+        """Reads every byte.
 
         Raises:
-            ModelUnusable: they are not what they should be.
+            ModelUnusable: a file is missing or has changed.
         """
         ...
 
@@ -58,7 +61,7 @@ class PackagedWeights:
 
 
 class DownloadedWeights:
-    """Weights that `prepare-model` puts there; the manifest, written last, makes them count."""
+    """Weights that `prepare-model` downloaded. It writes the manifest last: weights without it are not loaded."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -68,7 +71,7 @@ class DownloadedWeights:
         if manifest and manifest.first_wrong_size(self.folder) is None:
             paths = [self.folder / MANIFEST_NAME, *(self.folder / f.name for f in manifest.files)]
             return WeightsStatus(None, stamp=stamp_of(paths))
-        if state := DownloadState.read(self.folder):
+        if state := DownloadState.read(self.folder / STATE_NAME):
             return status_of_preparation(state, time.time())
         if manifest:
             name = manifest.first_wrong_size(self.folder)
@@ -86,7 +89,7 @@ class DownloadedWeights:
 
 
 def stamp_of(paths: Sequence[Path]) -> tuple[int, ...]:
-    """When each of them was last written."""
+    """The modification times, in nanoseconds."""
     return tuple(path.stat().st_mtime_ns for path in paths if size_of(path) is not None)
 
 
@@ -96,18 +99,17 @@ def _require_files(folder: Path, remedy: str) -> None:
 
 
 def not_there(folder: Path) -> WeightsStatus:
-    remedy = f"{PREPARE} (it needs a network); the server then loads the model by itself."
+    remedy = f"{PREPARE} (it needs a network); the server then loads the model without a restart."
     return WeightsStatus(ModelState.ABSENT, f"weights are not in {folder}", remedy)
 
 
 def status_of_preparation(state: DownloadState, now: float) -> WeightsStatus:
-    """What `prepare-model` tells of itself."""
-    progress = Progress(done_bytes=state.done_bytes, total_bytes=state.total_bytes, bytes_per_s=state.bytes_per_s)
+    """What to report while `prepare-model` runs, or after it failed."""
     if state.phase is DownloadPhase.FAILED:
         return WeightsStatus(ModelState.FAILED, state.reason, state.remedy)
     if state.is_stale(now):
         what = "conversion" if state.phase is DownloadPhase.CONVERTING else "download"
-        return WeightsStatus(ModelState.FAILED, f"the {what} stopped", PREPARE_AGAIN, progress)
+        return WeightsStatus(ModelState.FAILED, f"the {what} stopped", PREPARE_AGAIN, state.progress)
     if state.phase is DownloadPhase.CONVERTING:
         return WeightsStatus(ModelState.LOADING, "the weights are being converted, which is done once")
-    return WeightsStatus(ModelState.DOWNLOADING, state.reason, state.remedy, progress)
+    return WeightsStatus(ModelState.DOWNLOADING, state.reason, state.remedy, state.progress)

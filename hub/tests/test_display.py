@@ -1,7 +1,9 @@
 """How a download is described to a person."""
 
+import logging
+
 import pytest
-from rapl_mlx.download.display import describe
+from rapl_hub.display import DownloadDisplay, describe
 from rapl_protocol.models import Progress
 
 
@@ -17,5 +19,14 @@ from rapl_protocol.models import Progress
         ),
     ],
 )
-def test_a_download_is_told_in_megabytes_with_the_time_left(progress: Progress, text: str):
+def test_progress_is_described_in_megabytes_with_the_time_left(progress: Progress, text: str):
     assert describe(progress) == text
+
+
+def test_without_a_terminal_there_is_one_log_line_and_not_one_for_each_report(caplog: pytest.LogCaptureFixture):
+    display = DownloadDisplay("a/b", logging.getLogger("test"))
+    with caplog.at_level(logging.INFO):
+        for done in range(3):
+            display.show(Progress(done_bytes=done, total_bytes=3))
+
+    assert caplog.messages == ["model=a/b downloading 0 of 0 MB (0.0%)"]

@@ -1,4 +1,4 @@
-"""The first run: the real hub client against a hub on this machine, with every way in which a download goes wrong."""
+"""The first run: the real hub client against a hub on this machine, and every way in which a download fails."""
 
 import json
 import os
@@ -44,8 +44,8 @@ def service(start_service: StartService, hub: LocalHub) -> Iterator[RunningServi
         yield service
 
 
-def fetched(hub: LocalHub) -> set[str]:
-    """The names of the files that were asked for."""
+def downloaded(hub: LocalHub) -> set[str]:
+    """The names of the files that were requested."""
     return {r.path.partition("?")[0].rsplit("/", 1)[1] for r in hub.requests if "/resolve/" in r.path}
 
 
@@ -54,7 +54,7 @@ def load(service: RunningService, model_id: str, state: str = "ready") -> dict:
     return service.wait_for(model_id, state)
 
 
-async def test_a_model_is_fetched_when_it_is_first_asked_for_and_says_how_far_it_is(
+async def test_a_model_is_downloaded_on_its_first_request_and_reports_its_progress(
     hub: LocalHub, service: RunningService, digits: Path, client_of: ClientOf, speech: WavAudio
 ):
     hub.add("house/first", digits)
@@ -64,9 +64,9 @@ async def test_a_model_is_fetched_when_it_is_first_asked_for_and_says_how_far_it
         await client_of(service).transcribe(speech, options, deadline_s=100)
     assert caught.value.code is ErrorCode.MODEL_NOT_READY
 
-    early, late = (until(partial(seen_progress, service, "house/first", share), service) for share in (0.2, 0.6))
+    early, late = (until(partial(seen_progress, service, "house/first", part), service) for part in (0.2, 0.6))
     assert early["done_bytes"] < late["done_bytes"]
-    assert early["total_bytes"] == late["total_bytes"] == fetched_bytes(digits)
+    assert early["total_bytes"] == late["total_bytes"] == download_bytes(digits)
     assert late["bytes_per_s"] > 0
 
     service.wait_for("house/first", "ready")
@@ -74,17 +74,17 @@ async def test_a_model_is_fetched_when_it_is_first_asked_for_and_says_how_far_it
     assert "model=house/first downloading" in service.log
 
 
-def fetched_bytes(folder: Path) -> int:
+def download_bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.iterdir() if path.suffix != ".md")
 
 
-def seen_progress(service: RunningService, model_id: str, share: float) -> dict | None:
-    """What is said of a download once that share of it is done."""
+def seen_progress(service: RunningService, model_id: str, part: float) -> dict | None:
+    """The progress of a download once that part of it is done."""
     progress = service.models().get(model_id, {}).get("progress")
-    return progress if progress and progress["done_bytes"] > share * progress["total_bytes"] else None
+    return progress if progress and progress["done_bytes"] > part * progress["total_bytes"] else None
 
 
-async def test_a_pattern_lets_nobody_fetch_more_than_four_models_at_once(
+async def test_at_most_four_models_of_a_pattern_download_at_once(
     hub: LocalHub, start_service: StartService, digits: Path, client_of: ClientOf, speech: WavAudio
 ):
     hub.bytes_per_s = 20_000
@@ -109,7 +109,7 @@ def test_a_cut_connection_is_resumed(hub: LocalHub, service: RunningService, dig
     assert any(r.range and r.range.startswith("bytes=") and r.range != "bytes=0-" for r in hub.requests)
 
 
-def test_a_download_goes_on_where_a_killed_process_left_it(hub: LocalHub, service: RunningService, digits: Path):
+def test_a_download_resumes_where_a_killed_process_stopped(hub: LocalHub, service: RunningService, digits: Path):
     hub.add("house/killed", digits)
     hub.bytes_per_s = 200_000
     service.post("/v1/models/house/killed/load")
@@ -125,11 +125,11 @@ def test_a_download_goes_on_where_a_killed_process_left_it(hub: LocalHub, servic
 def test_an_unknown_repository_is_reported_with_the_remedy(service: RunningService):
     info = load(service, "house/nowhere", "failed")
 
-    assert "no model 'house/nowhere'" in info["reason"]
+    assert "has no house/nowhere, or it is private" in info["reason"]
     assert "HF_TOKEN" in info["remedy"]
 
 
-def test_a_cut_off_file_is_reported_by_name_and_fetched_anew_the_next_time(
+def test_a_cut_off_file_is_reported_by_name_and_downloaded_again_the_next_time(
     hub: LocalHub, service: RunningService, digits: Path
 ):
     hub.add("house/short", digits)
@@ -152,7 +152,7 @@ def test_damaged_content_of_the_right_length_is_found_by_its_hash(hub: LocalHub,
     assert f"{WEIGHTS} is damaged" in info["reason"]
 
 
-def test_a_file_that_was_damaged_since_is_fetched_anew(
+def test_a_file_that_was_damaged_later_is_downloaded_again(
     hub: LocalHub, service: RunningService, digits: Path, start_service: StartService
 ):
     hub.add("house/rotten", digits)
@@ -163,8 +163,8 @@ def test_a_file_that_was_damaged_since_is_fetched_anew(
     hub.requests.clear()
     load(service, "house/rotten")
 
-    assert WEIGHTS in fetched(hub)
-    assert "vocab.json" not in fetched(hub)
+    assert WEIGHTS in downloaded(hub)
+    assert "vocab.json" not in downloaded(hub)
 
 
 @pytest.mark.parametrize("model_id", ["house/coder", "house/auto-map"])
@@ -182,19 +182,19 @@ def test_a_repository_with_code_of_its_own_is_refused(
 
     assert "Python code" in info["reason"]
     assert "RAPL_MLX_TRUST_CODE" in info["remedy"]
-    assert not [name for name in fetched(hub) if name.endswith(".py")]
+    assert not [name for name in downloaded(hub) if name.endswith(".py")]
 
 
-def test_code_is_fetched_only_from_a_repository_that_the_operator_trusts(
+def test_code_is_downloaded_only_from_a_repository_that_the_operator_trusts(
     hub: LocalHub, service: RunningService, digits_copy: Path
 ):
-    (digits_copy / "modeling.py").write_text("raise SystemExit('nobody asks for it')")
-    (digits_copy / "pickle.pth").write_bytes(b"nobody fetches this")
+    (digits_copy / "modeling.py").write_text("raise SystemExit('must not run')")
+    (digits_copy / "pickle.pth").write_bytes(b"must not be downloaded")
     hub.add("trusted/coder", digits_copy)
     load(service, "trusted/coder")
 
-    assert "modeling.py" in fetched(hub)
-    assert "pickle.pth" not in fetched(hub)
+    assert "modeling.py" in downloaded(hub)
+    assert "pickle.pth" not in downloaded(hub)
 
 
 def test_a_second_start_needs_no_network_and_keeps_its_commit(
@@ -205,13 +205,25 @@ def test_a_second_start_needs_no_network_and_keeps_its_commit(
     with start_service(hub.environ | cache, MODELS="house/pinned") as service:
         service.wait_for("house/pinned", "ready")
     (digits_copy / "config.json").write_text("{}")
-    hub.add("house/pinned", digits_copy)  # a newer commit, which nobody asked for
+    hub.add("house/pinned", digits_copy)  # a newer commit, which was not requested
     hub.requests.clear()
     for environ in (hub.environ, CLOSED_PORT):
         with start_service(environ | cache, MODELS="house/pinned") as service:
             service.wait_for("house/pinned", "ready")
 
     assert hub.requests == []
+
+
+def test_the_pinned_listing_of_an_earlier_version_is_used_without_network(
+    start_service: StartService, digits: Path, tmp_path: Path
+):
+    folder, commit = tmp_path / "models--house--pinned", "b" * 40
+    shutil.copytree(digits, folder / "snapshots" / commit)
+    files = {path.name: {"size_bytes": path.stat().st_size, "sha256": None} for path in digits.iterdir()}
+    (folder / "rapl").mkdir()
+    (folder / "rapl" / "default.json").write_text(json.dumps({"commit": commit, "files": files}))
+    with start_service(CLOSED_PORT | {"HF_HUB_CACHE": str(tmp_path)}, MODELS="house/pinned") as service:
+        service.wait_for("house/pinned", "ready")
 
 
 def test_a_model_that_another_program_put_into_the_cache_is_used_without_network(
@@ -225,7 +237,7 @@ def test_a_model_that_another_program_put_into_the_cache_is_used_without_network
         service.wait_for("house/copied", "ready")
 
 
-def test_a_revision_is_fetched_as_named_and_a_wrong_one_is_reported(
+def test_a_named_revision_is_downloaded_and_a_wrong_one_is_reported(
     hub: LocalHub, start_service: StartService, digits: Path, digits_copy: Path
 ):
     commit = hub.add("house/revised", digits)
@@ -238,7 +250,7 @@ def test_a_revision_is_fetched_as_named_and_a_wrong_one_is_reported(
         assert "'v9'" in service.wait_for("house/other", "failed")["reason"]
 
 
-def test_without_a_network_the_service_says_so_and_recovers_when_it_is_told_to_try_again(
+def test_without_a_network_the_service_reports_it_and_recovers_when_the_model_is_loaded_again(
     hub: LocalHub, start_service: StartService, digits: Path
 ):
     hub.add("house/later", digits)

@@ -1,21 +1,20 @@
-"""A download as the operator sees it: a bar where stderr is a terminal, and otherwise a line now and then."""
+"""A download as the operator sees it: a bar if stderr is a terminal, otherwise a log line every 10 s."""
 
 import logging
 import sys
 import time
+from typing import Any
 
 from rapl_protocol.models import Progress
-from tqdm import tqdm
 
 _LINE_EVERY_S = 10.0
 
-log = logging.getLogger("rapl.mlx")
-
 
 class DownloadDisplay:
-    def __init__(self, model_id: str) -> None:
+    def __init__(self, model_id: str, log: logging.Logger) -> None:
         self._model_id = model_id
-        self._bar: tqdm | None = None
+        self._log = log
+        self._bar: Any = None
         self._last_line_at: float | None = None
         """On the monotonic clock, seconds."""
 
@@ -24,24 +23,25 @@ class DownloadDisplay:
             self._draw(progress)
         elif self._last_line_at is None or time.monotonic() - self._last_line_at >= _LINE_EVERY_S:
             self._last_line_at = time.monotonic()
-            log.info("model=%s downloading %s", self._model_id, describe(progress))
+            self._log.info("model=%s downloading %s", self._model_id, describe(progress))
 
     def close(self) -> None:
         if self._bar is not None:
             self._bar.close()
-        self._bar = None
-        self._last_line_at = None
+        self._bar = self._last_line_at = None
 
     def _draw(self, progress: Progress) -> None:
         if self._bar is None:
-            self._bar = tqdm(desc=self._model_id, unit="B", unit_scale=True, initial=progress.done_bytes)
-        self._bar.total = progress.total_bytes
-        self._bar.n = progress.done_bytes
+            from tqdm import tqdm
+
+            # `disable`: a TQDM_DISABLE that silences the hubs' clients does not silence this bar.
+            self._bar = tqdm(desc=self._model_id, unit="B", unit_scale=True, initial=progress.done_bytes, disable=False)
+        self._bar.total, self._bar.n = progress.total_bytes, progress.done_bytes
         self._bar.refresh()
 
 
 def describe(progress: Progress) -> str:
-    """Such as "512 of 2464 MB (20.8 %), 41.5 MB/s, 47 s left"."""
+    """Such as "512 of 2464 MB (20.8%), 41.5 MB/s, 47 s left"."""
     done, total, rate = progress.done_bytes, progress.total_bytes, progress.bytes_per_s
     parts = [f"{done / 1e6:.0f} of {total / 1e6:.0f} MB ({done / total:.1%})" if total else f"{done / 1e6:.0f} MB"]
     if rate:

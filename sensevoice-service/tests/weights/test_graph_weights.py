@@ -1,18 +1,18 @@
-"""Whether there is a graph that the `onnx` runtime may load, and what a person is told if not."""
+"""Whether there is a graph that the OpenVINO runtime can load, and what is reported if not."""
 
 import shutil
 import time
 from pathlib import Path
 
 import pytest
+from rapl_hub.state import STALE_AFTER_S, DownloadPhase, DownloadState
 from rapl_protocol.models import ModelState
 from rapl_sensevoice.transcriber import SELFTEST_FOLDER
 from rapl_sensevoice.unusable import ModelUnusable
-from rapl_sensevoice.weights.download_state import STALE_AFTER_S, DownloadPhase, DownloadState
 from rapl_sensevoice.weights.graph_weights import GraphWeights, PackagedGraph
 from rapl_sensevoice.weights.manifest import Manifest
 
-EXPORTS = Path(__file__).parent / "exports"
+EXPORTS = Path(__file__).parents[1] / "exports"
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_a_changed_file_of_the_same_size_is_named_before_it_is_loaded(folder: Pa
         PackagedGraph(folder).verify()
 
 
-def test_a_cut_off_file_is_seen_at_a_glance(folder: Path):
+def test_a_cut_off_file_is_found_without_reading_every_byte(folder: Path):
     (folder / "sensevoice-int8.bin").write_text("short")
     status = GraphWeights(folder, "int8").look()
 
@@ -57,14 +57,14 @@ def test_a_cut_off_file_is_seen_at_a_glance(folder: Path):
 
 
 @pytest.mark.parametrize("content", ["", "{}", '{"format": 0, "source_sha256": "", "engine": "", "files": []}'])
-def test_a_graph_without_a_manifest_of_this_version_does_not_count(folder: Path, content: str):
+def test_a_graph_without_a_manifest_of_this_version_is_not_loaded(folder: Path, content: str):
     (folder / "sensevoice-int8.json").write_text(content)
 
     assert GraphWeights(folder, "int8").look().state is ModelState.ABSENT
 
 
-def test_weights_that_were_not_converted_to_this_precision_are_told_as_such(folder: Path):
-    Manifest(hub="modelscope", repo="a/b", revision="r", asked_revision="master", files=()).write(folder)
+def test_weights_that_were_not_converted_to_this_precision_are_reported_as_such(folder: Path):
+    Manifest(hub="modelscope", repo="a/b", revision="r", requested_revision="master", files=()).write(folder)
     status = GraphWeights(folder, "f32").look()
 
     assert status.state is ModelState.ABSENT
@@ -72,7 +72,7 @@ def test_weights_that_were_not_converted_to_this_precision_are_told_as_such(fold
     assert "prepare-model" in (status.remedy or "")
 
 
-def test_a_conversion_is_a_model_that_loads(tmp_path: Path):
+def test_a_running_conversion_is_reported_as_loading(tmp_path: Path):
     converting(tmp_path, age_s=0)
     status = GraphWeights(tmp_path, "int8").look()
 
@@ -80,7 +80,7 @@ def test_a_conversion_is_a_model_that_loads(tmp_path: Path):
     assert "converted" in (status.reason or "")
 
 
-def test_a_conversion_whose_writer_has_gone_silent_has_stopped(tmp_path: Path):
+def test_a_conversion_whose_writer_is_silent_has_stopped(tmp_path: Path):
     converting(tmp_path, age_s=STALE_AFTER_S + 1)
     status = GraphWeights(tmp_path, "int8").look()
 

@@ -1,14 +1,14 @@
-"""What `prepare-model` makes of the weights for the `onnx` runtime."""
+"""The conversion of the weights by `prepare-model`, for the OpenVINO runtime."""
 
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rapl_hub.files import sha256_of
 from rapl_sensevoice.weights.graph_files import GraphManifest
-from rapl_sensevoice.weights.manifest import sha256_of
 
-EXPORTS = Path(__file__).parent / "exports"
+EXPORTS = Path(__file__).parents[1] / "exports"
 ONNX = {"RAPL_SENSEVOICE_RUNTIME": "onnx"}
 
 
@@ -33,7 +33,7 @@ def test_the_same_weights_give_the_graph_that_ships_in_the_package(prepared: Any
     assert sha256_of(prepared.folder / "sensevoice-int8.bin") == sha256_of(repository / "sensevoice-int8.bin")
 
 
-def test_a_graph_that_was_deleted_is_made_again_without_a_network(prepared: Any):
+def test_a_deleted_graph_is_converted_again_without_a_network(prepared: Any):
     (prepared.folder / "sensevoice-int8.bin").unlink()
     prepared.hub.offline = True
     code, output = prepared.run(**ONNX)
@@ -71,7 +71,7 @@ def test_another_build_of_the_model_is_refused_with_the_other_runtime_as_remedy(
 
 
 @pytest.mark.parametrize("layout", ["funasr", "sherpa"])
-def test_where_a_ready_made_export_lies_nothing_is_downloaded(preparation: Any, layout: str):
+def test_with_a_ready_made_export_nothing_is_downloaded(preparation: Any, layout: str):
     shutil.copytree(EXPORTS / layout, preparation.folder)
     code, output = preparation.run(**ONNX)
 

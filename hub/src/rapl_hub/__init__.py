@@ -1,0 +1,1 @@
+"""Downloads of model files from Hugging Face and ModelScope: resumed, checked and shown."""

@@ -1,0 +1,44 @@
+"""Why a download failed. The message is the reason, on one line; an engine adds the remedy, which names its settings.
+
+HubError
+├── HubUnavailable
+│   └── HubOffline
+├── NotFound
+│   ├── RevisionNotFound
+│   └── RepositoryGated
+└── DamagedFile
+"""
+
+
+class HubError(Exception):
+    """Raised itself if the hub refused, which another attempt will not change."""
+
+
+class HubUnavailable(HubError):
+    """The network or the hub failed; a later attempt may succeed. What was downloaded so far is kept."""
+
+
+class HubOffline(HubUnavailable):
+    """HF_HUB_OFFLINE is set."""
+
+
+class NotFound(HubError):
+    """The hub has no such repository, or does not show it without a token."""
+
+
+class RevisionNotFound(NotFound):
+    pass
+
+
+class RepositoryGated(NotFound):
+    """Its terms must be accepted first."""
+
+
+class DamagedFile(HubError):
+    """A file is missing, cut off, or not the one that the hub lists."""
+
+
+def short(error: BaseException) -> str:
+    """The first line of its message, which fits a log line and a state file."""
+    text = str(error).strip().partition("\n")[0] or type(error).__name__
+    return text if len(text) <= 200 else text[:200] + " ..."

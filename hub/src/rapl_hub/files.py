@@ -1,0 +1,32 @@
+"""Hashes and sizes of files, and the atomic write of a small one."""
+
+import hashlib
+import os
+from pathlib import Path
+
+
+def sha256_of(path: Path) -> str:
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def git_sha1_of(path: Path) -> str:
+    """The id that git gives to this content. Source: https://git-scm.com/book/en/v2/Git-Internals-Git-Objects"""
+    header = b"blob %d\0" % path.stat().st_size
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, lambda: hashlib.sha1(header, usedforsecurity=False)).hexdigest()
+
+
+def size_of(path: Path) -> int | None:
+    """In bytes; None if there is no such file."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """A reader sees the old content or the new, never a part."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    fresh.write_text(text)
+    fresh.replace(path)
