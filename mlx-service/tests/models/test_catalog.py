@@ -12,7 +12,7 @@ from rapl_mlx.models.catalog import ModelList, ModelSource
 from rapl_mlx.settings import DEFAULT_MODEL, Settings
 from rapl_protocol.errors import ErrorCode, ServiceError
 
-SETTINGS = Path(__file__).parents[2] / "docs" / "settings.md"
+SETTINGS = Path(__file__).parents[3] / "docs" / "settings.md"
 MODELS = ModelList.parse("a/one, b/two@v1.0, house/three=/models/three, mlx-community/*")
 
 

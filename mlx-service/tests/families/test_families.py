@@ -348,7 +348,7 @@ print(family.transcript(heard, TranscribeOptions(model="a/b"), 3.0).model_dump_j
 def test_a_real_transcript_that_its_budget_cut_off_says_so(
     mlx_python: str, digits: Path, budget: int, text: str, is_truncated: bool
 ):
-    sample = Path(__file__).parents[2] / "samples" / "three-one-four.wav"
+    sample = Path(__file__).parents[3] / "samples" / "three-one-four.wav"
     command = [mlx_python, "-c", WITH_A_BUDGET, digits, sample, str(budget)]
     environ = {**os.environ, "MLX_DISABLE_COMPILE": "1"}  # which would only take time
     ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True, env=environ)
