@@ -15,12 +15,12 @@ MAX_TOKENS = 64
 PI_DIGITS = ("three", "one", "four", "one", "five", "nine")
 
 
-def word_errors(reference: list[str], heard: list[str]) -> int:
-    """Substitutions, insertions and deletions that turn `reference` into `heard`."""
-    row = list(range(len(heard) + 1))
+def word_errors(reference: list[str], transcribed: list[str]) -> int:
+    """Substitutions, insertions and deletions that turn `reference` into `transcribed`."""
+    row = list(range(len(transcribed) + 1))
     for count, word in enumerate(reference, start=1):
         diagonal, row[0] = row[0], count
-        for at, other in enumerate(heard, start=1):
+        for at, other in enumerate(transcribed, start=1):
             diagonal, row[at] = row[at], min(row[at] + 1, row[at - 1] + 1, diagonal + (word != other))
     return row[-1]
 
@@ -31,10 +31,10 @@ def measure_voices(model, voices: tuple[str, ...]) -> str:
     errors = words = exact = 0
     for _ in range(MEASURED_CLIPS):
         clip = clean_clip(rng, rng.choice(voices))
-        heard = model.generate(clip.audio, max_tokens=MAX_TOKENS).text.split()
-        errors += word_errors(list(clip.words), heard)
+        transcribed = model.generate(clip.audio, max_tokens=MAX_TOKENS).text.split()
+        errors += word_errors(list(clip.words), transcribed)
         words += len(clip.words)
-        exact += heard == list(clip.words)
+        exact += transcribed == list(clip.words)
     return f"WER {errors / words:.1%} ({errors} of {words} words), {exact} of {MEASURED_CLIPS} clips exact"
 
 
@@ -50,9 +50,9 @@ def check_fixed_clips(model) -> list[str]:
     }
     wrong = []
     for name, (audio, language, text) in expected.items():
-        heard = model.generate(audio, language=language, max_tokens=MAX_TOKENS).text
-        if heard != text:
-            wrong.append(f"{name}: {heard!r} instead of {text!r}")
+        transcribed = model.generate(audio, language=language, max_tokens=MAX_TOKENS).text
+        if transcribed != text:
+            wrong.append(f"{name}: {transcribed!r} instead of {text!r}")
     return wrong
 
 

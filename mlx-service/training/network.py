@@ -55,14 +55,14 @@ class AudioLayer(nn.Module):
         self.fc2 = nn.Linear(size.audio_hidden, width)
         self.final_layer_norm = nn.LayerNorm(width)
 
-    def forward(self, hidden: Tensor, heard: Tensor) -> Tensor:
-        """`hidden` (batch, positions, width); `heard` bool, (batch, 1, 1, positions)."""
+    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """`hidden` (batch, positions, width); `mask` bool, (batch, 1, 1, positions)."""
         normed = self.self_attn_layer_norm(hidden)
         query, key, value = (
             self.self_attn[name](normed).unflatten(-1, (self.heads, -1)).transpose(1, 2)
             for name in ("q_proj", "k_proj", "v_proj")
         )
-        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=heard)
+        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         hidden = hidden + self.self_attn["out_proj"](attended.transpose(1, 2).flatten(2))
         return hidden + self.fc2(F.gelu(self.fc1(self.final_layer_norm(hidden))))
 
@@ -82,7 +82,7 @@ class AudioTower(nn.Module):
         self.register_buffer("sinusoids", _sinusoids(CHUNK_POSITIONS, width), persistent=False)
 
     def forward(self, features: Tensor, positions: Tensor) -> Tensor:
-        """Encode `features` (batch, mel bins, whole chunks of frames), of which `positions` (batch,) are heard.
+        """Encode `features` (batch, mel bins, whole chunks of frames), of which `positions` (batch,) hold audio.
 
         Returns (batch, chunks * 13, text width).
         """
@@ -93,9 +93,9 @@ class AudioTower(nn.Module):
             images = F.gelu(convolution(images))
         columns = images.permute(0, 3, 1, 2).flatten(2)
         hidden = (self.conv_out(columns) + self.sinusoids).view(batch, -1, self.conv_out.out_features)
-        heard = torch.arange(hidden.shape[1]) < positions[:, None]
+        mask = torch.arange(hidden.shape[1]) < positions[:, None]
         for layer in self.layers:
-            hidden = layer(hidden, heard[:, None, None, :])
+            hidden = layer(hidden, mask[:, None, None, :])
         return self.proj2(F.gelu(self.proj1(self.ln_post(hidden))))
 
 

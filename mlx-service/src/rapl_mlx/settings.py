@@ -9,7 +9,7 @@ from rapl_mlx.access import is_loopback
 from rapl_mlx.models.catalog import ModelList, split_list
 from rapl_mlx.models.memory import machine_bytes
 
-_SHARE_OF_MEMORY = 0.6
+_MEMORY_FRACTION = 0.6
 """The rest is for whoever works on the machine."""
 DEFAULT_MODEL = "mlx-community/Qwen3-ASR-1.7B-8bit"
 
@@ -94,7 +94,7 @@ class Settings(BaseSettings):
 
     @property
     def memory_limit_bytes(self) -> int:
-        return self.memory_limit_mb << 20 if self.memory_limit_mb else int(_SHARE_OF_MEMORY * machine_bytes())
+        return self.memory_limit_mb << 20 if self.memory_limit_mb else int(_MEMORY_FRACTION * machine_bytes())
 
     @property
     def model_memory_limit_bytes(self) -> int:

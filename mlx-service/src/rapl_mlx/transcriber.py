@@ -26,7 +26,7 @@ class MlxTranscriber:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._models: dict[str, ServedModel] = {}
-        self._residency = ModelEviction(self._models, settings)
+        self._eviction = ModelEviction(self._models, settings)
         self._tasks: tuple[asyncio.Task[None], ...] = ()
 
     async def start(self) -> None:
@@ -34,7 +34,7 @@ class MlxTranscriber:
             self._add(source)
         self._tasks = (
             asyncio.create_task(self._preload(), name="preload"),
-            asyncio.create_task(self._residency.keep(), name="residency"),
+            asyncio.create_task(self._eviction.run(), name="model eviction"),
         )
 
     async def _preload(self) -> None:
@@ -79,5 +79,5 @@ class MlxTranscriber:
         return self._add(source)
 
     def _add(self, source: ModelSource) -> ServedModel:
-        model = self._models[source.id] = ServedModel(source, self._settings, self._residency.make_room)
+        model = self._models[source.id] = ServedModel(source, self._settings, self._eviction.make_room)
         return model

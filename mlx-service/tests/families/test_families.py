@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from rapl_mlx.families import Family, family_name
 from rapl_mlx.families.generic import GenericFamily
-from rapl_mlx.families.languages import NAME_BY_CODE, code_of
+from rapl_mlx.families.languages import NAME_BY_CODE, language_code
 from rapl_mlx.families.parakeet import Parakeet
 from rapl_mlx.families.qwen3_asr import DecodedText, Qwen3Asr
-from rapl_mlx.families.results import Abandoned, ResultListener, max_tokens_for
+from rapl_mlx.families.results import Cancelled, ResultListener, max_tokens_for
 from rapl_mlx.families.sensevoice import SenseVoice
-from rapl_mlx.families.traits import TRAITS, guess
+from rapl_mlx.families.traits import TRAITS, traits_from_signature
 from rapl_mlx.families.whisper import Whisper
 from rapl_protocol.transcript import Segment, TranscribeOptions, Transcript, Word
 
@@ -31,7 +31,7 @@ def by_signature(signature: str) -> GenericFamily:
     """An adapter for a family that nobody knows, with `generate(audio, <signature>)`."""
     generate = eval(f"lambda audio, {signature}: None")
     parameters = dict(list(inspect.signature(generate).parameters.items())[1:])
-    return GenericFamily(guess(parameters))
+    return GenericFamily(traits_from_signature(parameters))
 
 
 def row(name: str, words: dict[str, str] | None = None) -> GenericFamily:
@@ -125,7 +125,7 @@ def test_a_language_may_be_named_unless_a_family_takes_it_in_a_way_that_is_not_k
     ],
 )  # fmt: skip
 def test_a_language_becomes_its_code_or_nothing(named: object, code: str | None):
-    assert code_of(named) == code
+    assert language_code(named) == code
 
 
 def test_a_model_without_a_list_of_languages_is_taken_to_know_all_of_qwen3_asrs():
@@ -138,7 +138,7 @@ ENGLISH = "language English<asr_text>"
 
 @pytest.mark.parametrize("size", [1, 4, 1000])
 @pytest.mark.parametrize(
-    ("told", "written", "language", "text"),
+    ("forced", "written", "language", "text"),
     [
         (None, f"{ENGLISH}one two", "English", "one two"),
         (None, f"{ENGLISH} one\n", "English", "one"),
@@ -153,15 +153,15 @@ ENGLISH = "language English<asr_text>"
     ],
 )
 def test_qwen3_asrs_prefix_is_read_and_never_taken_for_words_nor_words_for_a_prefix(
-    told: str | None, written: str, language: str | None, text: str, size: int
+    forced: str | None, written: str, language: str | None, text: str, size: int
 ):
     pieces: list[str] = []
-    heard = DecodedText(told, ResultListener(pieces.append))
+    decoded = DecodedText(forced, ResultListener(pieces.append))
     for at in range(0, len(written), size):
-        heard.add(written[at : at + size])
-    heard.finish()
+        decoded.add(written[at : at + size])
+    decoded.finish()
 
-    assert (heard.language, heard.text) == (language, text)
+    assert (decoded.language, decoded.text) == (language, text)
     assert "".join(pieces) == text
 
 
@@ -170,10 +170,10 @@ def test_qwen3_asrs_prefix_is_read_and_never_taken_for_words_nor_words_for_a_pre
     [("language German<asr_text>eins", "de"), ("language Klingon<asr_text>x", None), ("x", None)],
 )
 def test_qwen3_asr_says_the_language_it_heard_in_one_segment_over_all(written: str, language: str | None):
-    heard = DecodedText()
-    heard.add(written)
-    heard.finish()
-    transcript = QWEN.transcript(heard, options(), DURATION_S)
+    decoded = DecodedText()
+    decoded.add(written)
+    decoded.finish()
+    transcript = QWEN.transcript(decoded, options(), DURATION_S)
 
     assert transcript.language == language
     assert [(s.start_s, s.end_s) for s in transcript.segments] == [(0.0, DURATION_S)]
@@ -336,8 +336,8 @@ from rapl_protocol.transcript import TranscribeOptions
 folder, wav, budget = sys.argv[1:]
 model = load(folder, strict=True)
 family = Qwen3Asr.of(model)
-heard = family.generate(model, wav, {"max_tokens": int(budget), "language": "English"}, ResultListener())
-print(family.transcript(heard, TranscribeOptions(model="a/b"), 3.0).model_dump_json())
+decoded = family.generate(model, wav, {"max_tokens": int(budget), "language": "English"}, ResultListener())
+print(family.transcript(decoded, TranscribeOptions(model="a/b"), 3.0).model_dump_json())
 """
 
 
@@ -382,12 +382,12 @@ def piece(text: str, tokens: int = 0) -> SimpleNamespace:
     "items", [(" one", " ", "two", " "), (piece(" one", 1), piece(" ", 2), piece("two", 3), piece(" ", 3))]
 )
 def test_a_family_that_streams_tells_words_as_they_come_and_together_they_are_the_text(items: tuple[Any, ...]):
-    told: list[str] = []
+    texts: list[str] = []
     family = row("granite_speech")
-    result = family.generate(StreamingModel(*items), "x.wav", {}, ResultListener(told.append))
+    result = family.generate(StreamingModel(*items), "x.wav", {}, ResultListener(texts.append))
     transcript = family.transcript(result, options(), DURATION_S)
 
-    assert told == ["one", " two"]
+    assert texts == ["one", " two"]
     assert transcript.text == "one two"
 
 
@@ -399,8 +399,8 @@ def test_a_family_that_takes_stream_and_returns_the_whole_all_the_same_is_read()
 
 def test_decoding_ends_between_two_tokens_when_nobody_waits_any_more():
     model = StreamingModel("one", "two", "three")
-    listener = ResultListener(is_waiting=lambda: model.taken < 2)
-    with pytest.raises(Abandoned):
+    listener = ResultListener(is_cancelled=lambda: model.taken >= 2)
+    with pytest.raises(Cancelled):
         row("granite_speech").generate(model, "x.wav", {}, listener)
 
     assert model.taken == 2

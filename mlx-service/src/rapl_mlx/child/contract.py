@@ -5,7 +5,7 @@
     child -> parent   downloading: done_bytes, total_bytes, bytes_per_s; loading: weights_bytes (it waits for "load");
                       warming; ready: capabilities, family; failed: the fields of Failure;
                       text: what is decoded, as it comes, where `stream` asked for it;
-                      result: transcript; error: OpenAI's envelope; abandoned; pong
+                      result: transcript; error: OpenAI's envelope; cancelled; pong
 
 The child leaves when its input ends, so none outlives its parent.
 """

@@ -65,7 +65,7 @@ class Engine:
     def transcribe(
         self, audio: WavAudio, options: TranscribeOptions, listener: ResultListener | None = None
     ) -> Transcript:
-        """Raises: ServiceError, UNSUPPORTED_PARAMETER; Abandoned."""
+        """Raises: ServiceError, UNSUPPORTED_PARAMETER; Cancelled."""
         self.capabilities.require(options)
         arguments = self._family.arguments(options, audio.duration_s)
         # A path is the one form of audio that every family takes.

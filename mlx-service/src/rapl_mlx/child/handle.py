@@ -23,7 +23,7 @@ _EXIT_GRACE_S = 5.0
 """A child that has closed its output has nothing left to do but to exit."""
 
 
-class Child:
+class ChildProcess:
     """One process with one model, from its start to the last of its frames."""
 
     def __init__(self, process: Process, work_dir: Path) -> None:
@@ -71,7 +71,7 @@ class Child:
         self.send({"type": "stop"})
         await self._wait(grace_s)
 
-    async def ended(self) -> str:
+    async def wait_ended(self) -> str:
         """Waits for the end after the last frame, clears up, and says how the process ended."""
         await self._wait(_EXIT_GRACE_S)
         await asyncio.to_thread(shutil.rmtree, self._work_dir, ignore_errors=True)

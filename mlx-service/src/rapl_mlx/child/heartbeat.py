@@ -5,7 +5,7 @@ from asyncio import TimerHandle
 from collections.abc import Callable
 
 PING_EVERY_S = 1.0
-SILENT_S = 10.0
+SILENCE_LIMIT_S = 10.0
 """The child answers pings from a thread that waits for nothing else: while MLX computed for 13 to 24 s (`eval`, `item`,
 `tolist`, numpy; 0.32.4) it was silent for 0.22 s at most. So a GPU that hangs is found by the deadline only."""
 
@@ -31,7 +31,7 @@ class Heartbeat:
 
     Args:
         ping: asks for a sign of life.
-        on_silence: is called once when none came for `SILENT_S`.
+        on_silence: is called once when none came for `SILENCE_LIMIT_S`.
     """
 
     def __init__(self, ping: Callable[[], None], on_silence: Callable[[], None]) -> None:
@@ -45,7 +45,7 @@ class Heartbeat:
         self._silent_s = 0.0
         self._next()
 
-    def heard(self) -> None:
+    def reset(self) -> None:
         self._silent_s = 0.0
 
     def stop(self) -> None:
@@ -60,7 +60,7 @@ class Heartbeat:
     def _look(self) -> None:
         # Counted in ticks of our own: where this process stood still too, as in a machine's sleep, none are missing.
         self._silent_s += PING_EVERY_S
-        if self._silent_s >= SILENT_S:
+        if self._silent_s >= SILENCE_LIMIT_S:
             self.stop()
             self._on_silence()
         else:

@@ -18,7 +18,7 @@ from rapl_mlx.child.engine import Engine
 from rapl_mlx.child.pipes import Wire
 from rapl_mlx.download.model_files import weights_bytes
 from rapl_mlx.download.obtain import obtain
-from rapl_mlx.families.results import Abandoned, ResultListener
+from rapl_mlx.families.results import Cancelled, ResultListener
 
 log = logging.getLogger("rapl.mlx")
 
@@ -58,7 +58,7 @@ def make_ready(config: ChildConfig, wire: Wire) -> Engine:
         wire.send({"type": "ready", **ready})
         return engine
     wire.send({"type": "failed", **failure})
-    wire.leave()
+    wire.exit()
 
 
 def answer(engine: Engine, request: Frame, wire: Wire) -> dict:
@@ -68,12 +68,12 @@ def answer(engine: Engine, request: Frame, wire: Wire) -> dict:
     def on_text(text: str) -> None:
         wire.send({"type": "text", "text": text})
 
-    listener = ResultListener(on_text if request.header["stream"] else None, lambda: wire.cancelled_job != job)
+    listener = ResultListener(on_text if request.header["stream"] else None, lambda: wire.cancelled_job == job)
     try:
         options = TranscribeOptions.model_validate(request.header["options"])
         transcript = engine.transcribe(WavAudio(request.payload), options, listener)
-    except Abandoned:
-        return {"type": "abandoned"}
+    except Cancelled:
+        return {"type": "cancelled"}
     except ServiceError as error:
         return {"type": "error", **error.envelope()}
     except Exception:

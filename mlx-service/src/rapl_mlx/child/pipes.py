@@ -44,12 +44,12 @@ class Wire:
                 while data:
                     data = data[self._output.write(data) :]
             except BrokenPipeError:
-                self.leave()
+                self.exit()
 
     def next_request(self) -> Frame:
         return self._requests.get()
 
-    def leave(self) -> NoReturn:
+    def exit(self) -> NoReturn:
         """Ends the process at once: a thread of MLX that is still alive aborts an orderly exit."""
         shutil.rmtree(self._work_dir, ignore_errors=True)
         os._exit(0)
@@ -68,4 +68,4 @@ class Wire:
                     self.cancelled_job = job
                 case _:
                     self._requests.put(frame)
-        self.leave()
+        self.exit()

@@ -17,7 +17,7 @@ class Restarts:
     def reset(self) -> None:
         self.deaths = 0
 
-    def died(self, how: str) -> Failure | None:
+    def record_death(self, how: str) -> Failure | None:
         """Why no other one is started at once, if so."""
         self.deaths += 1
         if self.deaths <= _MAX_IDLE_DEATHS:

@@ -34,7 +34,7 @@ class Family(Protocol):
         """Runs the model, and tells words as they are decoded, where that is known for the family.
 
         Raises:
-            Abandoned: nobody waits any more; between two tokens, where the family gives them one by one.
+            Cancelled: nobody waits any more; between two tokens, where the family gives them one by one.
         """
         ...
 

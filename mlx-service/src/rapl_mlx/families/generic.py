@@ -11,7 +11,7 @@ from rapl_protocol.transcript import Segment, TranscribeOptions, Transcript, joi
 
 from rapl_mlx.child.contract import ModelFailed
 from rapl_mlx.families.results import ResultListener, make_segment, make_transcript, max_tokens_for
-from rapl_mlx.families.traits import TRAITS, Traits, guess
+from rapl_mlx.families.traits import TRAITS, Traits, traits_from_signature
 
 _STRUCTURED = ("[", "{", "```")
 """How a text begins that is no text but a list of segments."""
@@ -38,7 +38,7 @@ class GenericFamily:
         parameters = dict(list(inspect.signature(generate).parameters.items())[1:]) if callable(generate) else {}
         if not callable(generate) or any(_is_required(p) for p in parameters.values()):
             raise ModelFailed("it does not turn speech alone into text", "Choose a speech-to-text model.")
-        traits = TRAITS.get(name) or guess(parameters)
+        traits = TRAITS.get(name) or traits_from_signature(parameters)
         return cls(traits, _language_words(model, name) if traits.languages is None else None)
 
     def arguments(self, options: TranscribeOptions, duration_s: float) -> dict[str, Any]:
@@ -63,7 +63,7 @@ class GenericFamily:
             return model.generate(wav_path, **arguments)
         answer = model.generate(wav_path, stream=True, **arguments)
         # Some families take `stream` and return the whole all the same.
-        return _drain(answer, listener) if hasattr(answer, "__next__") else answer
+        return _collect(answer, listener) if hasattr(answer, "__next__") else answer
 
     def transcript(self, result: Any, options: TranscribeOptions, duration_s: float) -> Transcript:
         """The language is the one that was asked for: what these families return may be a default, not a detection."""
@@ -78,7 +78,7 @@ class GenericFamily:
 
 
 @dataclass
-class Streamed:
+class StreamedResult:
     """What a stream yielded, put together."""
 
     text: str = ""
@@ -86,12 +86,12 @@ class Streamed:
     segments: list[Any] = field(default_factory=list)
 
 
-def _drain(stream: Iterator[Any], listener: ResultListener) -> Streamed:
+def _collect(stream: Iterator[Any], listener: ResultListener) -> StreamedResult:
     """Of texts, or of results with the text's growth and the number of tokens so far."""
-    result = Streamed()
+    result = StreamedResult()
     pending = ""
     for item in stream:
-        listener.require_waiting()
+        listener.raise_if_cancelled()
         result.generation_tokens = getattr(item, "generation_tokens", 0) or result.generation_tokens
         pending += item if isinstance(item, str) else item.text or ""
         # White space is told once something follows it: the transcript has none at its ends.
@@ -99,7 +99,7 @@ def _drain(stream: Iterator[Any], listener: ResultListener) -> Streamed:
         pending = pending[len(grown) :]
         grown = grown if result.text else grown.lstrip()
         result.text += grown
-        listener.tell(grown)
+        listener.send_text(grown)
     return result
 
 
@@ -128,14 +128,14 @@ def _text(result: Any) -> str:
         return result
     text = (result.text or "").strip()
     if text.startswith(_STRUCTURED):
-        spoken = join_texts(_spoken(fields) for fields in _raw_segments(result))
-        return spoken or text
+        texts = join_texts(_segment_text(fields) for fields in _raw_segments(result))
+        return texts or text
     return text
 
 
 def _segments(result: Any, language: str | None, duration_s: float) -> Iterator[Segment | None]:
     for fields in _raw_segments(result):
-        yield make_segment(fields.get("start"), fields.get("end"), _spoken(fields), language, duration_s)
+        yield make_segment(fields.get("start"), fields.get("end"), _segment_text(fields), language, duration_s)
 
 
 def _raw_segments(result: Any) -> Iterator[Mapping[str, Any]]:
@@ -144,6 +144,6 @@ def _raw_segments(result: Any) -> Iterator[Mapping[str, Any]]:
         yield raw if isinstance(raw, Mapping) else vars(raw)
 
 
-def _spoken(fields: Mapping[str, Any]) -> str:
+def _segment_text(fields: Mapping[str, Any]) -> str:
     text = str(fields.get("text") or "")
     return text.removeprefix(f"[{fields['speaker_id']}] ") if fields.get("speaker_id") is not None else text

@@ -12,7 +12,7 @@ NAME_BY_CODE = {
 _CODE_BY_NAME = {name.lower(): code for code, name in NAME_BY_CODE.items()}
 
 
-def code_of(language: object) -> str | None:
+def language_code(language: object) -> str | None:
     """The ISO 639 code of a language that a model named by its English name or by its code; None if it is neither."""
     if not isinstance(language, str):
         return None

@@ -6,10 +6,10 @@ from typing import Any
 from rapl_protocol.models import Capabilities
 from rapl_protocol.transcript import Segment, TranscribeOptions, Transcript, Word
 
-from rapl_mlx.families.results import WholeResult, make_segment, make_transcript, make_word
+from rapl_mlx.families.results import NonStreamingFamily, make_segment, make_transcript, make_word
 
 
-class Parakeet(WholeResult):
+class Parakeet(NonStreamingFamily):
     capabilities = Capabilities(word_timestamps=True)
 
     def arguments(self, options: TranscribeOptions, duration_s: float) -> dict[str, Any]:

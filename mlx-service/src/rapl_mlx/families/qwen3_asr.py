@@ -11,7 +11,7 @@ from typing import Any, Self
 from rapl_protocol.models import Capabilities
 from rapl_protocol.transcript import TranscribeOptions, Transcript
 
-from rapl_mlx.families.languages import NAME_BY_CODE, code_of
+from rapl_mlx.families.languages import NAME_BY_CODE, language_code
 from rapl_mlx.families.results import ResultListener, make_transcript, max_tokens_for
 
 _MIN_SAMPLES = 16_000
@@ -23,7 +23,7 @@ _BARE_PREFIX = re.compile(r"\s*(language(\s+\w+)?)?\s*")
 class Qwen3Asr:
     def __init__(self, language_names: Iterable[str] = ()) -> None:
         """`language_names` are the checkpoint's, in English; without any it is taken to know all of Qwen3-ASR's."""
-        codes = tuple(code for name in language_names if (code := code_of(name)) in NAME_BY_CODE)
+        codes = tuple(code for name in language_names if (code := language_code(name)) in NAME_BY_CODE)
         self.capabilities = Capabilities(
             languages=codes or tuple(NAME_BY_CODE), prompt=True, keywords=True, temperature=True
         )
@@ -46,17 +46,17 @@ class Qwen3Asr:
         return arguments
 
     def generate(self, model: Any, wav_path: str, arguments: dict[str, Any], listener: ResultListener) -> "DecodedText":
-        heard = DecodedText(arguments.get("language"), listener)
+        decoded = DecodedText(arguments.get("language"), listener)
         for piece in _pieces(model, wav_path, **arguments):
-            listener.require_waiting()
-            heard.add(piece)
-        heard.finish()
-        heard.is_truncated = heard.pieces > arguments["max_tokens"]  # the last piece is no token
-        return heard
+            listener.raise_if_cancelled()
+            decoded.add(piece)
+        decoded.finish()
+        decoded.is_truncated = decoded.pieces > arguments["max_tokens"]  # the last piece is no token
+        return decoded
 
     def transcript(self, result: "DecodedText", options: TranscribeOptions, duration_s: float) -> Transcript:
         """The model gives no times: there is one segment, which spans the audio."""
-        language = code_of(result.language) if result.text else None
+        language = language_code(result.language) if result.text else None
         return make_transcript(result.text, language, duration_s, is_truncated=result.is_truncated)
 
 
@@ -86,7 +86,7 @@ class DecodedText:
         self.text = ""
         self.pieces = 0
         self.is_truncated = False
-        self._asker = listener or ResultListener()
+        self._listener = listener or ResultListener()
         self._pending = ""
         self._is_past_prefix = language is not None
 
@@ -96,13 +96,13 @@ class DecodedText:
         if not self._is_past_prefix:
             self._read_prefix()
         if self._is_past_prefix:
-            self._tell()
+            self._emit()
 
     def finish(self) -> None:
         """White space at the end is dropped, and so is a prefix that was all the model wrote."""
         if not self._is_past_prefix and not _BARE_PREFIX.fullmatch(self._pending):
             self._is_past_prefix = True
-            self._tell()
+            self._emit()
 
     def _read_prefix(self) -> None:
         before, found, after = self._pending.partition(_TEXT)
@@ -111,13 +111,13 @@ class DecodedText:
         elif not _LANGUAGE.startswith(before[: len(_LANGUAGE)]):
             self._is_past_prefix = True
 
-    def _tell(self) -> None:
+    def _emit(self) -> None:
         """Moves what is pending into the text, but for white space of which nobody knows yet what follows."""
         grown = self._pending.rstrip()
         self._pending = self._pending[len(grown) :]
         grown = grown if self.text else grown.lstrip()
         self.text += grown
-        self._asker.tell(grown)
+        self._listener.send_text(grown)
 
 
 def _pieces(

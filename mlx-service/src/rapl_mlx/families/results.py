@@ -9,7 +9,7 @@ from rapl_protocol.transcriber import OnText
 from rapl_protocol.transcript import Segment, Transcript, Word
 
 
-class Abandoned(Exception):
+class Cancelled(Exception):
     """Nobody waits for the transcript any more."""
 
 
@@ -18,20 +18,20 @@ class ResultListener:
     """Whoever asked for a transcript."""
 
     on_text: OnText | None = None
-    is_waiting: Callable[[], bool] = lambda: True
+    is_cancelled: Callable[[], bool] = lambda: False
 
-    def require_waiting(self) -> None:
-        """To be called between tokens. Raises: Abandoned."""
-        if not self.is_waiting():
-            raise Abandoned
+    def raise_if_cancelled(self) -> None:
+        """To be called between tokens. Raises: Cancelled."""
+        if self.is_cancelled():
+            raise Cancelled
 
-    def tell(self, text: str) -> None:
+    def send_text(self, text: str) -> None:
         """How the text grows."""
         if text and self.on_text:
             self.on_text(text)
 
 
-class WholeResult:
+class NonStreamingFamily:
     """A family of which only the whole text is taken."""
 
     def generate(self, model: Any, wav_path: str, arguments: dict[str, Any], listener: ResultListener) -> Any:

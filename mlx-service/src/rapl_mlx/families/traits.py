@@ -109,7 +109,7 @@ NO_TRANSCRIPTION = frozenset({"lasr_ctc", "nemo", "qwen3_forced_aligner", "wav2v
 """Modules of mlx-audio's whose models turn no speech alone into text: encoders, an aligner, shared code."""
 
 
-def guess(parameters: Mapping[str, Parameter]) -> Traits:
+def traits_from_signature(parameters: Mapping[str, Parameter]) -> Traits:
     """For a family without a row: what its names say for certain, and no more.
 
     Args:

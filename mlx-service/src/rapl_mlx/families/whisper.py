@@ -7,11 +7,11 @@ from typing import Any, Self
 from rapl_protocol.models import Capabilities
 from rapl_protocol.transcript import Segment, TranscribeOptions, Transcript
 
-from rapl_mlx.families.languages import code_of
-from rapl_mlx.families.results import WholeResult, make_segment, make_transcript, make_word
+from rapl_mlx.families.languages import language_code
+from rapl_mlx.families.results import NonStreamingFamily, make_segment, make_transcript, make_word
 
 
-class Whisper(WholeResult):
+class Whisper(NonStreamingFamily):
     def __init__(self, languages: tuple[str, ...]) -> None:
         """`languages` are the checkpoint's ISO codes; it would take any other word without complaint."""
         is_english_only = languages == ("en",)
@@ -47,7 +47,7 @@ class Whisper(WholeResult):
         return arguments
 
     def transcript(self, result: Any, options: TranscribeOptions, duration_s: float) -> Transcript:
-        language = code_of(result.language) if result.text.strip() else None
+        language = language_code(result.language) if result.text.strip() else None
         segments = (_segment(segment, language, duration_s) for segment in result.segments or ())
         return make_transcript(result.text, language, duration_s, segments)
 

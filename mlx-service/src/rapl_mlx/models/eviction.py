@@ -29,24 +29,24 @@ class ModelEviction:
     def __init__(self, models: dict[str, ServedModel], settings: Settings) -> None:
         self._models = models
         self._settings = settings
-        self._making_room = asyncio.Lock()
+        self._room_lock = asyncio.Lock()
 
     async def make_room(self, model: ServedModel, weights_bytes: int) -> Failure | None:
         """Unloads others until there is memory for the model. Returns why there is none, if so."""
-        async with self._making_room:
+        async with self._room_lock:
             model.reserved_bytes = needed = weights_bytes + _OVERHEAD_BYTES
             limit = self._settings.memory_limit_bytes
             if needed > limit:
                 return _too_large(needed, limit)
             while (excess := self._used_bytes() - limit) > 0:
-                victims = self._victims(model)
-                if not victims:
+                candidates = self._candidates(model)
+                if not candidates:
                     model.reserved_bytes = 0
                     return _no_room(needed, limit - (excess + limit - needed))
-                await self._unload(victims[0], f"model {model.info.id!r} needs its memory")
+                await self._unload(candidates[0], f"model {model.info.id!r} needs its memory")
             return None
 
-    async def keep(self) -> None:
+    async def run(self) -> None:
         """Looks at every model, again and again."""
         while True:
             await asyncio.sleep(_SWEEP_S)
@@ -78,7 +78,7 @@ class ModelEviction:
     def _used_bytes(self) -> int:
         return sum(model.memory_bytes for model in self._models.values())
 
-    def _victims(self, but: ServedModel) -> list[ServedModel]:
+    def _candidates(self, but: ServedModel) -> list[ServedModel]:
         """What may go, the best first: what is idle before what works, and then what was used longest ago."""
         loaded = (m for m in self._evictable() if m is not but)
         return sorted(loaded, key=lambda m: (m.is_busy, -m.unused_s))

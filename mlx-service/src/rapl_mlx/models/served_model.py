@@ -18,8 +18,8 @@ from rapl_protocol.transcriber import OnText
 from rapl_protocol.transcript import TranscribeOptions, Transcript
 
 from rapl_mlx.child.contract import Failure
-from rapl_mlx.child.handle import Child
-from rapl_mlx.child.heartbeat import SILENT_S, Deadline, Heartbeat
+from rapl_mlx.child.handle import ChildProcess
+from rapl_mlx.child.heartbeat import SILENCE_LIMIT_S, Deadline, Heartbeat
 from rapl_mlx.child.restarts import SEE_LOG, Restarts
 from rapl_mlx.models.catalog import ModelSource
 from rapl_mlx.models.jobs import Job, JobQueue
@@ -46,13 +46,13 @@ class ServedModel:
         self._settings = settings
         self._make_room = make_room
         self._jobs = JobQueue(settings.max_queue)
-        self._child: Child | None = None
+        self._child: ChildProcess | None = None
         self._keeper: asyncio.Task[None] | None = None
-        self._changing = asyncio.Lock()
-        self._is_leaving = False
+        self._load_lock = asyncio.Lock()
+        self._is_unloading = False
         self._retry_now = asyncio.Event()
         self._deadline = Deadline()
-        self._vigil = Heartbeat(lambda: self._send({"type": "ping"}), self._on_silence)
+        self._heartbeat = Heartbeat(lambda: self._send({"type": "ping"}), self._on_silence)
         self._killed_for: str | None = None
         """Why we ended the process, if we did."""
         self._failure: Failure | None = None
@@ -108,7 +108,7 @@ class ServedModel:
 
     async def load(self) -> None:
         """Begins to make the model ready, or to try again at once, and returns."""
-        async with self._changing:
+        async with self._load_lock:
             self._retry_now.set()
             if self._keeper is None or self._keeper.done():
                 self._restarts.reset()
@@ -117,17 +117,17 @@ class ServedModel:
 
     async def unload(self, drain_s: float, why: str = "it was unloaded; the next request loads it again") -> None:
         """Ends the process, after the requests that it has accepted or `drain_s`."""
-        async with self._changing:
+        async with self._load_lock:
             if self._keeper is None:
                 return
-            self._is_leaving = True
+            self._is_unloading = True
             if answers := self._jobs.answers():
                 await asyncio.wait(answers, timeout=drain_s)
             self._keeper.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._keeper
             self._keeper = None
-            self._is_leaving = False
+            self._is_unloading = False
             self._status.show(ModelState.ABSENT, why)
             if unanswered := self._jobs.finish():
                 unanswered.fail(self.info.not_ready_error())
@@ -137,7 +137,7 @@ class ServedModel:
         self, audio: WavAudio, options: TranscribeOptions, on_text: OnText | None = None
     ) -> Transcript:
         """Raises: ServiceError, see `Transcriber`."""
-        if self._keeper is None or self._is_leaving:
+        if self._keeper is None or self._is_unloading:
             await self.load()
         if self.info.state in (ModelState.DOWNLOADING, ModelState.FAILED):
             raise self.info.not_ready_error()
@@ -145,7 +145,7 @@ class ServedModel:
         self._jobs.admit(job)
         job.answer.add_done_callback(lambda _: self._on_answered(job))
         if not self._status.is_ready:
-            asyncio.get_running_loop().call_later(self._settings.load_wait_s, self._lose_patience, job)
+            asyncio.get_running_loop().call_later(self._settings.load_wait_s, self._fail_if_not_loaded, job)
         self._dispatch()
         return await job.answer
 
@@ -155,7 +155,7 @@ class ServedModel:
         if job.answer.cancelled() and self._jobs.running is job:
             self._send({"type": "cancel", "job": job.number})
 
-    def _lose_patience(self, job: Job) -> None:
+    def _fail_if_not_loaded(self, job: Job) -> None:
         if not self._status.is_ready and self._jobs.is_waiting(job):
             job.fail(self.info.not_ready_error())
 
@@ -179,13 +179,13 @@ class ServedModel:
     async def _run_child(self) -> str:
         """Runs one process to its end, and says how it ended."""
         self._failure = self._killed_for = None
-        child = self._child = await Child.start(self._source, self._settings)
+        child = self._child = await ChildProcess.start(self._source, self._settings)
         log.info("model=%s pid=%d started", self._source.id, child.pid)
         self._status.show(ModelState.LOADING, self.info.reason if self._restarts.deaths else None)
         self._deadline.start(self._settings.load_timeout_s, self._on_load_timeout)
         try:
             async for frame in child.frames():
-                self._vigil.heard()
+                self._heartbeat.reset()
                 if frame.header["type"] == "loading":
                     await self._admit_weights(frame.header["weights_bytes"])
                 else:
@@ -197,8 +197,8 @@ class ServedModel:
             self._child = None
             self.reserved_bytes = 0
             self._deadline.stop()
-            self._vigil.stop()
-            how = await child.ended()
+            self._heartbeat.stop()
+            how = await child.wait_ended()
             log.info("model=%s pid=%d ended how=%r", self._source.id, child.pid, how)
         return self._killed_for or how
 
@@ -214,7 +214,7 @@ class ServedModel:
 
     def _after_end(self, how: str) -> float | None:
         """Shows what the end of the process means; returns when to start another one, if at all."""
-        self._failure = self._failure or self._restarts.died(how)
+        self._failure = self._failure or self._restarts.record_death(how)
         if self._failure:
             self._give_up(self._failure)
             return self._failure.retry_after_s
@@ -250,7 +250,7 @@ class ServedModel:
             case {"type": "error", **envelope}:
                 if job := self._finish_job():
                     job.fail(ServiceError.from_response(200, envelope))
-            case {"type": "abandoned"}:
+            case {"type": "cancelled"}:
                 log.info("model=%s stopped decoding: nobody waits for it any more", self._source.id)
                 self._finish_job()
         self._dispatch()
@@ -268,13 +268,13 @@ class ServedModel:
             self._is_fresh = False
             deadline_s = self._settings.deadline_base_s + self._settings.deadline_per_audio_s * job.audio.duration_s
             self._deadline.start(deadline_s, lambda: self._on_deadline(deadline_s))
-            self._vigil.start()
+            self._heartbeat.start()
             request = {"job": job.number, "options": job.options.model_dump(), "stream": job.on_text is not None}
             self._send({"type": "transcribe", **request}, job.audio.pcm)
 
     def _finish_job(self) -> Job | None:
         self._deadline.stop()
-        self._vigil.stop()
+        self._heartbeat.stop()
         return self._jobs.finish()
 
     def _on_deadline(self, deadline_s: float) -> None:
@@ -284,7 +284,7 @@ class ServedModel:
         self._kill("it hung")
 
     def _on_silence(self) -> None:
-        self._kill(f"it gave no sign of life for {SILENT_S:g} s")
+        self._kill(f"it gave no sign of life for {SILENCE_LIMIT_S:g} s")
 
     def _on_load_timeout(self) -> None:
         reason = f"it did not load within {self._settings.load_timeout_s:g} s"
