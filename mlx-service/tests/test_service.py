@@ -177,7 +177,7 @@ async def test_a_process_that_stands_still_is_found_out_before_the_deadline_and_
 
     assert (await transcribe(client, speech)).text == SPOKEN
     assert not is_running(stopped)
-    assert "no sign of life" in service.log
+    assert "it did not respond" in service.log
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGABRT])

@@ -62,7 +62,7 @@ def test_a_model_for_which_models_that_stay_leave_no_room_has_failed(start_servi
         service.wait_for("x/one", "ready")
         info = service.wait_for("x/two", "failed")
 
-    assert "models that stay" in info["reason"]
+    assert "preloaded models leave" in info["reason"]
     assert "RAPL_MLX_PRELOAD" in info["remedy"]
 
 
@@ -72,7 +72,7 @@ def test_a_process_that_is_larger_than_it_may_be_is_ended_and_the_model_says_so(
     with start_service(MODELS=folders(digits, "x/fat"), MODEL_MEMORY_LIMIT_MB=50) as service:
         info = service.wait_for("x/fat", "failed")
 
-        assert "may have 50" in info["reason"]
+        assert "the limit is 50 MiB" in info["reason"]
         assert until(lambda: not service.children(), service)
 
 
@@ -93,7 +93,7 @@ async def test_a_process_that_grew_past_its_limit_is_ended_and_the_next_request_
         # It may be found out in the middle of the request, and then again, or after it.
         with contextlib.suppress(ServiceError):
             await transcribe(client_of(service), long_speech, "x/grows")
-        until(lambda: "it grew past" in service.log, service)
+        until(lambda: "it exceeded" in service.log, service)
 
         assert await transcribe(client_of(service), speech, "x/grows") == "three one four one five nine"
 
