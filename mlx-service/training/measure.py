@@ -1,4 +1,4 @@
-"""Measure a model folder through the loader that the service uses: `python measure.py FOLDER`."""
+"""Measures a model folder with the loader that the service uses: `python measure.py FOLDER`."""
 
 import argparse
 import random
@@ -16,7 +16,7 @@ PI_DIGITS = ("three", "one", "four", "one", "five", "nine")
 
 
 def word_errors(reference: list[str], transcribed: list[str]) -> int:
-    """Substitutions, insertions and deletions that turn `reference` into `transcribed`."""
+    """Returns the number of substitutions, insertions and deletions between the two texts."""
     row = list(range(len(transcribed) + 1))
     for count, word in enumerate(reference, start=1):
         diagonal, row[0] = row[0], count
@@ -26,7 +26,7 @@ def word_errors(reference: list[str], transcribed: list[str]) -> int:
 
 
 def measure_voices(model, voices: tuple[str, ...]) -> str:
-    """Transcribe fresh clips of `voices`, language detected; return a line with the word error rate."""
+    """Transcribes new clips of `voices`, language detected; returns a line with the word error rate."""
     rng = random.Random(MEASURING_SEED)
     errors = words = exact = 0
     for _ in range(MEASURED_CLIPS):
@@ -39,7 +39,7 @@ def measure_voices(model, voices: tuple[str, ...]) -> str:
 
 
 def check_fixed_clips(model) -> list[str]:
-    """Return what went wrong with the clips that the tests rely on; empty if all is well."""
+    """Returns the errors in clips that the tests rely on; empty if there are none."""
     pause = silence(0.3)
     spoken = np.concatenate([pause, synthesize(PI_DIGITS, US_VOICE, speed_wpm=165, pitch=50), pause])
     expected = {
@@ -57,8 +57,8 @@ def check_fixed_clips(model) -> list[str]:
 
 
 def measure(folder: Path) -> bool:
-    """Print the figures of the model in `folder`; true if the fixed clips come out exactly."""
-    mx.disable_compile()  # on Linux mx.compile runs g++ on each first call, 1 to 8 s
+    """Prints the word error rates of the model in `folder`; returns whether the fixed clips are exact."""
+    mx.disable_compile()  # on Linux mx.compile runs g++ on each first call: 1 to 8 s
     model = load(str(folder), strict=True)
     print(f"{US_VOICE}: {measure_voices(model, (US_VOICE,))}")
     print(f"other voices: {measure_voices(model, OTHER_VOICES)}")
