@@ -87,7 +87,7 @@ def _speechless(rng: random.Random) -> Clip:
 
 
 def training_clip(seed: int, index: int) -> Clip:
-    """Returns clip number `index` of the training set. It depends only on `seed` and `index`."""
+    """Returns clip `index` of the training set; it depends only on the arguments, so clips can be made in parallel."""
     rng = random.Random(f"{seed}/{index}")
     if rng.random() < SILENT_SHARE:
         return _speechless(rng)

@@ -1,4 +1,4 @@
-"""mlx-service: the engine's HTTP face around the models that the operator allows."""
+"""The HTTP application of mlx-service."""
 
 from fastapi import FastAPI
 from rapl_service.engine_app import transcriber_app
@@ -12,6 +12,6 @@ from rapl_mlx.transcriber import MlxTranscriber
 def create_app(settings: Settings) -> FastAPI:
     app = transcriber_app(MlxTranscriber(settings))
     token = settings.token.get_secret_value() if settings.token else None
-    # The innermost one, so that what it refuses has a request id and a line in the log too.
+    # The innermost middleware, so that refused requests have a request id and a log line too.
     app.user_middleware.append(Middleware(Access, token=token, names=settings.allowed_hosts))
     return app

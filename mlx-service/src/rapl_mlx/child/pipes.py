@@ -1,4 +1,4 @@
-"""The child's end of the pipes to its parent."""
+"""The pipes to the parent, seen from the child process."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from rapl_mlx.child.contract import ChildConfig
 
 
 class Wire:
-    """Takes over stdin and stdout, for libraries print: what they print goes to stderr."""
+    """Uses stdin and stdout for frames. What libraries print goes to stderr instead."""
 
     def __init__(self, work_dir: Path) -> None:
         self._work_dir = work_dir
@@ -24,7 +24,7 @@ class Wire:
         self._lock = threading.Lock()
         self._requests: SimpleQueue[Frame] = SimpleQueue()
         self.cancelled_job: int | None = None
-        """The number of the job that the parent last took back."""
+        """The number of the job that the parent cancelled last."""
         os.dup2(2, 1)
         nothing = os.open(os.devnull, os.O_RDONLY)
         os.dup2(nothing, 0)
@@ -37,7 +37,7 @@ class Wire:
         return cls(config.work_dir), config
 
     def send(self, header: dict[str, Any]) -> None:
-        """From any thread. Without a parent there is nothing left to do, and the process ends."""
+        """Sends a frame, from any thread. Ends the process if the parent is gone."""
         data = memoryview(encode_frame(header))
         with self._lock:
             try:
@@ -50,12 +50,12 @@ class Wire:
         return self._requests.get()
 
     def exit(self) -> NoReturn:
-        """Ends the process at once: a thread of MLX that is still alive aborts an orderly exit."""
+        """Ends the process at once, because a running thread of MLX makes a normal exit abort."""
         shutil.rmtree(self._work_dir, ignore_errors=True)
         os._exit(0)
 
     def _read(self) -> None:
-        """Reads in a thread, so that all but requests is noticed in the middle of a transcription too."""
+        """Runs in a thread, so that pings, cancellations and "stop" are handled during a transcription."""
         while line := self._input.readline():
             header = json.loads(line)
             frame = Frame(header, self._input.read(header.pop("payload_bytes", 0)))

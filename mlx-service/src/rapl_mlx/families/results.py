@@ -1,4 +1,4 @@
-"""Results without what a model made up: times that are no times, segments without text."""
+"""Builds transcripts from the results of models, without invalid times and empty segments."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -10,29 +10,29 @@ from rapl_protocol.transcript import Segment, Transcript, Word
 
 
 class Cancelled(Exception):
-    """Nobody waits for the transcript any more."""
+    """The request was cancelled: its client has left."""
 
 
 @dataclass(frozen=True)
 class ResultListener:
-    """Whoever asked for a transcript."""
+    """Receives the text of a request as it grows, and knows whether the request was cancelled."""
 
     on_text: OnText | None = None
     is_cancelled: Callable[[], bool] = lambda: False
 
     def raise_if_cancelled(self) -> None:
-        """To be called between tokens. Raises: Cancelled."""
+        """Call it between tokens. Raises: Cancelled."""
         if self.is_cancelled():
             raise Cancelled
 
     def send_text(self, text: str) -> None:
-        """How the text grows."""
+        """Sends new text, if the request streams."""
         if text and self.on_text:
             self.on_text(text)
 
 
 class NonStreamingFamily:
-    """A family of which only the whole text is taken."""
+    """Base class of families that return the whole text at once."""
 
     def generate(self, model: Any, wav_path: str, arguments: dict[str, Any], listener: ResultListener) -> Any:
         return model.generate(wav_path, **arguments)
@@ -46,7 +46,7 @@ def make_transcript(
     *,
     is_truncated: bool = False,
 ) -> Transcript:
-    """With these segments if they hold all of the text, and otherwise with one that spans the audio."""
+    """Uses the segments if they contain the whole text; otherwise one segment that spans the audio."""
     text = text.strip()
     kept = tuple(segment for segment in segments if segment)
     if text and _length("".join(segment.text for segment in kept)) < _length(text):
@@ -72,7 +72,7 @@ def make_segment(
     duration_s: float,
     words: Iterable[Word | None] | None = None,
 ) -> Segment | None:
-    """None where there is no text, or where the times are missing, NaN, or not in order."""
+    """Returns None if there is no text, or if the times are missing, not finite, or not in order."""
     times = clamp_times(start_s, end_s, duration_s)
     if times is None or not text.strip():
         return None
@@ -90,7 +90,7 @@ def make_word(word: str, start_s: Any, end_s: Any, duration_s: float) -> Word | 
 def clamp_times(
     start_s: Any, end_s: Any, duration_s: float, *, may_be_empty: bool = False
 ) -> tuple[float, float] | None:
-    """The times as plain floats within the audio; models pad it, and their times may lie beyond its end."""
+    """Returns the times as floats within the audio; models pad the audio, so their times may lie beyond its end."""
     try:
         start, end = float(start_s), float(end_s)
     except (TypeError, ValueError):
@@ -102,5 +102,5 @@ def clamp_times(
 
 
 def max_tokens_for(duration_s: float) -> int:
-    """A bound for a decoder that does not end by itself; quick speech in any language has fewer than 20 a second."""
+    """Returns the token limit. Fast speech in any language has fewer than 20 tokens per second."""
     return 64 + math.ceil(20 * duration_s)

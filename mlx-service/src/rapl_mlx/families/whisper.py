@@ -13,7 +13,7 @@ from rapl_mlx.families.results import NonStreamingFamily, make_segment, make_tra
 
 class Whisper(NonStreamingFamily):
     def __init__(self, languages: tuple[str, ...]) -> None:
-        """`languages` are the checkpoint's ISO codes; it would take any other word without complaint."""
+        """`languages` are the ISO codes of the checkpoint, which accepts any other word without an error."""
         is_english_only = languages == ("en",)
         self.capabilities = Capabilities(
             languages=languages,
@@ -33,7 +33,8 @@ class Whisper(NonStreamingFamily):
         return cls(tuple(tokenizer.LANGUAGES)[: model.num_languages])
 
     def arguments(self, options: TranscribeOptions, duration_s: float) -> dict[str, Any]:
-        arguments: dict[str, Any] = {"verbose": None, "word_timestamps": options.word_timestamps}  # False draws a bar
+        # With verbose=False it shows a progress bar.
+        arguments: dict[str, Any] = {"verbose": None, "word_timestamps": options.word_timestamps}
         if options.language:
             arguments["language"] = options.language
         if options.prompt:

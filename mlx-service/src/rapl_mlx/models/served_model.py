@@ -98,7 +98,7 @@ class ServedModel:
         return await job.answer
 
     def _on_answered(self, job: Job) -> None:
-        """If the client of the running request has left, the process is asked to stop between two tokens."""
+        """If the client of the running request has left, sends "cancel", so that decoding stops between two tokens."""
         self._last_used = asyncio.get_running_loop().time()
         if job.answer.cancelled() and self._jobs.running is job:
             self.process.send({"type": "cancel", "job": job.number})
