@@ -5,9 +5,10 @@ import os
 import shutil
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 from rapl_protocol.frames import Frame, encode_frame
 
@@ -56,10 +57,8 @@ class Wire:
 
     def _read(self) -> None:
         """Runs in a thread, so that pings, cancellations and "stop" are handled during a transcription."""
-        while line := self._input.readline():
-            header = json.loads(line)
-            frame = Frame(header, self._input.read(header.pop("payload_bytes", 0)))
-            match header:
+        for frame in read_frames(self._input):
+            match frame.header:
                 case {"type": "stop"}:
                     break
                 case {"type": "ping"}:
@@ -69,3 +68,13 @@ class Wire:
                 case _:
                     self._requests.put(frame)
         self.exit()
+
+
+def read_frames(source: BinaryIO) -> Iterator[Frame]:
+    """Yields frames until the end of the input. A last frame that is cut off is dropped."""
+    while (line := source.readline()).endswith(b"\n"):
+        header = json.loads(line)
+        size = header.pop("payload_bytes", 0)
+        payload = source.read(size)
+        if len(payload) == size:
+            yield Frame(header, payload)

@@ -1,8 +1,9 @@
 """Builds transcripts from the results of models, without invalid times and empty segments."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from rapl_protocol.transcriber import OnText
@@ -46,10 +47,11 @@ def make_transcript(
     *,
     is_truncated: bool = False,
 ) -> Transcript:
-    """Uses the segments if they contain the whole text; otherwise one segment that spans the audio."""
+    """Uses the segments if they contain the whole text and are in order; otherwise one segment that spans the audio."""
     text = text.strip()
     kept = tuple(segment for segment in segments if segment)
-    if text and _length("".join(segment.text for segment in kept)) < _length(text):
+    is_complete = _length("".join(segment.text for segment in kept)) >= _length(text)
+    if text and not (is_complete and _is_in_order(kept)):
         kept = (Segment(start_s=0.0, end_s=duration_s, text=text, language=language),)
     return Transcript(
         text=text,
@@ -64,6 +66,10 @@ def _length(text: str) -> int:
     return sum(not character.isspace() for character in text)
 
 
+def _is_in_order(items: Sequence[Segment] | Sequence[Word]) -> bool:
+    return all(item.start_s <= following.start_s for item, following in pairwise(items))
+
+
 def make_segment(
     start_s: Any,
     end_s: Any,
@@ -72,12 +78,14 @@ def make_segment(
     duration_s: float,
     words: Iterable[Word | None] | None = None,
 ) -> Segment | None:
-    """Returns None if there is no text, or if the times are missing, not finite, or not in order."""
+    """Returns None if there is no text, or if the times are missing, not finite, or not in order. Words that are not in
+    order are left out."""
     times = clamp_times(start_s, end_s, duration_s)
     if times is None or not text.strip():
         return None
-    kept = tuple(word for word in words if word) if words is not None else None
-    return Segment(start_s=times[0], end_s=times[1], text=text.strip(), language=language, words=kept or None)
+    kept = tuple(word for word in words or () if word)
+    timed_words = kept if kept and _is_in_order(kept) else None
+    return Segment(start_s=times[0], end_s=times[1], text=text.strip(), language=language, words=timed_words)
 
 
 def make_word(word: str, start_s: Any, end_s: Any, duration_s: float) -> Word | None:
@@ -93,7 +101,7 @@ def clamp_times(
     """Returns the times as floats within the audio; models pad the audio, so their times may lie beyond its end."""
     try:
         start, end = float(start_s), float(end_s)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     if not (math.isfinite(start) and math.isfinite(end)):
         return None
