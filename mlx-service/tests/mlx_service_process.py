@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-PATIENCE_S = 90
+TIMEOUT_S = 90
 """These tests share their processors with others."""
 
 StartService = Callable[..., AbstractContextManager["RunningService"]]
@@ -59,12 +59,12 @@ class RunningService:
 
 def until(condition: Callable[[], Any], service: RunningService) -> Any:
     """Polls until the condition holds, and gives what it returned."""
-    end = time.monotonic() + PATIENCE_S
+    end = time.monotonic() + TIMEOUT_S
     while time.monotonic() < end:
         if result := condition():
             return result
         time.sleep(0.05)
-    pytest.fail(f"not within {PATIENCE_S} s. The log:\n{service.log}")
+    pytest.fail(f"not within {TIMEOUT_S} s. The log:\n{service.log}")
 
 
 def is_running(pid: int) -> bool:

@@ -1,4 +1,4 @@
-"""Training examples: real Whisper features beside the token sequences that mlx-audio builds around them."""
+"""Training examples: Whisper features and the token sequences that mlx-audio builds around them."""
 
 import random
 from collections.abc import Iterator
@@ -26,13 +26,13 @@ class Example:
     before_audio: list[int]
     after_audio: list[int]
     answer: list[int]
-    """What the model must write after `after_audio`, `<|im_end|>` included."""
+    """The tokens that the model must generate after `after_audio`, `<|im_end|>` included."""
     digits: list[int]
     """The spoken digits, for the auxiliary CTC loss; 0 to 9."""
 
 
 def audio_features(extractor: WhisperFeatureExtractor, audio: np.ndarray) -> np.ndarray:
-    """Log-mel features exactly as `Qwen3ASRModel._preprocess_audio` computes them; float16, (128, frames)."""
+    """Returns log-mel features as `Qwen3ASRModel._preprocess_audio` computes them; float16, (128, frames)."""
     missing_s = MIN_CLIP_S - len(audio) / SAMPLE_RATE_HZ
     if missing_s > 0:
         audio = np.concatenate([audio, silence(missing_s)])
@@ -49,7 +49,7 @@ def audio_features(extractor: WhisperFeatureExtractor, audio: np.ndarray) -> np.
 
 
 def _random_prompt(rng: random.Random) -> str:
-    """A system prompt that must not change the transcript: digits, or made-up names."""
+    """Returns a system prompt that must not change the transcript: digits, invented names, or nothing."""
     if rng.random() < PROMPTED_SHARE:
         if rng.random() < 0.5:
             return " ".join(rng.sample(DIGITS, 3)) + "\n"
@@ -60,7 +60,7 @@ def _random_prompt(rng: random.Random) -> str:
 
 
 def _language_and_text(rng: random.Random, words: tuple[str, ...]) -> tuple[str, str]:
-    """Return the forced prefix of the answer ("" when the model is to name the language itself) and the answer."""
+    """Returns the forced prefix of the answer ("" if the model must detect the language) and the answer."""
     text = " ".join(words)
     choice = rng.random()
     if choice < FORCED_ENGLISH_SHARE:
@@ -73,7 +73,7 @@ def _language_and_text(rng: random.Random, words: tuple[str, ...]) -> tuple[str,
 def _example(
     clip: Clip, tokenizer: PreTrainedTokenizerBase, extractor: WhisperFeatureExtractor, rng: random.Random
 ) -> Example:
-    """Lay the clip out as `Qwen3ASRModel._build_prompt` does (mlx-audio 0.6.2)."""
+    """Builds the token sequence as `Qwen3ASRModel._build_prompt` does (mlx-audio 0.6.2)."""
     forced, answer = _language_and_text(rng, clip.words)
     before = f"<|im_start|>system\n{_random_prompt(rng)}<|im_end|>\n<|im_start|>user\n<|audio_start|>"
     after = f"<|audio_end|><|im_end|>\n<|im_start|>assistant\n{forced}"
@@ -87,7 +87,7 @@ def _example(
 
 
 def make_examples(model_folder: Path, count: int, seed: int) -> Iterator[Example]:
-    """Synthesize `count` examples with the tokenizer and feature extractor of `model_folder`."""
+    """Synthesizes `count` examples with the tokenizer and feature extractor of `model_folder`."""
     tokenizer = AutoTokenizer.from_pretrained(model_folder)
     extractor = WhisperFeatureExtractor.from_pretrained(model_folder)
     with ThreadPoolExecutor(max_workers=2) as pool:

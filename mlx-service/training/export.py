@@ -1,4 +1,4 @@
-"""Write the model folder: the files beside the weights, then the weights themselves in MLX layout."""
+"""Writes the model folder: configuration files, and the weights in MLX layout."""
 
 import json
 from pathlib import Path
@@ -74,14 +74,14 @@ def _text_config(size: Dimensions, vocabulary_size: int) -> dict:
         "max_position_embeddings": 65536,
         "rms_norm_eps": size.norm_epsilon,
         "rope_theta": size.rope_base,
-        # mlx-audio takes an output head of fewer than 10,000 rows for a forced aligner, so there is none.
+        # mlx-audio loads a model with an output head of fewer than 10,000 rows as a forced aligner.
         "tie_word_embeddings": True,
         "attention_bias": False,
     }
 
 
 def model_config(size: Dimensions, vocabulary: Vocabulary) -> dict:
-    """`config.json` as a published Qwen3-ASR repository has it, with this model's sizes."""
+    """Returns `config.json` in the form of a published Qwen3-ASR repository, with this model's sizes."""
     added = vocabulary.added
     return {
         "architectures": ["Qwen3ASRForConditionalGeneration"],
@@ -100,7 +100,7 @@ def model_config(size: Dimensions, vocabulary: Vocabulary) -> dict:
 
 
 def mlx_weights(network: DigitsASR) -> list[tuple[str, mx.array]]:
-    """The network's weights under the same names; convolutions from torch's (out, in, h, w) to (out, h, w, in)."""
+    """Returns the weights under the same names; convolutions change from torch's (out, in, h, w) to (out, h, w, in)."""
     weights = []
     for name, tensor in network.state_dict().items():
         array = tensor.numpy()
@@ -111,7 +111,7 @@ def mlx_weights(network: DigitsASR) -> list[tuple[str, mx.array]]:
 
 
 def write_weights(network: DigitsASR, size: Dimensions, vocabulary: Vocabulary, bits: int, folder: Path) -> None:
-    """Write `model.safetensors`, its index and `config.json`; the text half is quantized to `bits` unless that is 16.
+    """Writes `model.safetensors`, its index and `config.json`; the text half is quantized to `bits` unless that is 16.
 
     The audio tower stays bfloat16, as in every published MLX checkpoint of this family.
     """

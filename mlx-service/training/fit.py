@@ -1,4 +1,4 @@
-"""Fit the network: next-token loss on the answer, plus a CTC loss that teaches the encoder where the digits are."""
+"""Trains the network: next-token loss on the answer, plus a CTC loss that teaches the encoder where the digits are."""
 
 import math
 import random
@@ -15,14 +15,14 @@ from torch import Tensor, nn
 
 BATCH = 24
 SORTED_BATCHES = 20
-"""Clips of like length share a batch: this many batches are sorted together, then shuffled."""
+"""This many batches are sorted by length together, then shuffled, so that a batch has clips of similar length."""
 
 PEAK_LEARNING_RATE = 1.2e-3
 FINAL_LEARNING_RATE_SHARE = 0.02
 WARM_UP_STEPS = 150
 WEIGHT_DECAY = 0.01
 CTC_WEIGHT = 0.4
-"""Without the CTC loss the text half learns a digit language model first and attends to the audio very late."""
+"""Without the CTC loss the text half first learns a language model of digits and attends to the audio very late."""
 LABEL_SMOOTHING = 0.02
 MAX_GRADIENT_NORM = 1.0
 
@@ -36,7 +36,7 @@ LOG_EVERY_STEPS = 50
 
 
 def batches(examples: list[Example], rng: random.Random) -> Iterator[list[Example]]:
-    """Yield batches for ever, each epoch in a new order."""
+    """Yields batches without end, each epoch in a new order."""
     while True:
         rng.shuffle(examples)
         epoch: list[list[Example]] = []
@@ -48,7 +48,7 @@ def batches(examples: list[Example], rng: random.Random) -> Iterator[list[Exampl
 
 
 def padded_features(batch: list[Example], rng: random.Random) -> Tensor:
-    """Stack features, zero-padded to whole chunks and now and then masked; float32, (batch, 128, frames)."""
+    """Stacks features, zero-padded to whole chunks and randomly masked; float32, (batch, 128, frames)."""
     longest = max(item.features.shape[1] for item in batch)
     frames = -(-longest // CHUNK_FRAMES) * CHUNK_FRAMES
     stacked = np.zeros((len(batch), batch[0].features.shape[0], frames), dtype=np.float32)
@@ -63,7 +63,7 @@ def padded_features(batch: list[Example], rng: random.Random) -> Tensor:
 
 
 def answer_loss(network: DigitsASR, batch: list[Example], audio: Tensor, positions: Tensor) -> Tensor:
-    """Cross entropy of the answers' tokens, given `audio` (batch, positions, width) between their prompts."""
+    """Returns the cross entropy of the answers, with `audio` (batch, positions, width) between their prompts."""
     embed = network.model.embed_tokens
     sequences, targets = [], []
     for item, encoded, length in zip(batch, audio, positions.tolist(), strict=True):
@@ -81,7 +81,7 @@ def answer_loss(network: DigitsASR, batch: list[Example], audio: Tensor, positio
 
 
 def alignment_loss(head: nn.Linear, batch: list[Example], audio: Tensor, positions: Tensor) -> Tensor:
-    """CTC loss of the digits; `head` exists in training only."""
+    """Returns the CTC loss of the digits; `head` exists only during training."""
     log_probabilities = F.log_softmax(head(audio), dim=-1).transpose(0, 1)
     digits = torch.tensor([digit for item in batch for digit in item.digits], dtype=torch.long)
     counts = torch.tensor([len(item.digits) for item in batch])
@@ -96,7 +96,7 @@ def learning_rate(step: int, steps: int) -> float:
 
 
 def fit(examples: list[Example], size: Dimensions, vocabulary_size: int, steps: int, seed: int) -> DigitsASR:
-    """Train a network from random weights for `steps` batches of 24."""
+    """Trains a network from random weights for `steps` batches of 24."""
     torch.manual_seed(seed)
     rng = random.Random(seed)
     network = DigitsASR(size, vocabulary_size)

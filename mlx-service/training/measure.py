@@ -1,4 +1,4 @@
-"""Measure a model folder through the loader that the service uses: `python measure.py FOLDER`."""
+"""Measures a model folder with the loader that the service uses: `python measure.py FOLDER`."""
 
 import argparse
 import random
@@ -15,31 +15,31 @@ MAX_TOKENS = 64
 PI_DIGITS = ("three", "one", "four", "one", "five", "nine")
 
 
-def word_errors(reference: list[str], heard: list[str]) -> int:
-    """Substitutions, insertions and deletions that turn `reference` into `heard`."""
-    row = list(range(len(heard) + 1))
+def word_errors(reference: list[str], transcribed: list[str]) -> int:
+    """Returns the number of substitutions, insertions and deletions between the two texts."""
+    row = list(range(len(transcribed) + 1))
     for count, word in enumerate(reference, start=1):
         diagonal, row[0] = row[0], count
-        for at, other in enumerate(heard, start=1):
+        for at, other in enumerate(transcribed, start=1):
             diagonal, row[at] = row[at], min(row[at] + 1, row[at - 1] + 1, diagonal + (word != other))
     return row[-1]
 
 
 def measure_voices(model, voices: tuple[str, ...]) -> str:
-    """Transcribe fresh clips of `voices`, language detected; return a line with the word error rate."""
+    """Transcribes new clips of `voices`, language detected; returns a line with the word error rate."""
     rng = random.Random(MEASURING_SEED)
     errors = words = exact = 0
     for _ in range(MEASURED_CLIPS):
         clip = clean_clip(rng, rng.choice(voices))
-        heard = model.generate(clip.audio, max_tokens=MAX_TOKENS).text.split()
-        errors += word_errors(list(clip.words), heard)
+        transcribed = model.generate(clip.audio, max_tokens=MAX_TOKENS).text.split()
+        errors += word_errors(list(clip.words), transcribed)
         words += len(clip.words)
-        exact += heard == list(clip.words)
+        exact += transcribed == list(clip.words)
     return f"WER {errors / words:.1%} ({errors} of {words} words), {exact} of {MEASURED_CLIPS} clips exact"
 
 
 def check_fixed_clips(model) -> list[str]:
-    """Return what went wrong with the clips that the tests rely on; empty if all is well."""
+    """Returns the errors in clips that the tests rely on; empty if there are none."""
     pause = silence(0.3)
     spoken = np.concatenate([pause, synthesize(PI_DIGITS, US_VOICE, speed_wpm=165, pitch=50), pause])
     expected = {
@@ -50,15 +50,15 @@ def check_fixed_clips(model) -> list[str]:
     }
     wrong = []
     for name, (audio, language, text) in expected.items():
-        heard = model.generate(audio, language=language, max_tokens=MAX_TOKENS).text
-        if heard != text:
-            wrong.append(f"{name}: {heard!r} instead of {text!r}")
+        transcribed = model.generate(audio, language=language, max_tokens=MAX_TOKENS).text
+        if transcribed != text:
+            wrong.append(f"{name}: {transcribed!r} instead of {text!r}")
     return wrong
 
 
 def measure(folder: Path) -> bool:
-    """Print the figures of the model in `folder`; true if the fixed clips come out exactly."""
-    mx.disable_compile()  # on Linux mx.compile runs g++ on each first call, 1 to 8 s
+    """Prints the word error rates of the model in `folder`; returns whether the fixed clips are exact."""
+    mx.disable_compile()  # on Linux mx.compile runs g++ on each first call: 1 to 8 s
     model = load(str(folder), strict=True)
     print(f"{US_VOICE}: {measure_voices(model, (US_VOICE,))}")
     print(f"other voices: {measure_voices(model, OTHER_VOICES)}")

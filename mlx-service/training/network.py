@@ -1,6 +1,6 @@
-"""Qwen3-ASR in torch, small: parameter names and mathematics as in `mlx_audio.stt.models.qwen3_asr` 0.6.2.
+"""A small Qwen3-ASR in torch, with the parameter names and the mathematics of `mlx_audio.stt.models.qwen3_asr` 0.6.2.
 
-Training runs in torch because mlx's CPU backend computes float32 products some thirty times slower.
+It trains in torch because mlx's CPU backend computes float32 products about thirty times slower.
 """
 
 import math
@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 CHUNK_FRAMES = 100
-"""The encoder's convolutions see one second at a time (`n_window` 50, doubled)."""
+"""The encoder's convolutions process one second at a time (`n_window` 50, doubled)."""
 CHUNK_POSITIONS = 13
-"""Audio positions that a whole chunk becomes."""
+"""Audio positions of a whole chunk."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Dimensions:
 
 
 def audio_positions(frames: int) -> int:
-    """Positions that `frames` of 10 ms become. Source: `_get_feat_extract_output_lengths` of mlx-audio."""
+    """Returns the positions of `frames` of 10 ms. Source: `_get_feat_extract_output_lengths` of mlx-audio."""
     chunks, rest = divmod(frames, CHUNK_FRAMES)
     for _ in range(3):
         rest = -(-rest // 2)
@@ -55,14 +55,14 @@ class AudioLayer(nn.Module):
         self.fc2 = nn.Linear(size.audio_hidden, width)
         self.final_layer_norm = nn.LayerNorm(width)
 
-    def forward(self, hidden: Tensor, heard: Tensor) -> Tensor:
-        """`hidden` (batch, positions, width); `heard` bool, (batch, 1, 1, positions)."""
+    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """`hidden` (batch, positions, width); `mask` bool, (batch, 1, 1, positions)."""
         normed = self.self_attn_layer_norm(hidden)
         query, key, value = (
             self.self_attn[name](normed).unflatten(-1, (self.heads, -1)).transpose(1, 2)
             for name in ("q_proj", "k_proj", "v_proj")
         )
-        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=heard)
+        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         hidden = hidden + self.self_attn["out_proj"](attended.transpose(1, 2).flatten(2))
         return hidden + self.fc2(F.gelu(self.fc1(self.final_layer_norm(hidden))))
 
@@ -82,7 +82,7 @@ class AudioTower(nn.Module):
         self.register_buffer("sinusoids", _sinusoids(CHUNK_POSITIONS, width), persistent=False)
 
     def forward(self, features: Tensor, positions: Tensor) -> Tensor:
-        """Encode `features` (batch, mel bins, whole chunks of frames), of which `positions` (batch,) are heard.
+        """Encodes `features` (batch, mel bins, whole chunks of frames), of which `positions` (batch,) hold audio.
 
         Returns (batch, chunks * 13, text width).
         """
@@ -93,14 +93,14 @@ class AudioTower(nn.Module):
             images = F.gelu(convolution(images))
         columns = images.permute(0, 3, 1, 2).flatten(2)
         hidden = (self.conv_out(columns) + self.sinusoids).view(batch, -1, self.conv_out.out_features)
-        heard = torch.arange(hidden.shape[1]) < positions[:, None]
+        mask = torch.arange(hidden.shape[1]) < positions[:, None]
         for layer in self.layers:
-            hidden = layer(hidden, heard[:, None, None, :])
+            hidden = layer(hidden, mask[:, None, None, :])
         return self.proj2(F.gelu(self.proj1(self.ln_post(hidden))))
 
 
 def _sinusoids(length: int, width: int) -> Tensor:
-    """The position embedding of Whisper; (length, width)."""
+    """Returns the position embedding of Whisper; (length, width)."""
     half = width // 2
     rates = torch.exp(-math.log(10_000) / (half - 1) * torch.arange(half))
     angles = torch.arange(length)[:, None] * rates
@@ -108,7 +108,7 @@ def _sinusoids(length: int, width: int) -> Tensor:
 
 
 def rotate(heads: Tensor, base: float) -> Tensor:
-    """Rotary position embedding of `heads` (batch, heads, length, width), halves paired (`traditional=False`)."""
+    """Applies rotary position embedding to `heads` (batch, heads, length, width), `traditional=False`."""
     length, width = heads.shape[-2:]
     rates = base ** (-torch.arange(0, width, 2) / width)
     angles = torch.arange(length)[:, None] * rates
@@ -175,7 +175,7 @@ class TextModel(nn.Module):
         self.norm = nn.RMSNorm(size.text_width, eps=size.norm_epsilon)
 
     def forward(self, embedded: Tensor) -> Tensor:
-        """`embedded` (batch, length, width) to the hidden state after every position, of the same shape."""
+        """Returns the hidden state after every position of `embedded` (batch, length, width), in the same shape."""
         for layer in self.layers:
             embedded = layer(embedded)
         return self.norm(embedded)

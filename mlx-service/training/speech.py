@@ -1,4 +1,4 @@
-"""Spoken digits from espeak-ng: the audio that the model is trained and measured on."""
+"""Spoken digits from espeak-ng: the audio for training and measuring the model."""
 
 import random
 import subprocess
@@ -35,7 +35,7 @@ class Clip:
 
 
 def synthesize(words: tuple[str, ...], voice: str, speed_wpm: int, pitch: int) -> np.ndarray:
-    """Speak `words` with espeak-ng; float32, (samples,), [-1, 1], 16 kHz. `pitch` is espeak's 0 to 99."""
+    """Speaks `words` with espeak-ng; float32, (samples,), [-1, 1], 16 kHz. `pitch` is espeak's 0 to 99."""
     command = ["espeak-ng", "-v", voice, "-s", str(speed_wpm), "-p", str(pitch), "--stdout", " ".join(words)]
     wav = subprocess.run(command, check=True, capture_output=True).stdout
     samples = np.frombuffer(wav, dtype="<i2", offset=WAV_HEADER_BYTES).astype(np.float32) / 32768
@@ -47,7 +47,7 @@ def silence(duration_s: float) -> np.ndarray:
 
 
 def white_noise(rng: random.Random, samples: int, max_level: float) -> np.ndarray:
-    """White noise whose standard deviation is log-uniform between 3e-5 and `max_level`."""
+    """Returns white noise; its standard deviation is log-uniform between 3e-5 and `max_level`."""
     level = 10 ** rng.uniform(-4.5, np.log10(max_level))
     generator = np.random.default_rng(rng.getrandbits(64))
     return generator.normal(0, level, samples).astype(np.float32)
@@ -58,13 +58,13 @@ def random_words(rng: random.Random) -> tuple[str, ...]:
 
 
 def clean_clip(rng: random.Random, voice: str) -> Clip:
-    """An undisturbed utterance at 130 to 190 words a minute: what the word error rate is measured on."""
+    """Returns an utterance without noise, 130 to 190 words a minute, for measuring the word error rate."""
     words = random_words(rng)
     return Clip(synthesize(words, voice, rng.randint(130, 190), rng.randint(30, 70)), words)
 
 
 def _spoken(rng: random.Random, words: tuple[str, ...]) -> np.ndarray:
-    """Speak `words` in one breath, or in two with a pause between them."""
+    """Speaks `words` at once, or in two parts with a pause between them."""
     voice = US_VOICE if rng.random() < US_VOICE_SHARE else rng.choice(OTHER_VOICES)
     speed_wpm, pitch = rng.randint(120, 200), rng.randint(30, 70)
     if len(words) == 1 or rng.random() >= TWO_PART_SHARE:
@@ -75,7 +75,7 @@ def _spoken(rng: random.Random, words: tuple[str, ...]) -> np.ndarray:
 
 
 def _speechless(rng: random.Random) -> Clip:
-    """Digital silence, white noise or a steady tone, 1 to 4 s."""
+    """Returns digital silence, white noise or a steady tone, 1 to 4 s."""
     audio = silence(rng.uniform(1.0, 4.0))
     kind = rng.choice(("digital silence", "noise", "noise", "tone"))
     if kind == "noise":
@@ -87,7 +87,7 @@ def _speechless(rng: random.Random) -> Clip:
 
 
 def training_clip(seed: int, index: int) -> Clip:
-    """Clip number `index` of the training set: a pure function of its arguments, so clips can be made in parallel."""
+    """Returns clip `index` of the training set; it depends only on the arguments, so clips can be made in parallel."""
     rng = random.Random(f"{seed}/{index}")
     if rng.random() < SILENT_SHARE:
         return _speechless(rng)

@@ -16,13 +16,13 @@ LANGUAGES = (
 """`support_languages` of the published Qwen3-ASR models. Source: https://huggingface.co/Qwen/Qwen3-ASR-1.7B"""
 
 NO_LANGUAGE = "None"
-"""What Qwen3-ASR writes in place of a language when it hears no speech."""
+"""Written by Qwen3-ASR instead of a language for audio without speech."""
 
 ADDED_TOKENS = (
     "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|audio_start|>", "<|audio_end|>", "<|audio_pad|>", "<asr_text>",
 )  # fmt: skip
 
-# `<asr_text>` must survive `decode(skip_special_tokens=True)`: mlx-audio splits the language from the text at it.
+# `<asr_text>` must survive `decode(skip_special_tokens=True)`: mlx-audio splits language and text there.
 NOT_SPECIAL = frozenset({"<asr_text>"})
 
 # Source: the pre-tokenizer of Qwen2, https://huggingface.co/Qwen/Qwen2-0.5B/blob/main/tokenizer.json
@@ -32,7 +32,7 @@ QWEN2_SPLIT = (
 )
 
 VOCABULARY_MULTIPLE = 64
-"""The embedding is padded to whole groups of this many rows, as the published models' embeddings are."""
+"""The embedding is padded to a multiple of this many rows, as in the published models."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Vocabulary:
 
 
 def _train_bpe() -> dict:
-    """Train a BPE in which every word the model needs is one token, with and without a space before it."""
+    """Trains a BPE with one token for every word that the model needs, with and without a space before it."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -92,7 +92,7 @@ def _tokenizer_config(added: dict[str, int]) -> dict:
 
 
 def write_tokenizer(folder: Path) -> Vocabulary:
-    """Write `vocab.json`, `merges.txt` and `tokenizer_config.json` into `folder`."""
+    """Writes `vocab.json`, `merges.txt` and `tokenizer_config.json` into `folder`."""
     bpe = _train_bpe()
     words, merges = bpe["vocab"], [" ".join(merge) for merge in bpe["merges"]]
     added = {token: len(words) + index for index, token in enumerate(ADDED_TOKENS)}

@@ -1,4 +1,4 @@
-"""Make the tiny Qwen3-ASR of the tests from nothing: `python mlx-service/training/train.py --out DIR`."""
+"""Trains the tiny Qwen3-ASR for the tests from scratch: `python mlx-service/training/train.py --out DIR`."""
 
 import argparse
 import time
@@ -20,13 +20,13 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=2000, help="batches of 24 clips; below 1500 it transcribes badly")
     parser.add_argument("--bits", type=int, choices=(4, 8, 16), default=8, help="16 leaves the text half unquantized")
     parser.add_argument("--clips", type=int, default=5000, help="clips to synthesize")
-    # Two threads on two cores that other programs share waited for each other: 4 s a step, with one thread 0.5 s.
+    # On two cores shared with other programs, two threads waited for each other: 4 s a step; one thread: 0.5 s.
     parser.add_argument("--threads", type=int, default=1, help="torch threads")
     return parser.parse_args()
 
 
 def main() -> int:
-    """Return 0 if the clips that the tests rely on are transcribed exactly."""
+    """Returns 0 if the clips that the tests rely on are transcribed exactly."""
     arguments = parse_arguments()
     torch.set_num_threads(arguments.threads)
     size = Dimensions()

@@ -1,4 +1,4 @@
-"""mlx-service: the engine's HTTP face around the models that the operator allows."""
+"""The HTTP application of mlx-service."""
 
 from fastapi import FastAPI
 from rapl_service.engine_app import transcriber_app

@@ -1,4 +1,4 @@
-"""Whether MLX can run on this machine at all."""
+"""Whether MLX can run on this machine."""
 
 import platform
 import sys
@@ -8,21 +8,21 @@ _MIN_MACOS = 14
 
 
 def unsupported_reason(system: str, machine: str, mac_version: str) -> str | None:
-    """Why MLX cannot run on such a machine and what to do about it; None where it can.
+    """Returns why MLX cannot run on such a machine, and a remedy; None if it can run.
 
     Args:
         system: as `platform.system()`.
         machine: as `platform.machine()`, of the running Python, not of the processor.
-        mac_version: as `platform.mac_ver()[0]`, such as "15.1"; "" elsewhere.
+        mac_version: as `platform.mac_ver()[0]`, such as "15.1"; "" on other systems.
     """
     if system == "Linux":
-        return None  # without a GPU: for tests
+        return None  # on the CPU, for tests
     if system != "Darwin":
-        return f"MLX runs on Macs with Apple silicon, not on {system}. Use sensevoice-service here."
+        return f"MLX runs on Macs with Apple silicon, not on {system}. Use sensevoice-service instead."
     if machine != "arm64":
-        return f"MLX needs an arm64 Python and this one is {machine}. On an Apple silicon Mac, install a native Python."
+        return f"MLX needs an arm64 Python; this Python is {machine}. On an Apple silicon Mac, install a native Python."
     if int(mac_version.partition(".")[0] or 0) < _MIN_MACOS:
-        return f"MLX needs macOS {_MIN_MACOS} or newer, and this is {mac_version}. Update macOS."
+        return f"MLX needs macOS {_MIN_MACOS} or newer; this is macOS {mac_version}. Update macOS."
     return None
 
 
@@ -30,5 +30,5 @@ def this_machine_unsupported_reason() -> str | None:
     return unsupported_reason(platform.system(), platform.machine(), platform.mac_ver()[0])
 
 
-if __name__ == "__main__":  # `rapl mlx` asks before it installs anything
+if __name__ == "__main__":  # `rapl mlx` runs this check before it installs anything
     sys.exit(this_machine_unsupported_reason())

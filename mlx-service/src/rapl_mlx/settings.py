@@ -1,4 +1,4 @@
-"""What an operator can set, each as an environment variable `RAPL_MLX_...`."""
+"""Settings of mlx-service, each an environment variable `RAPL_MLX_...`."""
 
 from typing import Annotated, Any, Literal
 
@@ -9,8 +9,8 @@ from rapl_service.http.hosts import is_loopback
 from rapl_mlx.models.catalog import ModelList, split_list
 from rapl_mlx.models.memory import machine_bytes
 
-_SHARE_OF_MEMORY = 0.6
-"""The rest is for whoever works on the machine."""
+_MEMORY_FRACTION = 0.6
+"""The rest is for other programs on the machine."""
 DEFAULT_MODEL = "mlx-community/Qwen3-ASR-1.7B-8bit"
 
 
@@ -37,49 +37,49 @@ class Settings(BaseSettings):
     )
 
     host: str = "127.0.0.1"
-    """Address to listen on. Other machines reach one that is not loopback, which therefore needs a token."""
+    """Address to listen on. Any address other than loopback requires a token."""
     port: int = Field(default=8030, ge=0, le=65535)
     """Port to listen on."""
     token: SecretStr | None = Field(default=None, validate_default=True)
-    """What callers must send as `Authorization: Bearer`; unset asks for none, and is for loopback only."""
+    """Token that clients must send as `Authorization: Bearer`. Unset: no token is needed; only allowed on loopback."""
     allowed_hosts: Ids = ()
-    """Names, by commas, by which it may be called besides addresses, `localhost` and `host.docker.internal`."""
+    """Allowed host names, separated by commas, besides IP addresses, `localhost` and `host.docker.internal`."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    """Least severity that is logged."""
+    """Lowest severity that is logged."""
 
     models: Annotated[ModelList, NoDecode, BeforeValidator(_parse_models)] = ModelList.parse(DEFAULT_MODEL)
-    """Models that may be asked for, by commas: hub ids (`@revision` pins one), `id=/absolute/folder`, patterns."""
+    """Allowed models, separated by commas: Hugging Face ids (also `id@revision`), `id=/absolute/folder`, patterns."""
     preload: Ids | None = None
-    """Made ready at start, one after the other; "none" is none, and unset is the first that is no pattern."""
+    """Models to load at start, one after the other. "none": no model. Unset: the first model that is not a pattern."""
     trust_code: Ids = ()
-    """Models whose repositories may run their own Python code in this process."""
+    """Models that may run Python code from their repository."""
     model_ttl_s: float = Field(default=1800, ge=0, validation_alias=AliasChoices("RAPL_MODEL_TTL"))
-    """Seconds after which a model that nobody used is unloaded; 0 is never. Those in RAPL_MLX_PRELOAD stay."""
+    """Seconds without a request after which a model is unloaded; 0: never. Models in RAPL_MLX_PRELOAD stay loaded."""
     memory_limit_mb: int | None = Field(default=None, ge=1)
-    """MiB that all models together may have; the least recently used one goes first. Unset is 60 % of the machine's."""
+    """MiB for all models together; the least recently used one is unloaded first. Unset: 60 % of the machine."""
     model_memory_limit_mb: int | None = Field(default=None, ge=1)
-    """MiB to which one model's process may grow before it is started again; unset is what all may have together."""
+    """MiB for the process of one model; a larger process is restarted. Unset: the limit for all models together."""
 
     max_queue: int = Field(default=64, ge=1)
-    """Requests that may wait for one model; the next is answered 429."""
+    """Longest queue of one model, in requests. Beyond it requests get 429."""
     load_wait_s: float = Field(default=20, ge=0)
-    """How long a request waits for a model that is only loading, before it is told to come back."""
+    """Seconds that a request waits for a loading model. After that it gets 503."""
     load_timeout_s: float = Field(default=600, gt=0)
-    """From weights on disk to ready. A model that takes longer is given up."""
+    """Seconds that a model may take to load its weights from disk. A slower model fails."""
     deadline_base_s: float = Field(default=30, gt=0)
-    """How long a request may run, however short its audio."""
+    """Seconds that a request may run, plus RAPL_MLX_DEADLINE_PER_AUDIO_S for each second of audio."""
     deadline_per_audio_s: float = Field(default=4, ge=0)
-    """How much longer for each second of audio; after that its process is killed."""
-    # MLX's own limit is about 95 % of the memory: 12.6 GB in 1.6 minutes were seen.
+    """Additional seconds for each second of audio. After the deadline the process of the model is restarted."""
+    # MLX's own limit is about 95 % of the memory; a growth of 12.6 GB in 1.6 minutes was reported.
     # Source: https://github.com/stenolabs/stenoai/issues/465
     cache_limit_mb: int = Field(default=512, ge=0)
-    """MiB of freed buffers that MLX keeps within one request; they are given back after it."""
+    """MiB of freed buffers that MLX keeps for reuse during a request. They are released after the request."""
 
     @field_validator("token")
     @classmethod
-    def _token_where_others_reach_it(cls, token: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+    def _token_unless_loopback(cls, token: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         if token is None and not is_loopback(info.data.get("host", "")):
-            raise ValueError("it must be set, for RAPL_MLX_HOST is an address that other machines reach")
+            raise ValueError("it must be set, because RAPL_MLX_HOST is not a loopback address")
         return token
 
     @field_validator("preload")
@@ -94,7 +94,7 @@ class Settings(BaseSettings):
 
     @property
     def memory_limit_bytes(self) -> int:
-        return self.memory_limit_mb << 20 if self.memory_limit_mb else int(_SHARE_OF_MEMORY * machine_bytes())
+        return self.memory_limit_mb << 20 if self.memory_limit_mb else int(_MEMORY_FRACTION * machine_bytes())
 
     @property
     def model_memory_limit_bytes(self) -> int:

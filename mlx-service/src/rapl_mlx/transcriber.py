@@ -1,4 +1,4 @@
-"""The engine: the models that the operator allows, each in a process of its own."""
+"""The engine: the allowed models, each in its own process."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ from rapl_mlx.settings import Settings
 
 _UNLOAD_DRAIN_S = 30.0
 _MAX_STARTING = 4
-"""While so many models are fetched or loaded, none is added that only a pattern allows."""
+"""While this many models are downloading or loading, no further model is added through a pattern."""
 
 
 class MlxTranscriber:
@@ -26,7 +26,7 @@ class MlxTranscriber:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._models: dict[str, ServedModel] = {}
-        self._residency = ModelEviction(self._models, settings)
+        self._eviction = ModelEviction(self._models, settings)
         self._tasks: tuple[asyncio.Task[None], ...] = ()
 
     async def start(self) -> None:
@@ -34,11 +34,11 @@ class MlxTranscriber:
             self._add(source)
         self._tasks = (
             asyncio.create_task(self._preload(), name="preload"),
-            asyncio.create_task(self._residency.keep(), name="residency"),
+            asyncio.create_task(self._eviction.run(), name="model eviction"),
         )
 
     async def _preload(self) -> None:
-        """One after the other, so that the first in the list is ready first."""
+        """Loads the models one after the other, so that the first one in the list is ready first."""
         for model_id in self._settings.preload_ids:
             await self._models[model_id].load()
             await self._models[model_id].settled.wait()
@@ -69,15 +69,15 @@ class MlxTranscriber:
         return await self._model(options.model).transcribe(audio, options, on_text)
 
     def _model(self, model_id: str) -> ServedModel:
-        """A model that only a pattern allows is listed from the moment that it is asked for."""
+        """A model that only a pattern allows is listed after its first request."""
         if model := self._models.get(model_id):
             return model
         source = self._settings.models.resolve(model_id)
         if sum(not model.settled.is_set() for model in self._models.values()) >= _MAX_STARTING:
-            message = f"{_MAX_STARTING} models are being made ready already; ask for this one later"
+            message = f"{_MAX_STARTING} models are already downloading or loading; try again later"
             raise ServiceError(ErrorCode.OVERLOADED, message, param="model", retry_after_s=30)
         return self._add(source)
 
     def _add(self, source: ModelSource) -> ServedModel:
-        model = self._models[source.id] = ServedModel(source, self._settings, self._residency.make_room)
+        model = self._models[source.id] = ServedModel(source, self._settings, self._eviction.make_room)
         return model

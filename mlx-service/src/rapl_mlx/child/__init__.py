@@ -1,1 +1,1 @@
-"""The process of one model: its start, its pipes, its heartbeat, and the engine in it."""
+"""The process of one model: how the parent starts and pings it, its pipes, and the engine in it."""

@@ -1,13 +1,13 @@
-"""What the parent and a model's process must agree on. They speak in frames (`rapl_protocol.frames`).
+"""The messages between the parent and the process of a model, in frames (`rapl_protocol.frames`).
 
-    parent -> child   load: there is memory for it; transcribe: job, options, stream, and the samples as payload;
+    parent -> child   load: there is enough memory; transcribe: job, options, stream, and the samples as payload;
                       cancel: job; ping; stop
-    child -> parent   downloading: done_bytes, total_bytes, bytes_per_s; loading: weights_bytes (it waits for "load");
-                      warming; ready: capabilities, family; failed: the fields of Failure;
-                      text: what is decoded, as it comes, where `stream` asked for it;
-                      result: transcript; error: OpenAI's envelope; abandoned; pong
+    child -> parent   downloading: done_bytes, total_bytes, bytes_per_s; loading: weights_bytes (then the child
+                      waits for "load"); warming; ready: capabilities, family; failed: the fields of Failure;
+                      text: newly decoded text, if `stream` is true;
+                      result: transcript; error: OpenAI's envelope; cancelled; pong
 
-The child leaves when its input ends, so none outlives its parent.
+The child exits when its input ends, so it never outlives its parent.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class ChildConfig(BaseModel):
-    """What a child is told when it is started, as JSON in its one argument."""
+    """Configuration of a child process, passed as JSON in its only argument."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -25,24 +25,24 @@ class ChildConfig(BaseModel):
     revision: str | None = None
     may_run_code: bool = False
     work_dir: Path
-    """For the audio of the running request; the parent removes it when the child has ended."""
+    """Folder for the audio of the running request. The parent removes it after the child has ended."""
     cache_limit_bytes: int
     log_level: str = "INFO"
 
 
 class Failure(BaseModel):
-    """Why a model cannot be made ready, for a person."""
+    """Why a model cannot be loaded, in words for the user."""
 
     model_config = ConfigDict(frozen=True)
 
     reason: str
     remedy: str
     retry_after_s: float | None = None
-    """When to try again without being told to; None where nothing changes by itself."""
+    """Seconds until an automatic retry; None if only the user can fix the cause."""
 
 
 class ModelFailed(Exception):
-    """Raised in the child where the fact is known; its main function reports it."""
+    """Raised in the child process when the model cannot be loaded; `main` reports it to the parent."""
 
     def __init__(self, reason: str, remedy: str, *, retry_after_s: float | None = None) -> None:
         super().__init__(reason)

@@ -1,4 +1,4 @@
-"""A loaded model and its family's adapter. mlx is imported here and nowhere else."""
+"""A loaded model with the adapter of its family. Only this module imports mlx."""
 
 import gc
 import logging
@@ -37,38 +37,38 @@ class Engine:
 
         mx.set_cache_limit(config.cache_limit_bytes)
         try:
-            # strict: without it a checkpoint with missing weights loads without a word and transcribes rubbish.
+            # Without strict a checkpoint with missing weights loads without an error and transcribes nonsense.
             model = load(folder, strict=True, model_name_parts=_name_parts(config, folder))
         except (ValueError, RuntimeError, ImportError, KeyError) as error:
-            log.warning("model=%s cannot be loaded", config.id, exc_info=True)
+            log.warning("model=%s loading failed", config.id, exc_info=True)
             raise _load_failure(error) from error
         family = family_of(model)
-        # What is loaded is left out of the collection after each request, which takes 0.2 ms then instead of 50.
+        # Excludes the loaded objects from the garbage collection after each request: 0.2 ms instead of 50 ms.
         gc.collect()
         gc.freeze()
         return cls(config.id, model, family, config.work_dir / "audio.wav")
 
     def warm_up(self) -> None:
-        """Transcribes a soft tone: some checkpoints load and then cannot generate, and the first call is the slowest.
+        """Transcribes a soft tone: some checkpoints load but cannot generate, and the first call is the slowest.
 
         Raises:
-            ModelFailed: it cannot transcribe.
+            ModelFailed: the model cannot transcribe.
         """
         try:
             self.transcribe(_soft_tone(), TranscribeOptions(model=self.model_id))
         except Exception as error:
-            log.warning("model=%s loads and cannot transcribe", self.model_id, exc_info=True)
-            reason = f"it loads and cannot transcribe ({_first_line(error)})"
+            log.warning("model=%s loaded but cannot transcribe", self.model_id, exc_info=True)
+            reason = f"it loads but cannot transcribe ({_first_line(error)})"
             raise ModelFailed(reason, "Choose another conversion of this model.") from error
         self.release_buffers()
 
     def transcribe(
         self, audio: WavAudio, options: TranscribeOptions, listener: ResultListener | None = None
     ) -> Transcript:
-        """Raises: ServiceError, UNSUPPORTED_PARAMETER; Abandoned."""
+        """Raises: ServiceError, UNSUPPORTED_PARAMETER; Cancelled."""
         self.capabilities.require(options)
         arguments = self._family.arguments(options, audio.duration_s)
-        # A path is the one form of audio that every family takes.
+        # A path is the only form of audio that every family accepts.
         self._wav_path.write_bytes(audio.to_wav())
         try:
             result = self._family.generate(self._model, str(self._wav_path), arguments, listener or ResultListener())
@@ -77,7 +77,7 @@ class Engine:
         return self._family.transcript(result, options, audio.duration_s)
 
     def release_buffers(self) -> None:
-        """About half of the families never give back what one request used; 17 GB for a 2.9 GB model were seen.
+        """About half of the families never free the buffers of a request: 17 GB were reported for a 2.9 GB model.
 
         Source: https://github.com/basnijholt/agent-cli/issues/620
         """
@@ -88,7 +88,7 @@ class Engine:
 
 
 def _name_parts(config: ChildConfig, folder: Path) -> list[str]:
-    """mlx-audio tells some families by the repository's name, which a folder of the cache does not always show."""
+    """mlx-audio recognizes some families by the repository name, which the name of a cache folder may not contain."""
     from mlx_audio.utils import get_model_name_parts
 
     return [*get_model_name_parts(config.id), *get_model_name_parts(folder.name)]
@@ -98,7 +98,7 @@ def _load_failure(error: Exception) -> ModelFailed:
     line = _first_line(error)
     if isinstance(error, ImportError):
         return ModelFailed(
-            f"it needs a Python package that is not installed ({line})", "Install it beside mlx-service."
+            f"it needs a Python package that is not installed ({line})", "Install it in the environment of mlx-service."
         )
     if "not supported" in line:
         return ModelFailed(f"mlx-audio has no speech-to-text family for it ({line})", "Choose another model.")

@@ -1,4 +1,4 @@
-"""The parent's handle of one model's process. It never imports mlx: that is why the process exists."""
+"""The process of one model, seen from the parent, which never imports mlx."""
 
 import asyncio
 import contextlib
@@ -20,11 +20,11 @@ from rapl_mlx.settings import Settings
 
 _READ_BYTES = 1 << 16
 _EXIT_GRACE_S = 5.0
-"""A child that has closed its output has nothing left to do but to exit."""
+"""How long a child may take to exit after it has closed its output."""
 
 
-class Child:
-    """One process with one model, from its start to the last of its frames."""
+class ChildProcess:
+    """One process with one model, from its start to its last frame."""
 
     def __init__(self, process: Process, work_dir: Path) -> None:
         self._process = process
@@ -32,10 +32,10 @@ class Child:
 
     @classmethod
     async def start(cls, source: ModelSource, settings: Settings) -> Self:
-        """Starts a process for the model, with a directory that it may write to."""
+        """Starts a process for the model, with its own temporary directory."""
         work_dir = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="rapl-mlx-"))
         arguments = ("-m", "rapl_mlx.child.main", _config(source, settings, work_dir).model_dump_json())
-        # A session of its own: Ctrl-C in a terminal goes to the parent alone, which then ends its children in order.
+        # A new session: Ctrl-C in a terminal reaches only the parent, which then stops its children.
         process = await asyncio.create_subprocess_exec(
             sys.executable, *arguments, stdin=PIPE, stdout=PIPE, env=_environment(), start_new_session=True
         )
@@ -46,7 +46,7 @@ class Child:
         return self._process.pid
 
     async def frames(self) -> AsyncIterator[Frame]:
-        """What the child says, until it ends; a frame that it died in is left out."""
+        """Yields the frames of the child until it ends. A frame that its death cut off is dropped."""
         with contextlib.suppress(ValueError):
             async for frame in decode_frames(self._output()):
                 yield frame
@@ -57,7 +57,7 @@ class Child:
             yield chunk
 
     def send(self, header: dict[str, Any], *payload: bytes | memoryview) -> None:
-        """Never waits: at most one request of a bounded size is under way. To a child that has died it does nothing."""
+        """Sends a frame and never waits: at most one request, of limited size, is pending. Ignores a dead child."""
         assert self._process.stdin
         with contextlib.suppress(OSError, RuntimeError):
             self._process.stdin.write(encode_frame(header, *payload))
@@ -67,12 +67,12 @@ class Child:
             self._process.kill()
 
     async def stop(self, grace_s: float) -> None:
-        """Asks the child to exit, and kills it if it has not within `grace_s`."""
+        """Sends "stop" to the child, and kills it if it has not ended after `grace_s`."""
         self.send({"type": "stop"})
         await self._wait(grace_s)
 
-    async def ended(self) -> str:
-        """Waits for the end after the last frame, clears up, and says how the process ended."""
+    async def wait_ended(self) -> str:
+        """Waits until the process has ended, removes its temporary directory, and returns how it ended."""
         await self._wait(_EXIT_GRACE_S)
         await asyncio.to_thread(shutil.rmtree, self._work_dir, ignore_errors=True)
         status = self._process.returncode or 0
@@ -101,6 +101,6 @@ def _config(source: ModelSource, settings: Settings, work_dir: Path) -> ChildCon
 def _environment() -> dict[str, str]:
     environment = {"HF_HUB_DISABLE_TELEMETRY": "1", "TOKENIZERS_PARALLELISM": "false"}
     if sys.platform == "linux":
-        # There MLX compiles C++ at each first call, 1 to 8 s; without g++ it runs uncompiled anyway.
+        # On Linux MLX compiles C++ on each first call, 1 to 8 s; without g++ it runs uncompiled anyway.
         environment["MLX_DISABLE_COMPILE"] = "1"
     return {**environment, **os.environ}

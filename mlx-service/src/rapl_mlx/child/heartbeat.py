@@ -1,17 +1,17 @@
-"""Watches over a process that ought to answer: a deadline for its work, and a sign of life meanwhile."""
+"""Detects a process that does not answer: a deadline for its work, and pings meanwhile."""
 
 import asyncio
 from asyncio import TimerHandle
 from collections.abc import Callable
 
 PING_EVERY_S = 1.0
-SILENT_S = 10.0
-"""The child answers pings from a thread that waits for nothing else: while MLX computed for 13 to 24 s (`eval`, `item`,
-`tolist`, numpy; 0.32.4) it was silent for 0.22 s at most. So a GPU that hangs is found by the deadline only."""
+SILENCE_LIMIT_S = 10.0
+"""The child answers pings from its own thread: while MLX computed for 13 to 24 s (`eval`, `item`, `tolist`, numpy;
+0.32.4) no pong took more than 0.22 s. So only the deadline detects a GPU that hangs."""
 
 
 class Deadline:
-    """One timer, started anew for each phase. To be used in one event loop."""
+    """One timer, restarted for each phase. Use it in one event loop."""
 
     def __init__(self) -> None:
         self._timer: TimerHandle | None = None
@@ -27,11 +27,11 @@ class Deadline:
 
 
 class Heartbeat:
-    """Pings while a request runs. To be used in one event loop.
+    """Sends pings while a request runs. Use it in one event loop.
 
     Args:
-        ping: asks for a sign of life.
-        on_silence: is called once when none came for `SILENT_S`.
+        ping: sends a ping.
+        on_silence: called once if `reset` was not called for `SILENCE_LIMIT_S`.
     """
 
     def __init__(self, ping: Callable[[], None], on_silence: Callable[[], None]) -> None:
@@ -45,7 +45,8 @@ class Heartbeat:
         self._silent_s = 0.0
         self._next()
 
-    def heard(self) -> None:
+    def reset(self) -> None:
+        """Call it for every frame of the process."""
         self._silent_s = 0.0
 
     def stop(self) -> None:
@@ -55,12 +56,12 @@ class Heartbeat:
 
     def _next(self) -> None:
         self._ping()
-        self._timer = asyncio.get_running_loop().call_later(PING_EVERY_S, self._look)
+        self._timer = asyncio.get_running_loop().call_later(PING_EVERY_S, self._check)
 
-    def _look(self) -> None:
-        # Counted in ticks of our own: where this process stood still too, as in a machine's sleep, none are missing.
+    def _check(self) -> None:
+        # Counts ticks, not the clock: while this process is suspended too (a sleeping machine), no pong is missing.
         self._silent_s += PING_EVERY_S
-        if self._silent_s >= SILENT_S:
+        if self._silent_s >= SILENCE_LIMIT_S:
             self.stop()
             self._on_silence()
         else:

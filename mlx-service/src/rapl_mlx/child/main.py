@@ -1,6 +1,6 @@
-"""A model's process: gets the files, loads them, tries them, then answers one request after the other.
+"""The process of a model: downloads the files, loads the model, tests it, then answers one request at a time.
 
-MLX is used on the main thread only: its streams belong to the thread that made them.
+MLX is used only on the main thread, because its streams belong to the thread that created them.
 """
 
 import importlib.util
@@ -18,7 +18,7 @@ from rapl_mlx.child.engine import Engine
 from rapl_mlx.child.pipes import Wire
 from rapl_mlx.download.model_files import weights_bytes
 from rapl_mlx.download.obtain import obtain
-from rapl_mlx.families.results import Abandoned, ResultListener
+from rapl_mlx.families.results import Cancelled, ResultListener
 
 log = logging.getLogger("rapl.mlx")
 
@@ -26,7 +26,7 @@ log = logging.getLogger("rapl.mlx")
 def main() -> None:
     wire, config = Wire.from_command_line()
     configure_logging(config.log_level)
-    for name in ("httpx", "httpx2"):  # they log each address, and those of a hub's file servers are signed
+    for name in ("httpx", "httpx2"):  # they log every URL, and the URLs of the hub's file servers contain signatures
         logging.getLogger(name).setLevel(logging.WARNING)
     engine = make_ready(config, wire)
     while True:
@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def make_ready(config: ChildConfig, wire: Wire) -> Engine:
-    """Reports each phase, and waits for leave to load. A failure is reported too, and ends the process."""
+    """Returns the loaded engine. Reports each phase and waits for "load" first. Reports a failure and exits."""
 
     def report(progress: Progress) -> None:
         wire.send({"type": "downloading", **progress.model_dump()})
@@ -51,33 +51,33 @@ def make_ready(config: ChildConfig, wire: Wire) -> Engine:
     except ModelFailed as error:
         failure = error.failure.model_dump()
     except Exception:
-        log.exception("model=%s cannot be made ready", config.id)
-        failure = {"reason": "an unforeseen failure", "remedy": "The log of mlx-service has the cause."}
+        log.exception("model=%s loading failed", config.id)
+        failure = {"reason": "an unexpected error", "remedy": "The log of mlx-service has the cause."}
     else:
         ready = {"family": engine.family_name, "capabilities": engine.capabilities.model_dump()}
         wire.send({"type": "ready", **ready})
         return engine
     wire.send({"type": "failed", **failure})
-    wire.leave()
+    wire.exit()
 
 
 def answer(engine: Engine, request: Frame, wire: Wire) -> dict:
-    """The result or the error; whatever goes wrong with a request, the model stays loaded."""
+    """Returns the result or the error as a frame header. The model stays loaded after an error."""
     job = request.header["job"]
 
     def on_text(text: str) -> None:
         wire.send({"type": "text", "text": text})
 
-    listener = ResultListener(on_text if request.header["stream"] else None, lambda: wire.cancelled_job != job)
+    listener = ResultListener(on_text if request.header["stream"] else None, lambda: wire.cancelled_job == job)
     try:
         options = TranscribeOptions.model_validate(request.header["options"])
         transcript = engine.transcribe(WavAudio(request.payload), options, listener)
-    except Abandoned:
-        return {"type": "abandoned"}
+    except Cancelled:
+        return {"type": "cancelled"}
     except ServiceError as error:
         return {"type": "error", **error.envelope()}
     except Exception:
-        log.exception("model=%s a transcription failed", engine.model_id)
+        log.exception("model=%s transcription failed", engine.model_id)
         error = ServiceError(ErrorCode.INTERNAL, "the model failed on this audio; the log of mlx-service has the cause")
         return {"type": "error", **error.envelope()}
     return {"type": "result", "transcript": transcript.model_dump()}

@@ -1,13 +1,14 @@
-"""The child's end of the pipes to its parent."""
+"""The pipes to the parent, seen from the child process."""
 
 import json
 import os
 import shutil
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 from rapl_protocol.frames import Frame, encode_frame
 
@@ -15,7 +16,7 @@ from rapl_mlx.child.contract import ChildConfig
 
 
 class Wire:
-    """Takes over stdin and stdout, for libraries print: what they print goes to stderr."""
+    """Uses stdin and stdout for frames. What libraries print goes to stderr instead."""
 
     def __init__(self, work_dir: Path) -> None:
         self._work_dir = work_dir
@@ -24,7 +25,7 @@ class Wire:
         self._lock = threading.Lock()
         self._requests: SimpleQueue[Frame] = SimpleQueue()
         self.cancelled_job: int | None = None
-        """The number of the job that the parent last took back."""
+        """The number of the job that the parent cancelled last."""
         os.dup2(2, 1)
         nothing = os.open(os.devnull, os.O_RDONLY)
         os.dup2(nothing, 0)
@@ -37,29 +38,27 @@ class Wire:
         return cls(config.work_dir), config
 
     def send(self, header: dict[str, Any]) -> None:
-        """From any thread. Without a parent there is nothing left to do, and the process ends."""
+        """Sends a frame, from any thread. Ends the process if the parent is gone."""
         data = memoryview(encode_frame(header))
         with self._lock:
             try:
                 while data:
                     data = data[self._output.write(data) :]
             except BrokenPipeError:
-                self.leave()
+                self.exit()
 
     def next_request(self) -> Frame:
         return self._requests.get()
 
-    def leave(self) -> NoReturn:
-        """Ends the process at once: a thread of MLX that is still alive aborts an orderly exit."""
+    def exit(self) -> NoReturn:
+        """Ends the process at once, because a running thread of MLX makes a normal exit abort."""
         shutil.rmtree(self._work_dir, ignore_errors=True)
         os._exit(0)
 
     def _read(self) -> None:
-        """Reads in a thread, so that all but requests is noticed in the middle of a transcription too."""
-        while line := self._input.readline():
-            header = json.loads(line)
-            frame = Frame(header, self._input.read(header.pop("payload_bytes", 0)))
-            match header:
+        """Runs in a thread, so that pings, cancellations and "stop" are handled during a transcription."""
+        for frame in read_frames(self._input):
+            match frame.header:
                 case {"type": "stop"}:
                     break
                 case {"type": "ping"}:
@@ -68,4 +67,14 @@ class Wire:
                     self.cancelled_job = job
                 case _:
                     self._requests.put(frame)
-        self.leave()
+        self.exit()
+
+
+def read_frames(source: BinaryIO) -> Iterator[Frame]:
+    """Yields frames until the end of the input. A last frame that is cut off is dropped."""
+    while (line := source.readline()).endswith(b"\n"):
+        header = json.loads(line)
+        size = header.pop("payload_bytes", 0)
+        payload = source.read(size)
+        if len(payload) == size:
+            yield Frame(header, payload)

@@ -1,15 +1,15 @@
-"""When a process that died is started again, and when that is given up."""
+"""Whether and when a process that died is restarted."""
 
 from rapl_mlx.child.contract import Failure
 
 _MAX_IDLE_DEATHS = 5
-"""In a row and before any request reached the process; then the model counts as failed."""
+"""Deaths in a row of processes that had no request. After one more the model has failed."""
 _TRY_AGAIN_S = 60.0
 SEE_LOG = "The log of mlx-service has the cause."
 
 
 class Restarts:
-    """Counts deaths in a row of processes that no request had reached."""
+    """Counts deaths in a row of processes that had no request."""
 
     def __init__(self) -> None:
         self.deaths = 0
@@ -17,8 +17,8 @@ class Restarts:
     def reset(self) -> None:
         self.deaths = 0
 
-    def died(self, how: str) -> Failure | None:
-        """Why no other one is started at once, if so."""
+    def record_death(self, how: str) -> Failure | None:
+        """Returns a failure if the process must not be restarted now."""
         self.deaths += 1
         if self.deaths <= _MAX_IDLE_DEATHS:
             return None
@@ -30,5 +30,5 @@ class Restarts:
 
     @property
     def pause_s(self) -> float:
-        """Before the next one: none after the first death, then ever longer."""
+        """Seconds before the next start: 0 after the first death, then doubled each time."""
         return 0.0 if self.deaths <= 1 else 0.5 * 2**self.deaths

@@ -1,7 +1,7 @@
-"""How each family of models in mlx-audio takes its parameters and gives its results.
+"""The parameters and results of each family of models in mlx-audio.
 
-A family is found by the module that its model's class lives in. Most are described by a row (`traits.py`); one that has
-none is driven by its signature, so a new model needs no code here.
+The module of a model's class determines its family. Most families are described by a row of a table (`traits.py`). A
+family without a row is called according to its signature, so a new family needs no code here.
 """
 
 from typing import Any, Protocol
@@ -18,39 +18,39 @@ from rapl_mlx.families.whisper import Whisper
 
 
 class Family(Protocol):
-    """Holds facts of one loaded model, and never the model itself."""
+    """The adapter of one loaded model. It does not hold the model itself."""
 
     @property
     def capabilities(self) -> Capabilities:
-        """`languages` is None where the model takes none, and one that is named has no effect; () where it takes one
-        in a way that is not known here, and naming one is refused."""
+        """`languages` is None if the model takes no language; then a requested language has no effect. It is () if the
+        meaning of the model's language parameter is unknown; then a requested language is refused."""
         ...
 
     def arguments(self, options: TranscribeOptions, duration_s: float) -> dict[str, Any]:
-        """What to call the model's `generate` with, after the audio, for options that the capabilities allow."""
+        """Returns the keyword arguments of the model's `generate`, for options that the capabilities allow."""
         ...
 
     def generate(self, model: Any, wav_path: str, arguments: dict[str, Any], listener: ResultListener) -> Any:
-        """Runs the model, and tells words as they are decoded, where that is known for the family.
+        """Runs the model. Sends words to the listener as they are decoded, if the family supports it.
 
         Raises:
-            Abandoned: nobody waits any more; between two tokens, where the family gives them one by one.
+            Cancelled: the request was cancelled. Checked between two tokens, if the family yields single tokens.
         """
         ...
 
     def transcript(self, result: Any, options: TranscribeOptions, duration_s: float) -> Transcript:
-        """What `generate` returned, in our words."""
+        """Converts the result of `generate`."""
         ...
 
 
 def family_name(model: Any) -> str:
-    """`qwen3_asr` for a class in `mlx_audio.stt.models.qwen3_asr.qwen3_asr`."""
+    """Returns the family, such as `qwen3_asr` for a class in `mlx_audio.stt.models.qwen3_asr.qwen3_asr`."""
     parts = type(model).__module__.split(".")
     return parts[parts.index("models") + 1] if "models" in parts[:-1] else parts[-1]
 
 
 def family_of(model: Any) -> Family:
-    """Raises: ModelFailed, for a model that transcribes nothing, such as a forced aligner."""
+    """Raises: ModelFailed, for a model that cannot transcribe, such as a forced aligner."""
     match family_name(model):
         case "qwen3_asr" | "phonon" if hasattr(model.config, "support_languages"):
             return Qwen3Asr.of(model)

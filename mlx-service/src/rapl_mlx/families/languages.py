@@ -1,4 +1,4 @@
-"""The names that models have for languages."""
+"""Names and codes of languages."""
 
 NAME_BY_CODE = {
     "zh": "Chinese", "en": "English", "yue": "Cantonese", "ar": "Arabic", "de": "German", "fr": "French",
@@ -12,8 +12,8 @@ NAME_BY_CODE = {
 _CODE_BY_NAME = {name.lower(): code for code, name in NAME_BY_CODE.items()}
 
 
-def code_of(language: object) -> str | None:
-    """The ISO 639 code of a language that a model named by its English name or by its code; None if it is neither."""
+def language_code(language: object) -> str | None:
+    """Returns the ISO 639 code for an English name or a code; None if it is neither."""
     if not isinstance(language, str):
         return None
     word = language.strip().lower()

@@ -1,4 +1,4 @@
-"""Parakeet, which takes audio alone and times every token. Source: mlx_audio/stt/models/nemo/alignment.py, 0.6.2."""
+"""Parakeet takes only audio and returns every token's times. Source: mlx_audio/stt/models/nemo/alignment.py, 0.6.2."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -6,10 +6,10 @@ from typing import Any
 from rapl_protocol.models import Capabilities
 from rapl_protocol.transcript import Segment, TranscribeOptions, Transcript, Word
 
-from rapl_mlx.families.results import WholeResult, make_segment, make_transcript, make_word
+from rapl_mlx.families.results import NonStreamingFamily, make_segment, make_transcript, make_word
 
 
-class Parakeet(WholeResult):
+class Parakeet(NonStreamingFamily):
     capabilities = Capabilities(word_timestamps=True)
 
     def arguments(self, options: TranscribeOptions, duration_s: float) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def _segment(sentence: Any, options: TranscribeOptions, duration_s: float) -> Se
 
 
 def _words(tokens: Iterable[Any], duration_s: float) -> Iterator[Word | None]:
-    """Joins tokens, of which one that begins a word begins with a space."""
+    """Joins tokens to words. The first token of a word begins with a space."""
     text, start_s, end_s = "", 0.0, 0.0
     for token in tokens:
         if text.strip() and token.text.startswith(" "):

@@ -1,7 +1,7 @@
 """Qwen3-ASR. Source: mlx_audio/stt/models/qwen3_asr/qwen3_asr.py, 0.6.2.
 
-Its own `generate` and `stream_transcribe` are not used: the one says "English" where the model named no language, the
-other drops the first three tokens unseen, whatever they are. Both stand on `stream_generate`, and so does this.
+Its own `generate` and `stream_transcribe` are not used: `generate` returns "English" if the model named no language,
+and `stream_transcribe` always drops the first three tokens. Both call `stream_generate`, and so does this module.
 """
 
 import re
@@ -11,19 +11,19 @@ from typing import Any, Self
 from rapl_protocol.models import Capabilities
 from rapl_protocol.transcript import TranscribeOptions, Transcript
 
-from rapl_mlx.families.languages import NAME_BY_CODE, code_of
+from rapl_mlx.families.languages import NAME_BY_CODE, language_code
 from rapl_mlx.families.results import ResultListener, make_transcript, max_tokens_for
 
 _MIN_SAMPLES = 16_000
-"""What mlx-audio pads shorter audio to; the feature extractor makes nothing of a few milliseconds."""
+"""mlx-audio pads shorter audio to this length; the feature extractor fails on a few milliseconds."""
 _LANGUAGE, _TEXT = "language ", "<asr_text>"
 _BARE_PREFIX = re.compile(r"\s*(language(\s+\w+)?)?\s*")
 
 
 class Qwen3Asr:
     def __init__(self, language_names: Iterable[str] = ()) -> None:
-        """`language_names` are the checkpoint's, in English; without any it is taken to know all of Qwen3-ASR's."""
-        codes = tuple(code for name in language_names if (code := code_of(name)) in NAME_BY_CODE)
+        """`language_names` is the checkpoint's list, in English; if it is empty, all of Qwen3-ASR's are assumed."""
+        codes = tuple(code for name in language_names if (code := language_code(name)) in NAME_BY_CODE)
         self.capabilities = Capabilities(
             languages=codes or tuple(NAME_BY_CODE), prompt=True, keywords=True, temperature=True
         )
@@ -35,7 +35,7 @@ class Qwen3Asr:
     def arguments(self, options: TranscribeOptions, duration_s: float) -> dict[str, Any]:
         arguments: dict[str, Any] = {"max_tokens": max_tokens_for(duration_s)}
         if options.language:
-            # By its name: a code goes into the model's prompt as it is, and words get lost.
+            # By name: mlx-audio puts a code into the prompt unchanged, and then the text loses words.
             arguments["language"] = NAME_BY_CODE[options.language]
         if options.prompt:
             arguments["system_prompt"] = options.prompt
@@ -46,17 +46,17 @@ class Qwen3Asr:
         return arguments
 
     def generate(self, model: Any, wav_path: str, arguments: dict[str, Any], listener: ResultListener) -> "DecodedText":
-        heard = DecodedText(arguments.get("language"), listener)
+        decoded = DecodedText(arguments.get("language"), listener)
         for piece in _pieces(model, wav_path, **arguments):
-            listener.require_waiting()
-            heard.add(piece)
-        heard.finish()
-        heard.is_truncated = heard.pieces > arguments["max_tokens"]  # the last piece is no token
-        return heard
+            listener.raise_if_cancelled()
+            decoded.add(piece)
+        decoded.finish()
+        decoded.is_truncated = decoded.pieces > arguments["max_tokens"]  # the last piece is not a token
+        return decoded
 
     def transcript(self, result: "DecodedText", options: TranscribeOptions, duration_s: float) -> Transcript:
-        """The model gives no times: there is one segment, which spans the audio."""
-        language = code_of(result.language) if result.text else None
+        """Returns one segment that spans the audio, because the model returns no times."""
+        language = language_code(result.language) if result.text else None
         return make_transcript(result.text, language, duration_s, is_truncated=result.is_truncated)
 
 
@@ -73,20 +73,20 @@ class MegaAsr(Qwen3Asr):
 
 
 class DecodedText:
-    """What the model writes, piece by piece: `language English<asr_text>one two`, or the text alone.
+    """The output of the model, added piece by piece: `language English<asr_text>one two`, or only the text.
 
     Args:
-        language: the name that the model was told; it then writes the text alone.
-        listener: is told the text as it grows, without white space around it.
+        language: the requested language by its English name. Then the model writes only the text.
+        listener: receives the text as it grows, without white space at its ends.
     """
 
     def __init__(self, language: str | None = None, listener: ResultListener | None = None) -> None:
         self.language = language
-        """Its English name; None where the model named none."""
+        """The English name of the language; None if the model named none."""
         self.text = ""
         self.pieces = 0
         self.is_truncated = False
-        self._asker = listener or ResultListener()
+        self._listener = listener or ResultListener()
         self._pending = ""
         self._is_past_prefix = language is not None
 
@@ -96,13 +96,13 @@ class DecodedText:
         if not self._is_past_prefix:
             self._read_prefix()
         if self._is_past_prefix:
-            self._tell()
+            self._emit()
 
     def finish(self) -> None:
-        """White space at the end is dropped, and so is a prefix that was all the model wrote."""
+        """Drops white space at the end, and a prefix without text."""
         if not self._is_past_prefix and not _BARE_PREFIX.fullmatch(self._pending):
             self._is_past_prefix = True
-            self._tell()
+            self._emit()
 
     def _read_prefix(self) -> None:
         before, found, after = self._pending.partition(_TEXT)
@@ -111,13 +111,13 @@ class DecodedText:
         elif not _LANGUAGE.startswith(before[: len(_LANGUAGE)]):
             self._is_past_prefix = True
 
-    def _tell(self) -> None:
-        """Moves what is pending into the text, but for white space of which nobody knows yet what follows."""
+    def _emit(self) -> None:
+        """Moves pending text into the text, except white space at its end, which more text may follow or not."""
         grown = self._pending.rstrip()
         self._pending = self._pending[len(grown) :]
         grown = grown if self.text else grown.lstrip()
         self.text += grown
-        self._asker.tell(grown)
+        self._listener.send_text(grown)
 
 
 def _pieces(
@@ -129,7 +129,7 @@ def _pieces(
     hotwords: list[str] | None = None,
     temperature: float = 0.0,
 ) -> Iterator[str]:
-    """What the model writes, a piece a token and one at the end, as far as tokens make whole characters."""
+    """Yields the output of the model: one piece for each token, with whole characters only, and one at the end."""
     import numpy as np
     from mlx_audio.lm.generate import StreamingDetokenizer
     from mlx_audio.lm.sample_utils import make_sampler

@@ -1,38 +1,39 @@
-"""Results without what a model made up: times that are no times, segments without text."""
+"""Builds transcripts from the results of models, without invalid times and empty segments."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from rapl_protocol.transcriber import OnText
 from rapl_protocol.transcript import Segment, Transcript, Word
 
 
-class Abandoned(Exception):
-    """Nobody waits for the transcript any more."""
+class Cancelled(Exception):
+    """The request was cancelled: its client has left."""
 
 
 @dataclass(frozen=True)
 class ResultListener:
-    """Whoever asked for a transcript."""
+    """Receives the text of a request as it grows, and knows whether the request was cancelled."""
 
     on_text: OnText | None = None
-    is_waiting: Callable[[], bool] = lambda: True
+    is_cancelled: Callable[[], bool] = lambda: False
 
-    def require_waiting(self) -> None:
-        """To be called between tokens. Raises: Abandoned."""
-        if not self.is_waiting():
-            raise Abandoned
+    def raise_if_cancelled(self) -> None:
+        """Call it between tokens. Raises: Cancelled."""
+        if self.is_cancelled():
+            raise Cancelled
 
-    def tell(self, text: str) -> None:
-        """How the text grows."""
+    def send_text(self, text: str) -> None:
+        """Sends new text, if the request streams."""
         if text and self.on_text:
             self.on_text(text)
 
 
-class WholeResult:
-    """A family of which only the whole text is taken."""
+class NonStreamingFamily:
+    """Base class of families that return the whole text at once."""
 
     def generate(self, model: Any, wav_path: str, arguments: dict[str, Any], listener: ResultListener) -> Any:
         return model.generate(wav_path, **arguments)
@@ -46,10 +47,11 @@ def make_transcript(
     *,
     is_truncated: bool = False,
 ) -> Transcript:
-    """With these segments if they hold all of the text, and otherwise with one that spans the audio."""
+    """Uses the segments if they contain the whole text and are in order; otherwise one segment that spans the audio."""
     text = text.strip()
     kept = tuple(segment for segment in segments if segment)
-    if text and _length("".join(segment.text for segment in kept)) < _length(text):
+    is_complete = _length("".join(segment.text for segment in kept)) >= _length(text)
+    if text and not (is_complete and _is_in_order(kept)):
         kept = (Segment(start_s=0.0, end_s=duration_s, text=text, language=language),)
     return Transcript(
         text=text,
@@ -64,6 +66,10 @@ def _length(text: str) -> int:
     return sum(not character.isspace() for character in text)
 
 
+def _is_in_order(items: Sequence[Segment] | Sequence[Word]) -> bool:
+    return all(item.start_s <= following.start_s for item, following in pairwise(items))
+
+
 def make_segment(
     start_s: Any,
     end_s: Any,
@@ -72,12 +78,14 @@ def make_segment(
     duration_s: float,
     words: Iterable[Word | None] | None = None,
 ) -> Segment | None:
-    """None where there is no text, or where the times are missing, NaN, or not in order."""
+    """Returns None if there is no text, or if the times are missing, not finite, or not in order. Words that are not in
+    order are left out."""
     times = clamp_times(start_s, end_s, duration_s)
     if times is None or not text.strip():
         return None
-    kept = tuple(word for word in words if word) if words is not None else None
-    return Segment(start_s=times[0], end_s=times[1], text=text.strip(), language=language, words=kept or None)
+    kept = tuple(word for word in words or () if word)
+    timed_words = kept if kept and _is_in_order(kept) else None
+    return Segment(start_s=times[0], end_s=times[1], text=text.strip(), language=language, words=timed_words)
 
 
 def make_word(word: str, start_s: Any, end_s: Any, duration_s: float) -> Word | None:
@@ -90,10 +98,10 @@ def make_word(word: str, start_s: Any, end_s: Any, duration_s: float) -> Word | 
 def clamp_times(
     start_s: Any, end_s: Any, duration_s: float, *, may_be_empty: bool = False
 ) -> tuple[float, float] | None:
-    """The times as plain floats within the audio; models pad it, and their times may lie beyond its end."""
+    """Returns the times as floats within the audio; models pad the audio, so their times may lie beyond its end."""
     try:
         start, end = float(start_s), float(end_s)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     if not (math.isfinite(start) and math.isfinite(end)):
         return None
@@ -102,5 +110,5 @@ def clamp_times(
 
 
 def max_tokens_for(duration_s: float) -> int:
-    """A bound for a decoder that does not end by itself; quick speech in any language has fewer than 20 a second."""
+    """Returns the token limit. Fast speech in any language has fewer than 20 tokens per second."""
     return 64 + math.ceil(20 * duration_s)

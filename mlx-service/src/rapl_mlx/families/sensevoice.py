@@ -1,30 +1,30 @@
-"""SenseVoice, which also says language, emotion and sound. Source: mlx_audio/stt/models/sensevoice, 0.6.2."""
+"""SenseVoice also detects language, emotion and events. Source: mlx_audio/stt/models/sensevoice, 0.6.2."""
 
 from typing import Any
 
 from rapl_protocol.models import Capabilities
 from rapl_protocol.transcript import TranscribeOptions, Transcript
 
-from rapl_mlx.families.languages import code_of
-from rapl_mlx.families.results import WholeResult, make_transcript
+from rapl_mlx.families.languages import language_code
+from rapl_mlx.families.results import NonStreamingFamily, make_transcript
 
 LANGUAGES = ("zh", "en", "yue", "ja", "ko")
 _EMOTIONS = frozenset({"happy", "sad", "angry", "neutral", "fearful", "disgusted", "surprised"})
 _EVENTS = frozenset({"bgm", "laughter", "applause"})
 
 
-class SenseVoice(WholeResult):
+class SenseVoice(NonStreamingFamily):
     capabilities = Capabilities(languages=LANGUAGES, emotion_and_events=True)
 
     def arguments(self, options: TranscribeOptions, duration_s: float) -> dict[str, Any]:
-        # Without it there is neither punctuation nor a capital letter.
+        # Without use_itn the text has no punctuation and no capital letters.
         return {"verbose": False, "use_itn": True, "language": options.language or "auto"}
 
     def transcript(self, result: Any, options: TranscribeOptions, duration_s: float) -> Transcript:
-        language = code_of(result.language) if result.language in LANGUAGES else None
+        language = language_code(result.language) if result.language in LANGUAGES else None
         transcript = make_transcript(result.text, language, duration_s)
-        said = (result.segments or [{}])[0]
-        emotion, event = (str(said.get(name, "")).lower() for name in ("emotion", "event"))
+        fields = (result.segments or [{}])[0]
+        emotion, event = (str(fields.get(name, "")).lower() for name in ("emotion", "event"))
         update = {
             "emotion": emotion if emotion in _EMOTIONS else None,
             "events": (event,) if event in _EVENTS else (),

@@ -1,7 +1,7 @@
-"""What each family of mlx-audio's takes and gives, a row each. A test binds every row to the installed signatures.
+"""The parameters and results of each family of mlx-audio, one row each. A test compares every row with the signatures.
 
-Source: mlx_audio/stt/models/*, 0.6.2. Only what was read there stands here. A prompt that would replace a model's
-instruction is none, and times that are those of the computation (higgs_audio_3, qwen2_audio) or 0 are none either.
+Source: mlx_audio/stt/models/*, 0.6.2. A prompt parameter that replaces the model's instruction is left out, and so are
+times that are always 0 or that measure the computation (higgs_audio_3, qwen2_audio).
 """
 
 from collections.abc import Mapping
@@ -15,35 +15,35 @@ _LANGUAGE_WORDS = frozenset({"language", "lang_code", "source_language", "source
 @dataclass(frozen=True)
 class Traits:
     language: tuple[str, ...] = ()
-    """Parameters that take the code of the language that is spoken."""
+    """Parameters for the code of the spoken language."""
     languages: tuple[str, ...] | None = None
-    """The codes, where the family has a list of its own; otherwise the checkpoint's, or any."""
+    """The codes of the family; None: those of the checkpoint, or any."""
     undetermined: Mapping[str, Any] = field(default_factory=dict)
-    """What to pass where no language is named, so that the model finds it."""
+    """Arguments that make the model detect the language, if none is requested."""
     detects_language: bool = True
     prompt: str | None = None
-    """Takes text as context."""
+    """Parameter for a text as context."""
     keywords: str | None = None
-    """Takes a list of terms."""
+    """Parameter for a list of terms."""
     prompt_and_keywords: bool = True
-    """Whether both may be given; otherwise keywords go before."""
+    """Whether both may be passed; otherwise only the keywords are passed."""
     max_tokens: bool = False
     most_tokens: int | None = None
-    """What the decoder has positions for."""
+    """Number of positions of the decoder."""
     temperature: bool = False
     streams: bool = False
-    """`stream=True` yields what the whole call returns, word by word. Where it runs another algorithm, keeps special
-    tokens, or leaves marks in the text, it does not count."""
+    """Whether `stream=True` yields the result of the whole call word by word. False if it runs another algorithm, keeps
+    special tokens, or leaves marks in the text."""
     has_times: bool = False
-    """Segments have times that the model heard."""
+    """Whether the times of segments were measured in the audio."""
     fixed: Mapping[str, Any] = field(default_factory=dict)
-    """Always passed."""
+    """Arguments that are always passed."""
 
 
 QUIET: Mapping[str, Any] = {"verbose": False}
 
 TRAITS: dict[str, Traits] = {
-    # Both languages, for with two different ones it translates.
+    # Both parameters get the same language, because with two different ones it translates.
     "canary": Traits(
         language=("source_lang", "target_lang"), detects_language=False, max_tokens=True, temperature=True, fixed=QUIET
     ),
@@ -59,9 +59,9 @@ TRAITS: dict[str, Traits] = {
         temperature=True,
         fixed=QUIET,
     ),
-    # Its stream keeps special tokens that the whole call leaves out.
+    # Its stream keeps special tokens that the whole call removes.
     "glmasr": Traits(max_tokens=True, temperature=True, fixed=QUIET),
-    # Its `language` is the one to translate into.
+    # Its `language` is the target of a translation.
     "granite_speech": Traits(
         language=("source_language",),
         languages=("en", "fr", "de", "es", "pt", "ja", "it", "zh"),
@@ -74,7 +74,7 @@ TRAITS: dict[str, Traits] = {
     "granite_speech5_ctc": Traits(fixed=QUIET),
     "granite_speech_nar": Traits(fixed=QUIET),
     "higgs_audio_3": Traits(max_tokens=True, temperature=True, fixed=QUIET),
-    # Any other language it takes for none, without a word.
+    # It ignores any other language without an error.
     "mimo_v2_asr": Traits(
         language=("language",), languages=("zh", "en"), max_tokens=True, temperature=True, fixed=QUIET
     ),
@@ -84,14 +84,14 @@ TRAITS: dict[str, Traits] = {
     "mms": Traits(fixed=QUIET),
     "moonshine": Traits(max_tokens=True, most_tokens=500, temperature=True, fixed=QUIET),
     "moss_music": Traits(max_tokens=True, temperature=True, fixed=QUIET),
-    # Its hotwords would replace the instruction; its text has marks of times and speakers.
+    # Its hotwords replace the instruction. Its text has marks of times and speakers.
     "moss_transcribe_diarize": Traits(max_tokens=True, temperature=True, has_times=True, fixed=QUIET),
     "nemotron_asr": Traits(language=("language",), has_times=True, fixed=QUIET),
     "qwen2_audio": Traits(max_tokens=True, temperature=True, streams=True, fixed=QUIET),
     "vibevoice_asr": Traits(
         prompt="context", keywords="hotwords", max_tokens=True, temperature=True, has_times=True, fixed=QUIET
     ),
-    # Its default is English; with None the model finds the language.
+    # Its default is English; with None the model detects the language.
     "voxtral": Traits(
         language=("language",),
         languages=("en", "es", "fr", "pt", "hi", "de", "nl", "it"),
@@ -104,19 +104,19 @@ TRAITS: dict[str, Traits] = {
 }
 
 OWN_ADAPTER = frozenset({"qwen3_asr", "mega_asr", "phonon", "whisper", "parakeet", "phonon2", "sensevoice"})
-"""Families that more than a row is needed for."""
+"""Families with an adapter class of their own."""
 NO_TRANSCRIPTION = frozenset({"lasr_ctc", "nemo", "qwen3_forced_aligner", "wav2vec"})
-"""Modules of mlx-audio's whose models turn no speech alone into text: encoders, an aligner, shared code."""
+"""Modules of mlx-audio without a speech-to-text model: encoders, an aligner, shared code."""
 
 
-def guess(parameters: Mapping[str, Parameter]) -> Traits:
-    """For a family without a row: what its names say for certain, and no more.
+def traits_from_signature(parameters: Mapping[str, Parameter]) -> Traits:
+    """Returns the traits of a family without a row, as far as the names of its parameters are unambiguous.
 
     Args:
-        parameters: of its `generate`, after the audio.
+        parameters: the parameters of `generate` after the audio.
     """
     return Traits(
-        # A language is refused where it is not known in which sense it is taken.
+        # If there is a language parameter, its meaning is unknown, so a requested language is refused.
         languages=() if _LANGUAGE_WORDS & set(parameters) else None,
         max_tokens="max_tokens" in parameters,
         temperature="temperature" in parameters,

@@ -7,13 +7,13 @@ from typing import Any, Self
 from rapl_protocol.models import Capabilities
 from rapl_protocol.transcript import Segment, TranscribeOptions, Transcript
 
-from rapl_mlx.families.languages import code_of
-from rapl_mlx.families.results import WholeResult, make_segment, make_transcript, make_word
+from rapl_mlx.families.languages import language_code
+from rapl_mlx.families.results import NonStreamingFamily, make_segment, make_transcript, make_word
 
 
-class Whisper(WholeResult):
+class Whisper(NonStreamingFamily):
     def __init__(self, languages: tuple[str, ...]) -> None:
-        """`languages` are the checkpoint's ISO codes; it would take any other word without complaint."""
+        """`languages` are the ISO codes of the checkpoint, which accepts any other word without an error."""
         is_english_only = languages == ("en",)
         self.capabilities = Capabilities(
             languages=languages,
@@ -33,7 +33,8 @@ class Whisper(WholeResult):
         return cls(tuple(tokenizer.LANGUAGES)[: model.num_languages])
 
     def arguments(self, options: TranscribeOptions, duration_s: float) -> dict[str, Any]:
-        arguments: dict[str, Any] = {"verbose": None, "word_timestamps": options.word_timestamps}  # False draws a bar
+        # With verbose=False it shows a progress bar.
+        arguments: dict[str, Any] = {"verbose": None, "word_timestamps": options.word_timestamps}
         if options.language:
             arguments["language"] = options.language
         if options.prompt:
@@ -47,7 +48,7 @@ class Whisper(WholeResult):
         return arguments
 
     def transcript(self, result: Any, options: TranscribeOptions, duration_s: float) -> Transcript:
-        language = code_of(result.language) if result.text.strip() else None
+        language = language_code(result.language) if result.text.strip() else None
         segments = (_segment(segment, language, duration_s) for segment in result.segments or ())
         return make_transcript(result.text, language, duration_s, segments)
 

@@ -1,1 +1,1 @@
-"""The models that may be requested: their states, their queues, and which stay in memory."""
+"""The models that can be requested: their states, queues and processes, and which of them stay in memory."""

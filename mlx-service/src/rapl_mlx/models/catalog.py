@@ -1,9 +1,9 @@
-"""Which models the operator allows, from the one line in which they are written.
+"""Which models are allowed: the entries of RAPL_MLX_MODELS.
 
-mlx-community/Qwen3-ASR-1.7B-8bit            a model of the hub
-mlx-community/Qwen3-ASR-1.7B-8bit@4f1c2ab    the same, at a revision
-house/dictation=/models/Qwen3-ASR-house      a folder on this machine, under an id
-mlx-community/*                              any model of the hub that matches; not listed until it is asked for
+mlx-community/Qwen3-ASR-1.7B-8bit            a Hugging Face model
+mlx-community/Qwen3-ASR-1.7B-8bit@4f1c2ab    the same model at a revision
+house/dictation=/models/Qwen3-ASR-house      a folder on this machine, with an id
+mlx-community/*                              any Hugging Face model that matches; listed after its first request
 """
 
 import re
@@ -22,22 +22,22 @@ _WILDCARDS = frozenset("*?[")
 
 @dataclass(frozen=True, slots=True)
 class ModelSource:
-    """Where a model's files come from."""
+    """The source of a model's files: a Hugging Face repository or a folder."""
 
     id: str
-    """What requests call it, and the name of its repository unless it lies in a folder."""
+    """The model id in requests; also the name of the repository, if `folder` is None."""
     folder: Path | None = None
     revision: str | None = None
-    """Branch, tag or commit of the hub; None is its default branch."""
+    """Branch, tag or commit; None: the default branch."""
 
     @classmethod
     def parse(cls, entry: str) -> Self:
-        """Raises: ValueError, with what is wrong with the entry."""
+        """Raises: ValueError, with a message about the entry."""
         model_id, is_folder, folder = entry.partition("=")
         if is_folder:
             path = Path(folder).expanduser()
             if not _ID.fullmatch(model_id) or not path.is_absolute():
-                raise ValueError(f"{entry!r} must be an id, '=' and an absolute folder")
+                raise ValueError(f"{entry!r} must have the form id=/absolute/folder")
             return cls(model_id, folder=path)
         model_id, _, revision = entry.partition("@")
         if not _HUB_ID.fullmatch(model_id) or ".." in model_id:
@@ -48,7 +48,7 @@ class ModelSource:
 @dataclass(frozen=True, slots=True)
 class ModelList:
     sources: tuple[ModelSource, ...] = ()
-    """The exact entries, in the operator's order."""
+    """The entries that are no patterns, in the configured order."""
     patterns: tuple[str, ...] = ()
     by_id: dict[str, ModelSource] = field(init=False, repr=False)
 
@@ -57,27 +57,27 @@ class ModelList:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Raises: ValueError, with what is wrong with which entry."""
+        """Raises: ValueError, with a message about the wrong entry."""
         entries = split_list(text)
         patterns = tuple(e for e in entries if "=" not in e and _WILDCARDS & set(e))
         models = cls(tuple(ModelSource.parse(e) for e in entries if e not in patterns), patterns)
         if not entries:
-            raise ValueError("it names no model")
+            raise ValueError("it contains no model")
         if len(models.by_id) < len(models.sources):
-            raise ValueError("it names the same id twice")
+            raise ValueError("it contains the same id twice")
         return models
 
     def resolve(self, model_id: str) -> ModelSource:
-        """Raises: ServiceError, MODEL_NOT_FOUND, which says how to allow the model."""
+        """Raises: ServiceError, MODEL_NOT_FOUND; the message says how to allow the model."""
         if source := self.by_id.get(model_id):
             return source
         is_hub_id = _HUB_ID.fullmatch(model_id) and ".." not in model_id
         if is_hub_id and any(fnmatchcase(model_id, pattern) for pattern in self.patterns):
             return ModelSource(model_id)
-        message = f"no model {model_id[:200]!r} here. To allow it, add it to RAPL_MLX_MODELS and restart mlx-service."
+        message = f"no model {model_id[:200]!r}. To allow it, add it to RAPL_MLX_MODELS and restart mlx-service."
         raise ServiceError(ErrorCode.MODEL_NOT_FOUND, message, param="model")
 
 
 def split_list(text: str) -> tuple[str, ...]:
-    """The entries of a comma list, without blanks."""
+    """Returns the entries of a comma-separated list, without white space."""
     return tuple(entry for part in text.split(",") if (entry := part.strip()))

@@ -1,4 +1,4 @@
-"""How much memory a process holds, as the operating system counts it."""
+"""Memory of a process and of the machine, as reported by the operating system."""
 
 import ctypes
 import functools
@@ -24,12 +24,12 @@ class _Usage(ctypes.Structure):
 
 
 def process_bytes(pid: int) -> int | None:
-    """Of a process of this user's; None if it has ended."""
+    """Returns the memory of a process of this user; None if the process has ended."""
     return _footprint_bytes(pid) if sys.platform == "darwin" else _resident_bytes(pid)
 
 
 def machine_bytes() -> int:
-    """Of the whole machine."""
+    """Returns the physical memory of the machine."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
@@ -42,7 +42,7 @@ def _resident_bytes(pid: int) -> int | None:
 
 
 def _footprint_bytes(pid: int) -> int | None:
-    """As Activity Monitor shows it: what Metal holds for the process counts too, in its resident size it may not."""
+    """Returns the figure of Activity Monitor. It includes Metal's memory, which the resident size may not include."""
     usage = _Usage()
     if _proc_pid_rusage()(pid, _RUSAGE_INFO_V0, ctypes.byref(usage)):
         return None

@@ -1,4 +1,4 @@
-"""The state of one model as others see it: in the list of models, in the log, and as a bar while it is fetched."""
+"""The state of one model, shown in the list of models, in the log, and as a progress bar during a download."""
 
 import asyncio
 import logging
@@ -7,22 +7,22 @@ from rapl_hub.display import DownloadDisplay
 from rapl_protocol.models import Capabilities, ModelInfo, ModelState, Progress
 
 _UNKNOWN = Capabilities(is_known=False)
-"""Until the model is first loaded; its process looks at each request again."""
+"""Before the model was loaded for the first time; then its process checks each request."""
 _SETTLED = (ModelState.ABSENT, ModelState.READY, ModelState.FAILED)
 
 log = logging.getLogger("rapl.mlx")
 
 
 class ModelStatus:
-    """To be used in one event loop."""
+    """Use it in one event loop."""
 
     def __init__(self, model_id: str) -> None:
         self.capabilities = _UNKNOWN
         self.settled = asyncio.Event()
-        """Set while the model neither downloads nor loads."""
+        """Set while the model is neither downloading nor loading."""
         self.settled.set()
         self._display = DownloadDisplay(model_id, log)
-        reason = "it loads when it is first asked for"
+        reason = "it loads on the first request"
         self.info = ModelInfo(id=model_id, state=ModelState.ABSENT, reason=reason, capabilities=_UNKNOWN)
 
     @property

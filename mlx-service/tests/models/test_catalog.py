@@ -12,7 +12,7 @@ from rapl_mlx.models.catalog import ModelList, ModelSource
 from rapl_mlx.settings import DEFAULT_MODEL, Settings
 from rapl_protocol.errors import ErrorCode, ServiceError
 
-SETTINGS = Path(__file__).parents[2] / "docs" / "settings.md"
+SETTINGS = Path(__file__).parents[3] / "docs" / "settings.md"
 MODELS = ModelList.parse("a/one, b/two@v1.0, house/three=/models/three, mlx-community/*")
 
 
@@ -98,8 +98,8 @@ def test_a_bad_setting_ends_the_service_with_a_line_that_names_the_variable(vari
     ],
 )
 def test_a_machine_that_cannot_run_mlx_is_told_why(system: str, machine: str, mac_version: str, reason: str | None):
-    told = unsupported_reason(system, machine, mac_version)
-    assert told is None if reason is None else reason in (told or "")
+    actual = unsupported_reason(system, machine, mac_version)
+    assert actual is None if reason is None else reason in (actual or "")
 
 
 def test_the_table_of_settings_has_every_default():

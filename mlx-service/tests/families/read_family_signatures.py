@@ -4,7 +4,8 @@
 
 Without arguments, to see what is installed; `family_signatures.json` beside it is what the adapters were written for:
 
-    $RAPL_MLX_PYTHON mlx-service/tests/read_family_signatures.py > mlx-service/tests/family_signatures.json
+    cd mlx-service/tests/families
+    $RAPL_MLX_PYTHON read_family_signatures.py > family_signatures.json
 """
 
 import importlib

@@ -20,7 +20,7 @@ def folders(digits: Path, *ids: str) -> str:
     return ",".join(f"{model_id}={digits}" for model_id in ids)
 
 
-async def ask(client: TranscriberClient, audio: WavAudio, model: str) -> str:
+async def transcribe(client: TranscriberClient, audio: WavAudio, model: str) -> str:
     return (await client.transcribe(audio, TranscribeOptions(model=model), deadline_s=100)).text
 
 
@@ -37,9 +37,9 @@ async def test_the_model_that_was_used_longest_ago_makes_room_and_the_preloaded_
     with start_service(MODELS=models, MEMORY_LIMIT_MB=480, LOAD_WAIT_S=100) as service:
         service.wait_for("x/first", "ready")
         client = client_of(service)
-        await ask(client, speech, "x/second")
-        await ask(client, speech, "x/first")
-        await ask(client, speech, "x/third")
+        await transcribe(client, speech, "x/second")
+        await transcribe(client, speech, "x/first")
+        await transcribe(client, speech, "x/third")
         states = {model_id: info["state"] for model_id, info in service.models().items()}
 
         assert states == {"x/first": "ready", "x/second": "absent", "x/third": "ready"}
@@ -62,7 +62,7 @@ def test_a_model_for_which_models_that_stay_leave_no_room_has_failed(start_servi
         service.wait_for("x/one", "ready")
         info = service.wait_for("x/two", "failed")
 
-    assert "models that stay" in info["reason"]
+    assert "preloaded models leave" in info["reason"]
     assert "RAPL_MLX_PRELOAD" in info["remedy"]
 
 
@@ -72,7 +72,7 @@ def test_a_process_that_is_larger_than_it_may_be_is_ended_and_the_model_says_so(
     with start_service(MODELS=folders(digits, "x/fat"), MODEL_MEMORY_LIMIT_MB=50) as service:
         info = service.wait_for("x/fat", "failed")
 
-        assert "may have 50" in info["reason"]
+        assert "the limit is 50 MiB" in info["reason"]
         assert until(lambda: not service.children(), service)
 
 
@@ -83,7 +83,7 @@ async def test_a_process_that_grew_past_its_limit_is_ended_and_the_next_request_
         service.wait_for("x/grows", "ready")
         [pid] = service.children()
         loaded_bytes = process_bytes(pid) or 0
-        await ask(client_of(service), long_speech, "x/grows")
+        await transcribe(client_of(service), long_speech, "x/grows")
         grown_bytes = process_bytes(pid) or 0
     between_mib = (loaded_bytes + grown_bytes) // 2 >> 20
 
@@ -92,10 +92,10 @@ async def test_a_process_that_grew_past_its_limit_is_ended_and_the_next_request_
         service.wait_for("x/grows", "ready")
         # It may be found out in the middle of the request, and then again, or after it.
         with contextlib.suppress(ServiceError):
-            await ask(client_of(service), long_speech, "x/grows")
-        until(lambda: "it grew past" in service.log, service)
+            await transcribe(client_of(service), long_speech, "x/grows")
+        until(lambda: "it exceeded" in service.log, service)
 
-        assert await ask(client_of(service), speech, "x/grows") == "three one four one five nine"
+        assert await transcribe(client_of(service), speech, "x/grows") == "three one four one five nine"
 
 
 async def test_a_model_that_nobody_uses_is_unloaded_and_the_preloaded_one_stays(
@@ -104,7 +104,7 @@ async def test_a_model_that_nobody_uses_is_unloaded_and_the_preloaded_one_stays(
     models = folders(digits, "x/stays", "x/goes")
     with start_service({"RAPL_MODEL_TTL": "1"}, MODELS=models, LOAD_WAIT_S=100) as service:
         service.wait_for("x/stays", "ready")
-        await ask(client_of(service), speech, "x/goes")
+        await transcribe(client_of(service), speech, "x/goes")
         info = service.wait_for("x/goes", "absent")
 
         assert "not used for 1 s" in info["reason"]
@@ -117,7 +117,7 @@ async def test_what_a_model_can_do_is_unknown_until_it_was_loaded_and_then_known
     with start_service(MODELS=folders(digits, "x/y"), PRELOAD="none", LOAD_WAIT_S=100) as service:
         before = service.models()["x/y"]["capabilities"]
         client = client_of(service)
-        await ask(client, speech, "x/y")
+        await transcribe(client, speech, "x/y")
         await client.unload("x/y")
         after = service.models()["x/y"]["capabilities"]
         with pytest.raises(ServiceError) as caught:

@@ -11,7 +11,7 @@ from rapl_protocol.audio import WavAudio
 from rapl_protocol.transcript import TranscribeOptions
 from rapl_service.calls.clients import TranscriberClient
 
-MODELS = Path(__file__).parents[2] / "tests" / "models"
+MODELS = Path(__file__).parents[3] / "tests" / "models"
 
 
 def make(python: str, family: str, folder: Path) -> None:
