@@ -11,7 +11,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rapl_bench.groups.registry import GROUPS, GroupMissing, measurement
+from rapl_bench.groups.registry import GROUPS, GroupUnavailable, measurement
 from rapl_bench.reporting import machine
 from rapl_bench.reporting.publish import publish
 from rapl_bench.reporting.report import Report, write
@@ -27,18 +27,18 @@ def main() -> int:
     parser.add_argument("--state", type=Path, required=True, help="folder for what is costly to make")
     parser.add_argument("--results", type=Path, required=True)
     parser.add_argument("--publish", type=Path, metavar="README", help="make it the run that this file shows")
-    given = parser.parse_args()
-    given.state.mkdir(parents=True, exist_ok=True)
-    folder = given.results / f"{datetime.now():%Y-%m-%d-%H%M}-{machine.short_name()}"
-    report = _empty_report(given.quick)
+    options = parser.parse_args()
+    options.state.mkdir(parents=True, exist_ok=True)
+    folder = options.results / f"{datetime.now():%Y-%m-%d-%H%M}-{machine.short_name()}"
+    report = _empty_report(options.quick)
     with tempfile.TemporaryDirectory(prefix="rapl-bench-") as scratch:
-        settings = BenchSettings(given.quick, Path(scratch), given.state)
-        for group in given.groups or list(GROUPS):
+        settings = BenchSettings(options.quick, Path(scratch), options.state)
+        for group in options.groups or list(GROUPS):
             _measure(group, settings, report)
             write(report, folder)
     print(f"{folder / 'report.md'}")
-    if given.publish and not report.failures:
-        publish(report, folder, given.results, given.publish)
+    if options.publish and not report.failures:
+        publish(report, folder, options.results, options.publish)
     return 1 if report.failures else 0
 
 
@@ -48,7 +48,7 @@ def _measure(group: str, settings: BenchSettings, report: Report) -> None:
     began = time.monotonic()
     try:
         report.tables += asyncio.run(measurement(group)(settings))
-    except GroupMissing as error:
+    except GroupUnavailable as error:
         report.failures[group] = str(error)
     except Exception as error:
         log.exception("%s failed", group)

@@ -57,7 +57,7 @@ def transcription(url: str, audio: bytes, file_name: str, model: str) -> Call:
 
 
 @dataclass(slots=True)
-class Load:
+class LoadResult:
     """What came of some calls."""
 
     took_s: float
@@ -70,7 +70,7 @@ class Load:
         return len(self.latencies_s) / self.took_s
 
 
-def put_load(call: Call, *, at_once: int, count: int | None = None, for_s: float | None = None) -> Load:
+def run_load(call: Call, *, at_once: int, count: int | None = None, for_s: float | None = None) -> LoadResult:
     """Sends requests over `at_once` connections, each of which sends the next when its answer is there.
 
     Args:
@@ -84,7 +84,7 @@ def put_load(call: Call, *, at_once: int, count: int | None = None, for_s: float
     """
     run = _Run(call, at_once, count, for_s)
     try:
-        return run.finished()
+        return run.completed()
     finally:
         run.close()
 
@@ -95,7 +95,7 @@ def median_latency_s(call: Call, count: int) -> float:
     Raises:
         LoadError: a request failed.
     """
-    return statistics.median(put_load(call, at_once=1, count=count).latencies_s)
+    return statistics.median(run_load(call, at_once=1, count=count).latencies_s)
 
 
 class _Run:
@@ -108,7 +108,7 @@ class _Run:
         self._connections = [_Connection(call) for _ in range(at_once if count is None else min(at_once, count))]
         self._latencies_s: list[float] = []
 
-    def finished(self) -> Load:
+    def completed(self) -> LoadResult:
         for connection in self._connections:
             self._selector.register(connection.socket, selectors.EVENT_READ, connection)
         self._began = time.perf_counter()
@@ -119,8 +119,8 @@ class _Run:
             if not ready:
                 raise LoadError(f"no answer within {ANSWER_LIMIT_S:g} s")
             for key, events in ready:
-                self._go_on(key.data, events)
-        return Load(time.perf_counter() - self._began, self._latencies_s)
+                self._handle(key.data, events)
+        return LoadResult(time.perf_counter() - self._began, self._latencies_s)
 
     def close(self) -> None:
         self._selector.close()
@@ -140,15 +140,15 @@ class _Run:
             events = selectors.EVENT_READ | (selectors.EVENT_WRITE if connection.is_sending else 0)
             self._selector.modify(connection.socket, events, connection)
 
-    def _go_on(self, connection: "_Connection", events: int) -> None:
+    def _handle(self, connection: "_Connection", events: int) -> None:
         if events & selectors.EVENT_WRITE:
             self._send(connection)
         if events & selectors.EVENT_READ and connection.receive():
             self._latencies_s.append(time.perf_counter() - connection.began)
-            if self._goes_on():
+            if self._may_begin():
                 self._begin(connection)
 
-    def _goes_on(self) -> bool:
+    def _may_begin(self) -> bool:
         if self._count is not None and self._begun >= self._count:
             return False
         return self._for_s is None or time.perf_counter() - self._began < self._for_s

@@ -9,7 +9,7 @@ _EVERY_S = 0.05
 _KB_PER_MB = 1024
 
 
-class MemoryUnknown(Exception):
+class MemoryNotMeasurable(Exception):
     """This system does not say (it has no /proc)."""
 
 
@@ -20,7 +20,7 @@ class MemoryWatch:
         pid: the process.
 
     Raises:
-        MemoryUnknown: when the context begins.
+        MemoryNotMeasurable: when the context begins.
     """
 
     def __init__(self, pid: int) -> None:
@@ -35,7 +35,7 @@ class MemoryWatch:
 
     def __enter__(self) -> Self:
         if not Path(f"/proc/{self._pid}/status").exists():
-            raise MemoryUnknown("memory is measured on Linux only")
+            raise MemoryNotMeasurable("memory is measured on Linux only")
         self._thread.start()
         return self
 

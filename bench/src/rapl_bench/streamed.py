@@ -14,7 +14,7 @@ import httpx
 from rapl_bench.recordings import SAMPLE_WORDS, Recording
 
 
-class Incomplete(Exception):
+class IncompleteAnswer(Exception):
     """The answer had no end, or said that it failed."""
 
 
@@ -30,7 +30,7 @@ class Streamed:
 
 
 async def stream(gateway_url: str, recording: Recording, model: str) -> Streamed:
-    """Raises: Incomplete."""
+    """Raises: IncompleteAnswer."""
     began = time.perf_counter()
     first_at: float | None = None
     with _Upload(recording.file) as upload:
@@ -45,22 +45,22 @@ async def stream(gateway_url: str, recording: Recording, model: str) -> Streamed
                         first_s = (first_at or ended) - upload.ended_at
                         return Streamed(ended - began, first_s, event["text"], event.get("coverage"), problems)
                     case {"error": _}:
-                        raise Incomplete(f"the transcription failed: {event}")
-    raise Incomplete("the stream ended without the whole text")
+                        raise IncompleteAnswer(f"the transcription failed: {event}")
+    raise IncompleteAnswer("the stream ended without the whole text")
 
 
 def words_right(text: str, recording: Recording) -> float:
     """Share of the recording's words that are there, utterance by utterance in order; 1.0 for all of them."""
     expected = list(SAMPLE_WORDS) * recording.utterances
-    heard = text.replace(".", " ").replace(",", " ").split()
-    return _in_order(heard, expected) / len(expected)
+    words = text.replace(".", " ").replace(",", " ").split()
+    return _in_order(words, expected) / len(expected)
 
 
-def _in_order(heard: Sequence[str], expected: Sequence[str]) -> int:
+def _in_order(words: Sequence[str], expected: Sequence[str]) -> int:
     """How many words of `expected` are found in order: a word that is missing or wrong costs a few, not all."""
     found = position = 0
     for word in expected:
-        window = heard[position : position + len(SAMPLE_WORDS)]
+        window = words[position : position + len(SAMPLE_WORDS)]
         if word in window:
             position += window.index(word) + 1
             found += 1
@@ -88,7 +88,7 @@ async def _events(gateway_url: str, upload: _Upload, model: str) -> AsyncGenerat
         ) as answer,
     ):
         if answer.status_code != 200:
-            raise Incomplete(f"answered with {answer.status_code}: {(await answer.aread())[:500]!r}")
+            raise IncompleteAnswer(f"answered with {answer.status_code}: {(await answer.aread())[:500]!r}")
         async for line in answer.aiter_lines():
             if line.startswith("data: {"):
                 yield json.loads(line.removeprefix("data: "))

@@ -119,7 +119,7 @@ class StubConnection(asyncio.BufferedProtocol):
             self._keep(self._buffer[:nbytes])
         self._missing_bytes -= nbytes
         if self._missing_bytes <= 0:
-            self._request_came()
+            self._answer_request()
 
     def _take_head(self, piece: memoryview) -> int:
         """Reads up to the end of the header; returns how many bytes of the body came with it."""
@@ -141,7 +141,7 @@ class StubConnection(asyncio.BufferedProtocol):
         if room > 0:
             self._body_start += piece[:room]
 
-    def _request_came(self) -> None:
+    def _answer_request(self) -> None:
         status, body, takes_s = self._engine.answer(self._path, bytes(self._body_start), self._body_bytes)
         self._path = ""
         self._body_start.clear()

@@ -11,11 +11,11 @@ from rapl_cli.fleet.programs import Ports
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
-    given, rest = parser.parse_known_args(arguments)
-    if rest and given.command != "test":
+    options, rest = parser.parse_known_args(arguments)
+    if rest and options.command != "test":
         parser.error(f"unknown arguments: {' '.join(rest)}")
     try:
-        return _run(given, rest)
+        return _run(options, rest)
     except InstallError as error:
         print(f"rapl: {error}", file=sys.stderr)
         return 1
@@ -48,24 +48,24 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _run(given: argparse.Namespace, rest: list[str]) -> int:
-    match given.command:
+def _run(options: argparse.Namespace, rest: list[str]) -> int:
+    match options.command:
         case "up":
-            return up.up(with_mlx=given.mlx, download=not given.no_download, detach=given.detach)
+            return up.up(with_mlx=options.mlx, download=not options.no_download, detach=options.detach)
         case "down":
             return up.down()
         case "demo":
             return demo.demo()
         case "doctor":
-            return doctor.doctor(given.url)
+            return doctor.doctor(options.url)
         case "transcribe":
-            return transcribe.transcribe(given)
+            return transcribe.transcribe(options)
         case "bench":
-            return bench.bench(given)
+            return bench.bench(options)
         case "test":
             return development.test(rest)
         case _:
-            return mlx.mlx(given.action, follow=given.follow)
+            return mlx.mlx(options.action, follow=options.follow)
 
 
 if __name__ == "__main__":

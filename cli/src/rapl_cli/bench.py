@@ -15,10 +15,12 @@ NEEDED = {
     "replicas": {},
     "preprocess": {},
     "long": {"RAPL_BENCH_SENSEVOICE_PYTHON": SENSEVOICE},
-    "lanes": {"RAPL_BENCH_SENSEVOICE_PYTHON": SENSEVOICE},
+    "fairness": {"RAPL_BENCH_SENSEVOICE_PYTHON": SENSEVOICE},
     "sensevoice": {"RAPL_BENCH_SENSEVOICE_PYTHON": SENSEVOICE, "RAPL_BENCH_FUNASR_PYTHON": FUNASR},
 }
-"""For each group the variables that name the interpreters of what it measures, beside the fleet's own."""
+"""For each group: the environment variables that name the Python interpreters of what it measures."""
+FORMER_NAMES = {"lanes": "fairness"}
+"""Groups that were renamed; the old name still works."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,18 +31,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def bench(given: argparse.Namespace) -> int:
-    unknown = set(given.groups) - set(NEEDED)
+def bench(options: argparse.Namespace) -> int:
+    named: list[str] = options.groups
+    groups = list(dict.fromkeys(FORMER_NAMES.get(name, name) for name in named)) or list(NEEDED)
+    unknown = set(groups) - set(NEEDED)
     if unknown:
         print(f"rapl: no such group: {', '.join(sorted(unknown))}; there are {', '.join(NEEDED)}", file=sys.stderr)
         return 2
-    if given.publish and (given.quick or given.groups):
+    if options.publish and (options.quick or named):
         print("rapl: only a whole run can be published, neither a quick one nor a part", file=sys.stderr)
         return 2
-    groups = given.groups or list(NEEDED)
     command = [str(BENCH.ensure()), "-m", "rapl_bench", *groups, "--state", str(STATE / "bench-cache")]
-    command += ["--results", str(ROOT / "bench" / "results"), *(["--quick"] if given.quick else [])]
-    command += ["--publish", str(ROOT / "README.md")] if given.publish else []
+    command += ["--results", str(ROOT / "bench" / "results"), *(["--quick"] if options.quick else [])]
+    command += ["--publish", str(ROOT / "README.md")] if options.publish else []
     return subprocess.run(command, cwd=ROOT, env={**os.environ, **_interpreters(groups)}).returncode
 
 

@@ -10,7 +10,7 @@ from rapl_cli.checkout import ROOT, SAMPLE, SAMPLE_MODEL
 from rapl_cli.fleet import programs
 from rapl_cli.fleet.programs import Ports
 from rapl_cli.fleet.supervisor import Supervisor
-from rapl_cli.gateway_api import GatewayApi, NotAnswered
+from rapl_cli.gateway_api import GatewayApi, GatewayError
 
 _READY_LIMIT_S = 180.0
 NEXT = """
@@ -25,7 +25,7 @@ Next:
 def demo() -> int:
     try:
         text, took_s = asyncio.run(_transcribe_sample())
-    except NotAnswered as error:
+    except GatewayError as error:
         print(f"rapl: {error}", file=sys.stderr)
         return 1
     print(f"\n{SAMPLE.relative_to(ROOT)} ({SAMPLE_MODEL}, {took_s * 1000:.0f} ms):\n\n  {text}")
@@ -41,7 +41,7 @@ async def _transcribe_sample() -> tuple[str, float]:
     try:
         print("rapl: starting gateway, preprocess-service and sensevoice-service", file=sys.stderr)
         async with GatewayApi(ports.gateway_url) as api:
-            await _ready_or_dead(api, supervisor)
+            await _wait_until_ready(api, supervisor)
             began = time.perf_counter()
             return await api.transcribe(SAMPLE, SAMPLE_MODEL), time.perf_counter() - began
     finally:
@@ -49,7 +49,7 @@ async def _transcribe_sample() -> tuple[str, float]:
         await running
 
 
-async def _ready_or_dead(api: GatewayApi, supervisor: Supervisor) -> None:
+async def _wait_until_ready(api: GatewayApi, supervisor: Supervisor) -> None:
     ready = asyncio.create_task(api.wait_until_ready(SAMPLE_MODEL, limit_s=_READY_LIMIT_S))
     died = asyncio.create_task(supervisor.died.wait())
     await asyncio.wait({ready, died}, return_when=asyncio.FIRST_COMPLETED)
@@ -57,7 +57,7 @@ async def _ready_or_dead(api: GatewayApi, supervisor: Supervisor) -> None:
     if not ready.done():
         ready.cancel()
         logs = "\n".join(filter(None, (supervisor.tail(name) for name in ("gateway", "preprocess", "sensevoice"))))
-        raise NotAnswered(f"a service ended while it should run. Their logs:\n{logs}")
+        raise GatewayError(f"a service ended while it should run. Their logs:\n{logs}")
     await ready
 
 

@@ -24,13 +24,13 @@ def run(log: Path, command: Sequence[str]) -> int:
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as process:
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda given, _: process.send_signal(given))
+            signal.signal(number, lambda received, _: process.send_signal(received))
         assert process.stdout
-        keep(process.stdout, log)
+        copy_lines(process.stdout, log)
     return exit_code_for_launchd(process.returncode)
 
 
-def keep(lines: Iterable[bytes], log: Path, max_bytes: int = MAX_BYTES) -> None:
+def copy_lines(lines: Iterable[bytes], log: Path, max_bytes: int = MAX_BYTES) -> None:
     """Writes the lines as they come into files of which each has at most so many bytes."""
     with closing(RotatingFileHandler(log, maxBytes=max_bytes, backupCount=KEPT - 1, encoding="utf-8")) as file:
         for line in lines:

@@ -15,7 +15,7 @@ from rapl_cli.checkout import ROOT, SAMPLE_MODEL, STATE
 from rapl_cli.fleet import programs
 from rapl_cli.fleet.programs import Ports, Program
 from rapl_cli.fleet.supervisor import STOP_GRACE_S, Supervisor
-from rapl_cli.gateway_api import GatewayApi, NotAnswered
+from rapl_cli.gateway_api import GatewayApi, GatewayError
 
 PID_FILE = STATE / "up.pid"
 LOG_FILE = STATE / "up.log"
@@ -70,22 +70,22 @@ async def _run(fleet: list[Program], ports: Ports) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, supervisor.stop)
     async with GatewayApi(ports.gateway_url) as api:
-        follower = asyncio.create_task(_tell(api))
+        follower = asyncio.create_task(_show_downloads(api))
         await supervisor.run()
         follower.cancel()
 
 
-async def _tell(api: GatewayApi) -> None:
+async def _show_downloads(api: GatewayApi) -> None:
     """Says when the fleet is up, and shows a bar for each model that is being downloaded."""
     try:
         await api.wait_until_ready(SAMPLE_MODEL, limit_s=_READY_LIMIT_S)
-    except NotAnswered as error:
+    except GatewayError as error:
         tqdm.write(f"rapl: {error}", file=sys.stderr)
     else:
         tqdm.write(f"rapl: up at {api.url} (OpenAI clients: {api.url}/v1). Ctrl-C ends it.", file=sys.stderr)
     bars: dict[str, tqdm] = {}
     while sys.stderr.isatty():  # elsewhere the services' own log lines tell of downloads
-        with suppress(NotAnswered):  # the gateway is being started again, which the log says
+        with suppress(GatewayError):  # the gateway is being started again, which the log says
             _draw(bars, await api.models())
         await asyncio.sleep(0.5)
 
@@ -116,7 +116,7 @@ async def _wait_detached(ports: Ports) -> int:
     async with GatewayApi(ports.gateway_url) as api:
         try:
             await api.wait_until_ready(SAMPLE_MODEL, limit_s=_READY_LIMIT_S)
-        except NotAnswered as error:
+        except GatewayError as error:
             print(f"rapl: {error}; see {LOG_FILE.relative_to(ROOT)}", file=sys.stderr)
             return 1
     print(f"rapl: up at {ports.gateway_url}; its log is {LOG_FILE.relative_to(ROOT)}, `./rapl down` ends it")

@@ -8,7 +8,7 @@ from functools import partial
 
 from rapl_bench import proxies, recordings
 from rapl_bench.fleet import Fleet, set_engine_ms
-from rapl_bench.load import Call, Load, put_load, transcription
+from rapl_bench.load import Call, LoadResult, run_load, transcription
 from rapl_bench.processes import ServerProcess
 from rapl_bench.reporting.results import BenchSettings, Column, Measure, Row, Table, quantile
 from rapl_bench.rounds import interleaved
@@ -120,7 +120,7 @@ def _latency(
     )
 
 
-def _latency_rows(case: Case, loads: Mapping[str, Sequence[Load]]) -> list[Row]:
+def _latency_rows(case: Case, loads: Mapping[str, Sequence[LoadResult]]) -> list[Row]:
     direct_ms = [_percentiles_ms([load]) for load in loads[DIRECT]]
     direct = _percentiles_ms(loads[DIRECT])
     rows = []
@@ -135,7 +135,7 @@ def _latency_rows(case: Case, loads: Mapping[str, Sequence[Load]]) -> list[Row]:
     return rows
 
 
-def _percentiles_ms(loads: Sequence[Load]) -> tuple[float, float]:
+def _percentiles_ms(loads: Sequence[LoadResult]) -> tuple[float, float]:
     """p50 and p99 of all requests of these rounds together."""
     latencies_s = [latency_s for load in loads for latency_s in load.latencies_s]
     return quantile(latencies_s, 0.5) * 1000, quantile(latencies_s, 0.99) * 1000
@@ -170,14 +170,14 @@ def _throughput(
     )
 
 
-def _loads(servers: Mapping[str, ServerProcess], case: Case, rounds: int) -> dict[str, list[Load]]:
+def _loads(servers: Mapping[str, ServerProcess], case: Case, rounds: int) -> dict[str, list[LoadResult]]:
     print(f"rapl bench:   {case.name}", file=sys.stderr)
     audio = recordings.wav(case.duration_s)
     calls = {name: transcription(server.url, audio, "speech.wav", MODEL) for name, server in servers.items()}
     for call in calls.values():
-        put_load(call, at_once=min(case.at_once, 4), count=_WARM_UP if case.duration_s <= 60 else 1)
+        run_load(call, at_once=min(case.at_once, 4), count=_WARM_UP if case.duration_s <= 60 else 1)
     return interleaved({name: partial(_load, call, case) for name, call in calls.items()}, case.rounds or rounds)
 
 
-def _load(call: Call, case: Case) -> Load:
-    return put_load(call, at_once=case.at_once, count=case.count, for_s=case.for_s)
+def _load(call: Call, case: Case) -> LoadResult:
+    return run_load(call, at_once=case.at_once, count=case.count, for_s=case.for_s)

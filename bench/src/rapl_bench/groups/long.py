@@ -13,7 +13,7 @@ from rapl_service.calls.call import Service, open_http
 from rapl_service.calls.clients import PreprocessClient, TranscriberClient
 
 from rapl_bench.fleet import SELFTEST, SENSEVOICE_PYTHON, Fleet, set_engine_ms
-from rapl_bench.groups.registry import GroupMissing
+from rapl_bench.groups.registry import GroupUnavailable
 from rapl_bench.memory import MemoryWatch
 from rapl_bench.processes import ServerProcess
 from rapl_bench.recordings import Recording, hours, long_recording
@@ -48,7 +48,7 @@ class Parts:
 
 async def measure(settings: BenchSettings) -> Sequence[Table]:
     if not os.environ.get(SENSEVOICE_PYTHON):
-        raise GroupMissing("the environment of sensevoice-service could not be made")
+        raise GroupUnavailable("the environment of sensevoice-service could not be made")
     return [await _time(settings), await _memory(settings)]
 
 

@@ -138,16 +138,16 @@ def _bare(media: bytes, case: Clips) -> None:
         for frame in container.decode(audio=0):
             pieces += [bytes(ready.planes[0])[: ready.samples * 2] for ready in resampler.resample(frame)]
     pieces += [bytes(ready.planes[0])[: ready.samples * 2] for ready in resampler.resample(None)]
-    _require_whole(len(b"".join(pieces)), case)
+    _check_length(len(b"".join(pieces)), case)
 
 
 def _spawned(ffmpeg: str, media: bytes, file: Path, case: Clips) -> None:
     file.write_bytes(media)
     command = [ffmpeg, "-v", "error", "-nostdin", "-i", str(file), "-ac", "1", "-ar", str(SAMPLE_RATE_HZ)]
     ended = subprocess.run([*command, "-f", "s16le", "pipe:1"], stdout=subprocess.PIPE, check=True)
-    _require_whole(len(ended.stdout), case)
+    _check_length(len(ended.stdout), case)
 
 
-def _require_whole(pcm_bytes: int, case: Clips) -> None:
+def _check_length(pcm_bytes: int, case: Clips) -> None:
     if abs(pcm_bytes / BYTES_PER_SECOND - case.duration_s) > _LOST_S:
         raise WrongAudio(f"{case.name} became {pcm_bytes / BYTES_PER_SECOND:.2f} s of audio")

@@ -11,13 +11,13 @@ GROUPS = {
     "replicas": "what a second replica of an engine is worth, a stub of fixed time",
     "preprocess": "preprocess-service against a spawned ffmpeg and against bare libav",
     "long": "an hour of audio and ten: time, first words, memory, and whether all of it is there",
-    "lanes": "short clips while an hour is being transcribed",
+    "fairness": "short clips while a long recording is transcribed",
     "sensevoice": "SenseVoice's runtimes at the real model's dimensions, and a dictation through the whole fleet",
 }
 Measurement = Callable[[BenchSettings], Coroutine[Any, Any, Sequence[Table]]]
 
 
-class GroupMissing(Exception):
+class GroupUnavailable(Exception):
     """A group is named but cannot be run here; the message says why."""
 
 
@@ -25,10 +25,10 @@ def measurement(group: str) -> Measurement:
     """The `measure` of the group's module.
 
     Raises:
-        GroupMissing: it has none.
+        GroupUnavailable: it has none.
     """
     name = f"rapl_bench.groups.{group}"
     try:
         return importlib.import_module(name).measure
     except ModuleNotFoundError as error:
-        raise GroupMissing(f"group {group!r} cannot be run: the module {error.name} is missing") from error
+        raise GroupUnavailable(f"group {group!r} cannot be run: the module {error.name} is missing") from error

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from rapl_bench import recordings
 from rapl_bench.fleet import Fleet, set_engine_ms
-from rapl_bench.load import put_load, transcription
+from rapl_bench.load import run_load, transcription
 from rapl_bench.processes import ServerProcess
 from rapl_bench.reporting.results import BenchSettings, Column, Measure, Row, Table
 from rapl_bench.rounds import interleaved
@@ -52,9 +52,9 @@ def _rows(gateways: dict[str, ServerProcess], at_once: int, settings: BenchSetti
     clip, for_s = recordings.wav(CLIP_S), _QUICK_FOR_S if settings.quick else _FOR_S
     calls = {name: transcription(gateway.url, clip, "clip.wav", MODEL) for name, gateway in gateways.items()}
     for call in calls.values():
-        put_load(call, at_once=at_once, count=at_once)
+        run_load(call, at_once=at_once, count=at_once)
     loads = interleaved(
-        {name: lambda call=call: put_load(call, at_once=at_once, for_s=for_s) for name, call in calls.items()},
+        {name: lambda call=call: run_load(call, at_once=at_once, for_s=for_s) for name, call in calls.items()},
         _rounds(settings),
     )
     rates = {name: [load.requests_per_s for load in of_one] for name, of_one in loads.items()}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rapl_bench.fleet import Fleet
 from rapl_bench.groups import dictation, sensevoice_concurrent
-from rapl_bench.groups.registry import GroupMissing
+from rapl_bench.groups.registry import GroupUnavailable
 from rapl_bench.processes import log_tail
 from rapl_bench.reporting.results import BenchSettings, Column, Measure, Row, Table
 from rapl_bench.rounds import interleaved
@@ -20,7 +20,7 @@ from rapl_bench.rounds import interleaved
 MODEL = "iic/SenseVoiceSmall"
 PYTHON = "RAPL_BENCH_FUNASR_PYTHON"
 """sensevoice-service's interpreter with torch and FunASR beside it."""
-PEERS = ("onnx==1.23.2", "onnxruntime==1.32.0", "sherpa-onnx==2.0.1")
+COMPARED_PACKAGES = ("onnx==1.23.2", "onnxruntime==1.32.0", "sherpa-onnx==2.0.1")
 FUNASR = "FunASR AutoModel"
 CONTESTANTS = {
     "RAPL": "rapl-int8",
@@ -51,10 +51,10 @@ class ContestantError(Exception):
 class Contestant:
     """A process that transcribes clips when it is told their lengths, and says how long that took."""
 
-    def __init__(self, python: str, name: str, model: Path, peers: Path, log: Path) -> None:
+    def __init__(self, python: str, name: str, model: Path, packages: Path, log: Path) -> None:
         self._log = log
         command = [python, str(_FOLDER / "sensevoice_contestant.py"), name, str(model)]
-        environ = os.environ | ({"PYTHONPATH": str(peers)} if name in ("onnxruntime", "sherpa") else {})
+        environ = os.environ | ({"PYTHONPATH": str(packages)} if name in ("onnxruntime", "sherpa") else {})
         with log.open("wb") as output:
             self._process = subprocess.Popen(
                 command, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=output, text=True
@@ -84,16 +84,16 @@ class Contestant:
 
 
 async def measure(settings: BenchSettings) -> Sequence[Table]:
-    """Raises: GroupMissing; ContestantError, also where the model or an export cannot be made."""
+    """Raises: GroupUnavailable; ContestantError, also where the model or an export cannot be made."""
     python = os.environ.get(PYTHON)
     if not python:
-        raise GroupMissing("the environment with FunASR could not be made")
-    model, peers = _prepared(python, settings)
+        raise GroupUnavailable("the environment with FunASR could not be made")
+    model, packages = _prepared(python, settings)
     rounds = QUICK_ROUNDS if settings.quick else ROUNDS
     with ExitStack() as stack:
         running = {
             title: stack.enter_context(
-                Contestant(python, name, model, peers, settings.scratch / f"sensevoice-{name}.log")
+                Contestant(python, name, model, packages, settings.scratch / f"sensevoice-{name}.log")
             )
             for title, name in CONTESTANTS.items()
         }
@@ -117,14 +117,14 @@ def _times(running: dict[str, Contestant], case: str, rounds: int) -> dict[str, 
 
 
 def _prepared(python: str, settings: BenchSettings) -> tuple[Path, Path]:
-    """The model in every contestant's form, and the folder with the peers' packages; made once."""
-    peers, model = settings.cache / "sensevoice-peers", settings.cache / "sensevoice-random"
+    """The model in every contestant's form, and the folder with the packages' packages; made once."""
+    packages, model = settings.cache / "sensevoice-peers", settings.cache / "sensevoice-random"
     log = settings.scratch / "sensevoice-prepare.log"
-    if not peers.exists():
+    if not packages.exists():
         uv = os.environ.get("UV", "uv")
-        _run([uv, "pip", "install", "--python", python, "--target", str(peers), *PEERS], log)
-    _run([python, str(_FOLDER / "sensevoice_model.py"), str(model)], log, PYTHONPATH=str(peers))
-    return model, peers
+        _run([uv, "pip", "install", "--python", python, "--target", str(packages), *COMPARED_PACKAGES], log)
+    _run([python, str(_FOLDER / "sensevoice_model.py"), str(model)], log, PYTHONPATH=str(packages))
+    return model, packages
 
 
 def _models_with(model: Path, scratch: Path) -> Path:
@@ -172,7 +172,7 @@ def _table(times: dict[str, dict[str, list[float]]], memory: dict[str, float], r
 
 
 def _versions() -> dict[str, str]:
-    pairs = (peer.partition("==") for peer in PEERS)
+    pairs = (requirement.partition("==") for requirement in COMPARED_PACKAGES)
     return {name: version for name, _, version in pairs}
 
 

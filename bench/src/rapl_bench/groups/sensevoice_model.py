@@ -83,10 +83,10 @@ def _weights(source: Path, folder: Path) -> Any:
 def _forward(self: Any, x: Any, x_length: Any, language: Any, text_norm: Any) -> Any:
     import torch
 
-    asked = self.embed(language).unsqueeze(1)
-    normed = self.embed(text_norm).unsqueeze(1)
+    language_query = self.embed(language).unsqueeze(1)
+    text_norm_query = self.embed(text_norm).unsqueeze(1)
     event_and_emotion = self.embed(torch.tensor([[1, 2]])).repeat(x.size(0), 1, 1)
-    encoded, _ = self.encoder(torch.cat((asked, event_and_emotion, normed, x), dim=1), x_length + 4)
+    encoded, _ = self.encoder(torch.cat((language_query, event_and_emotion, text_norm_query, x), dim=1), x_length + 4)
     return self.ctc.ctc_lo(encoded)
 
 

@@ -4,13 +4,13 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from rapl_bench.reporting.report import Report, cases, written
+from rapl_bench.reporting.report import Report, cases, formatted
 from rapl_bench.reporting.results import Table
 
 BEGIN, END = "<!-- written by `./rapl bench --publish` -->", "<!-- end of what it wrote -->"
 
 
-class NoPlace(Exception):
+class MarkersMissing(Exception):
     """The README has no place for the rows."""
 
 
@@ -24,7 +24,7 @@ def publish(report: Report, folder: Path, results: Path, readme: Path) -> None:
         readme: the file with BEGIN and END.
 
     Raises:
-        NoPlace: it has them not.
+        MarkersMissing: it has them not.
     """
     latest = results / "latest"
     if latest.exists():
@@ -33,7 +33,7 @@ def publish(report: Report, folder: Path, results: Path, readme: Path) -> None:
     before, found, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
     _, ended, after = rest.partition(END)
     if not (found and ended):
-        raise NoPlace(f"{readme} has no lines {BEGIN} and {END}")
+        raise MarkersMissing(f"{readme} has no lines {BEGIN} and {END}")
     lines = "\n".join(headlines(report))
     readme.write_text(f"{before}{BEGIN}\n{lines}\n{END}{after}", encoding="utf-8")
 
@@ -52,7 +52,7 @@ def _headline(table: Table) -> str:
     case = table.headline or cases(table.rows)[0]
     [column] = [column for column in table.columns if column.name == table.plotted]
     figures = [
-        f"{row.contestant} {written(row.measures[column.name], column.digits, with_range=False)}"
+        f"{row.contestant} {formatted(row.measures[column.name], column.digits, with_range=False)}"
         for row in table.rows
         if row.case == case and column.name in row.measures
     ]

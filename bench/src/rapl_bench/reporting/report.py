@@ -85,10 +85,10 @@ def cases(rows: Sequence[Row]) -> list[str]:
 
 def _cell(row: Row, column: Column) -> str:
     measure = row.measures.get(column.name)
-    return "" if measure is None else written(measure, column.digits)
+    return "" if measure is None else formatted(measure, column.digits)
 
 
-def written(measure: Measure, digits: int, *, with_range: bool = True) -> str:
+def formatted(measure: Measure, digits: int, *, with_range: bool = True) -> str:
     """The value, with its range over the rounds behind it."""
     text = f"{measure.value:,.{digits}f}"
     if measure.low is None or measure.high is None or not with_range:

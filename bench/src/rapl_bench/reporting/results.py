@@ -88,7 +88,7 @@ class Table:
     """What it was measured with: versions, counts, threads."""
 
 
-def quantile(values: Sequence[float], share: float) -> float:
-    """The value that `share` of all are at most; no value is made up between two."""
+def quantile(values: Sequence[float], fraction: float) -> float:
+    """The value that `fraction` of all are at most; no value is made up between two."""
     ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+    return ordered[min(len(ordered) - 1, int(fraction * len(ordered)))]

@@ -12,20 +12,20 @@ from typing import Any
 
 import httpx
 
-from rapl_cli.gateway_api import NotAnswered
+from rapl_cli.gateway_api import GatewayError
 from rapl_cli.transcription.display import RecordingDisplay
 from rapl_cli.transcription.recordings import MEDIA
 
 RETRIES = 5
-_ASK_EVERY_S = 0.5
+_PROGRESS_EVERY_S = 0.5
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 2.0, 60.0
 
 
-class OthersWouldFailToo(NotAnswered):
+class BatchAborted(GatewayError):
     """The gateway is out of reach, or wants another key: there is no use in sending it the next file."""
 
 
-class _TryAgain(NotAnswered):
+class _RetryLater(GatewayError):
     def __init__(self, reason: str, after_s: float = 0.0) -> None:
         super().__init__(reason)
         self.after_s = after_s
@@ -60,13 +60,13 @@ class TranscriptionCalls:
         """Sends a file, again where the gateway asks for it or was lost on the way.
 
         Raises:
-            NotAnswered: with the gateway's own reason.
+            GatewayError: with the gateway's own reason.
             OSError: the file cannot be read.
         """
         for attempt in range(1, RETRIES + 1):
             try:
                 return await self._once(audio, fields, display)
-            except _TryAgain as problem:
+            except _RetryLater as problem:
                 pause_s = min(max(problem.after_s, _FIRST_PAUSE_S**attempt), _LONGEST_PAUSE_S)
                 display.say(f"{str(problem).rstrip('.')}; trying again in {pause_s:g} s ({attempt} of {RETRIES})")
                 await asyncio.sleep(pause_s)
@@ -89,7 +89,7 @@ class TranscriptionCalls:
         _check(answer)
         after = os.stat(audio)
         if (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, after.st_size):
-            raise NotAnswered("the file was changed while it was transcribed")
+            raise GatewayError("the file was changed while it was transcribed")
         return Answer(answer.content, took_s)
 
     async def _post(self, form: httpx.Request, display: RecordingDisplay) -> httpx.Response:
@@ -98,14 +98,14 @@ class TranscriptionCalls:
         headers["x-request-id"] = request_id = f"cli_{uuid.uuid4().hex}"
         following = asyncio.create_task(self._follow(request_id, display))
         try:
-            answer = await self._http.post(form.url, content=_pieces(form, display), headers=headers)
+            answer = await self._http.post(form.url, content=_chunks(form, display), headers=headers)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol) as error:
             reason = f"the gateway at {self._url} cannot be reached ({type(error).__name__})"
-            raise _TryAgain(reason) if self._is_expected_back else OthersWouldFailToo(reason) from error
+            raise _RetryLater(reason) if self._is_expected_back else BatchAborted(reason) from error
         except httpx.LocalProtocolError as error:
-            raise NotAnswered("the file was changed while it was sent") from error
+            raise GatewayError("the file was changed while it was sent") from error
         except httpx.HTTPError as error:
-            raise _TryAgain(f"the connection to the gateway was lost ({type(error).__name__})") from error
+            raise _RetryLater(f"the connection to the gateway was lost ({type(error).__name__})") from error
         finally:
             following.cancel()
         self._is_expected_back = True
@@ -114,7 +114,7 @@ class TranscriptionCalls:
     async def _follow(self, request_id: str, display: RecordingDisplay) -> None:
         """Shows how far the gateway is, if it says; where it does not, the elapsed time must do."""
         while display.is_watched:
-            await asyncio.sleep(_ASK_EVERY_S)
+            await asyncio.sleep(_PROGRESS_EVERY_S)
             with suppress(httpx.HTTPError, ValueError, KeyError):
                 answer = await self._http.get(f"/v1/progress/{request_id}")
                 if answer.is_success:
@@ -122,7 +122,7 @@ class TranscriptionCalls:
                     display.transcribing(progress["done_s"], progress["duration_s"])
 
 
-async def _pieces(form: httpx.Request, display: RecordingDisplay) -> AsyncIterator[bytes]:
+async def _chunks(form: httpx.Request, display: RecordingDisplay) -> AsyncIterator[bytes]:
     """The body, 64 KiB at a time; httpx alone would read the disk in the event loop."""
     assert isinstance(form.stream, httpx.SyncByteStream)
     pieces = iter(form.stream)
@@ -133,16 +133,16 @@ async def _pieces(form: httpx.Request, display: RecordingDisplay) -> AsyncIterat
 
 
 def _check(answer: httpx.Response) -> None:
-    """Raises: NotAnswered, of the kind that says what to do."""
+    """Raises: GatewayError, of the kind that says what to do."""
     if answer.is_success:
         return
     reason = _reason(answer)
     retry_after = answer.headers.get("retry-after", "")
     if answer.status_code in (429, 503) and retry_after.isdecimal():
-        raise _TryAgain(reason, float(retry_after))
+        raise _RetryLater(reason, float(retry_after))
     if answer.status_code in (401, 403):
-        raise OthersWouldFailToo(f"{reason} `--api-key` or RAPL_API_KEY sends one.")
-    raise NotAnswered(reason)
+        raise BatchAborted(f"{reason} `--api-key` or RAPL_API_KEY sends one.")
+    raise GatewayError(reason)
 
 
 def _reason(answer: httpx.Response) -> str:

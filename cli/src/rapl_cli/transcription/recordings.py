@@ -47,7 +47,7 @@ def find(arguments: Iterable[str]) -> Found:
     found, seen = Found(), set[Path]()
     for argument in arguments:
         path = Path(os.path.abspath(os.path.expanduser(argument)))
-        folder, files = _named(path)
+        folder, files = _matches(path)
         if not files:
             (found.empty if path.exists() else found.missing).append(argument)
             continue
@@ -73,7 +73,7 @@ def recordings(found: Found, suffix: str, output_dir: Path | None) -> list[Recor
     return [Recording(file, folder / names[file]) for file, folder in zip(found.files, folders, strict=True)]
 
 
-def write_whole(file: Path, content: bytes) -> None:
+def write_atomically(file: Path, content: bytes) -> None:
     """Writes a file so that it is there completely or not at all. Raises: OSError."""
     part = file.parent / f".rapl-{secrets.token_hex(8)}.part"
     try:
@@ -87,7 +87,7 @@ def write_whole(file: Path, content: bytes) -> None:
         raise
 
 
-def _named(path: Path) -> tuple[Path, list[Path]]:
+def _matches(path: Path) -> tuple[Path, list[Path]]:
     if path.is_dir():
         return path, list(_below(path))
     if path.is_file():  # a transcript is none: `rapl transcribe folder/*` also names what it wrote the last time
@@ -113,12 +113,12 @@ def _is_media(file: Path) -> bool:
 
 
 def _output_names(files: Sequence[Path], suffix: str) -> dict[Path, str]:
-    """Looks at the neighbours on disk as well: a name must not depend on which files were asked for together."""
+    """Looks at the siblings on disk as well: a name must not depend on which files were asked for together."""
     names: dict[Path, str] = {}
     for folder in {file.parent for file in files}:
         ours = [file for file in files if file.parent == folder]
-        neighbours = {*ours, *filter(_is_media, folder.iterdir())}
-        taken = Counter(name.casefold() for file in neighbours for name in {file.stem, file.name})
+        siblings = {*ours, *filter(_is_media, folder.iterdir())}
+        taken = Counter(name.casefold() for file in siblings for name in {file.stem, file.name})
         for file in ours:
             is_shared = taken[file.stem.casefold()] > 1
             names[file] = f"{file.name if is_shared else file.stem}.{suffix}"

@@ -6,7 +6,7 @@ import subprocess
 import threading
 
 import pytest
-from front_door import HANG_UP, Door
+from intercepting_proxy import HANG_UP, Door
 from services import free_port, until
 from transcribe_command import LIMIT_S, TEXT, command, files_in, outputs_in, rapl
 

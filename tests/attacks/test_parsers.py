@@ -14,7 +14,7 @@ LIMIT_S = 300
 
 @pytest.mark.parametrize("parser", RUNS)
 def test_whatever_comes_is_read_or_refused(parser: str, tmp_path: Path):
-    program = Path(__file__).with_name("fuzz_parsers.py")
+    program = Path(__file__).parents[1] / "fuzz_parsers.py"
     command = [sys.executable, program, parser, f"-runs={RUNS[parser]}", "-seed=1", "-timeout=10", "-rss_limit_mb=1024"]
 
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=LIMIT_S)

@@ -53,11 +53,11 @@ _LOOPBACK_ON_MAC = (
 
 @dataclass(frozen=True)
 class Finding:
-    is_well: bool
-    words: str
+    is_ok: bool
+    message: str
 
 
-def on_this_machine(url: str) -> str:
+def probe_from_host(url: str) -> str:
     """What this machine itself finds at mlx-service's URL, in the words above."""
     try:
         answer = httpx.get(f"{url}/v1/models", headers=bearer(), timeout=5)
@@ -68,7 +68,7 @@ def on_this_machine(url: str) -> str:
     return {200: WELL, 403: OTHER_NAME, 401: OTHER_TOKEN}.get(answer.status_code, NO_ANSWER)
 
 
-def from_container() -> str | None:
+def probe_from_container() -> str | None:
     """What the gateway's container finds, in the words above; None where there is no such container."""
     if not shutil.which("docker"):
         return None

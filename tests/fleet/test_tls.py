@@ -14,7 +14,7 @@ from openai import OpenAI
 from rapl_protocol.audio import WavAudio
 from services import free_port, until
 
-CADDYFILE = Path(__file__).parents[1] / "deploy" / "caddy" / "Caddyfile"
+CADDYFILE = Path(__file__).parents[2] / "deploy" / "caddy" / "Caddyfile"
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from services import ServiceProcess, free_port, until
 
 pytestmark = pytest.mark.docker
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SELFTEST_FOLDER = ROOT / "sensevoice-service" / "src" / "rapl_sensevoice" / "selftest_model"
 PORT = free_port()
 PROJECT = "rapl-test"

@@ -188,7 +188,7 @@ def wait_until(condition, limit_s: float = 90.0) -> None:
 
 def test_a_log_keeps_its_last_lines_within_a_bounded_size(tmp_path: Path):
     log = tmp_path / "mlx.log"
-    rotating_log.keep((b"line %d 100 %%\n" % number for number in range(3000)), log, max_bytes=5000)
+    rotating_log.copy_lines((b"line %d 100 %%\n" % number for number in range(3000)), log, max_bytes=5000)
 
     files = list(tmp_path.iterdir())
     assert len(files) == rotating_log.KEPT

@@ -11,7 +11,7 @@ import pytest
 from pydantic_settings import BaseSettings
 from rapl_protocol.errors import HTTP_STATUS
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 MEMBERS = {
     "rapl_protocol": "protocol",
     "rapl_gateway": "gateway",

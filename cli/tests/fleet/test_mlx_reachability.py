@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from rapl_cli.fleet import mlx_reach
-from rapl_cli.fleet.mlx_reach import NO_ANSWER, NO_SUCH_NAME, NOTHING, OTHER_NAME, OTHER_TOKEN, WELL, explain
+from rapl_cli.fleet import mlx_reachability
+from rapl_cli.fleet.mlx_reachability import NO_ANSWER, NO_SUCH_NAME, NOTHING, OTHER_NAME, OTHER_TOKEN, WELL, explain
 from services import free_port
 
 
@@ -35,7 +35,7 @@ def answering(status: int) -> Iterator[str]:
 
 def probed(url: str) -> str:
     """What the program that runs in the gateway's container prints."""
-    command = [sys.executable, "-c", mlx_reach._PROBE]
+    command = [sys.executable, "-c", mlx_reachability._PROBE]
     environ = {**os.environ, "RAPL_MLX_URL": url}
     return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=True).stdout.strip()
 
@@ -45,13 +45,13 @@ def probed(url: str) -> str:
 )
 def test_host_and_container_find_the_same_where_something_answers(status: int, word: str):
     with answering(status) as url:
-        assert mlx_reach.on_this_machine(url) == probed(url) == word
+        assert mlx_reachability.probe_from_host(url) == probed(url) == word
 
 
 def test_host_and_container_find_out_that_nothing_listens():
     url = f"http://127.0.0.1:{free_port()}"
 
-    assert mlx_reach.on_this_machine(url) == probed(url) == NOTHING
+    assert mlx_reachability.probe_from_host(url) == probed(url) == NOTHING
 
 
 def test_the_container_finds_out_that_a_name_does_not_exist():
@@ -77,18 +77,18 @@ def test_the_container_finds_out_that_a_name_does_not_exist():
 def test_what_is_wrong_is_told_with_the_way_to_mend_it(host: str, container: str | None, system: str, remedy: str):
     finding = explain(host, container, gateway_says="cannot be reached", system=system)
 
-    assert not finding.is_well
-    assert remedy in finding.words
+    assert not finding.is_ok
+    assert remedy in finding.message
 
 
 @pytest.mark.parametrize("variable", ["RAPL_MLX_TOKEN", "RAPL_MLX_ALLOWED_HOSTS"])
 def test_what_the_gateway_was_refused_for_is_told_whatever_this_machine_finds(variable: str):
     finding = explain(WELL, None, gateway_says=f"mlx-service wants {variable}")
 
-    assert not finding.is_well
-    assert variable in finding.words
+    assert not finding.is_ok
+    assert variable in finding.message
 
 
 @pytest.mark.parametrize(("container", "says"), [(None, None), (WELL, "cannot be reached")])
 def test_a_gateway_that_reaches_it_is_well(container: str | None, says: str | None):
-    assert explain(WELL, container, gateway_says=says).is_well
+    assert explain(WELL, container, gateway_says=says).is_ok

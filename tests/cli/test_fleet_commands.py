@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from services import free_port
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 LIMIT_S = 900
 
 

@@ -1,6 +1,7 @@
 """The groups run as a whole, with the real services and tiny counts."""
 
 import subprocess
+from types import SimpleNamespace
 
 import av
 import pytest
@@ -10,12 +11,13 @@ from rapl_bench.groups import dictation, gateway
 from rapl_bench.groups import registry as groups
 from rapl_bench.groups.gateway import DIRECT, RAPL, RAPL_UNCHECKED, Case, Plan
 from rapl_bench.groups.preprocess import THROUGH_GATEWAY
-from rapl_bench.groups.registry import GROUPS, GroupMissing, measurement
+from rapl_bench.groups.registry import GROUPS, GroupUnavailable, measurement
 from rapl_bench.recordings import Recording
 from rapl_bench.streamed import words_right
 from rapl_bench.stub_engine import MODEL as STUB_MODEL
 from rapl_cli.__main__ import main
 from rapl_cli.bench import NEEDED
+from rapl_cli.fleet.environments import Environment
 
 TINY = Plan(2, (Case("5 s", 5, 2, count=4),), (Case("5 s", 5, 2, for_s=0.01),))
 
@@ -49,12 +51,27 @@ async def test_a_dictation_through_the_fleet_stands_beside_its_engine_alone(sett
 def test_a_group_whose_module_is_missing_says_so(monkeypatch):
     monkeypatch.setitem(groups.GROUPS, "nowhere", "a group without a module")
 
-    with pytest.raises(GroupMissing, match=r"rapl_bench\.nowhere is missing"):
+    with pytest.raises(GroupUnavailable, match=r"rapl_bench\.groups\.nowhere is missing"):
         measurement("nowhere")
 
 
 def test_the_command_knows_the_same_groups():
     assert list(NEEDED) == list(GROUPS)
+
+
+def test_the_former_name_of_a_group_runs_it_under_its_new_name(monkeypatch, tmp_path):
+    commands: list[list[str]] = []
+
+    def run(command: list[str], **_: object) -> SimpleNamespace:
+        commands.append(command)
+        return SimpleNamespace(returncode=0)
+
+    monkeypatch.setattr(Environment, "ensure", lambda self: tmp_path / self.name)
+    monkeypatch.setattr("rapl_cli.bench.subprocess.run", run)
+
+    assert main(["bench", "lanes"]) == 0
+    [command] = commands
+    assert command[1:4] == ["-m", "rapl_bench", "fairness"]
 
 
 def test_what_computes_sensevoice_in_every_way_can_be_imported_where_it_is_measured():
@@ -63,12 +80,12 @@ def test_what_computes_sensevoice_in_every_way_can_be_imported_where_it_is_measu
     subprocess.run([python, "-c", "import funasr, openvino, rapl_sensevoice, sentencepiece, torch"], check=True)
 
 
-@pytest.mark.parametrize("group", ["sensevoice", "long", "lanes"])
+@pytest.mark.parametrize("group", ["sensevoice", "long", "fairness"])
 async def test_a_group_without_its_environment_says_so(settings, monkeypatch, group):
     monkeypatch.delenv("RAPL_BENCH_FUNASR_PYTHON", raising=False)
     monkeypatch.delenv("RAPL_BENCH_SENSEVOICE_PYTHON", raising=False)
 
-    with pytest.raises(GroupMissing, match="could not be made"):
+    with pytest.raises(GroupUnavailable, match="could not be made"):
         await measurement(group)(settings)
 
 

@@ -15,7 +15,7 @@ from rapl_service.calls.clients import TranscriberClient
 
 from rapl_bench import recordings
 from rapl_bench.fleet import SELFTEST, SENSEVOICE_PYTHON, Fleet
-from rapl_bench.groups.registry import GroupMissing
+from rapl_bench.groups.registry import GroupUnavailable
 from rapl_bench.processes import ServerProcess
 from rapl_bench.reporting.results import BenchSettings, Column, Measure, Row, Table, quantile
 from rapl_bench.streamed import stream
@@ -30,7 +30,7 @@ _LIMIT_S = 120.0
 
 async def measure(settings: BenchSettings) -> Sequence[Table]:
     if not os.environ.get(SENSEVOICE_PYTHON):
-        raise GroupMissing("the environment of sensevoice-service could not be made")
+        raise GroupUnavailable("the environment of sensevoice-service could not be made")
     clips = 5 if settings.quick else 30
     recording = recordings.hours(1 if settings.quick else 10, settings.cache)
     with Fleet(settings.scratch) as fleet:
@@ -41,7 +41,7 @@ async def measure(settings: BenchSettings) -> Sequence[Table]:
         print("rapl bench:   idle", file=sys.stderr)
         idle_s = await _latencies_s(gateway, clips, _IDLE_EVERY_S)
         print("rapl bench:   beside a long recording", file=sys.stderr)
-        long = asyncio.create_task(_again_and_again(gateway, recording))
+        long = asyncio.create_task(_stream_repeatedly(gateway, recording))
         await asyncio.sleep(EVERY_S)
         loaded_s = await _latencies_s(gateway, clips, EVERY_S)
         if long.done():
@@ -51,7 +51,7 @@ async def measure(settings: BenchSettings) -> Sequence[Table]:
     return [_table(idle_s, loaded_s, segment_s, clips)]
 
 
-async def _again_and_again(gateway: ServerProcess, recording: recordings.Recording) -> None:
+async def _stream_repeatedly(gateway: ServerProcess, recording: recordings.Recording) -> None:
     while True:
         await stream(gateway.url, recording, SELFTEST)
 
@@ -62,7 +62,7 @@ def _table(idle_s: Sequence[float], loaded_s: Sequence[float], segment_s: Sequen
     above_ms = (quantile(loaded_s, 0.95) - quantile(idle_s, 0.5)) * 1000
     loaded = _percentiles(loaded_s) | {"p95 above idle": Measure(above_ms)}
     return Table(
-        name="lanes",
+        name="fairness",
         title="A short clip beside a long recording, the self-test model",
         columns=(Column("p50", "ms", 1), Column("p95", "ms", 1), Column("p95 above idle", "ms", 1)),
         rows=(

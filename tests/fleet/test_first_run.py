@@ -15,7 +15,7 @@ import pytest
 from local_hub import LocalHub
 from services import ServiceProcess, until
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SELFTEST_FOLDER = ROOT / "sensevoice-service" / "src" / "rapl_sensevoice" / "selftest_model"
 DIGITS_FOLDER = ROOT / "tests" / "models" / "digits-Qwen3-ASR-8bit"
 SENSEVOICE, QWEN = "iic/SenseVoiceSmall", "mlx-community/Qwen3-ASR-1.7B-8bit"

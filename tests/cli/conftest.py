@@ -3,7 +3,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from front_door import Door
+from intercepting_proxy import Door
 
 
 @pytest.fixture
