@@ -1,4 +1,4 @@
-"""The load generator counts what really happened."""
+"""The load generator sends the requests that it counts."""
 
 import httpx
 import pytest
@@ -36,7 +36,7 @@ def test_no_latency_is_shorter_than_the_engines_time(stub):
     assert load.took_s >= 2 * 0.049
 
 
-def test_within_a_time_every_connection_sends_at_least_one(stub):
+def test_with_a_time_limit_every_connection_sends_at_least_one_request(stub):
     load = run_load(transcription(stub.url, WAV, "a.wav", MODEL), at_once=4, for_s=0.0)
 
     assert len(load.latencies_s) == calls(stub) == 4

@@ -1,6 +1,6 @@
-"""`python -m rapl_bench GROUP...`: measures, and writes a report.
+"""`python -m rapl_bench GROUP...`: measures groups, and writes a report.
 
-`./rapl bench` calls it, with every environment that it needs made before."""
+`./rapl bench` makes the environments that the groups need, and then runs this module."""
 
 import argparse
 import asyncio
@@ -24,9 +24,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="rapl bench")
     parser.add_argument("groups", nargs="*", choices=[*GROUPS, []], metavar="GROUP")
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--state", type=Path, required=True, help="folder for what is costly to make")
+    parser.add_argument("--state", type=Path, required=True, help="folder for files that all runs share")
     parser.add_argument("--results", type=Path, required=True)
-    parser.add_argument("--publish", type=Path, metavar="README", help="make it the run that this file shows")
+    parser.add_argument(
+        "--publish",
+        type=Path,
+        metavar="README",
+        help="publish this run, with headlines in this file",
+    )
     options = parser.parse_args()
     options.state.mkdir(parents=True, exist_ok=True)
     folder = options.results / f"{datetime.now():%Y-%m-%d-%H%M}-{machine.short_name()}"
@@ -43,7 +48,7 @@ def main() -> int:
 
 
 def _measure(group: str, settings: BenchSettings, report: Report) -> None:
-    """Adds the group's tables to the report. A group that fails does not take the others with it."""
+    """Adds the group's tables to the report, or the reason why it failed; the other groups still run."""
     print(f"rapl bench: {group}: {GROUPS[group]}", file=sys.stderr)
     began = time.monotonic()
     try:

@@ -1,8 +1,8 @@
-"""The load generator: a closed loop over kept connections, on bare sockets.
+"""The load generator: a closed loop over persistent connections, on plain sockets.
 
-The request is made once, and its bytes are sent again and again. On two cores it shares the processor with what it
-measures: about 60 µs a 160 kB request, so it counts in rows of several thousand requests a second. The row of the
-bare stub, in the same run, is what it can do at most.
+It builds a request once and sends the same bytes again and again. It shares the cores with the measured program and
+needs about 60 µs for a 160 kB request, which matters in rows with several thousand requests per second. Its limit is
+the row of the stub itself in the same run.
 """
 
 import selectors
@@ -15,23 +15,23 @@ from urllib.parse import urlsplit
 
 ANSWER_LIMIT_S = 120.0
 API_KEY = "sk-b7d0c5e2f94a41738c06d1e85f3a92b4"
-"""LiteLLM does not start without a key; RAPL and the stub ask for none and take any."""
+"""LiteLLM does not start without a key. RAPL and the stub accept any key."""
 _READ_BYTES = 1 << 18
 _LAST_CHUNK = b"\r\n0\r\n\r\n"
 
 
 class LoadError(Exception):
-    """Something was answered with another status than 200, or not at all: its timings would mean nothing."""
+    """A request failed or got another status than 200, so its timing is meaningless."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One HTTP request, ready to be sent."""
+    """One HTTP request as bytes."""
 
     host: str
     port: int
     payload: bytes
-    """Head and body."""
+    """Header and body."""
 
 
 def post(url: str, body: bytes, content_type: str, headers: Mapping[str, str] | None = None) -> Call:
@@ -58,12 +58,12 @@ def transcription(url: str, audio: bytes, file_name: str, model: str) -> Call:
 
 @dataclass(slots=True)
 class LoadResult:
-    """What came of some calls."""
+    """The timings of a run."""
 
     took_s: float
-    """Wall time of all together."""
+    """Wall time of the run."""
     latencies_s: list[float] = field(default_factory=list)
-    """From a request's first byte to the last of its answer."""
+    """For each request: from its first byte sent to the last byte of its answer."""
 
     @property
     def requests_per_s(self) -> float:
@@ -71,13 +71,13 @@ class LoadResult:
 
 
 def run_load(call: Call, *, at_once: int, count: int | None = None, for_s: float | None = None) -> LoadResult:
-    """Sends requests over `at_once` connections, each of which sends the next when its answer is there.
+    """Sends requests over `at_once` connections. Each connection sends the next request after the previous answer.
 
     Args:
-        call: what to send.
-        at_once: how many connections.
-        count: how many requests in all; None for as many as there is time for.
-        for_s: after this time no new request begins; those that have begun end, and each connection sends one.
+        call: the request to send.
+        at_once: number of connections.
+        count: total number of requests; None for no limit.
+        for_s: no new request starts after this time. Each connection sends at least one request.
 
     Raises:
         LoadError: a request failed.
@@ -90,7 +90,7 @@ def run_load(call: Call, *, at_once: int, count: int | None = None, for_s: float
 
 
 def median_latency_s(call: Call, count: int) -> float:
-    """Of so many requests, one after the other.
+    """The median of `count` requests, sent one after another.
 
     Raises:
         LoadError: a request failed.
@@ -170,15 +170,15 @@ class _Connection:
         self.began = time.perf_counter()
 
     def receive(self) -> bool:
-        """Takes what has come; True when that was the end of a good answer.
+        """Reads the next bytes, and returns True at the end of an answer.
 
         Raises:
-            LoadError: it was no good one.
+            LoadError: the connection was closed, or the status is not 200.
         """
-        piece = self.socket.recv(_READ_BYTES)
-        if not piece:
-            raise LoadError(f"the connection was closed before an answer; so far {bytes(self._answer[:500])!r}")
-        self._answer += piece
+        received = self.socket.recv(_READ_BYTES)
+        if not received:
+            raise LoadError(f"the connection was closed before the end of the answer: {bytes(self._answer[:500])!r}")
+        self._answer += received
         end = self._answer.find(b"\r\n\r\n")
         if end < 0:
             return False
@@ -205,4 +205,4 @@ def _is_whole(head: bytes, answer: bytearray, body_start: int) -> bool:
                 return len(answer) >= body_start + int(value)
             case b"transfer-encoding":
                 return answer.endswith(_LAST_CHUNK)
-    raise LoadError(f"an answer of unknown length: {head!r}")
+    raise LoadError(f"an answer without a length: {head!r}")

@@ -1,4 +1,4 @@
-"""One long recording through the gateway, its text read as it comes."""
+"""Transcribes one long recording through the gateway as a stream."""
 
 import io
 import json
@@ -15,15 +15,15 @@ from rapl_bench.recordings import SAMPLE_WORDS, Recording
 
 
 class IncompleteAnswer(Exception):
-    """The answer had no end, or said that it failed."""
+    """The stream ended early or with an error."""
 
 
 @dataclass(frozen=True, slots=True)
 class Streamed:
     took_s: float
-    """From the request's first byte to the answer's last."""
+    """From the first byte of the request to the last byte of the answer."""
     first_words_s: float
-    """From the upload's end to the first delta."""
+    """From the end of the upload to the first delta."""
     text: str
     coverage: float | None
     problems: int
@@ -46,18 +46,18 @@ async def stream(gateway_url: str, recording: Recording, model: str) -> Streamed
                         return Streamed(ended - began, first_s, event["text"], event.get("coverage"), problems)
                     case {"error": _}:
                         raise IncompleteAnswer(f"the transcription failed: {event}")
-    raise IncompleteAnswer("the stream ended without the whole text")
+    raise IncompleteAnswer("the stream ended before transcript.text.done")
 
 
 def words_right(text: str, recording: Recording) -> float:
-    """Share of the recording's words that are there, utterance by utterance in order; 1.0 for all of them."""
+    """Fraction of the recording's words that `text` has in the right order: 0.0 to 1.0."""
     expected = list(SAMPLE_WORDS) * recording.utterances
     words = text.replace(".", " ").replace(",", " ").split()
     return _in_order(words, expected) / len(expected)
 
 
 def _in_order(words: Sequence[str], expected: Sequence[str]) -> int:
-    """How many words of `expected` are found in order: a word that is missing or wrong costs a few, not all."""
+    """How many words of `expected` are found in order. After a missing or wrong word the search goes on."""
     found = position = 0
     for word in expected:
         window = words[position : position + len(SAMPLE_WORDS)]
@@ -68,7 +68,7 @@ def _in_order(words: Sequence[str], expected: Sequence[str]) -> int:
 
 
 class _Upload(io.FileIO):
-    """Knows when it was read to its end."""
+    """A file that records when it was last read."""
 
     def __init__(self, file: Path) -> None:
         super().__init__(file)

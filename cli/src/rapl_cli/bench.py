@@ -1,4 +1,4 @@
-"""`rapl bench`: every environment that the measurements need, then the measurements."""
+"""`rapl bench`: makes the environments that the measurements need, then runs them."""
 
 import argparse
 import os
@@ -24,10 +24,10 @@ FORMER_NAMES = {"lanes": "fairness"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"of {', '.join(NEEDED)}; by default all of them")
-    parser.add_argument("--quick", action="store_true", help="to see that it works: few rounds, no figures to quote")
+    parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"one or more of {', '.join(NEEDED)} (default: all)")
+    parser.add_argument("--quick", action="store_true", help="few rounds: a check that it runs, not figures to quote")
     parser.add_argument(
-        "--publish", action="store_true", help="make this run bench/results/latest and the README's table"
+        "--publish", action="store_true", help="replace bench/results/latest and the README's table with this run"
     )
 
 
@@ -36,10 +36,10 @@ def bench(options: argparse.Namespace) -> int:
     groups = list(dict.fromkeys(FORMER_NAMES.get(name, name) for name in named)) or list(NEEDED)
     unknown = set(groups) - set(NEEDED)
     if unknown:
-        print(f"rapl: no such group: {', '.join(sorted(unknown))}; there are {', '.join(NEEDED)}", file=sys.stderr)
+        print(f"rapl: unknown group: {', '.join(sorted(unknown))}. The groups are {', '.join(NEEDED)}", file=sys.stderr)
         return 2
     if options.publish and (options.quick or named):
-        print("rapl: only a whole run can be published, neither a quick one nor a part", file=sys.stderr)
+        print("rapl: --publish needs a full run: do not combine it with --quick or with groups", file=sys.stderr)
         return 2
     command = [str(BENCH.ensure()), "-m", "rapl_bench", *groups, "--state", str(STATE / "bench-cache")]
     command += ["--results", str(ROOT / "bench" / "results"), *(["--quick"] if options.quick else [])]
@@ -48,11 +48,11 @@ def bench(options: argparse.Namespace) -> int:
 
 
 def _interpreters(groups: list[str]) -> dict[str, str]:
-    """What could not be installed is left out: the group says so in its table, and measures the rest."""
+    """Variables for the groups' interpreters. One that cannot be installed is left out, and the group notes that."""
     found = {}
     for variable, environment in {name: env for group in groups for name, env in NEEDED[group].items()}.items():
         try:
             found[variable] = str(environment.ensure())
         except InstallError as error:
-            print(f"rapl: {environment.name} is left out: {error}", file=sys.stderr)
+            print(f"rapl: {environment.name} will not be measured: {error}", file=sys.stderr)
     return found

@@ -1,4 +1,4 @@
-"""`rapl demo`: the whole fleet, for as long as it takes to transcribe the sample with the self-test model."""
+"""`rapl demo`: starts the fleet, transcribes the sample with the self-test model, and stops the fleet."""
 
 import asyncio
 import socket
@@ -15,9 +15,9 @@ from rapl_cli.gateway_api import GatewayApi, GatewayError
 _READY_LIMIT_S = 180.0
 NEXT = """
 Next:
-  ./rapl up                    keep it running, and download SenseVoiceSmall (about 900 MB, once)
-  ./rapl mlx                   on a Mac with Apple silicon: the MLX engine beside it
-  docker compose up            the same in containers
+  ./rapl up                    start the services, and download SenseVoiceSmall (about 900 MB, once)
+  ./rapl mlx                   on a Mac with Apple silicon: start the MLX engine
+  docker compose up            start the services in containers
   curl -F file=@samples/three-one-four.wav -F model=rapl/selftest http://127.0.0.1:8000/v1/audio/transcriptions
 """
 
@@ -57,12 +57,12 @@ async def _wait_until_ready(api: GatewayApi, supervisor: Supervisor) -> None:
     if not ready.done():
         ready.cancel()
         logs = "\n".join(filter(None, (supervisor.tail(name) for name in ("gateway", "preprocess", "sensevoice"))))
-        raise GatewayError(f"a service ended while it should run. Their logs:\n{logs}")
+        raise GatewayError(f"a service exited before the model was ready. Logs:\n{logs}")
     await ready
 
 
 def _free_ports() -> Ports:
-    """Ports that nobody uses, so that a demo does not disturb a fleet that is up."""
+    """Unused ports, so that the demo can run beside a running fleet."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(4)]
         for each in sockets:

@@ -1,16 +1,16 @@
-"""`rapl doctor`: what works, what does not, and how to mend it."""
+"""`rapl doctor`: checks each part of the fleet, and prints how to fix what does not work."""
 
 import asyncio
 from typing import Any
 
 from rapl_cli.checkout import SAMPLE, SAMPLE_MODEL, SAMPLE_TEXT
-from rapl_cli.fleet import mlx_reachability
+from rapl_cli.fleet.mlx_reachability import Probe, explain, probe_from_container, probe_from_host
 from rapl_cli.fleet.programs import Ports
 from rapl_cli.gateway_api import GatewayApi, GatewayError
 
 
 def doctor(url: str) -> int:
-    """Returns 0 if the whole path works for at least the self-test model and the default model is ready."""
+    """Returns 0 if the gateway transcribes the sample correctly with the self-test model, otherwise 1."""
     return asyncio.run(_examine(url))
 
 
@@ -31,10 +31,10 @@ async def _examine(url: str) -> int:
 
 def _examine_mlx(models: list[dict[str, Any]]) -> None:
     reasons = [m.get("reason") for m in models if m["owned_by"] == "mlx-service" and m["state"] == "unreachable"]
-    says = reasons[0] if reasons else None
-    host = mlx_reachability.probe_from_host(f"http://127.0.0.1:{Ports.from_environment().mlx}")
-    container = None if says is None or host == mlx_reachability.NOTHING else mlx_reachability.probe_from_container()
-    finding = mlx_reachability.explain(host, container, gateway_says=says)
+    gateway_error = reasons[0] if reasons else None
+    host = probe_from_host(f"http://127.0.0.1:{Ports.from_environment().mlx}")
+    container = None if gateway_error is None or host == Probe.NOT_LISTENING else probe_from_container()
+    finding = explain(host, container, gateway_error=gateway_error)
     _print_check(finding.is_ok, "mlx-service", finding.message)
 
 
@@ -43,7 +43,7 @@ async def _self_test(api: GatewayApi) -> bool:
         text = await api.transcribe(SAMPLE, SAMPLE_MODEL)
     except GatewayError as error:
         return _print_check(False, "self-test", str(error))
-    return _print_check(text == SAMPLE_TEXT, "self-test", f"heard {text!r} in {SAMPLE.name}")
+    return _print_check(text == SAMPLE_TEXT, "self-test", f"transcribed {SAMPLE.name} as {text!r}")
 
 
 def _state(model: dict[str, Any]) -> str:
@@ -51,6 +51,6 @@ def _state(model: dict[str, Any]) -> str:
     return ". ".join(part.rstrip(".") for part in parts if part)
 
 
-def _print_check(is_ok: bool, what: str, words: str) -> bool:
-    print(f"{'ok  ' if is_ok else 'FAIL'}  {what:<36}{words}")
+def _print_check(is_ok: bool, subject: str, message: str) -> bool:
+    print(f"{'ok  ' if is_ok else 'FAIL'}  {subject:<36}{message}")
     return is_ok

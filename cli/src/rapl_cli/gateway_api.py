@@ -1,4 +1,4 @@
-"""The gateway, as the command-line program calls it."""
+"""Short calls of the gateway: its models, and the transcript of a small file."""
 
 import asyncio
 from pathlib import Path
@@ -8,7 +8,7 @@ import httpx
 
 
 class GatewayError(Exception):
-    """The gateway did not do what was asked; the message says why, in its own words."""
+    """The gateway cannot be reached or answered with an error; the message has the reason."""
 
 
 class GatewayApi:
@@ -35,11 +35,10 @@ class GatewayApi:
         return answer["text"]
 
     async def wait_until_ready(self, model: str, *, limit_s: float) -> None:
-        """Returns when a model answers. Raises: GatewayError, where it failed or took too long."""
-        problem = "it did not answer"
-        with_deadline = asyncio.timeout(limit_s)
+        """Waits until a model is ready. Raises: GatewayError if it failed or is not ready within `limit_s`."""
+        problem = "no answer"
         try:
-            async with with_deadline:
+            async with asyncio.timeout(limit_s):
                 while True:
                     try:
                         found = next((m for m in await self.models() if m["id"] == model), {})

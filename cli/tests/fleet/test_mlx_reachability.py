@@ -1,4 +1,4 @@
-"""`rapl doctor` on what stands between the gateway and mlx-service."""
+"""`rapl doctor` explains why the gateway cannot reach mlx-service."""
 
 import http.server
 import os
@@ -10,13 +10,13 @@ from contextlib import contextmanager
 
 import pytest
 from rapl_cli.fleet import mlx_reachability
-from rapl_cli.fleet.mlx_reachability import NO_ANSWER, NO_SUCH_NAME, NOTHING, OTHER_NAME, OTHER_TOKEN, WELL, explain
+from rapl_cli.fleet.mlx_reachability import Probe, explain
 from services import free_port
 
 
 @contextmanager
 def answering(status: int) -> Iterator[str]:
-    """A server that answers every GET with that status: a fake mlx-service, for its refusals on demand."""
+    """A fake mlx-service that answers every GET with `status`."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -33,62 +33,69 @@ def answering(status: int) -> Iterator[str]:
         server.shutdown()
 
 
-def probed(url: str) -> str:
-    """What the program that runs in the gateway's container prints."""
-    command = [sys.executable, "-c", mlx_reachability._PROBE]
+def probe_from_container(url: str) -> str:
+    """The output of the program that runs in the gateway's container."""
+    command = [sys.executable, "-c", mlx_reachability._PROBE_PROGRAM]
     environ = {**os.environ, "RAPL_MLX_URL": url}
     return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=True).stdout.strip()
 
 
 @pytest.mark.parametrize(
-    ("status", "word"), [(200, WELL), (403, OTHER_NAME), (401, OTHER_TOKEN), (404, NO_ANSWER), (500, NO_ANSWER)]
+    ("status", "probe"),
+    [
+        (200, Probe.OK),
+        (403, Probe.HOST_REFUSED),
+        (401, Probe.TOKEN_REFUSED),
+        (404, Probe.NO_ANSWER),
+        (500, Probe.NO_ANSWER),
+    ],
 )
-def test_host_and_container_find_the_same_where_something_answers(status: int, word: str):
+def test_host_and_container_get_the_same_result_from_an_answer(status: int, probe: Probe):
     with answering(status) as url:
-        assert mlx_reachability.probe_from_host(url) == probed(url) == word
+        assert mlx_reachability.probe_from_host(url) == probe_from_container(url) == probe
 
 
-def test_host_and_container_find_out_that_nothing_listens():
+def test_host_and_container_notice_that_nothing_listens():
     url = f"http://127.0.0.1:{free_port()}"
 
-    assert mlx_reachability.probe_from_host(url) == probed(url) == NOTHING
+    assert mlx_reachability.probe_from_host(url) == probe_from_container(url) == Probe.NOT_LISTENING
 
 
-def test_the_container_finds_out_that_a_name_does_not_exist():
-    assert probed("http://no-such-host.invalid:8030") == NO_SUCH_NAME
+def test_the_container_notices_an_unknown_host_name():
+    assert probe_from_container("http://no-such-host.invalid:8030") == Probe.UNKNOWN_HOST
 
 
 @pytest.mark.parametrize(
-    ("host", "container", "system", "remedy"),
+    ("host", "container", "system", "fix"),
     [
-        (NOTHING, None, "Darwin", "./rapl mlx install"),
-        (NO_ANSWER, None, "Darwin", "./rapl mlx logs"),
-        (WELL, None, "Darwin", "RAPL_MLX_URL"),
-        (OTHER_TOKEN, None, "Darwin", "RAPL_MLX_TOKEN"),
-        (WELL, NO_SUCH_NAME, "Linux", "docker-compose.linux.yml"),
-        (WELL, NO_SUCH_NAME, "Darwin", "Update the container runtime"),
-        (WELL, NOTHING, "Linux", "bridge"),
-        (WELL, NOTHING, "Darwin", "RAPL_MLX_HOST=0.0.0.0"),
-        (WELL, NO_ANSWER, "Darwin", "firewall"),
-        (WELL, OTHER_NAME, "Darwin", "RAPL_MLX_ALLOWED_HOSTS"),
-        (OTHER_TOKEN, OTHER_TOKEN, "Darwin", "RAPL_MLX_TOKEN"),
+        (Probe.NOT_LISTENING, None, "Darwin", "./rapl mlx install"),
+        (Probe.NO_ANSWER, None, "Darwin", "./rapl mlx logs"),
+        (Probe.OK, None, "Darwin", "RAPL_MLX_URL"),
+        (Probe.TOKEN_REFUSED, None, "Darwin", "RAPL_MLX_TOKEN"),
+        (Probe.OK, Probe.UNKNOWN_HOST, "Linux", "docker-compose.linux.yml"),
+        (Probe.OK, Probe.UNKNOWN_HOST, "Darwin", "Update the container runtime"),
+        (Probe.OK, Probe.NOT_LISTENING, "Linux", "bridge"),
+        (Probe.OK, Probe.NOT_LISTENING, "Darwin", "RAPL_MLX_HOST=0.0.0.0"),
+        (Probe.OK, Probe.NO_ANSWER, "Darwin", "firewall"),
+        (Probe.OK, Probe.HOST_REFUSED, "Darwin", "RAPL_MLX_ALLOWED_HOSTS"),
+        (Probe.TOKEN_REFUSED, Probe.TOKEN_REFUSED, "Darwin", "RAPL_MLX_TOKEN"),
     ],
 )
-def test_what_is_wrong_is_told_with_the_way_to_mend_it(host: str, container: str | None, system: str, remedy: str):
-    finding = explain(host, container, gateway_says="cannot be reached", system=system)
+def test_the_message_names_the_fix(host: Probe, container: Probe | None, system: str, fix: str):
+    finding = explain(host, container, gateway_error="cannot be reached", system=system)
 
     assert not finding.is_ok
-    assert remedy in finding.message
+    assert fix in finding.message
 
 
 @pytest.mark.parametrize("variable", ["RAPL_MLX_TOKEN", "RAPL_MLX_ALLOWED_HOSTS"])
-def test_what_the_gateway_was_refused_for_is_told_whatever_this_machine_finds(variable: str):
-    finding = explain(WELL, None, gateway_says=f"mlx-service wants {variable}")
+def test_the_message_names_the_variable_that_the_gateways_error_names(variable: str):
+    finding = explain(Probe.OK, None, gateway_error=f"mlx-service wants {variable}")
 
     assert not finding.is_ok
     assert variable in finding.message
 
 
-@pytest.mark.parametrize(("container", "says"), [(None, None), (WELL, "cannot be reached")])
-def test_a_gateway_that_reaches_it_is_well(container: str | None, says: str | None):
-    assert explain(WELL, container, gateway_says=says).is_ok
+@pytest.mark.parametrize(("container", "gateway_error"), [(None, None), (Probe.OK, "cannot be reached")])
+def test_a_gateway_that_reaches_mlx_service_is_ok(container: Probe | None, gateway_error: str | None):
+    assert explain(Probe.OK, container, gateway_error=gateway_error).is_ok

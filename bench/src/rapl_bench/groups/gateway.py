@@ -1,4 +1,4 @@
-"""The gateway's own time and throughput, in front of a stub engine, beside HAProxy and LiteLLM before the same stub."""
+"""The gateway's own latency and throughput with a stub engine, compared with HAProxy and LiteLLM."""
 
 import asyncio
 import sys
@@ -19,16 +19,16 @@ RAPL, RAPL_UNCHECKED = "RAPL", "RAPL, speech check off"
 ENGINE_MS = 50.0
 _WARM_UP = 20
 _NOTES = (
-    "The load generator, the stub and what is measured share the cores. The row of the stub itself is what is left "
-    "when nothing stands between: no other row can be faster.",
+    "The load generator, the stub and the measured program share the cores. The row of the stub itself has nothing in "
+    "between: no other row can be faster.",
     "HAProxy copies bytes: it neither reads the form nor knows an engine's state. RAPL with its speech check also "
-    "decides whether there is speech in the clip.",
+    "decides whether the clip contains speech.",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What is sent, and how much of it in each round."""
+    """A request, and how often each round sends it."""
 
     clip: str
     duration_s: float
@@ -38,7 +38,7 @@ class Case:
     for_s: float | None = None
     """Length of a round of a throughput measurement."""
     rounds: int | None = None
-    """None for as many as the plan says; what is long needs fewer."""
+    """None means the plan's number; long clips need fewer rounds."""
 
     @property
     def name(self) -> str:
@@ -62,7 +62,7 @@ THROUGHPUT = (
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much is measured."""
+    """The cases and the number of rounds."""
 
     rounds: int
     latency: Sequence[Case]
@@ -110,12 +110,12 @@ def _latency(
     counts = ", ".join(f"{case.name}: {(case.count or 0) * plan.rounds}" for case in plan.latency)
     return Table(
         name="gateway-latency",
-        title=f"What a gateway adds to an engine that takes {ENGINE_MS:g} ms",
+        title=f"Latency that a gateway adds to an engine that takes {ENGINE_MS:g} ms",
         columns=(Column("added p50", "ms"), Column("added p99", "ms"), Column("p50", "ms"), Column("p99", "ms")),
         rows=tuple(rows),
         plotted="added p50",
         is_log=True,
-        notes=("Added is what is above the stub itself, at the same percentile of the same run.", *notes),
+        notes=("Added is the difference from the stub itself, at the same percentile of the same run.", *notes),
         settings={**made_with, "requests": counts},
     )
 
@@ -155,11 +155,11 @@ def _throughput(
             }
             rows.append(Row(case.name, contestant, measures))
     whole = (
-        "Ten minutes reach the stub itself, also through the proxies, as one request; RAPL sends at most 30 s in one."
+        "The stub gets ten minutes as one request, directly and through the proxies; RAPL sends at most 30 s at a time."
     )
     return Table(
         name="gateway-throughput",
-        title="Requests a second, in front of an engine that takes no time",
+        title="Requests per second, in front of an engine that takes no time",
         columns=(Column("requests", "1/s", 1), Column("audio", "h/s", 3), Column("p50", "ms")),
         rows=tuple(rows),
         plotted="requests",

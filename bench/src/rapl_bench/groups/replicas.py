@@ -1,4 +1,4 @@
-"""Two replicas of an engine against one: stub engines that work on one request at a time and take a fixed time."""
+"""Two replicas of an engine compared with one: stubs that compute one request at a time, in a fixed time."""
 
 import asyncio
 from collections.abc import Sequence
@@ -36,13 +36,13 @@ def _measured(settings: BenchSettings) -> Table:
         rows = [row for at_once in AT_ONCE for row in _rows(gateways, at_once, settings)]
     return Table(
         name="replicas",
-        title="What a second replica of an engine is worth",
+        title="Throughput with a second replica of an engine",
         columns=(Column("throughput", "requests/s"), Column("one replica's throughput times")),
         rows=tuple(rows),
         plotted="throughput",
         notes=(
-            f"Each replica is a stub that works on one request at a time and takes {ENGINE_MS:g} ms: it answers "
-            f"{1000 / ENGINE_MS:g} a second at most.",
+            f"Each replica is a stub that computes one request at a time and takes {ENGINE_MS:g} ms: at most "
+            f"{1000 / ENGINE_MS:g} requests per second.",
         ),
         settings={"rounds": str(_rounds(settings))},
     )
