@@ -1,21 +1,22 @@
-"""Half a minute of `tests/chaos.py`; ten of them are a command: `uv run python tests/chaos.py --seconds 600`."""
+"""A short run of `tests/chaos.py`. The long run is a command: `uv run python tests/chaos.py --seconds 600`."""
 
 import chaos
 import pytest
+from services import running_fleet
 
 SECONDS, SEED = 35.0, 7
 
 
 @pytest.fixture(scope="module")
 def own_fleet(sensevoice_python, mlx_python, tmp_path_factory):
-    with chaos.running_fleet(tmp_path_factory.mktemp("chaos")) as fleet:
+    with running_fleet(tmp_path_factory.mktemp("chaos"), sensevoice_python, mlx_python) as fleet:
         yield fleet
 
 
-async def test_every_request_ends_in_the_right_text_or_a_clear_error_whatever_dies(own_fleet):
-    counts, faults = await chaos.run(own_fleet, SECONDS, SEED)
-    print(chaos.table(counts, faults))  # noqa: T201
+async def test_every_request_ends_with_the_right_text_or_a_clear_error_while_services_die(own_fleet):
+    run = await chaos.chaos(own_fleet, SECONDS, SEED)
+    print(chaos.table(run))  # noqa: T201
 
-    assert chaos.wrong(counts) == []
-    assert chaos.RIGHT in {what for _, what in counts}
-    assert faults
+    assert chaos.wrong(run) == []
+    assert chaos.RIGHT in {ended for _, ended in run.outcomes}
+    assert run.faults
