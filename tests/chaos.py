@@ -1,8 +1,8 @@
-"""Mixed load on a native fleet while each of its services in turn is killed, stopped and restarted at random.
+"""Sends mixed load to a fleet while its services are killed, paused and restarted at random.
 
     uv run python tests/chaos.py --seconds 600 --seed 1
 
-Every request must end in the right text, or in a clear error within its deadline. The counts are printed.
+Every request must end with the right text or a clear error, within its deadline. The command prints the counts.
 """
 
 import argparse
@@ -15,77 +15,32 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 from media import as_media
 from rapl_protocol.audio import WavAudio
-from services import ServiceProcess, until
+from services import DIGITS, SAMPLE, SAMPLE_TEXTS, SELFTEST, Fleet, running_fleet
 
-ROOT = Path(__file__).parents[1]
-SAMPLE = ROOT / "samples" / "three-one-four.wav"
-SELFTEST = "rapl/selftest"
-DIGITS = "mlx-community/digits-Qwen3-ASR-8bit"
-WORDS = {SELFTEST: ["3", "1", "4", "1", "5", "9"], DIGITS: ["three", "one", "four", "one", "five", "nine"]}
 CLEAR = {"backend_unavailable", "backend_timeout", "model_not_ready", "overloaded"}
-"""Errors that say what is the matter, and that it is not the request's doing."""
+"""Codes of errors that name the cause, and that the request itself did not cause."""
 DEADLINE_S = 150.0
 PAUSE_S = 20.0
-RIGHT, NOT_ACCEPTED, WITH_THE_GATEWAY = "right text", "not accepted: the gateway was away", "ended with the gateway"
+RIGHT, NOT_ACCEPTED, GATEWAY_KILLED = "right text", "not accepted: the gateway was down", "ended with the gateway"
 
 
 @dataclass(frozen=True)
 class Request:
-    """One kind of what people send."""
+    """One kind of request that clients send."""
 
     kind: str
     model: str
     file: bytes
     times: int
-    """How often the sample is in it."""
+    """How often the file contains the sample."""
     is_streamed: bool = False
-
-
-@dataclass
-class Fleet:
-    services: dict[str, ServiceProcess]
-    gateway_faults: list[float] = field(default_factory=list)
-    """When the gateway was killed."""
-
-    @property
-    def url(self) -> str:
-        return self.services["gateway"].url
-
-
-@contextmanager
-def running_fleet(folder: Path) -> Iterator[Fleet]:
-    preprocess = ServiceProcess(sys.executable, "rapl_preprocess", "RAPL_PREPROCESS_PORT", folder / "preprocess")
-    models = {"RAPL_SENSEVOICE_MODEL_DIR": str(folder / "models")}
-    python = os.environ["RAPL_SENSEVOICE_PYTHON"]
-    sensevoice = ServiceProcess(python, "rapl_sensevoice", "RAPL_SENSEVOICE_PORT", folder / "sensevoice", **models)
-    digits = {"RAPL_MLX_MODELS": f"{DIGITS}={ROOT / 'tests' / 'models' / 'digits-Qwen3-ASR-8bit'}"}
-    mlx = ServiceProcess(os.environ["RAPL_MLX_PYTHON"], "rapl_mlx", "RAPL_MLX_PORT", folder / "mlx", **digits)
-    urls = {
-        "RAPL_PREPROCESS_URL": preprocess.url,
-        "RAPL_SENSEVOICE_URL": sensevoice.url,
-        "RAPL_MLX_URL": mlx.url,
-        "RAPL_CONFIG": str(folder / "none"),
-    }
-    gateway = ServiceProcess(sys.executable, "rapl_gateway", "RAPL_PORT", folder / "gateway", **urls)
-    fleet = Fleet({"preprocess": preprocess, "sensevoice": sensevoice, "mlx": mlx, "gateway": gateway})
-    with ExitStack() as stack:
-        for service in fleet.services.values():
-            stack.enter_context(service)
-        until("the models are ready", lambda: {SELFTEST, DIGITS} <= ready_models(fleet))
-        yield fleet
-
-
-def ready_models(fleet: Fleet) -> set[str]:
-    listed = httpx.get(f"{fleet.url}/v1/models").json()["data"]
-    return {model["id"] for model in listed if model["state"] == "ready"}
 
 
 def kinds() -> list[Request]:
@@ -101,8 +56,14 @@ def kinds() -> list[Request]:
     ]
 
 
-async def outcome(fleet: Fleet, request: Request) -> str:
-    """What became of one request; anything that begins with WRONG breaks the promise."""
+async def outcome(fleet: Fleet, request: Request, gateway_killed_at: Sequence[float] = ()) -> str:
+    """How one request ended; an outcome that begins with WRONG is a failure.
+
+    Args:
+        fleet: the services.
+        request: what to send.
+        gateway_killed_at: when the gateway was killed, as `time.monotonic()`.
+    """
     began = time.monotonic()
     data = {"model": request.model, "stream": "true" if request.is_streamed else "false"}
     try:
@@ -115,12 +76,12 @@ async def outcome(fleet: Fleet, request: Request) -> str:
     except (TimeoutError, httpx.TimeoutException):
         return "WRONG: no answer within the deadline"
     except httpx.TransportError as error:
-        was_killed = any(at >= began - 1 for at in fleet.gateway_faults)
-        return WITH_THE_GATEWAY if was_killed else f"WRONG: {type(error).__name__} although the gateway was there"
-    return judged(request, answer)
+        was_killed = any(at >= began - 1 for at in gateway_killed_at)
+        return GATEWAY_KILLED if was_killed else f"WRONG: {type(error).__name__} although the gateway was up"
+    return verdict(request, answer)
 
 
-def judged(request: Request, answer: httpx.Response) -> str:
+def verdict(request: Request, answer: httpx.Response) -> str:
     if "json" not in answer.headers["content-type"] and "event-stream" not in answer.headers["content-type"]:
         return f"WRONG: {answer.status_code} {answer.text[:80]!r}"
     if answer.status_code != 200:
@@ -133,12 +94,16 @@ def judged(request: Request, answer: httpx.Response) -> str:
             return clear_error(json.loads(content), "error event")
         if "transcript.text.done" in content:
             return right_text(request, json.loads(content)["text"])
-    return "WRONG: a stream that ends without an end"
+    return "WRONG: a stream without a final event"
 
 
 def right_text(request: Request, text: str) -> str:
-    is_right = text.replace(".", "").split() == WORDS[request.model] * request.times
+    is_right = words_of(text) == words_of(SAMPLE_TEXTS[request.model]) * request.times
     return RIGHT if is_right else f"WRONG: text of {request.kind}: {text[:80]!r}"
+
+
+def words_of(text: str) -> list[str]:
+    return text.replace(".", "").split()
 
 
 def clear_error(body: dict, how: str) -> str:
@@ -146,70 +111,80 @@ def clear_error(body: dict, how: str) -> str:
     return f"clear error: {how} {code}" if code in CLEAR else f"WRONG: {how} {code}: {body}"
 
 
-async def keep_asking(fleet: Fleet, request: Request, until_s: float, counts: Counter[tuple[str, str]]) -> None:
+@dataclass
+class Run:
+    """The counts of a run so far."""
+
+    outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """By the kind of request and its outcome."""
+    faults: Counter[str] = field(default_factory=Counter)
+    gateway_killed_at: list[float] = field(default_factory=list)
+
+
+async def send_repeatedly(fleet: Fleet, request: Request, until_s: float, run: Run) -> None:
     while time.monotonic() < until_s:
-        what = await outcome(fleet, request)
-        counts[request.kind, what] += 1
-        if what.startswith("WRONG"):
-            print(f"{time.strftime('%X')} {request.kind}: {what}", file=sys.stderr)
-        if what == NOT_ACCEPTED:
+        ended = await outcome(fleet, request, run.gateway_killed_at)
+        run.outcomes[request.kind, ended] += 1
+        if ended.startswith("WRONG"):
+            print(f"{time.strftime('%X')} {request.kind}: {ended}", file=sys.stderr)
+        if ended == NOT_ACCEPTED:
             await asyncio.sleep(0.2)
 
 
-def fault(fleet: Fleet, name: str, kind: str, dice: random.Random) -> None:
+def inject_fault(fleet: Fleet, name: str, kind: str, dice: random.Random, run: Run) -> None:
     service = fleet.services[name]
-    if kind == "stopped":
+    if kind == "paused":
         service.signal(signal.SIGSTOP)
         time.sleep(dice.uniform(0.5, 6))
         service.signal(signal.SIGCONT)
         return
     if kind == "killed":
         if name == "gateway":
-            fleet.gateway_faults.append(time.monotonic())
+            run.gateway_killed_at.append(time.monotonic())
         service.kill()
         time.sleep(dice.uniform(0, 2))
     else:
-        assert service.stop() == 0, f"{name} ended with another exit code than 0"
+        assert service.stop() == 0, f"{name} did not exit with 0"
     service.start()
 
 
 def wait_until_ready(fleet: Fleet) -> None:
-    """Not for longer than a fault may take: the next one may well come while a model still loads."""
+    """Waits for both models, but for PAUSE_S at most: the next fault may also strike while a model loads."""
     deadline = time.monotonic() + PAUSE_S
-    while time.monotonic() < deadline and not {SELFTEST, DIGITS} <= ready_models(fleet):
+    while time.monotonic() < deadline:
+        states = [model["state"] for name, model in fleet.models().items() if name in (SELFTEST, DIGITS)]
+        if states == ["ready", "ready"]:
+            return
         time.sleep(0.2)
 
 
-async def break_things(fleet: Fleet, until_s: float, dice: random.Random, faults: Counter[str]) -> None:
+async def inject_faults(fleet: Fleet, until_s: float, dice: random.Random, run: Run) -> None:
     while time.monotonic() < until_s:
-        turns = [(name, kind) for name in fleet.services for kind in ("killed", "stopped", "restarted")]
-        dice.shuffle(turns)
-        for name, kind in turns:
+        faults = [(name, kind) for name in fleet.services for kind in ("killed", "paused", "restarted")]
+        dice.shuffle(faults)
+        for name, kind in faults:
             if time.monotonic() >= until_s:
                 return
-            await asyncio.to_thread(fault, fleet, name, kind, dice)
-            faults[f"{name} {kind}"] += 1
+            await asyncio.to_thread(inject_fault, fleet, name, kind, dice, run)
+            run.faults[f"{name} {kind}"] += 1
             await asyncio.to_thread(wait_until_ready, fleet)
             await asyncio.sleep(dice.uniform(0.5, 3))
 
 
-async def run(fleet: Fleet, seconds: float, seed: int) -> tuple[Counter[tuple[str, str]], Counter[str]]:
-    """How often each kind of request ended how, and how often each service was struck how."""
-    counts: Counter[tuple[str, str]] = Counter()
-    faults: Counter[str] = Counter()
-    until_s = time.monotonic() + seconds
-    load = [keep_asking(fleet, request, until_s, counts) for request in kinds()]
-    await asyncio.gather(break_things(fleet, until_s, random.Random(seed), faults), *load)
-    return counts, faults
+async def chaos(fleet: Fleet, seconds: float, seed: int) -> Run:
+    run, until_s = Run(), time.monotonic() + seconds
+    load = [send_repeatedly(fleet, request, until_s, run) for request in kinds()]
+    await asyncio.gather(inject_faults(fleet, until_s, random.Random(seed), run), *load)
+    return run
 
 
-def table(counts: Counter[tuple[str, str]], faults: Counter[str]) -> str:
-    lines = [f"{count:6}  {kind}: {what}" for (kind, what), count in sorted(counts.items())]
-    return "\n".join([*(f"{count:6}  {what}" for what, count in sorted(faults.items())), "", *lines])
+def table(run: Run) -> str:
+    outcomes = [f"{count:6}  {kind}: {ended}" for (kind, ended), count in sorted(run.outcomes.items())]
+    return "\n".join([*(f"{count:6}  {fault}" for fault, count in sorted(run.faults.items())), "", *outcomes])
 
 
-def wrong(counts: Counter[tuple[str, str]]) -> list[tuple[str, str]]:
-    return [each for each in counts if each[1].startswith("WRONG")]
+def wrong(run: Run) -> list[tuple[str, str]]:
+    return [each for each in run.outcomes if each[1].startswith("WRONG")]
 
 
 def main() -> int:
@@ -217,10 +192,11 @@ def main() -> int:
     options.add_argument("--seconds", type=float, default=600)
     options.add_argument("--seed", type=int, default=1)
     given = options.parse_args()
-    with tempfile.TemporaryDirectory() as folder, running_fleet(Path(folder)) as fleet:
-        counts, faults = asyncio.run(run(fleet, given.seconds, given.seed))
-    print(table(counts, faults))
-    return 1 if wrong(counts) else 0
+    pythons = os.environ["RAPL_SENSEVOICE_PYTHON"], os.environ["RAPL_MLX_PYTHON"]
+    with tempfile.TemporaryDirectory() as folder, running_fleet(Path(folder), *pythons) as fleet:
+        run = asyncio.run(chaos(fleet, given.seconds, given.seed))
+    print(table(run))
+    return 1 if wrong(run) else 0
 
 
 if __name__ == "__main__":

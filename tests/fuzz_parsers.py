@@ -1,11 +1,11 @@
-"""Mutates what our own parsers read, towards code that has not run yet: Atheris, which is libFuzzer for Python.
+"""Fuzzes RAPL's own parsers, guided by coverage, with Atheris (libFuzzer for Python).
 
     python tests/fuzz_parsers.py form -max_total_time=600
     python tests/fuzz_parsers.py mp4 -runs=100000 -seed=1
 
-Media as such are left to FFmpeg's libraries, which OSS-Fuzz treats in this way all year round; to the running services
-`fuzz_media.py` sends mutated files. A parser may refuse what it reads as its docstring says. Whatever else it
-raises ends the run with an exit code of its own, and the input lies in a file `crash-...`.
+Media formats are parsed by FFmpeg's libraries, which OSS-Fuzz tests continuously; `fuzz_media.py` sends mutated files
+to running services. A parser may reject input with the errors that its docstring names. Any other exception ends the
+run with a non-zero exit code, and the input is written to a file `crash-...`.
 
 Source of the arguments: https://llvm.org/docs/LibFuzzer.html
 """
@@ -43,12 +43,12 @@ BOUNDARY = b"limit"
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What reads bytes, and whole ones to begin with."""
+    """A function that parses bytes, and valid inputs to start from."""
 
     read: Callable[[bytes], None]
     seeds: Sequence[bytes]
     words: Sequence[str]
-    """What is unlikely to be found by chance."""
+    """Tokens that random mutations are unlikely to find."""
 
 
 def read_wav(data: bytes) -> None:
@@ -73,7 +73,7 @@ def read_frames(data: bytes) -> None:
 
 
 def read_form(data: bytes) -> None:
-    """A line with the content type, and the body."""
+    """Input: a line with the content type, then the body."""
     content_type, _, body = data.partition(b"\n")
 
     async def receive() -> dict[str, Any]:
@@ -91,7 +91,7 @@ def read_form(data: bytes) -> None:
 
 
 def read_answer(data: bytes) -> None:
-    """Of an OpenAI-compatible server."""
+    """Input: the answer of an OpenAI-compatible server."""
     with contextlib.suppress(ValueError):
         transcript = openai_answers.transcript_of(from_json(data), 30.0)
         assert transcript.model_dump_json().encode()
@@ -106,12 +106,12 @@ def read_mp4(data: bytes) -> None:
 
 
 def _run(coroutine: Any) -> None:
-    """To its end, which waits for nothing: an event loop for each would take most of the time."""
+    """Runs a coroutine that never waits. An event loop for each input would take most of the time."""
     try:
         coroutine.send(None)
     except StopIteration:
         return
-    raise AssertionError("it waits for something")
+    raise AssertionError("the coroutine waits")
 
 
 def _form(**fields: str) -> bytes:
@@ -182,7 +182,7 @@ TARGETS = {
 
 
 def main() -> int:
-    """In a process of its own, which libFuzzer ends as it likes, with the seeds in a folder that goes with it."""
+    """Runs libFuzzer in a process of its own, which it may end at any time, with the seeds in a temporary folder."""
     target = TARGETS[sys.argv[1]]
     with tempfile.TemporaryDirectory() as folder:
         corpus, words = Path(folder, "corpus"), Path(folder, "words")

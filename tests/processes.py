@@ -1,4 +1,4 @@
-"""What Linux tells of a process and its children."""
+"""CPU time and memory of processes and their children, from /proc on Linux."""
 
 import os
 from pathlib import Path
@@ -8,7 +8,7 @@ _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
 def family(pid: int) -> list[int]:
-    """A process and all that descend from it."""
+    """The process and all its descendants."""
     parents = {}
     for folder in Path("/proc").iterdir():
         if folder.name.isdecimal() and (fields := _stat(int(folder.name))):
@@ -20,12 +20,12 @@ def family(pid: int) -> list[int]:
 
 
 def cpu_s(pids: list[int]) -> float:
-    """Of those that are still there."""
+    """CPU time of the processes that still run, in seconds."""
     return sum((int(f[11]) + int(f[12])) / _TICKS_PER_S for f in map(_stat, pids) if f)
 
 
 def own_memory_bytes(pids: list[int]) -> int:
-    """What they take besides what they share with each other or map from files."""
+    """Private and proportionally shared anonymous memory of the processes, without mapped files."""
     return sum(_private(pid) for pid in pids)
 
 
@@ -39,7 +39,7 @@ def _private(pid: int) -> int:
 
 
 def _stat(pid: int) -> list[str]:
-    """The fields after the name."""
+    """The fields of /proc/PID/stat after the name; empty if the process has ended."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):

@@ -1,4 +1,4 @@
-"""Long recordings whose every word and time is known: spoken digits, with pauses between, over faint noise."""
+"""Long recordings with known words and times: spoken digits with pauses and faint noise."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -14,24 +14,24 @@ from spoken import say
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 PAUSES_S = (0.8, 4.0)
 SHORT_PAUSES_S = (0.8, 1.8)
-"""In which segments go on."""
+"""Too short to end a segment."""
 NOISE = 12.0
-"""Standard deviation of the samples' noise: 68 dB below full scale."""
+"""Standard deviation of the noise, of 32768: 68 dB below full scale."""
 
 
 @dataclass(frozen=True)
 class Utterance:
     text: str
-    """As the self-test model writes it."""
+    """The digits, as the self-test model writes them."""
     pcm: bytes
-    """16 kHz mono s16le, without silence around."""
+    """16 kHz mono s16le, without silence at the ends."""
 
 
 @dataclass(frozen=True)
 class Recording:
     m4a: bytes
     duration_s: float
-    said: tuple[tuple[str, float, float], ...]
+    utterances: tuple[tuple[str, float, float], ...]
     """(text, start_s, end_s) of each utterance."""
 
 
@@ -52,16 +52,16 @@ def recording(
     """Utterances in a random order, up to about `duration_s`, as AAC."""
     choose = random.Random(seed)
     pieces: list[bytes] = []
-    said: list[tuple[str, float, float]] = []
+    placed: list[tuple[str, float, float]] = []
     at_s = 0.0
     while at_s < duration_s:
         pause = bytes(2 * int(choose.uniform(*pauses_s) * 16_000))
         utterance = choose.choice(utterances)
         start_s = at_s + len(pause) / 32_000
         at_s = start_s + len(utterance.pcm) / 32_000
-        said.append((utterance.text, start_s, at_s))
+        placed.append((utterance.text, start_s, at_s))
         pieces += [pause, utterance.pcm]
-    return Recording(_encoded(pieces, seed), at_s, tuple(said))
+    return Recording(_encoded(pieces, seed), at_s, tuple(placed))
 
 
 def _encoded(pieces: Sequence[bytes], seed: int) -> bytes:

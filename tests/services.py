@@ -1,18 +1,35 @@
-"""The real services as processes of a test, each in the environment that it runs in."""
+"""The real services as processes, each in its own Python environment, and the whole fleet of them."""
 
 import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
+import httpx
+
+ROOT = Path(__file__).parents[1]
+SAMPLE = ROOT / "samples" / "three-one-four.wav"
+SELFTEST = "rapl/selftest"
+DIGITS = "mlx-community/digits-Qwen3-ASR-8bit"
+DIGITS_FOLDER = ROOT / "tests" / "models" / "digits-Qwen3-ASR-8bit"
+SAMPLE_TEXTS = {SELFTEST: "3 1 4 1 5 9.", DIGITS: "three one four one five nine"}
+"""The sample's transcript by model."""
 START_LIMIT_S = 120.0
 STOP_LIMIT_S = 40.0
+
+T = TypeVar("T")
 
 
 def free_port() -> int:
@@ -21,16 +38,16 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
-def until(what: str, condition, limit_s: float = START_LIMIT_S) -> None:
+def until(what: str, condition: Callable[[], bool], limit_s: float = START_LIMIT_S) -> None:
     """Waits until `condition()` is true."""
     deadline = time.monotonic() + limit_s
     while not condition():
-        assert time.monotonic() < deadline, f"not within {limit_s:g} s: {what}"
+        assert time.monotonic() < deadline, f"after {limit_s:g} s still waiting until {what}"
         time.sleep(0.05)
 
 
 class ServiceProcess:
-    """`python -m MODULE` on a port of its own, live when the context begins; it can be stopped and started again."""
+    """`python -m MODULE` on a free port. The context starts it and waits until it is live; it can be restarted."""
 
     def __init__(self, python: str, module: str, port_variable: str, log: Path, **environ: str) -> None:
         self.port = free_port()
@@ -51,15 +68,15 @@ class ServiceProcess:
         return self._environ
 
     def start(self, **environ: str) -> Self:
-        """`environ` changes what the service was given before, for this start and later ones."""
+        """`environ` changes the environment of this start and of later ones."""
         self._environ |= environ
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(self._command, env=self._environ, stdout=log, stderr=log)
-        until(f"{self._command} is live; {self.log} has its log", self._is_live)
+        until(f"{self._command} is live; its log is {self.log}", self._is_live)
         return self
 
     def stop(self) -> int:
-        """Ends it as an operator would, and returns its exit code."""
+        """Sends SIGTERM, and returns the exit code."""
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
         try:
@@ -73,7 +90,7 @@ class ServiceProcess:
         self._process.send_signal(number)
 
     def kill(self) -> None:
-        """Ends it as nobody wants it to end."""
+        """Sends SIGKILL, and waits until the process has ended."""
         self.signal(signal.SIGKILL)
         assert self._process is not None
         self._process.wait(STOP_LIMIT_S)
@@ -90,9 +107,93 @@ class ServiceProcess:
 
     def _is_live(self) -> bool:
         assert self._process is not None
-        assert self._process.poll() is None, f"it ended: {self.log.read_text()[-3000:]}"
+        assert self._process.poll() is None, f"it exited: {self.log.read_text()[-3000:]}"
         try:
             with urllib.request.urlopen(f"{self.url}/health/live", timeout=1) as answer:
                 return answer.status == 200
         except (urllib.error.URLError, OSError):
             return False
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """Every service as a process."""
+
+    gateway: ServiceProcess
+    preprocess: ServiceProcess
+    sensevoice: ServiceProcess
+    mlx: ServiceProcess
+
+    @property
+    def services(self) -> dict[str, ServiceProcess]:
+        return {name: getattr(self, name) for name in ("preprocess", "sensevoice", "mlx", "gateway")}
+
+    @property
+    def url(self) -> str:
+        return self.gateway.url
+
+    def models(self) -> dict[str, dict]:
+        return {model["id"]: model for model in httpx.get(f"{self.url}/v1/models").json()["data"]}
+
+    def wait_for(self, model: str, state: str = "ready") -> None:
+        until(f"{model} is {state}", lambda: self.models().get(model, {}).get("state") == state)
+
+    def transcribe(self, file: bytes, model: str, request_id: str | None = None, **fields: str) -> httpx.Response:
+        return httpx.post(
+            f"{self.url}/v1/audio/transcriptions",
+            data={"model": model, **fields},
+            files={"file": ("speech", file)},
+            headers={"x-request-id": request_id} if request_id else {},
+            timeout=120,
+        )
+
+
+@contextmanager
+def running_fleet(folder: Path, sensevoice_python: str, mlx_python: str) -> Iterator[Fleet]:
+    """Starts every service, with the self-test model and a tiny model on MLX, and waits until both are ready.
+
+    Args:
+        folder: for the logs.
+        sensevoice_python: a Python with rapl-sensevoice.
+        mlx_python: a Python with rapl-mlx and mlx-audio.
+    """
+    preprocess = ServiceProcess(sys.executable, "rapl_preprocess", "RAPL_PREPROCESS_PORT", folder / "preprocess")
+    no_models = {"RAPL_SENSEVOICE_MODEL_DIR": str(folder / "models")}
+    sensevoice = ServiceProcess(
+        sensevoice_python, "rapl_sensevoice", "RAPL_SENSEVOICE_PORT", folder / "sensevoice", **no_models
+    )
+    digits = {"RAPL_MLX_MODELS": f"{DIGITS}={DIGITS_FOLDER}"}
+    mlx = ServiceProcess(mlx_python, "rapl_mlx", "RAPL_MLX_PORT", folder / "mlx", **digits)
+    urls = {
+        "RAPL_PREPROCESS_URL": preprocess.url,
+        "RAPL_SENSEVOICE_URL": sensevoice.url,
+        "RAPL_MLX_URL": mlx.url,
+        "RAPL_CONFIG": str(folder / "no-rapl.toml"),
+    }
+    gateway = ServiceProcess(sys.executable, "rapl_gateway", "RAPL_PORT", folder / "gateway", **urls)
+    fleet = Fleet(gateway, preprocess, sensevoice, mlx)
+    with ExitStack() as stack:
+        for service in fleet.services.values():
+            stack.enter_context(service)
+        for model in (SELFTEST, DIGITS):
+            fleet.wait_for(model)
+        yield fleet
+
+
+def under_load(gateway_url: str, send: Callable[[str], T], requests: int, strike: Callable[[], object]) -> list[T]:
+    """Sends requests at once, calls `strike` when the gateway has accepted all of them, and returns their results.
+
+    `send` gets the request's `x-request-id`.
+    """
+
+    def is_running(request_id: str) -> bool:
+        return httpx.get(f"{gateway_url}/v1/progress/{request_id}").status_code == 200
+
+    with ThreadPoolExecutor(requests) as pool:
+        sent = {name: pool.submit(send, name) for name in (f"load-{uuid.uuid4().hex}" for _ in range(requests))}
+        until(
+            "the gateway has accepted all requests",
+            lambda: all(result.done() or is_running(name) for name, result in sent.items()),
+        )
+        strike()
+        return [result.result() for result in sent.values()]

@@ -1,14 +1,14 @@
-"""An hour of mixed load, at a share of what the fleet can do, and what each service holds meanwhile.
-
-No two clips need be equally long, for an engine may keep something for every length that it hears.
+"""Sends an hour of mixed load at a share of the fleet's capacity, and records each service's memory and open files.
 
     uv run python tests/soak.py --minutes 60 --share 0.7
 
-What the fleet can do is measured first, with as many requests at once as it has kinds of them. Then requests come at
-random moments, at that share of the rate. It fails where an answer is wrong, where a service's memory grows by more
-than it scatters, where more files are open at rest than before, or where a temporary file is left. How many are open
-in between says how many requests were at work, and so how fast the machine was; and so does how many decoders there
-were, which come and go with the requests. So what one of them holds is looked at, and not what all of them do.
+First it measures the capacity, with one request of each kind at a time. Then it sends requests at random moments, at
+that share of the rate. Clips have many different lengths, since an engine may cache something for each length.
+
+It fails if an answer is wrong, if a service's memory grows by more than it scatters, if more files are open at rest
+than before, or if a temporary file is left. Under load, the number of open files and of decoding processes depends on
+how many requests are running, and so on the machine's speed. So it checks open files at rest, and the memory of one
+decoding process instead of the sum.
 """
 
 import argparse
@@ -28,27 +28,28 @@ from pathlib import Path
 
 import numpy as np
 import psutil
-from chaos import RIGHT, SELFTEST, Fleet, Request, kinds, outcome, running_fleet, table
+from chaos import RIGHT, Request, Run, kinds, outcome, table
 from rapl_protocol.audio import WavAudio
 from rapl_protocol.wire import KEEP_ALIVE_S
+from services import SELFTEST, Fleet, running_fleet
 
 EVERY_S = 10.0
 CALIBRATION_S = 60.0
 WARM_UP_SHARE = 1 / 6
-"""Of the time: what is filled on first use, such as caches and pools, is no growth."""
+"""Fraction of the time. Caches and pools that fill on first use are not growth."""
 HELD, HELD_BY_DECODER, DECODERS, FILES = "memory (MB)", "decoder (MB)", "decoders", "open files"
 LEAST_GROWTH = {HELD: 1.5, HELD_BY_DECODER: 1.5, FILES: 2.0}
-"""Less is none, however little it scatters."""
+"""Smaller growth is ignored."""
 REST_S = KEEP_ALIVE_S + 5.0
-"""By then every idle connection was let go of."""
+"""After this time every idle connection is closed."""
 MAX_PAUSE_FRAMES = 200
 LONGEST_PAUSE_FRAMES = 430
-"""With the words, nearly 30 s."""
+"""Together with the words nearly 30 s."""
 FRAME_BYTES = 1_920
 """60 ms of canonical WAV, the frame of SenseVoice."""
 LENGTH_STEP_FRAMES = 8
-"""SenseVoice's engine computes lengths in these steps, and keeps something for each and for every number of equal
-clips that it has computed together; a pair of one length may take an hour to come by chance."""
+"""SenseVoice's engine rounds lengths to these steps. It caches something for each length and for each number of clips
+of that length in one batch; by chance a pair of one length may take an hour to occur."""
 TOGETHER = (1, 2, 3)
 BUSY_AFTER_S = 0.03
 PRIVATE_KB = re.compile(r"^Private_Dirty: +(\d+) kB$", re.MULTILINE)
@@ -58,7 +59,7 @@ BARS = "▁▂▃▄▅▆▇█"
 
 @dataclass
 class Series:
-    """What one service held, at equal intervals, and at rest before and after them."""
+    """Values of one service at equal intervals, and at rest before and after the load."""
 
     service: str
     what: str
@@ -66,7 +67,7 @@ class Series:
     at_rest: list[float] = field(default_factory=list)
 
     def growth(self) -> tuple[float, float]:
-        """From warm to the end: how much a straight line through the values rises, and their deviation from it."""
+        """The rise of a straight line through the values after the warm-up, and their standard deviation from it."""
         warm = np.array(self.values[int(len(self.values) * WARM_UP_SHARE) :])
         at = np.linspace(0, 1, len(warm))
         rise, start = np.polyfit(at, warm, 1)
@@ -86,13 +87,13 @@ class Series:
         parts = [float(np.median(part)) for part in np.array_split(np.array(self.values), min(40, len(self.values)))]
         low, high = min(self.values), max(self.values)
         plot = "".join(BARS[int((part - low) / ((high - low) or 1) * (len(BARS) - 1))] for part in parts)
-        told = f"{low:7.1f} to {high:7.1f}, rise {rise:+6.2f}, scatter {noise:5.2f}"
-        told += ", at rest " + " and ".join(f"{held:.1f}" for held in self.at_rest)
-        return f"{self.service:11} {self.what:12} {plot} {told}{'' if self.is_flat() else '  GROWS'}"
+        summary = f"{low:7.1f} to {high:7.1f}, rise {rise:+6.2f}, scatter {noise:5.2f}"
+        summary += ", at rest " + " and ".join(f"{held:.1f}" for held in self.at_rest)
+        return f"{self.service:11} {self.what:12} {plot} {summary}{'' if self.is_flat() else '  GROWS'}"
 
 
-def looked_at(pid: int) -> dict[str, float]:
-    """What a process and its children hold; their children's children are decoders."""
+def measured(pid: int) -> dict[str, float]:
+    """Values of a process and its children. The children of its children are decoding processes."""
     main = psutil.Process(pid)
     lasting = [main, *main.children()]
     held = [seen for process in lasting if (seen := own_memory_and_files(process))]
@@ -106,8 +107,8 @@ def looked_at(pid: int) -> dict[str, float]:
 
 
 def own_memory_and_files(process: psutil.Process) -> tuple[float, int] | None:
-    """None of a decoder that has just ended. Only pages that are its alone and were written to count: whose the pages
-    of a library are depends on who else runs with it, and these would come and go by 50 MB with any other engine."""
+    """MB and open files; None if the process has just ended. Only private dirty pages count: which process a library's
+    shared pages count for depends on the other processes that use it, and varied by 50 MB with each engine."""
     try:
         rollup = Path(f"/proc/{process.pid}/smaps_rollup").read_text()
         found = PRIVATE_KB.search(rollup)
@@ -116,17 +117,17 @@ def own_memory_and_files(process: psutil.Process) -> tuple[float, int] | None:
         return None
 
 
-async def what_is_held(fleet: Fleet) -> dict[tuple[str, str], float]:
+async def measured_fleet(fleet: Fleet) -> dict[tuple[str, str], float]:
     held = {}
     for name, service in fleet.services.items():
-        seen = await asyncio.to_thread(looked_at, service.pid)
+        seen = await asyncio.to_thread(measured, service.pid)
         held |= {(name, what): value for what, value in seen.items()}
     return held
 
 
 async def rest(fleet: Fleet, series: Sequence[Series]) -> None:
     await asyncio.sleep(REST_S)
-    held = await what_is_held(fleet)
+    held = await measured_fleet(fleet)
     for each in series:
         if (each.service, each.what) in held:
             each.at_rest.append(held[each.service, each.what])
@@ -134,15 +135,15 @@ async def rest(fleet: Fleet, series: Sequence[Series]) -> None:
 
 async def watch(fleet: Fleet, series: Sequence[Series], until_s: float) -> None:
     while time.monotonic() < until_s:
-        held = await what_is_held(fleet)
+        held = await measured_fleet(fleet)
         for each in series:
-            if (each.service, each.what) in held:  # the last decoder may just be ending
+            if (each.service, each.what) in held:  # the last decoding process may just be ending
                 each.values.append(held[each.service, each.what])
         await asyncio.sleep(EVERY_S)
 
 
 async def capacity(fleet: Fleet, seconds: float) -> float:
-    """Requests a second, all kinds in equal numbers."""
+    """Requests per second, with all kinds in equal numbers."""
     requests, done, end = cycle(kinds()), 0, time.monotonic() + seconds
 
     async def one_after_another() -> None:
@@ -157,7 +158,7 @@ async def capacity(fleet: Fleet, seconds: float) -> float:
 
 
 async def fill(fleet: Fleet) -> None:
-    """Has each length computed, alone and together: while an engine is busy, what comes for it is put together."""
+    """Sends each length alone and in batches: requests that arrive while the engine is busy form a batch."""
     clip = next(request for request in kinds() if request.kind == "clip")
     for frames in range(0, MAX_PAUSE_FRAMES + LENGTH_STEP_FRAMES, LENGTH_STEP_FRAMES):
         for together in TOGETHER:
@@ -169,29 +170,29 @@ async def fill(fleet: Fleet) -> None:
 
 
 async def expect_right(fleet: Fleet, request: Request) -> None:
-    what = await outcome(fleet, request)
-    assert what == RIGHT, what
+    ended = await outcome(fleet, request)
+    assert ended == RIGHT, ended
 
 
 async def load(fleet: Fleet, per_s: float, until_s: float, seed: int) -> Counter[tuple[str, str]]:
-    """Requests at random moments, whether or not those before them have been answered."""
+    """Sends requests at random moments, without waiting for earlier answers. Returns outcomes by kind."""
     counts: Counter[tuple[str, str]] = Counter()
     dice, requests = random.Random(seed), kinds()
 
-    async def ask() -> None:
+    async def send() -> None:
         request = with_pause(dice.choice(requests), dice.randrange(MAX_PAUSE_FRAMES))
         counts[request.kind, await outcome(fleet, request)] += 1
 
     async with asyncio.TaskGroup() as running:
         while time.monotonic() < until_s:
-            running.create_task(ask())
+            running.create_task(send())
             await asyncio.sleep(dice.expovariate(per_s))
     return counts
 
 
 def with_pause(request: Request, frames: int) -> Request:
-    """The same words, and so many frames of silence behind them. What is not WAV is as long as it was, and so is what
-    goes to the tiny Qwen3-ASR, which loses words before a pause."""
+    """The request with `frames` of silence at the end of its WAV. Other formats stay as they are, and so do requests to
+    the tiny Qwen3-ASR, which loses words before a pause."""
     if request.model != SELFTEST or not request.file.startswith(b"RIFF"):
         return request
     pcm = bytes(WavAudio.from_wav(request.file).pcm)
@@ -201,11 +202,11 @@ def with_pause(request: Request, frames: int) -> Request:
 async def soak(
     fleet: Fleet, minutes: float, share: float, seed: int
 ) -> tuple[float, Counter[tuple[str, str]], Sequence[Series]]:
-    """Requests a second that came, how they ended, and what the services held."""
+    """Requests per second, their outcomes, and the services' values."""
     await fill(fleet)
     await capacity(fleet, CALIBRATION_S / 6)
     per_s = share * await capacity(fleet, CALIBRATION_S)
-    series = [Series(name, what) for name, what in await what_is_held(fleet)]
+    series = [Series(name, what) for name, what in await measured_fleet(fleet)]
     await rest(fleet, series)
     until_s = time.monotonic() + 60 * minutes
     counts, _ = await asyncio.gather(load(fleet, per_s, until_s, seed), watch(fleet, series, until_s))
@@ -218,26 +219,27 @@ def main() -> int:
     options.add_argument("--minutes", type=float, default=60)
     options.add_argument("--share", type=float, default=0.7)
     options.add_argument("--seed", type=int, default=1)
-    options.add_argument("--cores", type=int, nargs="+", help="the fleet's, where the rest is left to others")
-    options.add_argument("--series", type=Path, help="a file for what was seen, as JSON")
+    options.add_argument("--cores", type=int, nargs="+", help="cores for the fleet (default: all)")
+    options.add_argument("--series", type=Path, help="write the values to this file, as JSON")
     given = options.parse_args()
     every_core = os.sched_getaffinity(0)
+    pythons = os.environ["RAPL_SENSEVOICE_PYTHON"], os.environ["RAPL_MLX_PYTHON"]
     with tempfile.TemporaryDirectory() as folder:
         temporary = Path(folder) / "tmp"
         temporary.mkdir()
         os.environ["TMPDIR"] = str(temporary)
         os.sched_setaffinity(0, given.cores or every_core)
-        with running_fleet(Path(folder)) as fleet:
+        with running_fleet(Path(folder), *pythons) as fleet:
             os.sched_setaffinity(0, every_core)
             per_s, counts, series = asyncio.run(soak(fleet, given.minutes, given.share, given.seed))
         left = [file.name for file in temporary.iterdir()]
-    print(f"{per_s:.2f} requests/s, {given.share:.0%} of what the fleet can do, for {given.minutes:g} minutes")
-    print(table(counts, Counter()))
+    print(f"{per_s:.2f} requests/s, {given.share:.0%} of the fleet's capacity, for {given.minutes:g} minutes")
+    print(table(Run(counts)))
     print("\n".join(each.line() for each in series))
     if given.series:
         given.series.write_text(json.dumps([asdict(each) for each in series]))
     print(f"temporary files left: {left or 'none'}")
-    is_right = {what for _, what in counts} == {RIGHT}
+    is_right = {ended for _, ended in counts} == {RIGHT}
     return 0 if is_right and all(each.is_flat() for each in series) and not left else 1
 
 

@@ -1,5 +1,5 @@
-"""Speech with known words, made by eSpeak NG; its library comes with a package, so that tests need no program of the
-system. The same text and voice always give the same samples."""
+"""Speech with known words, made by eSpeak NG. Its library comes from a Python package, so that tests need no system
+package. The same text and voice always give the same samples."""
 
 import ctypes
 from functools import cache
@@ -25,7 +25,7 @@ class _Voice:
         folder = espeakng_loader.get_data_path().encode()
         self._rate_hz = self._library.espeak_Initialize(_AUDIO_OUTPUT_SYNCHRONOUS, 0, folder, 0)
         self._pcm = bytearray()
-        self._on_samples = _OnSamples(self._take)  # kept: the library calls it as long as it lives
+        self._on_samples = _OnSamples(self._take)  # a reference: the library calls it later
         self._library.espeak_SetSynthCallback(self._on_samples)
 
     def _take(self, samples, count: int, _) -> int:

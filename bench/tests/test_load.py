@@ -1,9 +1,9 @@
-"""The load generator counts what really happened."""
+"""The load generator sends the requests that it counts."""
 
 import httpx
 import pytest
 from rapl_bench.fleet import set_engine_ms
-from rapl_bench.load import LoadError, post, put_load, transcription
+from rapl_bench.load import LoadError, post, run_load, transcription
 from rapl_bench.stub_engine import MODEL
 from rapl_protocol.testing import make_tone
 
@@ -16,7 +16,7 @@ def calls(stub) -> int:
 
 @pytest.mark.parametrize("at_once", [1, 16])
 def test_every_request_is_sent_once_and_has_its_latency(stub, at_once):
-    load = put_load(transcription(stub.url, WAV, "a.wav", MODEL), at_once=at_once, count=40)
+    load = run_load(transcription(stub.url, WAV, "a.wav", MODEL), at_once=at_once, count=40)
 
     assert len(load.latencies_s) == calls(stub) == 40
 
@@ -30,18 +30,18 @@ def test_a_query_is_sent_with_its_path():
 def test_no_latency_is_shorter_than_the_engines_time(stub):
     set_engine_ms(stub, 50)
 
-    load = put_load(transcription(stub.url, WAV, "a.wav", MODEL), at_once=4, count=8)
+    load = run_load(transcription(stub.url, WAV, "a.wav", MODEL), at_once=4, count=8)
 
     assert min(load.latencies_s) >= 0.049
     assert load.took_s >= 2 * 0.049
 
 
-def test_within_a_time_every_connection_sends_at_least_one(stub):
-    load = put_load(transcription(stub.url, WAV, "a.wav", MODEL), at_once=4, for_s=0.0)
+def test_with_a_time_limit_every_connection_sends_at_least_one_request(stub):
+    load = run_load(transcription(stub.url, WAV, "a.wav", MODEL), at_once=4, for_s=0.0)
 
     assert len(load.latencies_s) == calls(stub) == 4
 
 
 def test_a_refused_request_ends_the_measurement(stub):
     with pytest.raises(LoadError, match="404"):
-        put_load(post(f"{stub.url}/nowhere", b"body", "text/plain"), at_once=1, count=1)
+        run_load(post(f"{stub.url}/nowhere", b"body", "text/plain"), at_once=1, count=1)

@@ -1,4 +1,4 @@
-"""The stub passes for an engine of ours and for a server of OpenAI's wire, with their own clients."""
+"""The stub answers the client of RAPL's engines and OpenAI's client."""
 
 import asyncio
 import time
@@ -23,7 +23,7 @@ async def test_it_answers_an_engines_client_with_the_duration_of_the_audio(stub)
     assert (len(transcript.text.split()), transcript.duration_s) == (5 * WORDS_PER_S, 5.0)
 
 
-async def test_it_never_says_the_same_twice(stub):
+async def test_it_never_repeats_a_word(stub):
     async with open_http() as http:
         client = TranscriberClient(http, Service("stub", stub.url, ""))
         words = [
@@ -38,14 +38,14 @@ async def test_it_never_says_the_same_twice(stub):
 async def test_it_streams_to_an_engines_client(stub):
     async with open_http() as http:
         client = TranscriberClient(http, Service("stub", stub.url, ""))
-        told = [part async for part in client.stream(make_tone(1.0), OPTIONS, deadline_s=5)]
+        events = [part async for part in client.stream(make_tone(1.0), OPTIONS, deadline_s=5)]
 
-    [transcript] = told
+    [transcript] = events
     assert isinstance(transcript, Transcript)
     assert len(transcript.text.split()) == WORDS_PER_S
 
 
-async def test_it_lists_its_model_as_ready_for_as_many_requests_as_it_was_told(stub):
+async def test_it_lists_its_model_as_ready_with_its_number_of_parallel_requests(stub):
     async with open_http() as http:
         [info] = await TranscriberClient(http, Service("stub", stub.url, "")).models()
 
@@ -69,7 +69,7 @@ async def test_it_takes_the_time_that_was_set(stub):
     assert time.perf_counter() - began >= 0.29
 
 
-async def test_one_that_works_on_one_request_at_a_time_lets_the_next_wait(tmp_path):
+async def test_a_stub_with_one_worker_computes_one_request_at_a_time(tmp_path):
     with Fleet(tmp_path) as fleet:
         serial = fleet.stub(parallel=1)
         set_engine_ms(serial, 200)

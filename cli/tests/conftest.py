@@ -1,4 +1,4 @@
-"""What the tests of the command-line program share."""
+"""Fixtures of the command-line program's tests."""
 
 import os
 

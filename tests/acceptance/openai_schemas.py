@@ -1,7 +1,7 @@
-"""OpenAI's published answers as JSON Schema, for what this server gives.
+"""OpenAI's published JSON Schemas of the answers that RAPL gives.
 
-Source: https://github.com/openai/openai-openapi, openapi.yaml of 2026-08-21: the schemas of the same names. Our own
-additional fields are allowed wherever theirs says nothing against it.
+Source: https://github.com/openai/openai-openapi, openapi.yaml of 2026-08-21: the schemas of the same names. RAPL's
+additional fields are allowed where the schema does not forbid them.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""curl as people type it, and litellm's SDK, unpatched."""
+"""curl and litellm's SDK, both unmodified."""
 
 import json
 import os
@@ -7,9 +7,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from services import SAMPLE
 
 CLIENTS = Path(__file__).parent / "clients"
-SAMPLE = Path(__file__).parents[2] / "samples" / "three-one-four.wav"
 
 
 def curl(*arguments: str | Path) -> str:
@@ -22,13 +22,13 @@ def curl(*arguments: str | Path) -> str:
     "base",
     ["", "/v1", "/v1/v1", "/rapl", "/rapl/v1"],
 )
-def test_curl_reaches_the_endpoint_behind_any_base_url(fleet, model, words, base):
+def test_curl_reaches_the_endpoint_with_any_base_url(fleet, model, words, base):
     answer = curl(f"{fleet.gateway.url}{base}/audio/transcriptions", "-F", f"file=@{SAMPLE}", "-F", f"model={model}")
 
     assert json.loads(answer)["text"] == words
 
 
-def test_curl_may_send_the_model_behind_the_file_without_a_length_and_with_a_quoted_boundary(fleet, model, words):
+def test_curl_may_send_the_model_after_the_file_without_a_length_and_with_a_quoted_boundary(fleet, model, words):
     answer = curl(
         f"{fleet.gateway.url}/v1/audio/transcriptions",
         "-H", "Transfer-Encoding: chunked",
@@ -40,7 +40,7 @@ def test_curl_may_send_the_model_behind_the_file_without_a_length_and_with_a_quo
     assert answer == f"{words}\n"
 
 
-def test_an_upload_that_breaks_off_is_no_trouble_for_the_next(fleet, model, words):
+def test_the_next_upload_works_after_an_aborted_one(fleet, model, words):
     head = "POST /v1/audio/transcriptions HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
     head += "Content-Type: multipart/form-data; boundary=b\r\n\r\n"
     body = '5c\r\n--b\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\nRIFF'
@@ -51,9 +51,9 @@ def test_an_upload_that_breaks_off_is_no_trouble_for_the_next(fleet, model, word
     assert json.loads(answer)["text"] == words
 
 
-def test_litellm_gets_the_words_in_its_formats(fleet, model, words):
+def test_litellm_gets_the_text_in_its_formats(fleet, model, words):
     uv = os.environ.get("UV", "uv")
-    # In an environment of its own: litellm holds the OpenAI SDK to an older version.
+    # In an environment of its own: litellm requires an older OpenAI SDK.
     command = [uv, "run", "--quiet", "--isolated", "--no-project", "--with", "litellm==1.106.0", "litellm_client.py"]
     ended = subprocess.run(
         [*command, f"{fleet.gateway.url}/v1", SAMPLE, model],
@@ -65,6 +65,6 @@ def test_litellm_gets_the_words_in_its_formats(fleet, model, words):
     )
     assert ended.returncode == 0, ended.stderr
 
-    saw = json.loads(ended.stdout.splitlines()[-1])
-    assert (saw["default"], saw["text"].strip(), saw["verbose"]["text"]) == (words, words, words)
-    assert saw["verbose"]["language"] == "english"
+    result = json.loads(ended.stdout.splitlines()[-1])
+    assert (result["default"], result["text"].strip(), result["verbose"]["text"]) == (words, words, words)
+    assert result["verbose"]["language"] == "english"

@@ -1,4 +1,4 @@
-"""The official Python SDK, unpatched."""
+"""OpenAI's Python SDK, unmodified."""
 
 import io
 from concurrent.futures import ThreadPoolExecutor
@@ -7,11 +7,10 @@ import openai
 import pytest
 from media import as_media
 from openai import AsyncOpenAI
+from services import DIGITS, SELFTEST
 
-SELFTEST = "rapl/selftest"
 
-
-def test_a_path_bytes_and_a_file_without_a_name_have_the_same_words(client, sample, words, model, tmp_path):
+def test_a_path_bytes_and_a_file_without_a_name_have_the_same_text(client, sample, words, model, tmp_path):
     path = tmp_path / '中文 "q".wav'
     path.write_bytes(sample)
     with path.open("rb") as opened:
@@ -47,7 +46,7 @@ def test_raw_answers_have_a_request_id(client, sample, model):
     assert raw.parse()._request_id == raw.headers["x-request-id"]
 
 
-def test_a_stream_yields_deltas_that_are_together_the_text(client, sample, words, model):
+def test_the_deltas_of_a_stream_add_up_to_the_text(client, sample, words, model):
     *deltas, done = client.audio.transcriptions.create(file=sample, model=model, stream=True)
 
     assert [event.type for event in deltas] == ["transcript.text.delta"] * len(deltas)
@@ -55,13 +54,13 @@ def test_a_stream_yields_deltas_that_are_together_the_text(client, sample, words
 
 
 def test_mlx_streams_word_by_word(client, sample):
-    stream = client.audio.transcriptions.create(file=sample, model="mlx-community/digits-Qwen3-ASR-8bit", stream=True)
+    stream = client.audio.transcriptions.create(file=sample, model=DIGITS, stream=True)
     *deltas, _ = [event.type for event in stream]
 
     assert len(deltas) == len(["three", "one", "four", "one", "five", "nine"])
 
 
-async def test_the_asynchronous_client_gets_words_and_streams(fleet, sample, words, model):
+async def test_the_asynchronous_client_gets_the_text_and_a_stream(fleet, sample, words, model):
     async with AsyncOpenAI(base_url=f"{fleet.gateway.url}/v1", api_key="any") as client:
         answer = await client.audio.transcriptions.create(file=sample, model=model)
         stream = await client.audio.transcriptions.create(file=sample, model=model, stream=True)
@@ -71,7 +70,7 @@ async def test_the_asynchronous_client_gets_words_and_streams(fleet, sample, wor
     assert events[-1] == "transcript.text.done"
 
 
-def test_every_option_that_the_sdk_knows_is_understood(client, sample, words, model):
+def test_every_option_of_the_sdk_is_accepted(client, sample, words, model):
     answer = client.audio.transcriptions.create(
         file=sample,
         model=model,
@@ -98,7 +97,7 @@ def test_every_option_that_the_sdk_knows_is_understood(client, sample, words, mo
         ({"include": ["logprobs"]}, openai.BadRequestError, "unsupported_parameter", "include"),
     ],
 )
-def test_errors_are_raised_as_the_sdk_knows_them(client, sample, changes, error, code, param):
+def test_errors_raise_the_sdks_error_classes(client, sample, changes, error, code, param):
     with pytest.raises(error) as caught:
         client.audio.transcriptions.create(**({"file": sample, "model": SELFTEST} | changes))
 
@@ -111,18 +110,18 @@ def test_an_error_in_a_stream_before_its_first_text_has_its_status(client):
         client.audio.transcriptions.create(file=bytes(1024), model=SELFTEST, stream=True)
 
 
-def test_the_sdk_tries_again_when_a_service_was_away_for_a_moment(fleet, client, sample_pcm):
-    patient = client.with_options(max_retries=5)
+def test_the_sdk_retries_while_a_service_restarts(fleet, client, sample_pcm):
+    retrying = client.with_options(max_retries=5)
     fleet.preprocess.stop()
     with ThreadPoolExecutor() as pool:
         answer = pool.submit(
-            patient.audio.transcriptions.create, file=("a.mp3", as_media(sample_pcm, "mp3")), model=SELFTEST
+            retrying.audio.transcriptions.create, file=("a.mp3", as_media(sample_pcm, "mp3")), model=SELFTEST
         )
         fleet.preprocess.start()
 
     assert answer.result().text == "3 1 4 1 5 9."
 
 
-def test_models_are_listed_and_found(client, model):
+def test_models_are_listed_and_retrieved(client, model):
     assert model in [found.id for found in client.models.list()]
     assert client.models.retrieve(model).id == model

@@ -1,6 +1,6 @@
-"""schemathesis reads our own OpenAPI document and looks for requests that break its word.
+"""schemathesis reads the gateway's OpenAPI document and searches for requests whose answers contradict it.
 
-The default model has to be there: without it, a 503 would be the right answer.
+The default model must be ready: without it, 503 would be the correct answer.
 """
 
 import re

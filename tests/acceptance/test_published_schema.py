@@ -1,4 +1,4 @@
-"""Every answer against OpenAI's published schema of its kind."""
+"""Every answer validates against OpenAI's published schema."""
 
 import json
 
@@ -37,7 +37,7 @@ def test_events(fleet, sample, model):
 
     assert answer.headers["content-type"].startswith("text/event-stream")
     blocks = answer.text.removesuffix("\n\n").split("\n\n")
-    *events, end = [block for block in blocks if not block.startswith(":")]  # comments are for whoever knows them
+    *events, end = [block for block in blocks if not block.startswith(":")]  # lines with a colon are comments
     *deltas, done = [json.loads(event.removeprefix("data: ")) for event in events]
     assert end == "data: [DONE]"
     for delta in deltas:

@@ -1,8 +1,7 @@
-"""Translations, by a real Whisper with random weights: its words are noise, its answers are whole."""
+"""Translations by a Whisper with random weights: the text is noise, the answers are complete."""
 
 import subprocess
 import sys
-from pathlib import Path
 
 import httpx
 import jsonschema
@@ -10,10 +9,10 @@ import openai
 import pytest
 from openai import OpenAI
 from openai_schemas import SEGMENT, STRING, array, const, record
-from services import ServiceProcess, until
+from services import ROOT, ServiceProcess, until
 
 WHISPER = "tests/whisper-random"
-MAKE = Path(__file__).parents[1] / "models" / "make_random_whisper.py"
+MAKE = ROOT / "tests" / "models" / "make_random_whisper.py"
 # Source: CreateTranslationResponseJson and CreateTranslationResponseVerboseJson in OpenAI's openapi.yaml.
 TRANSLATION = record({"text": STRING})
 VERBOSE_TRANSLATION = record(
@@ -24,7 +23,7 @@ VERBOSE_TRANSLATION = record(
 
 @pytest.fixture(scope="module")
 def url(mlx_python, tmp_path_factory):
-    """A gateway in front of an mlx-service with that Whisper."""
+    """A gateway in front of mlx-service with this Whisper."""
     folder = tmp_path_factory.mktemp("whisper")
     subprocess.run([mlx_python, MAKE, folder / "model"], check=True, timeout=120)
     models = f"{WHISPER}={folder / 'model'}"
@@ -45,11 +44,11 @@ def translate(url: str, sample: bytes, **fields: str) -> httpx.Response:
     return httpx.post(f"{url}/v1/audio/translations", data=fields, files={"file": sample}, timeout=120)
 
 
-def test_whisper_says_that_it_can_translate(url):
+def test_whisper_has_the_capability_translation(url):
     assert found(url)["capabilities"]["translation"] is True
 
 
-def test_json_is_the_text_alone(url, sample):
+def test_json_has_only_the_text(url, sample):
     answer = translate(url, sample)
 
     assert answer.status_code == 200
@@ -57,7 +56,7 @@ def test_json_is_the_text_alone(url, sample):
     assert list(answer.json()) == ["text"]
 
 
-def test_verbose_json_says_that_it_is_a_translation_into_english(url, sample):
+def test_verbose_json_has_the_task_and_the_language(url, sample):
     answer = translate(url, sample, response_format="verbose_json")
 
     jsonschema.validate(answer.json(), VERBOSE_TRANSLATION)
@@ -78,6 +77,6 @@ def test_the_sdk_gets_a_translation(url, sample):
 
 
 @pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")
-def test_a_model_that_cannot_translate_is_an_honest_400(client, sample, model):
+def test_a_model_that_cannot_translate_is_a_400(client, sample, model):
     with pytest.raises(openai.BadRequestError, match="cannot translate"):
         client.audio.translations.create(file=sample, model=model)

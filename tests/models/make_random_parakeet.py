@@ -1,8 +1,8 @@
 """Writes a tiny Parakeet (TDT) with random weights: `python make_random_parakeet.py FOLDER`.
 
-It has the files and keys of a published MLX checkpoint and loads through the real mlx-audio; its text is noise. Like
-published ones it names no `model_type`: mlx-audio knows the family by the folder's name, which must hold "parakeet".
-Wants a Python with mlx-audio.
+It has the files and keys of a published MLX checkpoint and loads with mlx-audio; its text is noise. Like published
+ones it has no `model_type`: mlx-audio derives the family from the folder's name, which must contain "parakeet".
+Needs a Python with mlx-audio.
 """
 
 import json
@@ -14,7 +14,7 @@ WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight",
 VOCABULARY = ["<unk>", *(f"▁{word}" for word in WORDS), *"abcdefghijklmnopqrstuvwxyz.,?"]
 WIDTH = 64
 DURATIONS = [0, 1, 2, 3, 4]
-"""Frames that a token may last."""
+"""Possible durations of a token, in frames."""
 
 PREPROCESSOR: dict[str, Any] = {
     "sample_rate": 16_000, "features": 80, "n_fft": 512, "window": "hann", "window_size": 0.025, "window_stride": 0.01,

@@ -1,7 +1,7 @@
 """Writes a tiny multilingual Whisper with random weights: `python make_random_whisper.py FOLDER`.
 
-It has the files and keys of a published MLX checkpoint and loads through the real mlx-audio; its text is noise. It is
-made when a test needs it (a second), since random numbers need not be kept. Wants a Python with mlx-audio.
+It has the files and keys of a published MLX checkpoint and loads with mlx-audio; its text is noise. Tests make it when
+they need it, which takes a second. Needs a Python with mlx-audio.
 """
 
 import json
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 TEXT_TOKENS = 50_257
-"""How many tokens Whisper's multilingual vocabulary has before its special ones."""
+"""Number of tokens of Whisper's multilingual vocabulary before the special tokens."""
 TIME_TOKENS = 1_501
 DIMENSIONS = {
     "n_mels": 80, "n_audio_ctx": 1500, "n_audio_state": 64, "n_audio_head": 2, "n_audio_layer": 2,
@@ -42,7 +42,7 @@ def write_weights(folder: Path) -> None:
 
 
 def write_tokenizer(folder: Path) -> None:
-    """A byte-level vocabulary of made-up words, and Whisper's special tokens at their places."""
+    """A byte-level vocabulary of invented words, and Whisper's special tokens with their usual ids."""
     from mlx_audio.stt.models.whisper.tokenizer import LANGUAGES
     from tokenizers import pre_tokenizers
 

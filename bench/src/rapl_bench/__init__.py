@@ -1,1 +1,1 @@
-"""Measurements side by side: RAPL's parts, and what somebody could use in their place."""
+"""Measurements of RAPL's services side by side with their alternatives."""

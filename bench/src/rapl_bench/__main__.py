@@ -1,6 +1,6 @@
-"""`python -m rapl_bench GROUP...`: measures, and writes a report.
+"""`python -m rapl_bench GROUP...`: measures groups, and writes a report.
 
-`./rapl bench` calls it, with every environment that it needs made before."""
+`./rapl bench` makes the environments that the groups need, and then runs this module."""
 
 import argparse
 import asyncio
@@ -11,7 +11,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rapl_bench.groups.registry import GROUPS, GroupMissing, measurement
+from rapl_bench.groups.registry import GROUPS, GroupUnavailable, measurement
 from rapl_bench.reporting import machine
 from rapl_bench.reporting.publish import publish
 from rapl_bench.reporting.report import Report, write
@@ -24,31 +24,36 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="rapl bench")
     parser.add_argument("groups", nargs="*", choices=[*GROUPS, []], metavar="GROUP")
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--state", type=Path, required=True, help="folder for what is costly to make")
+    parser.add_argument("--state", type=Path, required=True, help="folder for files that all runs share")
     parser.add_argument("--results", type=Path, required=True)
-    parser.add_argument("--publish", type=Path, metavar="README", help="make it the run that this file shows")
-    given = parser.parse_args()
-    given.state.mkdir(parents=True, exist_ok=True)
-    folder = given.results / f"{datetime.now():%Y-%m-%d-%H%M}-{machine.short_name()}"
-    report = _empty_report(given.quick)
+    parser.add_argument(
+        "--publish",
+        type=Path,
+        metavar="README",
+        help="publish this run, with headlines in this file",
+    )
+    options = parser.parse_args()
+    options.state.mkdir(parents=True, exist_ok=True)
+    folder = options.results / f"{datetime.now():%Y-%m-%d-%H%M}-{machine.short_name()}"
+    report = _empty_report(options.quick)
     with tempfile.TemporaryDirectory(prefix="rapl-bench-") as scratch:
-        settings = BenchSettings(given.quick, Path(scratch), given.state)
-        for group in given.groups or list(GROUPS):
+        settings = BenchSettings(options.quick, Path(scratch), options.state)
+        for group in options.groups or list(GROUPS):
             _measure(group, settings, report)
             write(report, folder)
     print(f"{folder / 'report.md'}")
-    if given.publish and not report.failures:
-        publish(report, folder, given.results, given.publish)
+    if options.publish and not report.failures:
+        publish(report, folder, options.results, options.publish)
     return 1 if report.failures else 0
 
 
 def _measure(group: str, settings: BenchSettings, report: Report) -> None:
-    """Adds the group's tables to the report. A group that fails does not take the others with it."""
+    """Adds the group's tables to the report, or the reason why it failed; the other groups still run."""
     print(f"rapl bench: {group}: {GROUPS[group]}", file=sys.stderr)
     began = time.monotonic()
     try:
         report.tables += asyncio.run(measurement(group)(settings))
-    except GroupMissing as error:
+    except GroupUnavailable as error:
         report.failures[group] = str(error)
     except Exception as error:
         log.exception("%s failed", group)

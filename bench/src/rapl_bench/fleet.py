@@ -1,4 +1,4 @@
-"""RAPL's services and the stub engine, as processes."""
+"""Starts RAPL's services and the stub engine as processes."""
 
 import os
 import sys
@@ -20,7 +20,7 @@ SENSEVOICE_PYTHON = "RAPL_BENCH_SENSEVOICE_PYTHON"
 
 
 class Fleet:
-    """Starts services one by one; all end with the context."""
+    """Starts services one at a time, and stops all of them when the context ends."""
 
     def __init__(self, logs: Path) -> None:
         self._logs = logs
@@ -53,7 +53,7 @@ class Fleet:
         )
 
     def sensevoice(self, models: Path | None = None, model: str = SELFTEST) -> ServerProcess:
-        """Ready when `model` is; without a folder of models, with the self-test model alone."""
+        """Waits until `model` is ready. Without a folder of models, the service has the self-test model only."""
         port, models = free_port(), models or self._logs / "no-models"
         models.mkdir(exist_ok=True)
         command = [os.environ[SENSEVOICE_PYTHON], "-m", "rapl_sensevoice"]
@@ -63,7 +63,7 @@ class Fleet:
         return server
 
     def gateway(self, engine: ServerProcess, preprocess: ServerProcess, **environ: str) -> ServerProcess:
-        """In front of an engine that speaks RAPL's wire; ready when it knows the engine's models."""
+        """Starts a gateway in front of `engine`, and waits until it lists one of the engine's models as ready."""
         port = free_port()
         environ = {
             "RAPL_PORT": str(port),
@@ -73,19 +73,19 @@ class Fleet:
             **environ,
         }
         server = self.start(ServerProcess([sys.executable, "-m", "rapl_gateway"], port, self.log("gateway"), environ))
-        until("the gateway knows the engine's models", lambda: _offers_a_ready_model(server.url))
+        until("the gateway lists the engine's models", lambda: _offers_a_ready_model(server.url))
         return server
 
 
 def set_engine_ms(stub: ServerProcess, takes_ms: float) -> None:
-    """How long each answer of the stub takes from now on."""
+    """Sets how long each answer of the stub takes."""
     body = str(takes_ms).encode()
     with urllib.request.urlopen(urllib.request.Request(f"{stub.url}/stub/engine-ms", body, method="PUT")) as answer:
         answer.read()
 
 
 def transcribed(url: str, media: bytes, model: str, file_name: str = "speech.wav") -> tuple[str, float]:
-    """The text, and how many seconds it took."""
+    """The text, and the time in seconds."""
     began = time.perf_counter()
     answer = httpx.post(
         f"{url}/v1/audio/transcriptions", data={"model": model}, files={"file": (file_name, media)}, timeout=None

@@ -1,8 +1,8 @@
-"""The load generator: a closed loop over kept connections, on bare sockets.
+"""The load generator: a closed loop over persistent connections, on plain sockets.
 
-The request is made once, and its bytes are sent again and again. On two cores it shares the processor with what it
-measures: about 60 µs a 160 kB request, so it counts in rows of several thousand requests a second. The row of the
-bare stub, in the same run, is what it can do at most.
+It builds a request once and sends the same bytes again and again. It shares the cores with the measured program and
+needs about 60 µs for a 160 kB request, which matters in rows with several thousand requests per second. Its limit is
+the row of the stub itself in the same run.
 """
 
 import selectors
@@ -15,23 +15,23 @@ from urllib.parse import urlsplit
 
 ANSWER_LIMIT_S = 120.0
 API_KEY = "sk-b7d0c5e2f94a41738c06d1e85f3a92b4"
-"""LiteLLM does not start without a key; RAPL and the stub ask for none and take any."""
+"""LiteLLM does not start without a key. RAPL and the stub accept any key."""
 _READ_BYTES = 1 << 18
 _LAST_CHUNK = b"\r\n0\r\n\r\n"
 
 
 class LoadError(Exception):
-    """Something was answered with another status than 200, or not at all: its timings would mean nothing."""
+    """A request failed or got another status than 200, so its timing is meaningless."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One HTTP request, ready to be sent."""
+    """One HTTP request as bytes."""
 
     host: str
     port: int
     payload: bytes
-    """Head and body."""
+    """Header and body."""
 
 
 def post(url: str, body: bytes, content_type: str, headers: Mapping[str, str] | None = None) -> Call:
@@ -57,45 +57,45 @@ def transcription(url: str, audio: bytes, file_name: str, model: str) -> Call:
 
 
 @dataclass(slots=True)
-class Load:
-    """What came of some calls."""
+class LoadResult:
+    """The timings of a run."""
 
     took_s: float
-    """Wall time of all together."""
+    """Wall time of the run."""
     latencies_s: list[float] = field(default_factory=list)
-    """From a request's first byte to the last of its answer."""
+    """For each request: from its first byte sent to the last byte of its answer."""
 
     @property
     def requests_per_s(self) -> float:
         return len(self.latencies_s) / self.took_s
 
 
-def put_load(call: Call, *, at_once: int, count: int | None = None, for_s: float | None = None) -> Load:
-    """Sends requests over `at_once` connections, each of which sends the next when its answer is there.
+def run_load(call: Call, *, at_once: int, count: int | None = None, for_s: float | None = None) -> LoadResult:
+    """Sends requests over `at_once` connections. Each connection sends the next request after the previous answer.
 
     Args:
-        call: what to send.
-        at_once: how many connections.
-        count: how many requests in all; None for as many as there is time for.
-        for_s: after this time no new request begins; those that have begun end, and each connection sends one.
+        call: the request to send.
+        at_once: number of connections.
+        count: total number of requests; None for no limit.
+        for_s: no new request starts after this time. Each connection sends at least one request.
 
     Raises:
         LoadError: a request failed.
     """
     run = _Run(call, at_once, count, for_s)
     try:
-        return run.finished()
+        return run.completed()
     finally:
         run.close()
 
 
 def median_latency_s(call: Call, count: int) -> float:
-    """Of so many requests, one after the other.
+    """The median of `count` requests, sent one after another.
 
     Raises:
         LoadError: a request failed.
     """
-    return statistics.median(put_load(call, at_once=1, count=count).latencies_s)
+    return statistics.median(run_load(call, at_once=1, count=count).latencies_s)
 
 
 class _Run:
@@ -108,7 +108,7 @@ class _Run:
         self._connections = [_Connection(call) for _ in range(at_once if count is None else min(at_once, count))]
         self._latencies_s: list[float] = []
 
-    def finished(self) -> Load:
+    def completed(self) -> LoadResult:
         for connection in self._connections:
             self._selector.register(connection.socket, selectors.EVENT_READ, connection)
         self._began = time.perf_counter()
@@ -119,8 +119,8 @@ class _Run:
             if not ready:
                 raise LoadError(f"no answer within {ANSWER_LIMIT_S:g} s")
             for key, events in ready:
-                self._go_on(key.data, events)
-        return Load(time.perf_counter() - self._began, self._latencies_s)
+                self._handle(key.data, events)
+        return LoadResult(time.perf_counter() - self._began, self._latencies_s)
 
     def close(self) -> None:
         self._selector.close()
@@ -140,15 +140,15 @@ class _Run:
             events = selectors.EVENT_READ | (selectors.EVENT_WRITE if connection.is_sending else 0)
             self._selector.modify(connection.socket, events, connection)
 
-    def _go_on(self, connection: "_Connection", events: int) -> None:
+    def _handle(self, connection: "_Connection", events: int) -> None:
         if events & selectors.EVENT_WRITE:
             self._send(connection)
         if events & selectors.EVENT_READ and connection.receive():
             self._latencies_s.append(time.perf_counter() - connection.began)
-            if self._goes_on():
+            if self._may_begin():
                 self._begin(connection)
 
-    def _goes_on(self) -> bool:
+    def _may_begin(self) -> bool:
         if self._count is not None and self._begun >= self._count:
             return False
         return self._for_s is None or time.perf_counter() - self._began < self._for_s
@@ -170,15 +170,15 @@ class _Connection:
         self.began = time.perf_counter()
 
     def receive(self) -> bool:
-        """Takes what has come; True when that was the end of a good answer.
+        """Reads the next bytes, and returns True at the end of an answer.
 
         Raises:
-            LoadError: it was no good one.
+            LoadError: the connection was closed, or the status is not 200.
         """
-        piece = self.socket.recv(_READ_BYTES)
-        if not piece:
-            raise LoadError(f"the connection was closed before an answer; so far {bytes(self._answer[:500])!r}")
-        self._answer += piece
+        received = self.socket.recv(_READ_BYTES)
+        if not received:
+            raise LoadError(f"the connection was closed before the end of the answer: {bytes(self._answer[:500])!r}")
+        self._answer += received
         end = self._answer.find(b"\r\n\r\n")
         if end < 0:
             return False
@@ -205,4 +205,4 @@ def _is_whole(head: bytes, answer: bytearray, body_start: int) -> bool:
                 return len(answer) >= body_start + int(value)
             case b"transfer-encoding":
                 return answer.endswith(_LAST_CHUNK)
-    raise LoadError(f"an answer of unknown length: {head!r}")
+    raise LoadError(f"an answer without a length: {head!r}")

@@ -1,4 +1,4 @@
-"""How much memory a process holds, its children included."""
+"""The memory of a process and its children."""
 
 import threading
 from pathlib import Path
@@ -9,18 +9,18 @@ _EVERY_S = 0.05
 _KB_PER_MB = 1024
 
 
-class MemoryUnknown(Exception):
-    """This system does not say (it has no /proc)."""
+class MemoryNotMeasurable(Exception):
+    """This system has no /proc."""
 
 
 class MemoryWatch:
-    """Looks again and again, as long as the context lasts, at the memory of a process and of its children.
+    """Samples the memory of a process and its children while the context lasts.
 
     Args:
         pid: the process.
 
     Raises:
-        MemoryUnknown: when the context begins.
+        MemoryNotMeasurable: when the context begins.
     """
 
     def __init__(self, pid: int) -> None:
@@ -28,14 +28,14 @@ class MemoryWatch:
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._watch)
         self.private_mb = 0.0
-        """The most that they held together at one time, without mapped files: an upload that is mapped from disk is
-        resident too, but the system takes that back whenever it wants."""
+        """Peak of their sum at one moment, without mapped files: an upload that is mapped from disk is resident too,
+        but the system can reclaim these pages at any time."""
         self.peak_mb = 0.0
-        """The most that each of them has held at any time (VmHWM), mapped files included, added up."""
+        """Sum of each process's own peak (VmHWM), with mapped files."""
 
     def __enter__(self) -> Self:
         if not Path(f"/proc/{self._pid}/status").exists():
-            raise MemoryUnknown("memory is measured on Linux only")
+            raise MemoryNotMeasurable("memory is measured on Linux only")
         self._thread.start()
         return self
 
@@ -60,7 +60,7 @@ def _with_children(pid: int) -> list[int]:
     try:
         tasks = list(Path(f"/proc/{pid}/task").iterdir())
         children = [child for task in tasks for child in (task / "children").read_text().split()]
-    except (FileNotFoundError, ProcessLookupError):  # it, or a thread of it, has just ended
+    except (FileNotFoundError, ProcessLookupError):  # the process or one of its threads has just ended
         return found
     for child in children:
         found += _with_children(int(child))
@@ -68,7 +68,7 @@ def _with_children(pid: int) -> list[int]:
 
 
 def _held_kb(pid: int) -> dict[str, int]:
-    """The fields of /proc/PID/status that are amounts of memory; none if it has just ended."""
+    """The memory fields of /proc/PID/status in kB; empty if the process has just ended."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except (FileNotFoundError, ProcessLookupError):

@@ -1,4 +1,4 @@
-"""Programs that are measured, each a process of its own on a port of its own."""
+"""Starts and stops the measured programs: one process and one port each."""
 
 import os
 import signal
@@ -19,11 +19,11 @@ _LOG_TAIL_CHARACTERS = 3000
 
 
 class StartError(Exception):
-    """A program did not become ready; the message has the end of its log."""
+    """A program did not start in time; the message has the end of its log."""
 
 
 def log_tail(log: Path) -> str:
-    """What a program wrote last: why it ended, as a rule."""
+    """The end of a program's log, which usually says why it exited."""
     return log.read_text(errors="replace")[-_LOG_TAIL_CHARACTERS:]
 
 
@@ -34,14 +34,14 @@ def free_port() -> int:
 
 
 class ServerProcess:
-    """A program that serves HTTP on `port`; it is live when the context begins.
+    """A program that serves HTTP on `port`. The context starts it and waits until it answers.
 
     Args:
-        command: what to run.
-        port: where it will listen, on 127.0.0.1.
-        log: file that its output is added to.
-        environ: variables beside our own; what is set of RAPL's settings is left out, so that runs are alike.
-        live_path: what it answers with 200 as soon as it works.
+        command: the program and its arguments.
+        port: its port on 127.0.0.1.
+        log: file to which its output is appended.
+        environ: additional environment variables. RAPL's settings in the current environment are not passed on.
+        live_path: the path that answers with 200 when the program is ready.
     """
 
     def __init__(
@@ -103,12 +103,12 @@ class ServerProcess:
 
 
 def _without_settings(environ: Mapping[str, str]) -> dict[str, str]:
-    names = ("BACKEND", "LOCAL_MODEL")  # of the original server, which RAPL reads too
+    names = ("BACKEND", "LOCAL_MODEL")  # settings of the original server, which RAPL also reads
     return {name: value for name, value in environ.items() if not name.startswith("RAPL_") and name not in names}
 
 
 def answers(url: str) -> bool:
-    """Whether `url` is answered with 200."""
+    """Whether a GET of `url` gets status 200."""
     try:
         with urllib.request.urlopen(url, timeout=2) as answer:
             return answer.status == 200
@@ -120,10 +120,10 @@ def until(what: str, condition: Callable[[], bool], limit_s: float = START_LIMIT
     """Waits until `condition()` is true.
 
     Raises:
-        StartError: it does not become true.
+        StartError: it is still false after `limit_s`.
     """
     deadline = time.monotonic() + limit_s
     while not condition():
         if time.monotonic() > deadline:
-            raise StartError(f"not within {limit_s:g} s: {what}")
+            raise StartError(f"after {limit_s:g} s still waiting until {what}")
         time.sleep(0.05)

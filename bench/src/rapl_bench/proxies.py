@@ -1,4 +1,4 @@
-"""What people put in front of a transcription server today, each in front of the stub."""
+"""Proxies that people use in front of transcription servers, each in front of the stub engine."""
 
 import os
 import shutil
@@ -10,8 +10,8 @@ from rapl_bench.processes import ServerProcess, free_port
 from rapl_bench.reporting.machine import first_line, version_elsewhere
 from rapl_bench.stub_engine import MODEL
 
-HAPROXY_ABSENT = "HAProxy is left out: no `haproxy` on the PATH (Debian: `apt-get install haproxy`)."
-LITELLM_ABSENT = "LiteLLM is left out: its environment could not be made; the first lines of `./rapl bench` say why."
+HAPROXY_ABSENT = "HAProxy was not measured: no `haproxy` on the PATH (Debian: `apt-get install haproxy`)."
+LITELLM_ABSENT = "LiteLLM was not measured: its environment could not be made. See the first lines of `./rapl bench`."
 LITELLM_PYTHON = "RAPL_BENCH_LITELLM_PYTHON"
 _HAPROXY = """
 global
@@ -41,12 +41,12 @@ model_list:
 
 
 def haproxy_program() -> str | None:
-    """Debian puts it where only root looks."""
+    """Its path. Debian installs it in a folder that is only on root's PATH."""
     return shutil.which("haproxy", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 
 
 def haproxy(program: str, stub: ServerProcess, scratch: Path) -> ServerProcess:
-    """With a thread for each core, as it comes."""
+    """HAProxy with its defaults: one thread per core."""
     port, config = free_port(), scratch / "haproxy.cfg"
     config.write_text(_HAPROXY.format(port=port, stub_port=stub.port))
     return ServerProcess([program, "-f", str(config), "-db"], port, scratch / "haproxy.log")
@@ -57,7 +57,7 @@ def litellm_python() -> str | None:
 
 
 def litellm(python: str, stub: ServerProcess, scratch: Path) -> ServerProcess:
-    """The proxy with one worker, as RAPL's gateway has one, and no database."""
+    """LiteLLM's proxy with one worker, like RAPL's gateway, and without a database."""
     port, config = free_port(), scratch / "litellm.yaml"
     config.write_text(_LITELLM.format(model=MODEL, stub_url=stub.url))
     program = Path(python).with_name("litellm")

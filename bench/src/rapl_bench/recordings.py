@@ -1,4 +1,4 @@
-"""The recordings that are measured with, all made from the sample that ships with the project."""
+"""The recordings of the measurements, all made from the sample that ships with the project."""
 
 import io
 from collections.abc import Iterator
@@ -15,13 +15,13 @@ from rapl_protocol.audio import SAMPLE_RATE_HZ, WavAudio
 
 SAMPLE = Path(__file__).parents[3] / "samples" / "three-one-four.wav"
 SAMPLE_WORDS = ("3", "1", "4", "1", "5", "9")
-"""What the self-test model writes for the sample."""
+"""The self-test model's transcript of the sample."""
 CODECS = {"m4a": ("ipod", "aac"), "webm": ("webm", "libopus"), "mp3": ("mp3", "libmp3lame")}
 """Name: FFmpeg's muxer and its encoder."""
 RECORDED_RATE_HZ = 48_000
-"""As browsers and telephones record."""
+"""The rate of browsers and phones."""
 LONG_RATE_HZ = 44_100
-"""As recorders do: three times the packets of 16 kHz."""
+"""The rate of voice recorders: three times as many packets as at 16 kHz."""
 _FRAME_SAMPLES = 1 << 16
 _NOISE = 12.0
 """Standard deviation of the long recording's noise, of 32768: -69 dBFS."""
@@ -29,13 +29,13 @@ _NOISE = 12.0
 
 @dataclass(frozen=True, slots=True)
 class Clips:
-    """What a round of some measurement sends."""
+    """The clips that one round of a measurement sends."""
 
     codec: str
     """"wav" for canonical WAV, or one of CODECS."""
     duration_s: float
     count: int
-    """So many times, one after the other."""
+    """How often the clip is sent, one after another."""
 
     @property
     def name(self) -> str:
@@ -43,7 +43,7 @@ class Clips:
         return f"{length} {self.codec}"
 
     def media(self) -> bytes:
-        """The file."""
+        """The file's content."""
         return wav(self.duration_s) if self.codec == "wav" else encoded(speech(self.duration_s), self.codec)
 
 
@@ -53,7 +53,7 @@ def sample_pcm() -> np.ndarray:
 
 
 def speech(duration_s: float) -> np.ndarray:
-    """The sample again and again, cut at the end: int16, (samples,), 16 kHz."""
+    """The sample, repeated and cut to `duration_s`: int16, (samples,), 16 kHz."""
     return np.resize(sample_pcm(), round(duration_s * SAMPLE_RATE_HZ))
 
 
@@ -81,7 +81,7 @@ def encoded(pcm: np.ndarray, name: str, rate_hz: int = RECORDED_RATE_HZ) -> byte
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """A long recording, and how often the sample is said in it."""
+    """A long recording, and how often it contains the sample."""
 
     file: Path
     duration_s: float
@@ -89,12 +89,12 @@ class Recording:
 
 
 def hours(count: float, folder: Path) -> Recording:
-    """Ten minutes again and again."""
+    """A recording of `count` hours: ten minutes, repeated."""
     return repeated(long_recording(600, folder), round(count * 6))
 
 
 def long_recording(duration_s: float, folder: Path) -> Recording:
-    """The sample with pauses of 0.5 to 4 s and faint noise, as m4a; made once and kept in `folder`."""
+    """The sample, repeated with pauses of 0.5 to 4 s and faint noise, as m4a. The file stays in `folder`."""
     utterance = sample_pcm()
     random = np.random.default_rng(0)
     pieces: list[np.ndarray] = []
@@ -113,7 +113,7 @@ def long_recording(duration_s: float, folder: Path) -> Recording:
 
 
 def repeated(recording: Recording, times: int) -> Recording:
-    """A recording again and again, without encoding it again."""
+    """A recording that repeats another one, without encoding it again."""
     file = recording.file.with_stem(f"{recording.file.stem}-{times}-times")
     if not file.exists():
         partial = file.with_suffix(".partial")
@@ -128,12 +128,12 @@ def repeated(recording: Recording, times: int) -> Recording:
 
 
 def _copy(source: InputContainer, target: OutputContainer, stream: AudioStream, start: int) -> int:
-    """Copies all packets, the first to `start`; returns where the next ones begin, in the stream's time base."""
+    """Copies all packets so that the first is at `start`; returns the end, in the stream's time base."""
     shift: int | None = None
     end = start
     for packet in source.demux(audio=0):
         if packet.pts is None:
-            continue  # the last one, which is empty
+            continue  # the empty packet at the end
         shift = start - packet.pts if shift is None else shift
         packet.pts = packet.dts = packet.pts + shift
         end = packet.pts + (packet.duration or 0)
@@ -151,7 +151,7 @@ def _frames(pcm: np.ndarray) -> Iterator[av.AudioFrame]:
 
 
 def _write(file: Path, content: bytes) -> None:
-    """Whole or not at all: a run that was stopped leaves no half recording behind."""
+    """Writes a temporary file and renames it, so that an interrupted run leaves no incomplete recording."""
     partial = file.with_suffix(".partial")
     partial.write_bytes(content)
     partial.replace(file)

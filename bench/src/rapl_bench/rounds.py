@@ -1,4 +1,4 @@
-"""Contestants take turns, so that what else happens on the machine happens to all of them."""
+"""Interleaved rounds: other load on the machine then affects all contestants alike."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
@@ -7,7 +7,7 @@ T = TypeVar("T")
 
 
 def interleaved(contestants: Mapping[str, Callable[[], T]], rounds: int) -> dict[str, list[T]]:
-    """Runs every contestant once a round, another one first each time; results by name."""
+    """Runs every contestant once per round, each round with another one first; returns the results by name."""
     results: dict[str, list[T]] = {name: [] for name in contestants}
     for number in range(rounds):
         for name in rotated(list(contestants), number):
@@ -16,6 +16,6 @@ def interleaved(contestants: Mapping[str, Callable[[], T]], rounds: int) -> dict
 
 
 def rotated(names: Sequence[str], number: int) -> Sequence[str]:
-    """The names in the order of the round with this number, from 0."""
+    """The order of the names in round `number`, counted from 0."""
     first = number % len(names)
     return [*names[first:], *names[:first]]

@@ -1,4 +1,4 @@
-"""One long recording through the gateway, its text read as it comes."""
+"""Transcribes one long recording through the gateway as a stream."""
 
 import io
 import json
@@ -14,23 +14,23 @@ import httpx
 from rapl_bench.recordings import SAMPLE_WORDS, Recording
 
 
-class Incomplete(Exception):
-    """The answer had no end, or said that it failed."""
+class IncompleteAnswer(Exception):
+    """The stream ended early or with an error."""
 
 
 @dataclass(frozen=True, slots=True)
 class Streamed:
     took_s: float
-    """From the request's first byte to the answer's last."""
+    """From the first byte of the request to the last byte of the answer."""
     first_words_s: float
-    """From the upload's end to the first delta."""
+    """From the end of the upload to the first delta."""
     text: str
     coverage: float | None
     problems: int
 
 
 async def stream(gateway_url: str, recording: Recording, model: str) -> Streamed:
-    """Raises: Incomplete."""
+    """Raises: IncompleteAnswer."""
     began = time.perf_counter()
     first_at: float | None = None
     with _Upload(recording.file) as upload:
@@ -45,22 +45,22 @@ async def stream(gateway_url: str, recording: Recording, model: str) -> Streamed
                         first_s = (first_at or ended) - upload.ended_at
                         return Streamed(ended - began, first_s, event["text"], event.get("coverage"), problems)
                     case {"error": _}:
-                        raise Incomplete(f"the transcription failed: {event}")
-    raise Incomplete("the stream ended without the whole text")
+                        raise IncompleteAnswer(f"the transcription failed: {event}")
+    raise IncompleteAnswer("the stream ended before transcript.text.done")
 
 
 def words_right(text: str, recording: Recording) -> float:
-    """Share of the recording's words that are there, utterance by utterance in order; 1.0 for all of them."""
+    """Fraction of the recording's words that `text` has in the right order: 0.0 to 1.0."""
     expected = list(SAMPLE_WORDS) * recording.utterances
-    heard = text.replace(".", " ").replace(",", " ").split()
-    return _in_order(heard, expected) / len(expected)
+    words = text.replace(".", " ").replace(",", " ").split()
+    return _in_order(words, expected) / len(expected)
 
 
-def _in_order(heard: Sequence[str], expected: Sequence[str]) -> int:
-    """How many words of `expected` are found in order: a word that is missing or wrong costs a few, not all."""
+def _in_order(words: Sequence[str], expected: Sequence[str]) -> int:
+    """How many words of `expected` are found in order. After a missing or wrong word the search goes on."""
     found = position = 0
     for word in expected:
-        window = heard[position : position + len(SAMPLE_WORDS)]
+        window = words[position : position + len(SAMPLE_WORDS)]
         if word in window:
             position += window.index(word) + 1
             found += 1
@@ -68,7 +68,7 @@ def _in_order(heard: Sequence[str], expected: Sequence[str]) -> int:
 
 
 class _Upload(io.FileIO):
-    """Knows when it was read to its end."""
+    """A file that records when it was last read."""
 
     def __init__(self, file: Path) -> None:
         super().__init__(file)
@@ -88,7 +88,7 @@ async def _events(gateway_url: str, upload: _Upload, model: str) -> AsyncGenerat
         ) as answer,
     ):
         if answer.status_code != 200:
-            raise Incomplete(f"answered with {answer.status_code}: {(await answer.aread())[:500]!r}")
+            raise IncompleteAnswer(f"answered with {answer.status_code}: {(await answer.aread())[:500]!r}")
         async for line in answer.aiter_lines():
             if line.startswith("data: {"):
                 yield json.loads(line.removeprefix("data: "))

@@ -1,12 +1,12 @@
-"""A stub: an engine that hears nothing, takes a set time, and answers. It is here to be faster than what is measured.
+"""A stub engine: discards the audio, waits a set time, and answers with generated text.
 
-It speaks the wire of RAPL's engines (`/v1/transcribe`) and OpenAI's (`/v1/audio/transcriptions`), of which it reads
-only what it needs: a body is counted and thrown away in the buffer that it came in. On one core of an AMD EPYC it
-answered about ten thousand 160 kB requests a second before the load generator took its share; what it costs is in
-the row "the stub itself" of every table.
+It has to be faster than what is measured with it. It implements the protocol of RAPL's engines (`/v1/transcribe`) and
+OpenAI's (`/v1/audio/transcriptions`) as far as the measurements need them; of a body it counts the bytes. On one core
+of an AMD EPYC it answered about ten thousand 160 kB requests per second, without the load generator's share of the
+core. The row "the stub itself" of a table shows its cost.
 
-    python -m rapl_bench.stub_engine 8020        # PUT /stub/engine-ms with 50 as its body makes each answer take 50 ms
-    python -m rapl_bench.stub_engine 8020 1      # works on one request at a time, as most engines do
+    python -m rapl_bench.stub_engine 8020        # PUT /stub/engine-ms with the body 50: each answer takes 50 ms
+    python -m rapl_bench.stub_engine 8020 1      # computes one request at a time, like most engines
 """
 
 import asyncio
@@ -21,30 +21,30 @@ import uvloop
 
 MODEL = "stub/engine"
 WORDS_PER_S = 2
-"""It counts on from where it was: as many words as a speaker says, and never the same ones twice, so that nobody has
-reason to hear a segment again."""
+"""The words are consecutive numbers: a natural rate, and never a repetition, so that the gateway finds nothing
+suspicious and does not transcribe a segment twice."""
 PARALLEL = 256
-"""How many requests it works on at once, and says so: nobody lets them wait in front of it."""
+"""How many requests it computes at a time. It reports this number, so that the gateway does not queue requests."""
 _BUFFER_BYTES = 1 << 18
 _KEPT_BODY_BYTES = 4096
-"""Of a body's beginning: the options in front of an engine's audio are shorter."""
+"""The kept start of a body: the options before the audio are shorter."""
 _WAV_HEADER_BYTES = 44
 _PCM_BYTES_PER_S = 32_000
 _JSON = b"application/json"
 
 
 class Engine:
-    """What all connections share."""
+    """The state that all connections share."""
 
     def __init__(self, parallel: int) -> None:
         self.takes_s = 0.0
         self.calls = 0
-        self._said = 0
+        self._words = 0
         self._free_at_s = [0.0] * parallel
-        """A heap: when each of those that work at once has done what it has."""
+        """A heap: the time at which each of the parallel workers is free."""
 
     def answer(self, path: str, body_start: bytes, body_bytes: int) -> tuple[int, bytes, float]:
-        """Status, body, and how long it takes."""
+        """Status, body, and the time until the answer in seconds."""
         match path:
             case "/v1/transcribe":
                 self.calls += 1
@@ -63,7 +63,7 @@ class Engine:
             case "/health/live" | "/health/ready":
                 return 200, b'{"status": "ok"}', 0.0
             case _:
-                return 404, b'{"error": {"message": "the stub has no such address"}}', 0.0
+                return 404, b'{"error": {"message": "the stub has no such path"}}', 0.0
 
     def _rapl_answer(self, body_start: bytes, body_bytes: int) -> bytes:
         line_end = body_start.find(b"\n") + 1
@@ -77,11 +77,11 @@ class Engine:
         return json.dumps(transcript).encode()
 
     def _text(self, audio_bytes: int) -> str:
-        before, self._said = self._said, self._said + max(1, WORDS_PER_S * audio_bytes // _PCM_BYTES_PER_S)
-        return " ".join(map(str, range(before, self._said)))
+        before, self._words = self._words, self._words + max(1, WORDS_PER_S * audio_bytes // _PCM_BYTES_PER_S)
+        return " ".join(map(str, range(before, self._words)))
 
     def _work_s(self) -> float:
-        """How long a request that comes now takes: its turn has to come first."""
+        """How long a request that arrives now takes, with the wait for a free worker."""
         now_s = time.monotonic()
         done_s = max(now_s, self._free_at_s[0]) + self.takes_s
         heapq.heapreplace(self._free_at_s, done_s)
@@ -89,7 +89,7 @@ class Engine:
 
 
 class StubConnection(asyncio.BufferedProtocol):
-    """HTTP/1.1 with Content-Length, one request after the other; nothing else."""
+    """Serves HTTP/1.1 requests with a Content-Length, one after another."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -102,7 +102,7 @@ class StubConnection(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's are not its subclasses
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's transports are not subclasses of it
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
@@ -119,10 +119,10 @@ class StubConnection(asyncio.BufferedProtocol):
             self._keep(self._buffer[:nbytes])
         self._missing_bytes -= nbytes
         if self._missing_bytes <= 0:
-            self._request_came()
+            self._answer_request()
 
     def _take_head(self, piece: memoryview) -> int:
-        """Reads up to the end of the header; returns how many bytes of the body came with it."""
+        """Reads the header; returns how many bytes of the body came with its end."""
         self._head += piece
         end = self._head.find(b"\r\n\r\n")
         if end < 0:
@@ -141,7 +141,7 @@ class StubConnection(asyncio.BufferedProtocol):
         if room > 0:
             self._body_start += piece[:room]
 
-    def _request_came(self) -> None:
+    def _answer_request(self) -> None:
         status, body, takes_s = self._engine.answer(self._path, bytes(self._body_start), self._body_bytes)
         self._path = ""
         self._body_start.clear()
@@ -163,12 +163,12 @@ def _content_length(fields: bytes) -> int:
         if name.lower() == b"content-length":
             return int(value)
         if name.lower() == b"transfer-encoding":
-            raise ValueError("the stub takes bodies with a Content-Length only")
+            raise ValueError("the stub requires a Content-Length")
     return 0
 
 
 async def serve(port: int, parallel: int = PARALLEL) -> None:
-    """Answers on 127.0.0.1 until it is told to stop."""
+    """Serves on 127.0.0.1 until SIGTERM or SIGINT."""
     loop, engine, stopped = asyncio.get_running_loop(), Engine(parallel), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)

@@ -1,1 +1,1 @@
-"""`rapl`: the front door for people. It starts the services and talks to the gateway; it imports none of them."""
+"""The `rapl` command. It starts the services as processes and calls the gateway over HTTP; it imports none of them."""

@@ -1,4 +1,4 @@
-"""The commands of `rapl`."""
+"""The command line of `rapl`."""
 
 import argparse
 import sys
@@ -11,11 +11,11 @@ from rapl_cli.fleet.programs import Ports
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
-    given, rest = parser.parse_known_args(arguments)
-    if rest and given.command != "test":
+    options, rest = parser.parse_known_args(arguments)
+    if rest and options.command != "test":
         parser.error(f"unknown arguments: {' '.join(rest)}")
     try:
-        return _run(given, rest)
+        return _run(options, rest)
     except InstallError as error:
         print(f"rapl: {error}", file=sys.stderr)
         return 1
@@ -26,46 +26,50 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="rapl", description="A private, local, OpenAI-compatible speech-to-text API.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND OPTIONS")
-    fleet = commands.add_parser("up", help="run the fleet on this machine, without Docker")
-    fleet.add_argument("--mlx", action=argparse.BooleanOptionalAction, help="with the MLX engine (a Mac's default)")
-    fleet.add_argument("--no-download", action="store_true", help="do not fetch SenseVoiceSmall if it is absent")
-    fleet.add_argument("--detach", action="store_true", help="return as soon as it is up")
-    commands.add_parser("down", help="end the fleet that `up` started")
-    commands.add_parser("demo", help="transcribe the sample through the whole fleet, and end")
+    fleet = commands.add_parser("up", help="start the services on this machine, without Docker")
+    fleet.add_argument(
+        "--mlx",
+        action=argparse.BooleanOptionalAction,
+        help="with the MLX engine (the default on a Mac with Apple silicon)",
+    )
+    fleet.add_argument("--no-download", action="store_true", help="do not download SenseVoiceSmall")
+    fleet.add_argument("--detach", action="store_true", help="run in the background; return when the services are up")
+    commands.add_parser("down", help="stop the services that `up` started")
+    commands.add_parser("demo", help="start all services, transcribe the sample, and stop")
     engine = commands.add_parser(
         "mlx",
-        help="run the MLX engine natively, beside a fleet in Docker",
+        help="run the MLX engine on this machine",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="\n".join(f"  {action:<12}{words}" for action, words in mlx.ACTIONS.items()),
+        epilog="\n".join(f"  {action:<12}{text}" for action, text in mlx.ACTIONS.items()),
     )
     engine.add_argument("action", nargs="?", choices=tuple(mlx.ACTIONS), default="run", help="see below")
-    engine.add_argument("--follow", action="store_true", help="with logs: go on as it writes more")
-    check = commands.add_parser("doctor", help="say what works, and how to mend what does not")
+    engine.add_argument("--follow", action="store_true", help="with logs: keep printing new lines")
+    check = commands.add_parser("doctor", help="check the services, and print how to fix problems")
     check.add_argument("--url", default=Ports.from_environment().gateway_url, help="the gateway (default: %(default)s)")
-    transcribe.add_arguments(commands.add_parser("transcribe", help="transcribe files and folders of recordings"))
-    bench.add_arguments(commands.add_parser("bench", help="measure RAPL beside what people use instead"))
-    commands.add_parser("test", help="run the tests; further arguments go to pytest", add_help=False)
+    transcribe.add_arguments(commands.add_parser("transcribe", help="transcribe files and folders"))
+    bench.add_arguments(commands.add_parser("bench", help="measure RAPL side by side with alternatives"))
+    commands.add_parser("test", help="run the tests; all arguments go to pytest", add_help=False)
     return parser
 
 
-def _run(given: argparse.Namespace, rest: list[str]) -> int:
-    match given.command:
+def _run(options: argparse.Namespace, rest: list[str]) -> int:
+    match options.command:
         case "up":
-            return up.up(with_mlx=given.mlx, download=not given.no_download, detach=given.detach)
+            return up.up(with_mlx=options.mlx, download=not options.no_download, detach=options.detach)
         case "down":
             return up.down()
         case "demo":
             return demo.demo()
         case "doctor":
-            return doctor.doctor(given.url)
+            return doctor.doctor(options.url)
         case "transcribe":
-            return transcribe.transcribe(given)
+            return transcribe.transcribe(options)
         case "bench":
-            return bench.bench(given)
+            return bench.bench(options)
         case "test":
             return development.test(rest)
         case _:
-            return mlx.mlx(given.action, follow=given.follow)
+            return mlx.mlx(options.action, follow=options.follow)
 
 
 if __name__ == "__main__":

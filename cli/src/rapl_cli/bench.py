@@ -1,4 +1,4 @@
-"""`rapl bench`: every environment that the measurements need, then the measurements."""
+"""`rapl bench`: makes the environments that the measurements need, then runs them."""
 
 import argparse
 import os
@@ -15,41 +15,44 @@ NEEDED = {
     "replicas": {},
     "preprocess": {},
     "long": {"RAPL_BENCH_SENSEVOICE_PYTHON": SENSEVOICE},
-    "lanes": {"RAPL_BENCH_SENSEVOICE_PYTHON": SENSEVOICE},
+    "fairness": {"RAPL_BENCH_SENSEVOICE_PYTHON": SENSEVOICE},
     "sensevoice": {"RAPL_BENCH_SENSEVOICE_PYTHON": SENSEVOICE, "RAPL_BENCH_FUNASR_PYTHON": FUNASR},
 }
-"""For each group the variables that name the interpreters of what it measures, beside the fleet's own."""
+"""For each group: the environment variables that name the Python interpreters of what it measures."""
+FORMER_NAMES = {"lanes": "fairness"}
+"""Groups that were renamed; the old name still works."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"of {', '.join(NEEDED)}; by default all of them")
-    parser.add_argument("--quick", action="store_true", help="to see that it works: few rounds, no figures to quote")
+    parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"one or more of {', '.join(NEEDED)} (default: all)")
+    parser.add_argument("--quick", action="store_true", help="few rounds: a check that it runs, not figures to quote")
     parser.add_argument(
-        "--publish", action="store_true", help="make this run bench/results/latest and the README's table"
+        "--publish", action="store_true", help="replace bench/results/latest and the README's table with this run"
     )
 
 
-def bench(given: argparse.Namespace) -> int:
-    unknown = set(given.groups) - set(NEEDED)
+def bench(options: argparse.Namespace) -> int:
+    named: list[str] = options.groups
+    groups = list(dict.fromkeys(FORMER_NAMES.get(name, name) for name in named)) or list(NEEDED)
+    unknown = set(groups) - set(NEEDED)
     if unknown:
-        print(f"rapl: no such group: {', '.join(sorted(unknown))}; there are {', '.join(NEEDED)}", file=sys.stderr)
+        print(f"rapl: unknown group: {', '.join(sorted(unknown))}. The groups are {', '.join(NEEDED)}", file=sys.stderr)
         return 2
-    if given.publish and (given.quick or given.groups):
-        print("rapl: only a whole run can be published, neither a quick one nor a part", file=sys.stderr)
+    if options.publish and (options.quick or named):
+        print("rapl: --publish needs a full run: do not combine it with --quick or with groups", file=sys.stderr)
         return 2
-    groups = given.groups or list(NEEDED)
     command = [str(BENCH.ensure()), "-m", "rapl_bench", *groups, "--state", str(STATE / "bench-cache")]
-    command += ["--results", str(ROOT / "bench" / "results"), *(["--quick"] if given.quick else [])]
-    command += ["--publish", str(ROOT / "README.md")] if given.publish else []
+    command += ["--results", str(ROOT / "bench" / "results"), *(["--quick"] if options.quick else [])]
+    command += ["--publish", str(ROOT / "README.md")] if options.publish else []
     return subprocess.run(command, cwd=ROOT, env={**os.environ, **_interpreters(groups)}).returncode
 
 
 def _interpreters(groups: list[str]) -> dict[str, str]:
-    """What could not be installed is left out: the group says so in its table, and measures the rest."""
+    """Variables for the groups' interpreters. One that cannot be installed is left out, and the group notes that."""
     found = {}
     for variable, environment in {name: env for group in groups for name, env in NEEDED[group].items()}.items():
         try:
             found[variable] = str(environment.ensure())
         except InstallError as error:
-            print(f"rapl: {environment.name} is left out: {error}", file=sys.stderr)
+            print(f"rapl: {environment.name} will not be measured: {error}", file=sys.stderr)
     return found

@@ -1,12 +1,12 @@
-"""Where the things of this checkout are."""
+"""Paths of this checkout, and the sample that ships with it."""
 
 import os
 from pathlib import Path
 
 ROOT = Path(os.environ.get("RAPL_ROOT", Path(__file__).resolve().parents[3]))
 STATE = ROOT / ".rapl"
-"""What `rapl` installs and writes; it may be deleted at any time while nothing runs."""
+"""Everything that `rapl` installs and writes. It may be deleted whenever no service runs."""
 SAMPLE = ROOT / "samples" / "three-one-four.wav"
 SAMPLE_MODEL = "rapl/selftest"
 SAMPLE_TEXT = "3 1 4 1 5 9."
-"""What the self-test model makes of the sample."""
+"""The self-test model's transcript of the sample."""

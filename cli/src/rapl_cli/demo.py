@@ -1,4 +1,4 @@
-"""`rapl demo`: the whole fleet, for as long as it takes to transcribe the sample with the self-test model."""
+"""`rapl demo`: starts the fleet, transcribes the sample with the self-test model, and stops the fleet."""
 
 import asyncio
 import socket
@@ -10,14 +10,14 @@ from rapl_cli.checkout import ROOT, SAMPLE, SAMPLE_MODEL
 from rapl_cli.fleet import programs
 from rapl_cli.fleet.programs import Ports
 from rapl_cli.fleet.supervisor import Supervisor
-from rapl_cli.gateway_api import GatewayApi, NotAnswered
+from rapl_cli.gateway_api import GatewayApi, GatewayError
 
 _READY_LIMIT_S = 180.0
 NEXT = """
 Next:
-  ./rapl up                    keep it running, and download SenseVoiceSmall (about 900 MB, once)
-  ./rapl mlx                   on a Mac with Apple silicon: the MLX engine beside it
-  docker compose up            the same in containers
+  ./rapl up                    start the services, and download SenseVoiceSmall (about 900 MB, once)
+  ./rapl mlx                   on a Mac with Apple silicon: start the MLX engine
+  docker compose up            start the services in containers
   curl -F file=@samples/three-one-four.wav -F model=rapl/selftest http://127.0.0.1:8000/v1/audio/transcriptions
 """
 
@@ -25,7 +25,7 @@ Next:
 def demo() -> int:
     try:
         text, took_s = asyncio.run(_transcribe_sample())
-    except NotAnswered as error:
+    except GatewayError as error:
         print(f"rapl: {error}", file=sys.stderr)
         return 1
     print(f"\n{SAMPLE.relative_to(ROOT)} ({SAMPLE_MODEL}, {took_s * 1000:.0f} ms):\n\n  {text}")
@@ -41,7 +41,7 @@ async def _transcribe_sample() -> tuple[str, float]:
     try:
         print("rapl: starting gateway, preprocess-service and sensevoice-service", file=sys.stderr)
         async with GatewayApi(ports.gateway_url) as api:
-            await _ready_or_dead(api, supervisor)
+            await _wait_until_ready(api, supervisor)
             began = time.perf_counter()
             return await api.transcribe(SAMPLE, SAMPLE_MODEL), time.perf_counter() - began
     finally:
@@ -49,7 +49,7 @@ async def _transcribe_sample() -> tuple[str, float]:
         await running
 
 
-async def _ready_or_dead(api: GatewayApi, supervisor: Supervisor) -> None:
+async def _wait_until_ready(api: GatewayApi, supervisor: Supervisor) -> None:
     ready = asyncio.create_task(api.wait_until_ready(SAMPLE_MODEL, limit_s=_READY_LIMIT_S))
     died = asyncio.create_task(supervisor.died.wait())
     await asyncio.wait({ready, died}, return_when=asyncio.FIRST_COMPLETED)
@@ -57,12 +57,12 @@ async def _ready_or_dead(api: GatewayApi, supervisor: Supervisor) -> None:
     if not ready.done():
         ready.cancel()
         logs = "\n".join(filter(None, (supervisor.tail(name) for name in ("gateway", "preprocess", "sensevoice"))))
-        raise NotAnswered(f"a service ended while it should run. Their logs:\n{logs}")
+        raise GatewayError(f"a service exited before the model was ready. Logs:\n{logs}")
     await ready
 
 
 def _free_ports() -> Ports:
-    """Ports that nobody uses, so that a demo does not disturb a fleet that is up."""
+    """Unused ports, so that the demo can run beside a running fleet."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(4)]
         for each in sockets:

@@ -1,16 +1,16 @@
-"""`rapl doctor`: what works, what does not, and how to mend it."""
+"""`rapl doctor`: checks each part of the fleet, and prints how to fix what does not work."""
 
 import asyncio
 from typing import Any
 
 from rapl_cli.checkout import SAMPLE, SAMPLE_MODEL, SAMPLE_TEXT
-from rapl_cli.fleet import mlx_reach
+from rapl_cli.fleet.mlx_reachability import Probe, explain, probe_from_container, probe_from_host
 from rapl_cli.fleet.programs import Ports
-from rapl_cli.gateway_api import GatewayApi, NotAnswered
+from rapl_cli.gateway_api import GatewayApi, GatewayError
 
 
 def doctor(url: str) -> int:
-    """Returns 0 if the whole path works for at least the self-test model and the default model is ready."""
+    """Returns 0 if the gateway transcribes the sample correctly with the self-test model, otherwise 1."""
     return asyncio.run(_examine(url))
 
 
@@ -18,32 +18,32 @@ async def _examine(url: str) -> int:
     async with GatewayApi(url) as api:
         try:
             models = await api.models()
-        except NotAnswered as error:
-            _say(False, "gateway", f"{error}. Start it with `docker compose up` or `./rapl up`.")
+        except GatewayError as error:
+            _print_check(False, "gateway", f"{error}. Start it with `docker compose up` or `./rapl up`.")
             return 1
-        _say(True, "gateway", f"answers at {url}")
+        _print_check(True, "gateway", f"answers at {url}")
         for model in models:
             if model["id"] == model["engine_model"]:
-                _say(model["state"] == "ready", model["id"], _state(model))
+                _print_check(model["state"] == "ready", model["id"], _state(model))
         await asyncio.to_thread(_examine_mlx, models)
         return 0 if await _self_test(api) else 1
 
 
 def _examine_mlx(models: list[dict[str, Any]]) -> None:
     reasons = [m.get("reason") for m in models if m["owned_by"] == "mlx-service" and m["state"] == "unreachable"]
-    says = reasons[0] if reasons else None
-    host = mlx_reach.on_this_machine(f"http://127.0.0.1:{Ports.from_environment().mlx}")
-    container = None if says is None or host == mlx_reach.NOTHING else mlx_reach.from_container()
-    finding = mlx_reach.explain(host, container, gateway_says=says)
-    _say(finding.is_well, "mlx-service", finding.words)
+    gateway_error = reasons[0] if reasons else None
+    host = probe_from_host(f"http://127.0.0.1:{Ports.from_environment().mlx}")
+    container = None if gateway_error is None or host == Probe.NOT_LISTENING else probe_from_container()
+    finding = explain(host, container, gateway_error=gateway_error)
+    _print_check(finding.is_ok, "mlx-service", finding.message)
 
 
 async def _self_test(api: GatewayApi) -> bool:
     try:
         text = await api.transcribe(SAMPLE, SAMPLE_MODEL)
-    except NotAnswered as error:
-        return _say(False, "self-test", str(error))
-    return _say(text == SAMPLE_TEXT, "self-test", f"heard {text!r} in {SAMPLE.name}")
+    except GatewayError as error:
+        return _print_check(False, "self-test", str(error))
+    return _print_check(text == SAMPLE_TEXT, "self-test", f"transcribed {SAMPLE.name} as {text!r}")
 
 
 def _state(model: dict[str, Any]) -> str:
@@ -51,6 +51,6 @@ def _state(model: dict[str, Any]) -> str:
     return ". ".join(part.rstrip(".") for part in parts if part)
 
 
-def _say(is_well: bool, what: str, words: str) -> bool:
-    print(f"{'ok  ' if is_well else 'FAIL'}  {what:<36}{words}")
-    return is_well
+def _print_check(is_ok: bool, subject: str, message: str) -> bool:
+    print(f"{'ok  ' if is_ok else 'FAIL'}  {subject:<36}{message}")
+    return is_ok

@@ -1,4 +1,4 @@
-"""The gateway, as the command-line program calls it."""
+"""Short calls of the gateway: its models, and the transcript of a small file."""
 
 import asyncio
 from pathlib import Path
@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 
 
-class NotAnswered(Exception):
-    """The gateway did not do what was asked; the message says why, in its own words."""
+class GatewayError(Exception):
+    """The gateway cannot be reached or answered with an error; the message has the reason."""
 
 
 class GatewayApi:
@@ -23,44 +23,43 @@ class GatewayApi:
         await self._http.aclose()
 
     async def models(self) -> list[dict[str, Any]]:
-        """Every model with its state. Raises: NotAnswered."""
-        return (await self._ask("GET", "/v1/models"))["data"]
+        """Every model with its state. Raises: GatewayError."""
+        return (await self._request("GET", "/v1/models"))["data"]
 
     async def transcribe(self, audio: Path, model: str) -> str:
-        """The text of an audio file. Raises: NotAnswered."""
+        """The text of an audio file. Raises: GatewayError."""
         content = await asyncio.to_thread(audio.read_bytes)
-        answer = await self._ask(
+        answer = await self._request(
             "POST", "/v1/audio/transcriptions", data={"model": model}, files={"file": (audio.name, content)}
         )
         return answer["text"]
 
     async def wait_until_ready(self, model: str, *, limit_s: float) -> None:
-        """Returns when a model answers. Raises: NotAnswered, where it failed or took too long."""
-        problem = "it did not answer"
-        with_deadline = asyncio.timeout(limit_s)
+        """Waits until a model is ready. Raises: GatewayError if it failed or is not ready within `limit_s`."""
+        problem = "no answer"
         try:
-            async with with_deadline:
+            async with asyncio.timeout(limit_s):
                 while True:
                     try:
                         found = next((m for m in await self.models() if m["id"] == model), {})
-                    except NotAnswered as error:
+                    except GatewayError as error:
                         problem = str(error)
                     else:
                         problem = f"{found.get('state', 'unknown')}: {found.get('reason')}"
                         if found.get("state") == "ready":
                             return
                         if found.get("state") == "failed":
-                            raise NotAnswered(f"{model}: {found.get('reason')}")
+                            raise GatewayError(f"{model}: {found.get('reason')}")
                     await asyncio.sleep(0.2)
         except TimeoutError:
-            raise NotAnswered(f"{model} is not ready after {limit_s:g} s ({problem})") from None
+            raise GatewayError(f"{model} is not ready after {limit_s:g} s ({problem})") from None
 
-    async def _ask(self, method: str, path: str, **content: Any) -> Any:
+    async def _request(self, method: str, path: str, **content: Any) -> Any:
         try:
             answer = await self._http.request(method, path, **content)
         except httpx.HTTPError as error:
-            raise NotAnswered(f"the gateway at {self.url} cannot be reached ({type(error).__name__})") from error
+            raise GatewayError(f"the gateway at {self.url} cannot be reached ({type(error).__name__})") from error
         body = answer.json()
         if answer.is_error:
-            raise NotAnswered(body["error"]["message"])
+            raise GatewayError(body["error"]["message"])
         return body

@@ -1,4 +1,4 @@
-"""`rapl mlx`: the MLX engine on this machine, in the terminal or as a LaunchAgent."""
+"""`rapl mlx`: runs the MLX engine on this machine, in the terminal or as a LaunchAgent."""
 
 import os
 import platform
@@ -11,14 +11,15 @@ import httpx
 from rapl_cli.checkout import ROOT
 from rapl_cli.fleet import programs
 from rapl_cli.fleet.launch_agent import LaunchAgent, LaunchAgentError
+from rapl_cli.fleet.mlx_reachability import bearer
 from rapl_cli.fleet.programs import Ports
 
 ACTIONS = {
-    "run": "in this terminal, until Ctrl-C (the default)",
-    "install": "as a LaunchAgent: now, and from each login on; settings are taken from the environment",
-    "uninstall": "end and remove the LaunchAgent; its log stays",
-    "status": "whether it runs, and the state of its models",
-    "logs": "what the LaunchAgent wrote",
+    "run": "run the engine in this terminal until Ctrl-C (the default)",
+    "install": "run it as a LaunchAgent, now and at each login, with the settings of this environment",
+    "uninstall": "stop and remove the LaunchAgent; keep its log",
+    "status": "print whether it runs and the state of each model",
+    "logs": "print the end of the LaunchAgent's log",
 }
 _MACHINE_CHECK = ROOT / "mlx-service" / "src" / "rapl_mlx" / "machine.py"
 _TAIL_LINES = "200"
@@ -30,10 +31,8 @@ def mlx(action: str, *, follow: bool = False) -> int:
     if action == "run":
         _run()
     if platform.system() != "Darwin":
-        words = (
-            "LaunchAgents are macOS's own. Here, `./rapl mlx` runs the engine; let systemd or Docker keep it running."
-        )
-        print(f"rapl: {words}", file=sys.stderr)
+        reason = "LaunchAgents exist on macOS only. Here, run `./rapl mlx` under systemd or Docker to keep it running."
+        print(f"rapl: {reason}", file=sys.stderr)
         return 1
     return act(action, LaunchAgent.mine(), Ports.from_environment(), follow=follow)
 
@@ -52,14 +51,14 @@ def act(action: str, agent: LaunchAgent, ports: Ports, *, follow: bool = False) 
 
 
 def _is_supported() -> bool:
-    """Whether MLX can run here, which is asked before anything is installed; says why not, or with what loss."""
+    """Whether MLX can run here; prints why not, or what is slow. Checked before anything is installed."""
     checked = subprocess.run([sys.executable, str(_MACHINE_CHECK)], capture_output=True, text=True, timeout=60)
     if checked.returncode:
         print(f"rapl: {checked.stderr.strip()}", file=sys.stderr)
         return False
     if platform.system() == "Linux":
-        words = "on Linux MLX computes on the processor, without a GPU: good for trying it, too slow for work"
-        print(f"rapl: {words}", file=sys.stderr)
+        reason = "on Linux MLX runs on the CPU, without a GPU: fine for a test, too slow for real use"
+        print(f"rapl: {reason}", file=sys.stderr)
     return True
 
 
@@ -75,7 +74,8 @@ def _install(agent: LaunchAgent, ports: Ports) -> int:
         print(f"rapl: {error}", file=sys.stderr)
         return 1
     print(
-        f"It runs now and from each login on ({agent.plist}).\n`./rapl mlx status` says how it is; its log: {agent.log}"
+        f"mlx-service runs now and starts at each login ({agent.plist}).\n"
+        f"Check it with `./rapl mlx status`. Log: {agent.log}"
     )
     return 0
 
@@ -90,7 +90,7 @@ def _status(agent: LaunchAgent, ports: Ports) -> int:
     try:
         answer = httpx.get(f"{url}/v1/models", headers=bearer(), timeout=5)
     except httpx.HTTPError as error:
-        print(f"mlx-service: does not answer at {url} ({type(error).__name__}); `./rapl mlx logs` may say why")
+        print(f"mlx-service: no answer at {url} ({type(error).__name__}). See `./rapl mlx logs`")
         return 1
     if answer.is_error:
         print(f"mlx-service: {answer.json()['error']['message']}")
@@ -102,13 +102,7 @@ def _status(agent: LaunchAgent, ports: Ports) -> int:
 
 def _logs(log: Path, *, follow: bool) -> int:
     if not log.exists():
-        print(f"rapl: there is no log yet at {log}", file=sys.stderr)
+        print(f"rapl: no log yet at {log}", file=sys.stderr)
         return 1
     arguments = ["-F", str(log)] if follow else [str(log)]
     return subprocess.run(["tail", "-n", _TAIL_LINES, *arguments]).returncode
-
-
-def bearer() -> dict[str, str]:
-    """The header with mlx-service's token, if this environment has one."""
-    token = os.environ.get("RAPL_MLX_TOKEN")
-    return {"authorization": f"Bearer {token}"} if token else {}

@@ -1,6 +1,6 @@
-"""`python -m rapl_cli.rotating_log LOG COMMAND...`: runs a command with its output in a log of bounded size.
+"""`python -m rapl_cli.rotating_log LOG COMMAND...`: runs a command and writes its output to a log of bounded size.
 
-launchd appends to a file for ever. It starts this program instead, which keeps the last `KEPT` files of `MAX_BYTES`.
+launchd itself never rotates a log. So it starts this program, which keeps `KEPT` files of at most `MAX_BYTES` each.
 """
 
 import logging
@@ -18,29 +18,30 @@ _BAD_SETTING_EXIT_CODE = 2
 
 
 def run(log: Path, command: Sequence[str]) -> int:
-    """Runs the command to its end, passes SIGTERM and SIGINT on to it, and returns the exit code for launchd."""
+    """Runs the command until it exits, forwards SIGTERM and SIGINT to it, and returns the exit code for launchd."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as process:
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda given, _: process.send_signal(given))
+            signal.signal(number, lambda received, _: process.send_signal(received))
         assert process.stdout
-        keep(process.stdout, log)
+        copy_lines(process.stdout, log)
     return exit_code_for_launchd(process.returncode)
 
 
-def keep(lines: Iterable[bytes], log: Path, max_bytes: int = MAX_BYTES) -> None:
-    """Writes the lines as they come into files of which each has at most so many bytes."""
+def copy_lines(lines: Iterable[bytes], log: Path, max_bytes: int = MAX_BYTES) -> None:
+    """Writes lines as they arrive, and starts a new file before one exceeds `max_bytes`."""
     with closing(RotatingFileHandler(log, maxBytes=max_bytes, backupCount=KEPT - 1, encoding="utf-8")) as file:
         for line in lines:
             file.emit(logging.makeLogRecord({"msg": line.decode("utf-8", "replace").rstrip("\n")}))
 
 
 def exit_code_for_launchd(code: int) -> int:
-    """launchd starts a job again that did not end with 0, as often as it takes.
+    """The command's exit code, but 0 for a wrong setting.
 
-    A wrong setting does not mend itself: it counts as a success, so that the job stays down, its log with the reason.
+    launchd restarts a job until it exits with 0. A restart does not correct a wrong setting, so the job must stay
+    down; the log has the reason.
     """
     if code == _BAD_SETTING_EXIT_CODE:
         return 0

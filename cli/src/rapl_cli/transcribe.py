@@ -1,4 +1,4 @@
-"""`rapl transcribe`: files, folders and globs through the gateway, each to a transcript beside it."""
+"""`rapl transcribe`: sends files, folders and globs to the gateway, and writes a transcript beside each file."""
 
 import argparse
 import asyncio
@@ -11,119 +11,125 @@ from pathlib import Path
 from typing import Any
 
 from rapl_cli.fleet.programs import Ports
-from rapl_cli.gateway_api import NotAnswered
-from rapl_cli.transcription.calls import OthersWouldFailToo, TranscriptionCalls
+from rapl_cli.gateway_api import GatewayError
+from rapl_cli.transcription.calls import BatchAborted, TranscriptionCalls
 from rapl_cli.transcription.display import RecordingDisplay
-from rapl_cli.transcription.recordings import FORMATS, Recording, find, recordings, write_whole
+from rapl_cli.transcription.recordings import FORMATS, Recording, find, recordings, write_atomically
 
 _RESPONSE_FORMATS = {"txt": "verbose_json", "srt": "srt", "vtt": "vtt", "json": "verbose_json"}
-"""Only verbose_json has the duration."""
+"""The `response_format` to request for each output format: only verbose_json has the audio's duration."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("files", nargs="+", metavar="FILES", help="files, folders (with all below) or quoted globs")
-    parser.add_argument("--model", metavar="ID", help="the model (default: the gateway's own)")
+    parser.add_argument("files", nargs="+", metavar="FILES", help="files, folders (with subfolders) or quoted globs")
+    parser.add_argument("--model", metavar="ID", help="the model (default: the gateway's default model)")
     parser.add_argument("--format", choices=FORMATS, default="txt", help="default: %(default)s")
     where = parser.add_mutually_exclusive_group()
-    where.add_argument("--output-dir", type=Path, metavar="DIR", help="where the transcripts go (default: beside each)")
-    where.add_argument("--stdout", action="store_true", help="print the transcripts instead")
-    parser.add_argument("--language", metavar="CODE", help="the language, such as en (default: detected)")
-    parser.add_argument("--prompt", metavar="TEXT", help="words that help the model, if it can use them")
+    where.add_argument(
+        "--output-dir", type=Path, metavar="DIR", help="folder for transcripts (default: beside each file)"
+    )
+    where.add_argument("--stdout", action="store_true", help="print the transcripts instead of writing files")
+    parser.add_argument("--language", metavar="CODE", help="the spoken language, such as en (default: detected)")
+    parser.add_argument("--prompt", metavar="TEXT", help="text that guides the model, if it supports one")
     url = Ports.from_environment().gateway_url
-    parser.add_argument("--url", default=url, help="the gateway (default: %(default)s)")
-    parser.add_argument("--api-key", metavar="KEY", help="default: RAPL_API_KEY")
-    parser.add_argument("--force", action="store_true", help="also transcribe what has its transcript already")
-    parser.add_argument("--jobs", type=_positive, default=1, metavar="N", help="how many at once (default: 1)")
+    parser.add_argument("--url", default=url, help="the gateway's address (default: %(default)s)")
+    parser.add_argument("--api-key", metavar="KEY", help="the API key (default: RAPL_API_KEY)")
+    parser.add_argument("--force", action="store_true", help="transcribe files again that have a transcript already")
+    parser.add_argument("--jobs", type=_positive, default=1, metavar="N", help="number of files at a time (default: 1)")
 
 
-def transcribe(given: argparse.Namespace) -> int:
-    """Returns 0 if every recording has its transcript, 1 if one failed, 2 if nothing was found to transcribe."""
-    found = find(given.files)
-    # What a shell names besides, as in `rapl transcribe folder/*`, is of interest only where there is nothing else.
+def transcribe(options: argparse.Namespace) -> int:
+    """Returns 0 if every recording has a transcript, 1 if one failed, 2 if no recording was found."""
+    found = find(options.files)
+    # `rapl transcribe folder/*` also names transcripts and empty folders: report these only if nothing else was found.
     for argument in found.missing if found.files else found.missing + found.empty:
         print(f"rapl: {argument}: no audio or video found", file=sys.stderr)
     if not found.files:
         return 2
-    if given.stdout and given.jobs > 1:
-        print("rapl: --stdout prints in order, one after the other: it does not go with --jobs", file=sys.stderr)
+    if options.stdout and options.jobs > 1:
+        print("rapl: --stdout prints one transcript after another and cannot be combined with --jobs", file=sys.stderr)
         return 2
-    batch = _Batch(given, recordings(found, given.format, given.output_dir))
+    batch = _Batch(options, recordings(found, options.format, options.output_dir))
     try:
         asyncio.run(batch.run())
     except KeyboardInterrupt:
-        print("rapl: interrupted; the same command goes on with what is left", file=sys.stderr)
+        print("rapl: interrupted; run the same command again to transcribe the rest", file=sys.stderr)
         return 130
     return 1 if found.missing or batch.failed else 0
 
 
 class _Batch:
-    def __init__(self, given: argparse.Namespace, todo: list[Recording]) -> None:
-        self._given = given
+    def __init__(self, options: argparse.Namespace, todo: list[Recording]) -> None:
+        self._options = options
         self._todo = todo
         self._counts: Counter[str] = Counter()
-        fields = {"model": given.model, "language": given.language, "prompt": given.prompt}
+        fields = {"model": options.model, "language": options.language, "prompt": options.prompt}
         self._fields = {name: value for name, value in fields.items() if value}
-        self._fields["response_format"] = _RESPONSE_FORMATS[given.format]
+        self._fields["response_format"] = _RESPONSE_FORMATS[options.format]
 
     @property
     def failed(self) -> bool:
         return self._counts["transcribed"] + self._counts["skipped"] < len(self._todo)
 
     async def run(self) -> None:
-        key = self._given.api_key or os.environ.get("RAPL_API_KEY", "")
+        key = self._options.api_key or os.environ.get("RAPL_API_KEY", "")
         queue = iter(self._todo)
-        async with TranscriptionCalls(self._given.url, key.strip() or None) as calls:
+        async with TranscriptionCalls(self._options.url, key.strip() or None) as calls:
             try:
                 async with asyncio.TaskGroup() as group:
-                    for _ in range(min(self._given.jobs, len(self._todo))):
-                        group.create_task(self._work(queue, calls))
-            except* OthersWouldFailToo as problems:
+                    for _ in range(min(self._options.jobs, len(self._todo))):
+                        group.create_task(self._worker(queue, calls))
+            except* BatchAborted as problems:
                 print(f"rapl: {problems.exceptions[0]}", file=sys.stderr)
         if len(self._todo) > 1:
             self._counts["left"] = len(self._todo) - self._counts.total()
-            print("rapl:", ", ".join(f"{n} {what}" for what, n in self._counts.items() if n), file=sys.stderr)
+            print(
+                "rapl:",
+                ", ".join(f"{count} {outcome}" for outcome, count in self._counts.items() if count),
+                file=sys.stderr,
+            )
 
-    async def _work(self, queue: Iterator[Recording], calls: TranscriptionCalls) -> None:
+    async def _worker(self, queue: Iterator[Recording], calls: TranscriptionCalls) -> None:
         for recording in queue:
-            lines = sys.stderr if self._given.stdout else sys.stdout
-            async with RecordingDisplay(_shown(recording.source), lines) as display:
-                self._counts[await self._do(recording, calls, display)] += 1
+            lines = sys.stderr if self._options.stdout else sys.stdout
+            async with RecordingDisplay(_display_name(recording.source), lines) as display:
+                self._counts[await self._transcribe_one(recording, calls, display)] += 1
 
-    async def _do(self, recording: Recording, calls: TranscriptionCalls, display: RecordingDisplay) -> str:
-        """Returns what became of it."""
+    async def _transcribe_one(self, recording: Recording, calls: TranscriptionCalls, display: RecordingDisplay) -> str:
+        """Returns the outcome: "transcribed", "skipped" or "failed"."""
         try:
-            if not self._given.stdout:
-                if not self._given.force and recording.is_done:
-                    display.skipped(_shown(recording.output))
+            if not self._options.stdout:
+                if not self._options.force and recording.is_done:
+                    display.skipped(_display_name(recording.output))
                     return "skipped"
                 _check_writable(recording.output.parent)
             answer = await calls.transcribe(recording.source, self._fields, display)
-            transcript, duration_s = _read(answer.body, self._given.format)
-            await asyncio.to_thread(self._put, transcript, recording)
-        except OthersWouldFailToo:
+            transcript, duration_s = _parsed(answer.body, self._options.format)
+            await asyncio.to_thread(self._save, transcript, recording)
+        except BatchAborted:
             raise
-        except (NotAnswered, OSError) as error:
+        except (GatewayError, OSError) as error:
             display.say(str(error))
             return "failed"
         display.done(duration_s, answer.took_s)
         return "transcribed"
 
-    def _put(self, transcript: bytes, recording: Recording) -> None:
-        if self._given.stdout:
+    def _save(self, transcript: bytes, recording: Recording) -> None:
+        if self._options.stdout:
             _print(transcript)
         else:
-            write_whole(recording.output, transcript)
+            write_atomically(recording.output, transcript)
 
 
-def _read(body: bytes, wanted: str) -> tuple[bytes, float | None]:
-    """The transcript in the wanted format, and the audio's duration where the answer has it. Raises: NotAnswered."""
+def _parsed(body: bytes, wanted: str) -> tuple[bytes, float | None]:
+    """The transcript in the requested format, and the audio's duration if the answer has it. Raises: GatewayError."""
     if wanted in ("srt", "vtt"):
         return body, None
     try:
         answer: Any = json.loads(body)
         text, duration_s = str(answer["text"]), float(answer["duration"])
     except (ValueError, LookupError, TypeError):
-        raise NotAnswered("the server's answer is no transcript: is this URL that of the gateway?") from None
+        raise GatewayError("the server's answer is not a transcript. Is --url the gateway's address?") from None
     return (f"{text}\n".encode() if wanted == "txt" else body), duration_s
 
 
@@ -132,19 +138,19 @@ def _print(transcript: bytes) -> None:
         sys.stdout.buffer.write(transcript if transcript.endswith(b"\n") else transcript + b"\n")
         sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python's own last flush fails as well
-        raise OthersWouldFailToo("nobody reads the transcripts any more") from None
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # otherwise Python's flush at exit fails as well
+        raise BatchAborted("the reader of standard output has closed it") from None
 
 
 def _check_writable(folder: Path) -> None:
-    """Before the work, which may take an hour, and not after it. Raises: OSError."""
+    """Creates the folder and checks it before the transcription, which may take an hour. Raises: OSError."""
     folder.mkdir(parents=True, exist_ok=True)
     if not os.access(folder, os.W_OK):
-        raise PermissionError(f"{_shown(folder)} cannot be written to")
+        raise PermissionError(f"{_display_name(folder)} is not writable")
 
 
-def _shown(path: Path) -> str:
-    """As a person would type it from here; a name that is no UTF-8 must not end the run."""
+def _display_name(path: Path) -> str:
+    """The path relative to the current folder. Bytes that are not UTF-8 are replaced, so that printing never fails."""
     here = Path.cwd()
     short = path.relative_to(here) if path.is_relative_to(here) else path
     return os.fsencode(short).decode("utf-8", "replace")

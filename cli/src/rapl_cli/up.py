@@ -1,4 +1,4 @@
-"""`rapl up` and `rapl down`: the fleet natively, without Docker."""
+"""`rapl up` and `rapl down`: start and stop the services on this machine, without Docker."""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ from rapl_cli.checkout import ROOT, SAMPLE_MODEL, STATE
 from rapl_cli.fleet import programs
 from rapl_cli.fleet.programs import Ports, Program
 from rapl_cli.fleet.supervisor import STOP_GRACE_S, Supervisor
-from rapl_cli.gateway_api import GatewayApi, NotAnswered
+from rapl_cli.gateway_api import GatewayApi, GatewayError
 
 PID_FILE = STATE / "up.pid"
 LOG_FILE = STATE / "up.log"
@@ -23,9 +23,9 @@ _READY_LIMIT_S = 180.0
 
 
 def up(*, with_mlx: bool | None, download: bool, detach: bool) -> int:
-    """Runs the fleet until it is told to stop. `with_mlx` None means: on a Mac with Apple silicon."""
+    """Runs the services until SIGINT or SIGTERM. `with_mlx=None` runs MLX on a Mac with Apple silicon only."""
     if pid := _running_pid():
-        print(f"rapl: a fleet is up already (process {pid}); `./rapl down` ends it", file=sys.stderr)
+        print(f"rapl: the services are up already (process {pid}); stop them with `./rapl down`", file=sys.stderr)
         return 1
     ports = Ports.from_environment()
     fleet = _programs(ports, with_mlx, download)
@@ -43,13 +43,13 @@ def up(*, with_mlx: bool | None, download: bool, detach: bool) -> int:
 def down() -> int:
     pid = _running_pid()
     if pid is None:
-        print("rapl: no fleet is up", file=sys.stderr)
+        print("rapl: the services are not running", file=sys.stderr)
         return 0
     os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + STOP_GRACE_S + 5
     while _running_pid() == pid:
         if time.monotonic() > deadline:
-            print(f"rapl: process {pid} does not end", file=sys.stderr)
+            print(f"rapl: process {pid} did not stop", file=sys.stderr)
             return 1
         time.sleep(0.1)
     return 0
@@ -70,22 +70,22 @@ async def _run(fleet: list[Program], ports: Ports) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, supervisor.stop)
     async with GatewayApi(ports.gateway_url) as api:
-        follower = asyncio.create_task(_tell(api))
+        progress = asyncio.create_task(_show_downloads(api))
         await supervisor.run()
-        follower.cancel()
+        progress.cancel()
 
 
-async def _tell(api: GatewayApi) -> None:
-    """Says when the fleet is up, and shows a bar for each model that is being downloaded."""
+async def _show_downloads(api: GatewayApi) -> None:
+    """Prints a line when the services are up, and shows a progress bar for each model that is being downloaded."""
     try:
         await api.wait_until_ready(SAMPLE_MODEL, limit_s=_READY_LIMIT_S)
-    except NotAnswered as error:
+    except GatewayError as error:
         tqdm.write(f"rapl: {error}", file=sys.stderr)
     else:
-        tqdm.write(f"rapl: up at {api.url} (OpenAI clients: {api.url}/v1). Ctrl-C ends it.", file=sys.stderr)
+        tqdm.write(f"rapl: up at {api.url} (OpenAI clients: {api.url}/v1). Stop with Ctrl-C.", file=sys.stderr)
     bars: dict[str, tqdm] = {}
-    while sys.stderr.isatty():  # elsewhere the services' own log lines tell of downloads
-        with suppress(NotAnswered):  # the gateway is being started again, which the log says
+    while sys.stderr.isatty():  # otherwise the services log the progress of downloads
+        with suppress(GatewayError):  # the gateway is being restarted; the supervisor logs that
             _draw(bars, await api.models())
         await asyncio.sleep(0.5)
 
@@ -116,10 +116,10 @@ async def _wait_detached(ports: Ports) -> int:
     async with GatewayApi(ports.gateway_url) as api:
         try:
             await api.wait_until_ready(SAMPLE_MODEL, limit_s=_READY_LIMIT_S)
-        except NotAnswered as error:
+        except GatewayError as error:
             print(f"rapl: {error}; see {LOG_FILE.relative_to(ROOT)}", file=sys.stderr)
             return 1
-    print(f"rapl: up at {ports.gateway_url}; its log is {LOG_FILE.relative_to(ROOT)}, `./rapl down` ends it")
+    print(f"rapl: up at {ports.gateway_url}; log: {LOG_FILE.relative_to(ROOT)}; stop with `./rapl down`")
     return 0
 
 

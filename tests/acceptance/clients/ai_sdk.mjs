@@ -1,4 +1,4 @@
-// The Vercel AI SDK against a gateway: node ai_sdk.mjs BASE_URL SAMPLE MODEL -> what it saw, as JSON.
+// The Vercel AI SDK against a gateway: node ai_sdk.mjs BASE_URL SAMPLE MODEL -> its results as JSON.
 import fs from "node:fs";
 import { createOpenAI } from "@ai-sdk/openai";
 import * as ai from "ai";
@@ -7,26 +7,26 @@ const [baseURL, sample, model] = process.argv.slice(2);
 const openai = createOpenAI({ baseURL, apiKey: "any" });
 const transcribe = ai.transcribe ?? ai.experimental_transcribe;
 const audio = fs.readFileSync(sample);
-const saw = {};
+const results = {};
 
 const { text, language, durationInSeconds } = await transcribe({ model: openai.transcription(model), audio });
-saw.plain = { text, language, durationInSeconds };
+results.plain = { text, language, durationInSeconds };
 
-// It asks for verbose_json with segments when it takes the model for Whisper, and checks every field.
+// For a Whisper model it requests verbose_json with segments, and validates every field.
 const whisper = await transcribe({ model: openai.transcription("whisper-1"), audio, maxRetries: 0 }).catch((e) => e);
-saw.whisper = whisper instanceof Error ? { error: whisper.message } : { text: whisper.text, segments: whisper.segments };
+results.whisper = whisper instanceof Error ? { error: whisper.message } : { text: whisper.text, segments: whisper.segments };
 
 const granular = await transcribe({
   model: openai.transcription(model),
   audio,
   providerOptions: { openai: { timestampGranularities: ["word"] } },
 });
-saw.words = granular.segments;
+results.words = granular.segments;
 
 try {
   await transcribe({ model: openai.transcription("no/such"), audio, maxRetries: 0 });
-  saw.unknownModel = "no failure";
+  results.unknownModel = "no failure";
 } catch (error) {
-  saw.unknownModel = { status: error.statusCode, message: error.message };
+  results.unknownModel = { status: error.statusCode, message: error.message };
 }
-console.log(JSON.stringify(saw));
+console.log(JSON.stringify(results));

@@ -1,4 +1,4 @@
-// The official Node SDK against a gateway: node openai_node.mjs BASE_URL SAMPLE MODEL -> what it saw, as JSON.
+// The official Node SDK against a gateway: node openai_node.mjs BASE_URL SAMPLE MODEL -> its results as JSON.
 import fs from "node:fs";
 import OpenAI, { toFile } from "openai";
 
@@ -6,32 +6,32 @@ const [baseURL, sample, model] = process.argv.slice(2);
 const client = new OpenAI({ baseURL, apiKey: "any", maxRetries: 0 });
 const { transcriptions } = client.audio;
 const bytes = fs.readFileSync(sample);
-const saw = {};
+const results = {};
 
-saw.readStream = (await transcriptions.create({ file: fs.createReadStream(sample), model })).text;
-saw.buffer = (await transcriptions.create({ file: await toFile(bytes), model })).text;
+results.readStream = (await transcriptions.create({ file: fs.createReadStream(sample), model })).text;
+results.buffer = (await transcriptions.create({ file: await toFile(bytes), model })).text;
 for (const response_format of ["text", "srt", "vtt"]) {
-  saw[response_format] = await transcriptions.create({ file: fs.createReadStream(sample), model, response_format });
+  results[response_format] = await transcriptions.create({ file: fs.createReadStream(sample), model, response_format });
 }
-saw.verbose = await transcriptions.create({
+results.verbose = await transcriptions.create({
   file: fs.createReadStream(sample),
   model,
   response_format: "verbose_json",
   timestamp_granularities: ["segment"],
 });
 
-saw.events = [];
+results.events = [];
 for await (const event of await transcriptions.create({ file: fs.createReadStream(sample), model, stream: true })) {
-  saw.events.push(event);
+  results.events.push(event);
 }
 
-saw.models = [];
-for await (const found of client.models.list()) saw.models.push(found.id);
-saw.retrieved = (await client.models.retrieve(model)).id;
+results.models = [];
+for await (const found of client.models.list()) results.models.push(found.id);
+results.retrieved = (await client.models.retrieve(model)).id;
 
 const { data, response } = await transcriptions.create({ file: fs.createReadStream(sample), model }).withResponse();
-saw.requestId = response.headers.get("x-request-id");
-saw.sameRequestId = data._request_id === saw.requestId;
+results.requestId = response.headers.get("x-request-id");
+results.sameRequestId = data._request_id === results.requestId;
 
 async function failure(promise) {
   try {
@@ -42,7 +42,7 @@ async function failure(promise) {
     return { name: error.constructor.name, status, code, param, message: error.message, hasRequestId: Boolean(requestID) };
   }
 }
-saw.unknownModel = await failure(transcriptions.create({ file: fs.createReadStream(sample), model: "no/such" }));
-saw.undecodable = await failure(transcriptions.create({ file: await toFile(new Uint8Array(1024), "probe.wav"), model }));
+results.unknownModel = await failure(transcriptions.create({ file: fs.createReadStream(sample), model: "no/such" }));
+results.undecodable = await failure(transcriptions.create({ file: await toFile(new Uint8Array(1024), "probe.wav"), model }));
 
-console.log(JSON.stringify(saw));
+console.log(JSON.stringify(results));

@@ -1,4 +1,4 @@
-// How the official Node SDK sees refusals of a body that it is still sending: BASE_URL KEY FILE -> JSON.
+// The Node SDK's error for an upload that is refused while it is being sent: BASE_URL KEY FILE -> JSON.
 import fs from "node:fs";
 import OpenAI from "openai";
 

@@ -1,4 +1,4 @@
-"""Requests as no decent client would send them, and the gateway that gets them."""
+"""Malformed HTTP requests as bytes, and the gateway that receives them."""
 
 import asyncio
 
@@ -9,7 +9,7 @@ SPEECH = make_tone(0.5).to_wav()
 
 
 def form(file: bytes = SPEECH, file_name: str = "speech.wav", **fields: str) -> bytes:
-    """A multipart body, with whatever a file name or a field may hold."""
+    """A multipart body with any file name and fields, without escaping."""
     parts = [
         f'--{BOUNDARY}\r\ncontent-disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
         for name, value in fields.items()
@@ -35,7 +35,7 @@ def get(path: str, *headers: str, host: str = "127.0.0.1") -> bytes:
 
 
 class Target:
-    """The gateway under attack."""
+    """The gateway under attack, and its engine."""
 
     def __init__(self, url: str, engine: FakeTranscriber) -> None:
         self.url = url
@@ -45,21 +45,20 @@ class Target:
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection("127.0.0.1", self.port)
 
-    async def send(self, *pieces: bytes, pause_s: float = 0.0, limit_s: float = 30.0) -> tuple[int, bytes]:
-        """Sends the pieces, and returns the status and all that comes until the connection ends or falls silent."""
+    async def send(self, *pieces: bytes) -> tuple[int, bytes]:
+        """Sends the pieces, and returns the status and the whole answer."""
         reader, writer = await self.connect()
         try:
             for piece in pieces:
                 writer.write(piece)
                 await writer.drain()
-                await asyncio.sleep(pause_s)
-            return await answer_of(reader, limit_s)
+            return await answer_of(reader)
         finally:
             writer.close()
 
 
 async def answer_of(reader: asyncio.StreamReader, limit_s: float = 30.0) -> tuple[int, bytes]:
-    """Status and the whole answer; 0 where the connection ended without one."""
+    """The status and the whole answer; the status is 0 if the connection ended without an answer."""
     received = b""
     try:
         async with asyncio.timeout(limit_s):

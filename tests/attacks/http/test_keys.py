@@ -1,4 +1,4 @@
-"""Attack: guessing a key, or finding a door that asks for none."""
+"""Attack: guessing a key, or finding a path that requires none."""
 
 import hmac
 
@@ -14,7 +14,7 @@ KEYS = ("sk-first-of-three", "sk-second", "sk-third")
 @pytest.mark.parametrize(
     "guess", ["", "sk-first-of-thre", "sk-first-of-three1", "SK-FIRST-OF-THREE", "é" * 10, "sk-first-of-three,"]
 )
-async def test_key_guessing_what_is_nearly_a_key_is_none(attack, guess):
+async def test_key_guessing_an_almost_correct_key_is_refused(attack, guess):
     target = await attack(api_keys=",".join(KEYS))
     status, answer = await target.send(post(form(), f"authorization: Bearer {guess}"))
 
@@ -22,7 +22,7 @@ async def test_key_guessing_what_is_nearly_a_key_is_none(attack, guess):
     assert not [key for key in KEYS if key.encode() in answer]
 
 
-async def test_key_guessing_by_timing_every_guess_is_compared_with_every_key_in_constant_time(attack, monkeypatch):
+async def test_key_guessing_by_timing_a_guess_is_compared_with_every_key_in_constant_time(attack, monkeypatch):
     target = await attack(api_keys=",".join(KEYS))
     compared: list[tuple[int, int]] = []
 
@@ -41,7 +41,7 @@ async def test_key_guessing_by_timing_every_guess_is_compared_with_every_key_in_
 @pytest.mark.parametrize(
     "path", ["/health/../v1/models", "/health/%2e%2e/v1/models", "//v1/models", "/v1//models", "/health/x/v1/models"]
 )
-async def test_no_other_spelling_of_a_path_gets_past_the_keys(attack, path):
+async def test_another_spelling_of_a_path_still_requires_a_key(attack, path):
     target = await attack(api_keys="sk-only")
     status, answer = await target.send(get(path))
 
@@ -50,7 +50,7 @@ async def test_no_other_spelling_of_a_path_gets_past_the_keys(attack, path):
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.20", "stt.example.com"])
-def test_beyond_loopback_without_keys_it_does_not_start(host):
+def test_on_a_network_address_without_keys_it_does_not_start(host):
     with pytest.raises(ValueError, match="RAPL_API_KEYS"):
         create_app(Settings(host=host))
 
@@ -66,15 +66,15 @@ def test_beyond_loopback_without_keys_it_does_not_start(host):
         {"host": "0.0.0.0", "publish": "127.0.0.1"},
     ],
 )
-def test_it_starts_where_only_this_machine_or_only_keys_or_expressly_everybody_gets_in(settings):
+def test_it_starts_on_loopback_or_with_keys_or_with_allow_anyone(settings):
     assert create_app(Settings(**settings))
 
 
-def test_a_container_that_is_published_to_others_does_not_start_without_keys():
+def test_a_container_published_on_the_network_does_not_start_without_keys():
     with pytest.raises(ValueError, match=r"0\.0\.0\.0"):
         create_app(Settings(host="0.0.0.0", publish="0.0.0.0"))
 
 
-def test_half_of_a_certificate_ends_the_start(tmp_path):
+def test_a_certificate_without_its_key_ends_the_start(tmp_path):
     with pytest.raises(ValueError, match="both"):
         tls_options(Settings(tls_cert=tmp_path / "cert"))

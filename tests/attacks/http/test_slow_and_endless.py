@@ -1,4 +1,4 @@
-"""Attack: clients that hold connections, memory or disk by sending slowly, for ever, or too much."""
+"""Attack: clients that occupy connections, memory or disk by sending slowly, endlessly or too much."""
 
 import asyncio
 import os
@@ -10,39 +10,39 @@ MAX_UPLOAD_BYTES = 1 << 20
 
 
 @pytest.fixture
-def impatient(monkeypatch):
-    """The deadlines are shortened so that the tests are quick; nothing else is."""
+def short_deadlines(monkeypatch):
+    """Shortens the deadlines and changes nothing else."""
     monkeypatch.setattr("rapl_service.http.connection.HEADERS_S", 0.5)
     monkeypatch.setattr("rapl_service.http.body.BODY_GRACE_S", 0.5)
     monkeypatch.setattr("rapl_service.http.body.LEAST_BYTES_PER_S", 1e9)
 
 
-async def drip(writer: asyncio.StreamWriter, piece: bytes) -> None:
+async def send_slowly(writer: asyncio.StreamWriter, piece: bytes) -> None:
     while True:
         writer.write(piece)
         await asyncio.sleep(0.05)
 
 
-async def outcome_of_dripping(target, start: bytes, piece: bytes) -> int:
+async def status_of_sending_slowly(target, start: bytes, piece: bytes) -> int:
     reader, writer = await target.connect()
     writer.write(start)
-    dripping = asyncio.create_task(drip(writer, piece))
+    sending = asyncio.create_task(send_slowly(writer, piece))
     try:
         return (await answer_of(reader))[0]
     finally:
-        dripping.cancel()
+        sending.cancel()
         writer.close()
 
 
-async def test_slowloris_a_connection_that_says_nothing_is_closed(impatient, target):
+async def test_slowloris_a_silent_connection_is_closed(short_deadlines, target):
     assert (await target.send())[0] == 400
 
 
-async def test_slowloris_headers_that_never_end_are_given_up(impatient, target):
-    assert await outcome_of_dripping(target, b"GET /v1/models HTTP/1.1\r\nhost: a\r\n", b"x-more: 1\r\n") == 400
+async def test_slowloris_endless_headers_are_a_400(short_deadlines, target):
+    assert await status_of_sending_slowly(target, b"GET /v1/models HTTP/1.1\r\nhost: a\r\n", b"x-more: 1\r\n") == 400
 
 
-async def test_slowloris_on_a_connection_that_had_answers_before_is_given_up_too(impatient, target):
+async def test_slowloris_on_a_reused_connection_is_a_400(short_deadlines, target):
     reader, writer = await target.connect()
     writer.write(get("/health/live"))
     assert (await answer_of(reader))[0] == 200
@@ -53,14 +53,14 @@ async def test_slowloris_on_a_connection_that_had_answers_before_is_given_up_too
     writer.close()
 
 
-async def test_slowloris_a_body_that_drips_is_given_up(impatient, target):
+async def test_slowloris_a_slow_body_is_a_400(short_deadlines, target):
     body = form()
     request = post(body)
 
-    assert await outcome_of_dripping(target, request[: -len(body)], b"-") == 400
+    assert await status_of_sending_slowly(target, request[: -len(body)], b"-") == 400
 
 
-async def test_slowloris_hundreds_of_idle_connections_keep_nobody_waiting(target):
+async def test_slowloris_hundreds_of_idle_connections_do_not_delay_another_client(target):
     held = [await target.connect() for _ in range(300)]
     for _, writer in held:
         writer.write(b"POST /v1/audio/transcriptions HTTP/1.1\r\n")
@@ -75,11 +75,11 @@ async def test_slowloris_hundreds_of_idle_connections_keep_nobody_waiting(target
     [[f"x-{n}: 1" for n in range(200)], [f"x-large: {'a' * 70_000}"], [f"cookie: {'b' * 1000}"] * 100],
     ids=["many", "one large", "large together"],
 )
-async def test_header_bomb_more_headers_than_anybody_needs_are_refused(target, headers):
+async def test_header_bomb_too_many_or_too_large_headers_are_refused(target, headers):
     assert (await target.send(get("/health/live", *headers)))[0] == 400
 
 
-async def test_header_bomb_a_header_without_an_end_is_cut_off_long_before_the_deadline(target):
+async def test_header_bomb_an_endless_header_is_refused_before_the_deadline(target):
     reader, writer = await target.connect()
     writer.write(b"GET / HTTP/1.1\r\nhost: a\r\nx: " + b"a" * (1 << 20))
 
@@ -104,7 +104,7 @@ async def test_oversized_chunked_body_is_a_413_and_leaves_nothing_behind(attack,
 
 
 @pytest.mark.parametrize("size", [b"zz", b"-1", b"ffffffffffffffffff", b"0x10", b"1;" + b"e" * 70_000])
-async def test_oversized_chunked_body_a_size_that_is_none_is_a_400(target, size):
+async def test_oversized_chunked_body_an_invalid_size_is_a_400(target, size):
     request = post(b"", "transfer-encoding: chunked", sized=False)
 
     assert (await target.send(request, size + b"\r\n" + b"a" * 64 + b"\r\n"))[0] == 400

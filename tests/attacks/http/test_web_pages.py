@@ -1,4 +1,4 @@
-"""Attack: web pages of other people, open in a browser on the same machine."""
+"""Attack: web pages of other origins, open in a browser on the same machine."""
 
 import pytest
 from raw_http import form, get, post
@@ -22,7 +22,7 @@ from raw_http import form, get, post
 @pytest.mark.parametrize(
     "request_to", [lambda host: get("/v1/models", host=host), lambda host: post(form(), host=host)]
 )
-async def test_dns_rebinding_a_name_that_is_not_ours_gets_nothing(target, host, request_to):
+async def test_dns_rebinding_an_unknown_host_name_is_refused(target, host, request_to):
     status, answer = await target.send(request_to(host))
 
     assert status in (400, 403)
@@ -34,11 +34,11 @@ async def test_dns_rebinding_a_name_that_is_not_ours_gets_nothing(target, host, 
     "host",
     ["localhost:8000", "127.0.0.1", "[::1]:8000", "192.168.1.20:8000", "gateway:8000", "LOCALHOST", "a.localhost"],
 )
-async def test_every_name_and_address_of_ours_is_let_in(target, host):
+async def test_local_names_and_ip_addresses_are_accepted(target, host):
     assert (await target.send(get("/v1/models", host=host)))[0] == 200
 
 
-async def test_a_name_that_the_operator_adds_is_let_in(attack):
+async def test_a_name_in_allowed_hosts_is_accepted(attack):
     target = await attack(allowed_hosts="stt.example.com,*.office.example")
 
     names = ["stt.example.com", "ada.office.example:443", "evil.example"]
@@ -46,26 +46,26 @@ async def test_a_name_that_the_operator_adds_is_let_in(attack):
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "http://localhost:3000", "http://127.0.0.1:1", "null"])
-async def test_cross_origin_post_a_page_that_may_not_is_refused_even_without_asking_first(target, origin):
+async def test_cross_origin_post_of_another_origin_is_refused_even_without_a_preflight(target, origin):
     status, answer = await target.send(post(form(), f"origin: {origin}"))
 
     assert (status, b'"forbidden"' in answer) == (403, True)
     assert target.engine.calls == []
 
 
-async def test_a_page_of_an_origin_that_may_is_let_in(attack):
+async def test_a_page_of_an_allowed_origin_is_accepted(attack):
     target = await attack(cors_origins="https://app.example")
 
     assert (await target.send(post(form(), "origin: https://app.example")))[0] == 200
 
 
 @pytest.mark.parametrize("origin", ["http://127.0.0.1", "tauri://localhost", "chrome-extension://abcdef"])
-async def test_a_page_of_our_own_and_an_installed_program_are_let_in(target, origin):
+async def test_the_gateways_own_page_and_installed_programs_are_accepted(target, origin):
     assert (await target.send(post(form(), f"origin: {origin}")))[0] == 200
 
 
 @pytest.mark.parametrize("origin", [[], ["origin: https://evil.example"]])
-async def test_cross_origin_websocket_no_upgrade_is_made(target, origin):
+async def test_cross_origin_websocket_is_not_upgraded(target, origin):
     upgrade = ["connection: Upgrade", "upgrade: websocket", "sec-websocket-version: 13", "sec-websocket-key: AAAA"]
     status, answer = await target.send(get("/v1/audio/transcriptions", *upgrade, *origin))
 

@@ -1,6 +1,6 @@
-"""A dictated sentence through the whole fleet, beside its engine alone: what everything around a real engine costs.
+"""A dictated sentence through all services, compared with the engine alone: the cost of everything around an engine.
 
-Gateway, preprocess-service, engine and the load share the cores, as they do on somebody's machine.
+Gateway, preprocess-service, engine and load generator share the cores, as on a user's machine.
 """
 
 import asyncio
@@ -17,25 +17,23 @@ from rapl_bench.recordings import Clips
 from rapl_bench.reporting.results import Column, Measure, Row, Table
 from rapl_bench.rounds import interleaved
 
-ENGINE, RAPL = "the engine alone", "RAPL, the whole fleet"
-
-
+ENGINE, RAPL = "the engine alone", "RAPL, all services"
 CASES = (Clips("wav", 5, 8), Clips("m4a", 5, 8), Clips("wav", 30, 2))
 
 
 async def table(fleet: Fleet, engine: ServerProcess, model: str, rounds: int) -> Table:
-    """In front of an engine whose model is ready."""
+    """Measures a new gateway in front of `engine`, whose model is ready."""
     gateway = fleet.gateway(engine, fleet.preprocess())
     rows = [row for case in CASES for row in await asyncio.to_thread(_rows, case, engine, gateway, model, rounds)]
     return Table(
         name="dictation",
-        title="A dictated sentence through the whole fleet, SenseVoiceSmall's real dimensions",
+        title="A dictated sentence through all services, SenseVoiceSmall's real dimensions",
         columns=(Column("p50", "ms", 1), Column("above the engine", "ms", 1), Column("beside the engine", "", 3)),
         rows=tuple(rows),
         plotted="p50",
         notes=(
-            "One clip at a time. The engine alone is asked by its own wire, for canonical WAV of the same audio; the "
-            "fleet reads a form, decodes what is no WAV, looks for speech, and writes OpenAI's answer.",
+            "One clip at a time. The engine alone gets the same audio as canonical WAV, over RAPL's own protocol. "
+            "The services together read a form, decode the file, detect speech, and write OpenAI's answer.",
         ),
         settings={"rounds": str(rounds)},
     )
@@ -50,7 +48,7 @@ def _rows(case: Clips, engine: ServerProcess, gateway: ServerProcess, model: str
     turns: dict[str, Callable[[], float]] = {
         name: partial(median_latency_s, call, case.count) for name, call in calls.items()
     }
-    interleaved(turns, 1)  # warm
+    interleaved(turns, 1)  # warm-up
     taken_s = interleaved(turns, rounds)
     return [Row(case.name, name, _measures(its, taken_s[ENGINE])) for name, its in taken_s.items()]
 

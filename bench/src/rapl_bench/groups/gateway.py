@@ -1,4 +1,4 @@
-"""The gateway's own time and throughput, in front of a stub engine, beside HAProxy and LiteLLM before the same stub."""
+"""The gateway's own latency and throughput with a stub engine, compared with HAProxy and LiteLLM."""
 
 import asyncio
 import sys
@@ -8,7 +8,7 @@ from functools import partial
 
 from rapl_bench import proxies, recordings
 from rapl_bench.fleet import Fleet, set_engine_ms
-from rapl_bench.load import Call, Load, put_load, transcription
+from rapl_bench.load import Call, LoadResult, run_load, transcription
 from rapl_bench.processes import ServerProcess
 from rapl_bench.reporting.results import BenchSettings, Column, Measure, Row, Table, quantile
 from rapl_bench.rounds import interleaved
@@ -19,16 +19,16 @@ RAPL, RAPL_UNCHECKED = "RAPL", "RAPL, speech check off"
 ENGINE_MS = 50.0
 _WARM_UP = 20
 _NOTES = (
-    "The load generator, the stub and what is measured share the cores. The row of the stub itself is what is left "
-    "when nothing stands between: no other row can be faster.",
+    "The load generator, the stub and the measured program share the cores. The row of the stub itself has nothing in "
+    "between: no other row can be faster.",
     "HAProxy copies bytes: it neither reads the form nor knows an engine's state. RAPL with its speech check also "
-    "decides whether there is speech in the clip.",
+    "decides whether the clip contains speech.",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What is sent, and how much of it in each round."""
+    """A request, and how often each round sends it."""
 
     clip: str
     duration_s: float
@@ -38,7 +38,7 @@ class Case:
     for_s: float | None = None
     """Length of a round of a throughput measurement."""
     rounds: int | None = None
-    """None for as many as the plan says; what is long needs fewer."""
+    """None means the plan's number; long clips need fewer rounds."""
 
     @property
     def name(self) -> str:
@@ -62,7 +62,7 @@ THROUGHPUT = (
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much is measured."""
+    """The cases and the number of rounds."""
 
     rounds: int
     latency: Sequence[Case]
@@ -110,17 +110,17 @@ def _latency(
     counts = ", ".join(f"{case.name}: {(case.count or 0) * plan.rounds}" for case in plan.latency)
     return Table(
         name="gateway-latency",
-        title=f"What a gateway adds to an engine that takes {ENGINE_MS:g} ms",
+        title=f"Latency that a gateway adds to an engine that takes {ENGINE_MS:g} ms",
         columns=(Column("added p50", "ms"), Column("added p99", "ms"), Column("p50", "ms"), Column("p99", "ms")),
         rows=tuple(rows),
         plotted="added p50",
         is_log=True,
-        notes=("Added is what is above the stub itself, at the same percentile of the same run.", *notes),
+        notes=("Added is the difference from the stub itself, at the same percentile of the same run.", *notes),
         settings={**made_with, "requests": counts},
     )
 
 
-def _latency_rows(case: Case, loads: Mapping[str, Sequence[Load]]) -> list[Row]:
+def _latency_rows(case: Case, loads: Mapping[str, Sequence[LoadResult]]) -> list[Row]:
     direct_ms = [_percentiles_ms([load]) for load in loads[DIRECT]]
     direct = _percentiles_ms(loads[DIRECT])
     rows = []
@@ -135,7 +135,7 @@ def _latency_rows(case: Case, loads: Mapping[str, Sequence[Load]]) -> list[Row]:
     return rows
 
 
-def _percentiles_ms(loads: Sequence[Load]) -> tuple[float, float]:
+def _percentiles_ms(loads: Sequence[LoadResult]) -> tuple[float, float]:
     """p50 and p99 of all requests of these rounds together."""
     latencies_s = [latency_s for load in loads for latency_s in load.latencies_s]
     return quantile(latencies_s, 0.5) * 1000, quantile(latencies_s, 0.99) * 1000
@@ -155,11 +155,11 @@ def _throughput(
             }
             rows.append(Row(case.name, contestant, measures))
     whole = (
-        "Ten minutes reach the stub itself, also through the proxies, as one request; RAPL sends at most 30 s in one."
+        "The stub gets ten minutes as one request, directly and through the proxies; RAPL sends at most 30 s at a time."
     )
     return Table(
         name="gateway-throughput",
-        title="Requests a second, in front of an engine that takes no time",
+        title="Requests per second, in front of an engine that takes no time",
         columns=(Column("requests", "1/s", 1), Column("audio", "h/s", 3), Column("p50", "ms")),
         rows=tuple(rows),
         plotted="requests",
@@ -170,14 +170,14 @@ def _throughput(
     )
 
 
-def _loads(servers: Mapping[str, ServerProcess], case: Case, rounds: int) -> dict[str, list[Load]]:
+def _loads(servers: Mapping[str, ServerProcess], case: Case, rounds: int) -> dict[str, list[LoadResult]]:
     print(f"rapl bench:   {case.name}", file=sys.stderr)
     audio = recordings.wav(case.duration_s)
     calls = {name: transcription(server.url, audio, "speech.wav", MODEL) for name, server in servers.items()}
     for call in calls.values():
-        put_load(call, at_once=min(case.at_once, 4), count=_WARM_UP if case.duration_s <= 60 else 1)
+        run_load(call, at_once=min(case.at_once, 4), count=_WARM_UP if case.duration_s <= 60 else 1)
     return interleaved({name: partial(_load, call, case) for name, call in calls.items()}, case.rounds or rounds)
 
 
-def _load(call: Call, case: Case) -> Load:
-    return put_load(call, at_once=case.at_once, count=case.count, for_s=case.for_s)
+def _load(call: Call, case: Case) -> LoadResult:
+    return run_load(call, at_once=case.at_once, count=case.count, for_s=case.for_s)

@@ -1,4 +1,4 @@
-"""An hour of audio, and ten: time beside the engine's own, first words, memory, and whether all of it is there."""
+"""Recordings of an hour and of ten hours: time compared with the engine's own, first words, memory, completeness."""
 
 import os
 import sys
@@ -13,7 +13,7 @@ from rapl_service.calls.call import Service, open_http
 from rapl_service.calls.clients import PreprocessClient, TranscriberClient
 
 from rapl_bench.fleet import SELFTEST, SENSEVOICE_PYTHON, Fleet, set_engine_ms
-from rapl_bench.groups.registry import GroupMissing
+from rapl_bench.groups.registry import GroupUnavailable
 from rapl_bench.memory import MemoryWatch
 from rapl_bench.processes import ServerProcess
 from rapl_bench.recordings import Recording, hours, long_recording
@@ -22,21 +22,21 @@ from rapl_bench.rounds import rotated
 from rapl_bench.streamed import stream, words_right
 from rapl_bench.stub_engine import MODEL as STUB_MODEL
 
-WHOLE, PARTS = "RAPL, the file through the gateway", "its parts, one after the other"
+WHOLE, PARTS = "RAPL, the file through the gateway", "its parts, one after another"
 ENGINE_PARALLEL = 2
-"""As a real engine: what the gateway holds of a file is what its engine works on, and a little ahead."""
+"""Like a real engine: the gateway then holds only the segments that the engine computes, and a few ahead."""
 ENGINE_MS = 20.0
-"""For the memory's sake: beside an engine that takes longer than decoding, what is decoded could pile up."""
+"""For the memory table: with an engine slower than the decoder, decoded audio could accumulate."""
 _LIMIT_S = 600.0
 _NO_REMEDY = "It was started by the benchmark."
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the steps take when each has the machine to itself."""
+    """The time of each step when nothing else runs."""
 
     decode_s: float
-    """preprocess-service, speech detection included, its segments thrown away."""
+    """preprocess-service with speech detection."""
     engine_s: float
     """The engine, called directly with each segment."""
     segments: int
@@ -48,7 +48,7 @@ class Parts:
 
 async def measure(settings: BenchSettings) -> Sequence[Table]:
     if not os.environ.get(SENSEVOICE_PYTHON):
-        raise GroupMissing("the environment of sensevoice-service could not be made")
+        raise GroupUnavailable("the environment of sensevoice-service could not be made")
     return [await _time(settings), await _memory(settings)]
 
 
@@ -90,10 +90,10 @@ async def _time(settings: BenchSettings) -> Table:
         rows=rows,
         plotted="wall",
         notes=(
-            "Its parts are preprocess-service alone, and then the engine called directly with each of its segments. "
-            "Below 1, what the gateway does at the same time is worth more than what it costs.",
+            "Its parts are preprocess-service alone, and then the engine, called directly with each of its segments. "
+            "Below 1, the gateway saves more time by running both at once than it costs.",
             "First words count from the end of the upload. The self-test model is tiny: a real engine takes ten to a "
-            "hundred times as long for the same segments, and the rest stays as it is.",
+            "hundred times as long for the same segments; the other times do not change.",
         ),
         settings={
             "rounds": str(rounds),
@@ -146,8 +146,8 @@ async def _memory(settings: BenchSettings) -> Table:
         rows=tuple(rows),
         plotted="private",
         notes=(
-            "Processes are new for each recording, and their children count. An upload that lies on disk is mapped: "
-            "its pages count as long as nobody else wants the memory.",
+            "Each recording gets new processes; their children count. A large upload is a mapped file: its pages count "
+            "until the system reclaims them.",
         ),
         settings={"engine": f"stub, {ENGINE_MS:g} ms a segment, {ENGINE_PARALLEL} at once"},
     )

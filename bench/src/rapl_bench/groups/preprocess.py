@@ -1,4 +1,4 @@
-"""preprocess-service beside `ffmpeg` spawned for each clip, and beside bare decoding in process."""
+"""preprocess-service compared with `ffmpeg`, spawned for each clip, and with plain decoding in process."""
 
 import asyncio
 import io
@@ -28,16 +28,16 @@ from rapl_bench.stub_engine import MODEL
 
 BARE = "bare libav, in process"
 DECODED, CHECKED = "preprocess-service, decoding", "preprocess-service, decoding and speech detection"
-THROUGH_GATEWAY = "gateway and preprocess-service, less the engine's time"
+THROUGH_GATEWAY = "gateway and preprocess-service, minus the engine's time"
 SPAWNED = "ffmpeg, spawned for each clip"
-FFMPEG_ABSENT = "ffmpeg is left out: it is not on the PATH (Debian: `apt-get install ffmpeg`)."
+FFMPEG_ABSENT = "ffmpeg was not measured: it is not on the PATH (Debian: `apt-get install ffmpeg`)."
 _ENGINE_MS = 50.0
 _LOST_S = 0.2
-"""So much may a decoder leave away at the ends of a clip."""
+"""How much a decoder may cut at the ends of a clip."""
 
 
 class WrongAudio(Exception):
-    """A contestant gave another length of audio than was put in."""
+    """A contestant returned audio of another length than the clip's."""
 
 
 CASES = (Clips("m4a", 5, 40), Clips("webm", 5, 40), Clips("mp3", 5, 40), Clips("m4a", 30, 15), Clips("m4a", 600, 1))
@@ -46,7 +46,7 @@ QUICK_CASES = (Clips("m4a", 5, 3), Clips("webm", 5, 3))
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """Base URLs; the gateway stands in front of the other two."""
+    """Base URLs. The gateway uses the other two."""
 
     preprocess: str
     gateway: str
@@ -75,12 +75,12 @@ def _table(settings: BenchSettings) -> Table:
         plotted="p50",
         is_log=True,
         notes=(
-            "One clip at a time. To preprocess-service it goes over HTTP and comes back as PCM; ffmpeg reads a file "
-            "that is written for it, as a server without libav has to.",
-            "Neither ffmpeg nor bare libav looks for speech. With detection, preprocess-service's answer is whole when "
-            "all of the clip was judged; its audio leaves, and an engine begins, as soon as speech was found.",
-            f"The engine is a stub that takes {_ENGINE_MS:g} ms. What the same audio as WAV takes at the stub itself "
-            "is taken off what the clip takes through the gateway, which looks for speech.",
+            "One clip at a time. preprocess-service gets it over HTTP and returns PCM; ffmpeg reads a file that is "
+            "written first, as in a server without libav.",
+            "Neither ffmpeg nor bare libav detects speech. With detection, preprocess-service's answer ends after the "
+            "whole clip was checked; it sends the audio, and an engine starts, as soon as it finds speech.",
+            f"The engine is a stub that takes {_ENGINE_MS:g} ms. The time of the same audio as WAV at the stub itself "
+            "is subtracted from the clip's time through the gateway, which detects speech.",
             *(() if ffmpeg else (FFMPEG_ABSENT,)),
         ),
         settings={"rounds": str(rounds), **({"ffmpeg": first_line([ffmpeg, "-version"]).split()[2]} if ffmpeg else {})},
@@ -104,7 +104,7 @@ def _rows(case: Clips, servers: Servers, ffmpeg: str | None, scratch: Path, roun
         file = scratch / f"clip.{case.codec}"
         contestants[SPAWNED] = partial(_median_s, partial(_spawned, ffmpeg, media, file, case), case.count)
     for contestant in contestants.values():
-        contestant()  # warm
+        contestant()  # warm-up
     taken_s = interleaved(contestants, rounds)
     return [Row(case.name, name, _measures(its, taken_s[BARE])) for name, its in taken_s.items()]
 
@@ -138,16 +138,16 @@ def _bare(media: bytes, case: Clips) -> None:
         for frame in container.decode(audio=0):
             pieces += [bytes(ready.planes[0])[: ready.samples * 2] for ready in resampler.resample(frame)]
     pieces += [bytes(ready.planes[0])[: ready.samples * 2] for ready in resampler.resample(None)]
-    _require_whole(len(b"".join(pieces)), case)
+    _check_length(len(b"".join(pieces)), case)
 
 
 def _spawned(ffmpeg: str, media: bytes, file: Path, case: Clips) -> None:
     file.write_bytes(media)
     command = [ffmpeg, "-v", "error", "-nostdin", "-i", str(file), "-ac", "1", "-ar", str(SAMPLE_RATE_HZ)]
     ended = subprocess.run([*command, "-f", "s16le", "pipe:1"], stdout=subprocess.PIPE, check=True)
-    _require_whole(len(ended.stdout), case)
+    _check_length(len(ended.stdout), case)
 
 
-def _require_whole(pcm_bytes: int, case: Clips) -> None:
+def _check_length(pcm_bytes: int, case: Clips) -> None:
     if abs(pcm_bytes / BYTES_PER_SECOND - case.duration_s) > _LOST_S:
         raise WrongAudio(f"{case.name} became {pcm_bytes / BYTES_PER_SECOND:.2f} s of audio")

@@ -1,4 +1,4 @@
-"""The groups of measurements, by name. A group's module is imported only when it is asked for."""
+"""The groups of measurements by name. A group's module is imported when it is measured."""
 
 import importlib
 from collections.abc import Callable, Coroutine, Sequence
@@ -7,28 +7,28 @@ from typing import Any
 from rapl_bench.reporting.results import BenchSettings, Table
 
 GROUPS = {
-    "gateway": "the gateway's own time and throughput, in front of a stub engine",
-    "replicas": "what a second replica of an engine is worth, a stub of fixed time",
-    "preprocess": "preprocess-service against a spawned ffmpeg and against bare libav",
-    "long": "an hour of audio and ten: time, first words, memory, and whether all of it is there",
-    "lanes": "short clips while an hour is being transcribed",
-    "sensevoice": "SenseVoice's runtimes at the real model's dimensions, and a dictation through the whole fleet",
+    "gateway": "the gateway's own latency and throughput, in front of a stub engine",
+    "replicas": "throughput with one and with two replicas of a stub engine",
+    "preprocess": "preprocess-service, a spawned ffmpeg and plain libav",
+    "long": "recordings of an hour and ten hours: time, first words, memory, completeness",
+    "fairness": "short clips while a long recording is transcribed",
+    "sensevoice": "SenseVoice's runtimes at the real model's size, and dictation through all services",
 }
 Measurement = Callable[[BenchSettings], Coroutine[Any, Any, Sequence[Table]]]
 
 
-class GroupMissing(Exception):
-    """A group is named but cannot be run here; the message says why."""
+class GroupUnavailable(Exception):
+    """The group cannot run here; the message has the reason."""
 
 
 def measurement(group: str) -> Measurement:
     """The `measure` of the group's module.
 
     Raises:
-        GroupMissing: it has none.
+        GroupUnavailable: a module is missing.
     """
     name = f"rapl_bench.groups.{group}"
     try:
         return importlib.import_module(name).measure
     except ModuleNotFoundError as error:
-        raise GroupMissing(f"group {group!r} cannot be run: the module {error.name} is missing") from error
+        raise GroupUnavailable(f"group {group!r} cannot be run: the module {error.name} is missing") from error

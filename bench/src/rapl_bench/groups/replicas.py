@@ -1,11 +1,11 @@
-"""Two replicas of an engine against one: stub engines that work on one request at a time and take a fixed time."""
+"""Two replicas of an engine compared with one: stubs that compute one request at a time, in a fixed time."""
 
 import asyncio
 from collections.abc import Sequence
 
 from rapl_bench import recordings
 from rapl_bench.fleet import Fleet, set_engine_ms
-from rapl_bench.load import put_load, transcription
+from rapl_bench.load import run_load, transcription
 from rapl_bench.processes import ServerProcess
 from rapl_bench.reporting.results import BenchSettings, Column, Measure, Row, Table
 from rapl_bench.rounds import interleaved
@@ -36,13 +36,13 @@ def _measured(settings: BenchSettings) -> Table:
         rows = [row for at_once in AT_ONCE for row in _rows(gateways, at_once, settings)]
     return Table(
         name="replicas",
-        title="What a second replica of an engine is worth",
+        title="Throughput with a second replica of an engine",
         columns=(Column("throughput", "requests/s"), Column("one replica's throughput times")),
         rows=tuple(rows),
         plotted="throughput",
         notes=(
-            f"Each replica is a stub that works on one request at a time and takes {ENGINE_MS:g} ms: it answers "
-            f"{1000 / ENGINE_MS:g} a second at most.",
+            f"Each replica is a stub that computes one request at a time and takes {ENGINE_MS:g} ms: at most "
+            f"{1000 / ENGINE_MS:g} requests per second.",
         ),
         settings={"rounds": str(_rounds(settings))},
     )
@@ -52,9 +52,9 @@ def _rows(gateways: dict[str, ServerProcess], at_once: int, settings: BenchSetti
     clip, for_s = recordings.wav(CLIP_S), _QUICK_FOR_S if settings.quick else _FOR_S
     calls = {name: transcription(gateway.url, clip, "clip.wav", MODEL) for name, gateway in gateways.items()}
     for call in calls.values():
-        put_load(call, at_once=at_once, count=at_once)
+        run_load(call, at_once=at_once, count=at_once)
     loads = interleaved(
-        {name: lambda call=call: put_load(call, at_once=at_once, for_s=for_s) for name, call in calls.items()},
+        {name: lambda call=call: run_load(call, at_once=at_once, for_s=for_s) for name, call in calls.items()},
         _rounds(settings),
     )
     rates = {name: [load.requests_per_s for load in of_one] for name, of_one in loads.items()}

@@ -1,7 +1,7 @@
 """SenseVoice's runtimes at the real model's dimensions.
 
-The weights are random numbers: no hub is asked, what is computed takes as long as with the real ones, and the text is
-noise. Every contestant is a process of its own, gets the same audio, and takes turns with the others.
+The weights are random: nothing is downloaded, the computation takes as long as with the real weights, and the text is
+noise. Each contestant is a process of its own; all get the same audio, in interleaved rounds.
 """
 
 import os
@@ -12,15 +12,15 @@ from pathlib import Path
 
 from rapl_bench.fleet import Fleet
 from rapl_bench.groups import dictation, sensevoice_concurrent
-from rapl_bench.groups.registry import GroupMissing
+from rapl_bench.groups.registry import GroupUnavailable
 from rapl_bench.processes import log_tail
 from rapl_bench.reporting.results import BenchSettings, Column, Measure, Row, Table
 from rapl_bench.rounds import interleaved
 
 MODEL = "iic/SenseVoiceSmall"
 PYTHON = "RAPL_BENCH_FUNASR_PYTHON"
-"""sensevoice-service's interpreter with torch and FunASR beside it."""
-PEERS = ("onnx==1.23.2", "onnxruntime==1.32.0", "sherpa-onnx==2.0.1")
+"""sensevoice-service's interpreter, in an environment with torch and FunASR."""
+COMPARED_PACKAGES = ("onnx==1.23.2", "onnxruntime==1.32.0", "sherpa-onnx==2.0.1")
 FUNASR = "FunASR AutoModel"
 CONTESTANTS = {
     "RAPL": "rapl-int8",
@@ -29,32 +29,32 @@ CONTESTANTS = {
     "sherpa-onnx int8": "sherpa",
     FUNASR: "funasr",
 }
-"""By name in the table: as `sensevoice_contestant.py` knows them."""
+"""Name in the table: name in `sensevoice_contestant.py`."""
 CASES = {
     "5 s": (5.0,),
     "30 s": (30.0,),
     "8 x 5 s": (5.0,) * 8,
     "mixed lengths, 1 to 12 s": (1.0, 12.0, 3.0, 7.0, 2.0, 9.0, 5.0, 4.0),
 }
-"""Seconds of the clips, one after another."""
+"""Lengths of the clips in seconds, one after another."""
 NOT_MEASURED = {("RAPL, float32", "8 x 5 s"), ("RAPL, float32", "mixed lengths, 1 to 12 s")}
-"""What nobody chooses for its speed, and takes long."""
+"""These take long, and float32 is not chosen for its speed."""
 ROUNDS, QUICK_ROUNDS = 5, 1
 _FOLDER = Path(__file__).parent
 _PREPARE_LIMIT_S = 600
 
 
 class ContestantError(Exception):
-    """A contestant ended before it answered; the message has the end of its output."""
+    """A contestant exited before it answered; the message has the end of its output."""
 
 
 class Contestant:
-    """A process that transcribes clips when it is told their lengths, and says how long that took."""
+    """A process that reads lengths, transcribes clips of these lengths, and writes how long that took."""
 
-    def __init__(self, python: str, name: str, model: Path, peers: Path, log: Path) -> None:
+    def __init__(self, python: str, name: str, model: Path, packages: Path, log: Path) -> None:
         self._log = log
         command = [python, str(_FOLDER / "sensevoice_contestant.py"), name, str(model)]
-        environ = os.environ | ({"PYTHONPATH": str(peers)} if name in ("onnxruntime", "sherpa") else {})
+        environ = os.environ | ({"PYTHONPATH": str(packages)} if name in ("onnxruntime", "sherpa") else {})
         with log.open("wb") as output:
             self._process = subprocess.Popen(
                 command, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=output, text=True
@@ -70,7 +70,7 @@ class Contestant:
         self._process.wait(60)
 
     def transcribe(self, lengths_s: Sequence[float]) -> float:
-        """Gives milliseconds for all of the clips."""
+        """Returns the milliseconds for all clips together."""
         assert self._process.stdin
         print(*lengths_s, file=self._process.stdin, flush=True)
         return self._answer()
@@ -80,20 +80,20 @@ class Contestant:
         for line in self._process.stdout:
             if line.startswith("answer "):
                 return float(line.split()[1])
-        raise ContestantError(f"a contestant ended:\n{log_tail(self._log)}")
+        raise ContestantError(f"a contestant exited:\n{log_tail(self._log)}")
 
 
 async def measure(settings: BenchSettings) -> Sequence[Table]:
-    """Raises: GroupMissing; ContestantError, also where the model or an export cannot be made."""
+    """Raises: GroupUnavailable, and ContestantError, also if the model or an export cannot be made."""
     python = os.environ.get(PYTHON)
     if not python:
-        raise GroupMissing("the environment with FunASR could not be made")
-    model, peers = _prepared(python, settings)
+        raise GroupUnavailable("the environment with FunASR could not be made")
+    model, packages = _prepared(python, settings)
     rounds = QUICK_ROUNDS if settings.quick else ROUNDS
     with ExitStack() as stack:
         running = {
             title: stack.enter_context(
-                Contestant(python, name, model, peers, settings.scratch / f"sensevoice-{name}.log")
+                Contestant(python, name, model, packages, settings.scratch / f"sensevoice-{name}.log")
             )
             for title, name in CONTESTANTS.items()
         }
@@ -112,19 +112,19 @@ def _times(running: dict[str, Contestant], case: str, rounds: int) -> dict[str, 
         for title, each in running.items()
         if (title, case) not in NOT_MEASURED
     }
-    interleaved(turns, 1)  # once unmeasured: what a contestant prepares for a new length it has then done
+    interleaved(turns, 1)  # warm-up: some contestants prepare something for each new length
     return interleaved(turns, rounds)
 
 
 def _prepared(python: str, settings: BenchSettings) -> tuple[Path, Path]:
-    """The model in every contestant's form, and the folder with the peers' packages; made once."""
-    peers, model = settings.cache / "sensevoice-peers", settings.cache / "sensevoice-random"
+    """The model in every contestant's format, and the folder with the compared packages; made once."""
+    packages, model = settings.cache / "sensevoice-peers", settings.cache / "sensevoice-random"
     log = settings.scratch / "sensevoice-prepare.log"
-    if not peers.exists():
+    if not packages.exists():
         uv = os.environ.get("UV", "uv")
-        _run([uv, "pip", "install", "--python", python, "--target", str(peers), *PEERS], log)
-    _run([python, str(_FOLDER / "sensevoice_model.py"), str(model)], log, PYTHONPATH=str(peers))
-    return model, peers
+        _run([uv, "pip", "install", "--python", python, "--target", str(packages), *COMPARED_PACKAGES], log)
+    _run([python, str(_FOLDER / "sensevoice_model.py"), str(model)], log, PYTHONPATH=str(packages))
+    return model, packages
 
 
 def _models_with(model: Path, scratch: Path) -> Path:
@@ -141,7 +141,7 @@ def _run(command: Sequence[str], log: Path, **environ: str) -> None:
             command, env=os.environ | environ, timeout=_PREPARE_LIMIT_S, stdout=output, stderr=output
         )
     if ended.returncode:
-        raise ContestantError(f"{' '.join(command[:2])} ended with {ended.returncode}:\n{log_tail(log)}")
+        raise ContestantError(f"{' '.join(command[:2])} exited with {ended.returncode}:\n{log_tail(log)}")
 
 
 def _table(times: dict[str, dict[str, list[float]]], memory: dict[str, float], rounds: int) -> Table:
@@ -164,15 +164,15 @@ def _table(times: dict[str, dict[str, list[float]]], memory: dict[str, float], r
         plotted="AutoModel's time by this",
         headline="5 s",
         notes=(
-            "The clips of a row run one after another; features and text are part of the time.",
-            "The ratio is the median of the rounds' own ratios. Memory is resident, after the first clips.",
+            "The clips of a row run one after another; the time includes features and text.",
+            "The ratio is the median of the ratios of the rounds. Memory is resident memory after the first clips.",
         ),
         settings={"rounds": str(rounds), "threads": str(_threads()), **_versions()},
     )
 
 
 def _versions() -> dict[str, str]:
-    pairs = (peer.partition("==") for peer in PEERS)
+    pairs = (requirement.partition("==") for requirement in COMPARED_PACKAGES)
     return {name: version for name, _, version in pairs}
 
 

@@ -1,4 +1,4 @@
-"""Requests at once against the same requests in a row, through sensevoice-service over HTTP."""
+"""Requests to sensevoice-service over HTTP, sent at once and one after another."""
 
 import asyncio
 import time
@@ -21,7 +21,7 @@ MIXES = {
     "1 to 12 s": (1.0, 12.0, 3.0, 7.0, 2.0, 9.0, 5.0, 4.0),
     "7 x 5 s and 30 s": (5.0,) * 3 + (30.0,) + (5.0,) * 4,
 }
-"""Seconds of the clips, in the order in which they are sent."""
+"""Lengths of the clips in seconds, in the order in which they are sent."""
 IN_A_ROW, AT_ONCE = "in a row", "at once"
 _ANSWER_LIMIT_S = 300.0
 
@@ -29,7 +29,7 @@ Transcribe = Callable[[WavAudio], Coroutine[Any, Any, Transcript]]
 
 
 async def table(service: ServerProcess, model: str, rounds: int) -> Table:
-    """Of a sensevoice-service, at a model of it that is ready."""
+    """Measures `service`, whose `model` is ready."""
     async with open_http() as http:
         client = TranscriberClient(http, Service("engine", service.url, "It was started by the benchmark."))
         transcribe = partial(client.transcribe, options=TranscribeOptions(model=model), deadline_s=_ANSWER_LIMIT_S)
@@ -38,7 +38,7 @@ async def table(service: ServerProcess, model: str, rounds: int) -> Table:
 
 
 async def _times(transcribe: Transcribe, lengths_s: Sequence[float], rounds: int) -> dict[str, list[float]]:
-    """Milliseconds of each round; which of both is first alternates."""
+    """Milliseconds of each round; the two variants alternate in going first."""
     clips = [_noise(length_s) for length_s in lengths_s]
 
     async def in_a_row() -> None:
@@ -50,7 +50,7 @@ async def _times(transcribe: Transcribe, lengths_s: Sequence[float], rounds: int
 
     turns = {IN_A_ROW: in_a_row, AT_ONCE: at_once}
     times: dict[str, list[float]] = {name: [] for name in turns}
-    for number in range(-1, rounds):  # the first is not counted
+    for number in range(-1, rounds):  # the first round is a warm-up
         for name in list(turns)[:: 1 if number % 2 else -1]:
             began = time.perf_counter()
             await turns[name]()
@@ -78,6 +78,6 @@ def _table(times: dict[str, dict[str, list[float]]], rounds: int) -> Table:
             for name, taken in both.items()
         ),
         plotted="in a row by this",
-        notes=("In a row: a client sends the next one when it has the answer to the last. Both go to one process.",),
+        notes=("In a row: the client sends a request after the answer to the previous one. Both use one process.",),
         settings={"rounds": str(rounds)},
     )  # fmt: skip

@@ -2,8 +2,8 @@
 
 python sensevoice_contestant.py NAME FOLDER
 
-First it writes `answer MEGABYTES`, resident once it is warm. Then for each line of clip lengths in seconds it
-transcribes noise of these lengths, one after the other, and writes `answer MILLISECONDS`.
+After a warm-up it writes `answer MEGABYTES`, its resident memory. Then it reads lines of clip lengths in seconds. For
+each line it transcribes noise of these lengths, one after another, and writes `answer MILLISECONDS`.
 """
 
 import os
@@ -18,7 +18,7 @@ import numpy as np
 RATE_HZ = 16_000
 THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 Transcribe = Callable[[Any], object]
-"""Takes int16, (samples,)."""
+"""Takes int16, (samples,), 16 kHz."""
 
 
 def rapl(folder: Path, precision: Any) -> Transcribe:
@@ -38,7 +38,7 @@ def funasr(folder: Path) -> Transcribe:
 
 
 def onnxruntime(folder: Path) -> Transcribe:
-    """The graph that sherpa-onnx takes, with our features and text, so that only the engine differs."""
+    """sherpa-onnx's graph with RAPL's features and text, so that only the engine differs."""
     import onnxruntime as engine
     from rapl_protocol.audio import WavAudio
     from rapl_sensevoice.model.decoding import emissions
@@ -92,7 +92,7 @@ def noise(duration_s: float) -> Any:
 
 
 def resident_mb() -> float:
-    """Now, on Linux; NaN elsewhere."""
+    """Resident memory now, on Linux; NaN elsewhere."""
     status = Path("/proc/self/status")
     if not status.exists():
         return float("nan")

@@ -1,6 +1,6 @@
-"""A SenseVoiceSmall with the real dimensions and random weights, in every contestant's form. Made once, in two minutes.
+"""Makes a SenseVoiceSmall with real dimensions and random weights, in every contestant's format. Takes two minutes.
 
-Runs in sensevoice-service's environment with onnx and onnxruntime beside it:
+Runs in sensevoice-service's environment, with onnx and onnxruntime installed:
 python sensevoice_model.py FOLDER
 """
 
@@ -15,7 +15,7 @@ DIMENSIONS = {"output_size": 512, "attention_heads": 4, "linear_units": 2048, "n
 """Source: config.yaml of iic/SenseVoiceSmall."""
 VOCABULARY = 25_055
 SPARE_CHARACTERS = 0x20000
-"""Of Unicode's supplementary ideographs: names for the tokens that the small model lacks."""
+"""Start of Unicode's supplementary ideographs, used as names of the tokens that the self-test model lacks."""
 INPUTS = ["x", "x_length", "language", "text_norm"]
 QUERIES = {
     "lang_auto": 0, "lang_zh": 3, "lang_en": 4, "lang_yue": 7, "lang_ja": 11, "lang_ko": 12, "lang_nospeech": 13,
@@ -36,7 +36,7 @@ def make(folder: Path) -> None:
 
 
 def renew(folder: Path) -> None:
-    """Writes RAPL's graphs, as this version builds them, and then the file `whole`, which says by what source."""
+    """Writes RAPL's graphs with this version, and then the file `whole` with the SHA-256 of the graph's source."""
     from rapl_sensevoice.weights.convert import convert
 
     for precision in ("int8", "f32"):
@@ -83,15 +83,15 @@ def _weights(source: Path, folder: Path) -> Any:
 def _forward(self: Any, x: Any, x_length: Any, language: Any, text_norm: Any) -> Any:
     import torch
 
-    asked = self.embed(language).unsqueeze(1)
-    normed = self.embed(text_norm).unsqueeze(1)
+    language_query = self.embed(language).unsqueeze(1)
+    text_norm_query = self.embed(text_norm).unsqueeze(1)
     event_and_emotion = self.embed(torch.tensor([[1, 2]])).repeat(x.size(0), 1, 1)
-    encoded, _ = self.encoder(torch.cat((asked, event_and_emotion, normed, x), dim=1), x_length + 4)
+    encoded, _ = self.encoder(torch.cat((language_query, event_and_emotion, text_norm_query, x), dim=1), x_length + 4)
     return self.ctc.ctc_lo(encoded)
 
 
 def _onnx(model: Any, pieces: list[str], folder: Path) -> None:
-    """As scripts/sense-voice/export-onnx.py of k2-fsa/sherpa-onnx does it; in a folder of its own."""
+    """Exports the model for sherpa-onnx. Source: scripts/sense-voice/export-onnx.py of k2-fsa/sherpa-onnx."""
     import onnx
     import torch
     from onnxruntime.quantization import QuantType, quantize_dynamic

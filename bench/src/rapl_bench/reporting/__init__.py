@@ -1,1 +1,1 @@
-"""Turns measurements into tables, plots and a report."""
+"""Writes measurements as tables, plots and a report."""

@@ -1,4 +1,4 @@
-"""Where and with what a run was made."""
+"""The machine and the software versions of a run."""
 
 import importlib.metadata
 import os
@@ -12,7 +12,7 @@ _LIMIT_S = 60
 
 
 def machine() -> dict[str, str]:
-    """The machine, as somebody reads it who wants to compare."""
+    """Facts about the machine that matter when runs are compared."""
     return {
         "processor": _processor(),
         "cores": _cores(),
@@ -23,29 +23,29 @@ def machine() -> dict[str, str]:
 
 
 def short_name() -> str:
-    """Such as "AMD-EPYC-2-cores", for a folder."""
+    """A name for a folder, such as "AMD-EPYC-2-cores"."""
     name = re.sub(r"\(.*?\)|CPU|Processor|@.*", " ", _processor())
     return "-".join([*re.findall(r"[A-Za-z0-9]+", name)[:4], str(os.cpu_count()), "cores"])
 
 
 def versions(*packages: str) -> dict[str, str]:
-    """Of this interpreter and of packages in this environment."""
+    """Versions of this interpreter and of packages in this environment."""
     return {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in packages}}
 
 
 def version_elsewhere(python: str, package: str) -> str:
-    """Of a package in another environment."""
+    """Version of a package in another environment."""
     code = f"import importlib.metadata as m; print(m.version({package!r}))"
     return _output([python, "-c", code])
 
 
 def first_line(command: Sequence[str]) -> str:
-    """What a program says of its version, such as `ffmpeg -version`."""
+    """The first line that a command prints, such as `ffmpeg -version`."""
     return _output(command).splitlines()[0]
 
 
 def revision(folder: Path) -> str:
-    """The commit that is checked out, and whether files differ from it; "unknown" outside a checkout."""
+    """The current commit, and whether files differ from it; "unknown" outside a Git checkout."""
     try:
         commit = _output(["git", "-C", str(folder), "rev-parse", "--short", "HEAD"])
         is_changed = _output(["git", "-C", str(folder), "status", "--porcelain", "--untracked-files=no"])

@@ -1,4 +1,4 @@
-"""Draws a table: a group of bars for each case, a bar for each contestant, with the range of its rounds."""
+"""Draws a table as bars: a group for each case, a bar for each contestant, with the range over the rounds."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ _WIDTH_INCHES = 9.0
 
 
 def plot(table: Table, file: Path) -> None:
-    """Writes a PNG of the column that the table says."""
+    """Writes a PNG of the table's column `plotted`."""
     [column] = [column for column in table.columns if column.name == table.plotted]
     rows = [row for row in table.rows if table.plotted in row.measures]
     contestants = list(dict.fromkeys(row.contestant for row in rows))
@@ -47,7 +47,7 @@ def plot(table: Table, file: Path) -> None:
 
 
 def _places(rows: list[Row]) -> tuple[list[float], dict[str, float]]:
-    """Where each row's bar lies, in inches from the top, and each case's middle."""
+    """The position of each row's bar and the middle of each case, in inches from the top."""
     places: list[float] = []
     of_case: dict[str, list[float]] = {}
     for row in sorted(rows, key=lambda row: list(dict.fromkeys(r.case for r in rows)).index(row.case)):
@@ -59,8 +59,8 @@ def _places(rows: list[Row]) -> tuple[list[float], dict[str, float]]:
 
 
 def _ranges(measures: list[Measure]) -> list[list[float]]:
-    """Distances from each value down to its lowest and up to its highest; none where it lies beyond them, as one of all
-    requests together may."""
+    """Distances from each value down to its low and up to its high. 0 if the value lies outside of them, which a
+    percentile of all rounds together may."""
     down = [max(0.0, m.value - m.low) if m.low is not None else 0.0 for m in measures]
     up = [max(0.0, m.high - m.value) if m.high is not None else 0.0 for m in measures]
     return [down, up]

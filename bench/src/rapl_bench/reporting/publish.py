@@ -1,30 +1,30 @@
-"""Makes a run the one that the project shows: `bench/results/latest/`, and a few of its rows in the README."""
+"""Publishes a run: copies it to `bench/results/latest/`, and writes its headlines into the README."""
 
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from rapl_bench.reporting.report import Report, cases, written
+from rapl_bench.reporting.report import Report, cases, formatted
 from rapl_bench.reporting.results import Table
 
 BEGIN, END = "<!-- written by `./rapl bench --publish` -->", "<!-- end of what it wrote -->"
 
 
-class NoPlace(Exception):
-    """The README has no place for the rows."""
+class MarkersMissing(Exception):
+    """The README does not have the lines BEGIN and END."""
 
 
 def publish(report: Report, folder: Path, results: Path, readme: Path) -> None:
-    """Copies a run, and writes its headlines between BEGIN and END.
+    """Copies a run to `latest`, and writes its headlines between BEGIN and END.
 
     Args:
         report: the run.
-        folder: where it was written.
+        folder: the run's folder.
         results: the folder of all runs.
         readme: the file with BEGIN and END.
 
     Raises:
-        NoPlace: it has them not.
+        MarkersMissing: the file does not have them.
     """
     latest = results / "latest"
     if latest.exists():
@@ -33,13 +33,13 @@ def publish(report: Report, folder: Path, results: Path, readme: Path) -> None:
     before, found, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
     _, ended, after = rest.partition(END)
     if not (found and ended):
-        raise NoPlace(f"{readme} has no lines {BEGIN} and {END}")
+        raise MarkersMissing(f"{readme} does not have the lines {BEGIN} and {END}")
     lines = "\n".join(headlines(report))
     readme.write_text(f"{before}{BEGIN}\n{lines}\n{END}{after}", encoding="utf-8")
 
 
 def headlines(report: Report) -> Iterator[str]:
-    """A row for each table: one case, one column, every contestant."""
+    """A row for each table: all contestants, in one case and one column."""
     yield f"On {report.made.split()[0]}, {report.machine['processor']}, {report.machine['cores']} cores:"
     yield ""
     yield "| | | |"
@@ -52,7 +52,7 @@ def _headline(table: Table) -> str:
     case = table.headline or cases(table.rows)[0]
     [column] = [column for column in table.columns if column.name == table.plotted]
     figures = [
-        f"{row.contestant} {written(row.measures[column.name], column.digits, with_range=False)}"
+        f"{row.contestant} {formatted(row.measures[column.name], column.digits, with_range=False)}"
         for row in table.rows
         if row.case == case and column.name in row.measures
     ]

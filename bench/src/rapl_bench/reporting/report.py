@@ -1,4 +1,4 @@
-"""Writes what was measured: `report.md`, a plot for each table, and `results.json`."""
+"""Writes the results of a run: `report.md`, `results.json` and a plot for each table."""
 
 import dataclasses
 import json
@@ -12,7 +12,7 @@ from rapl_bench.reporting.results import Column, Measure, Row, Table
 
 @dataclass(slots=True)
 class Report:
-    """One run, as far as it has come."""
+    """The results of one run so far."""
 
     made: str
     """Date and time."""
@@ -21,9 +21,9 @@ class Report:
     quick: bool
     tables: list[Table] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
-    """Groups that could not be measured, and why."""
+    """Groups that failed, with the reason."""
     took_s: dict[str, float] = field(default_factory=dict)
-    """By group."""
+    """Seconds by group."""
 
 
 def write(report: Report, folder: Path) -> None:
@@ -42,7 +42,7 @@ def _lines(report: Report) -> Iterator[str]:
     yield f"# Measured on {report.made}"
     yield ""
     if report.quick:
-        yield "**A quick run: it shows that everything works. Its figures are of too few rounds to quote.**"
+        yield "**A quick run: it checks that everything works. Do not quote its figures: there are too few rounds.**"
         yield ""
     yield from _pairs({**report.machine, **report.software})
     for group, reason in report.failures.items():
@@ -79,17 +79,17 @@ def _table(table: Table) -> Iterator[str]:
 
 
 def cases(rows: Sequence[Row]) -> list[str]:
-    """In the order of their first rows."""
+    """The cases, in the order of their first rows."""
     return list(dict.fromkeys(row.case for row in rows))
 
 
 def _cell(row: Row, column: Column) -> str:
     measure = row.measures.get(column.name)
-    return "" if measure is None else written(measure, column.digits)
+    return "" if measure is None else formatted(measure, column.digits)
 
 
-def written(measure: Measure, digits: int, *, with_range: bool = True) -> str:
-    """The value, with its range over the rounds behind it."""
+def formatted(measure: Measure, digits: int, *, with_range: bool = True) -> str:
+    """The value, followed by its range over the rounds."""
     text = f"{measure.value:,.{digits}f}"
     if measure.low is None or measure.high is None or not with_range:
         return text

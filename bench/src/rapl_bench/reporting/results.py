@@ -1,10 +1,10 @@
-"""What a group of measurements gives back: tables of rows, and how to draw them.
+"""The results of a group of measurements: tables of rows, and how to plot them.
 
-A group is a module of this package with
+A group is a module of `rapl_bench.groups` with
 
     async def measure(settings: BenchSettings) -> Sequence[Table]
 
-that is named in `groups.GROUPS`. It writes nothing itself: the report and the plots are made from its tables.
+and a line in `registry.GROUPS`. It only returns tables; `reporting` writes the report and the plots.
 """
 
 import statistics
@@ -15,28 +15,28 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class BenchSettings:
-    """How a run is to be made."""
+    """Settings of a run."""
 
     quick: bool
-    """Fewer rounds, and without what takes minutes: to see that it works, not to quote."""
+    """Fewer rounds, and nothing that takes minutes: a check that it runs, not figures to quote."""
     scratch: Path
-    """Folder for logs and other things of this run; it exists."""
+    """Existing folder for logs and other files of this run."""
     cache: Path
-    """Folder for what is costly to make and the same in every run, such as recordings; it exists."""
+    """Existing folder for files that all runs share, such as recordings."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One figure. What is measured in rounds has the middle one's value, and the lowest and the highest."""
+    """One figure: the median of the rounds, with the lowest and the highest."""
 
     value: float
     low: float | None = None
     high: float | None = None
-    """Both None where it was measured once."""
+    """Both are None if it was measured once."""
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "Measure":
-        """The median of one value a round, and their range, if there was more than one."""
+        """From one value per round."""
         return cls(values[0]) if len(values) == 1 else cls(statistics.median(values), min(values), max(values))
 
 
@@ -48,7 +48,7 @@ class Column:
     unit: str = ""
     """"" for a plain number or a ratio."""
     digits: int = 2
-    """After the point."""
+    """Digits after the decimal point."""
 
     @property
     def heading(self) -> str:
@@ -57,14 +57,14 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What one contestant did in one case."""
+    """The figures of one contestant in one case."""
 
     case: str
-    """What was done, such as "5 s WAV, 1 at once"; the same words for every contestant."""
+    """The task, such as "5 s WAV, 1 at once"; the same text for every contestant."""
     contestant: str
-    """Who did it, such as "RAPL"; the same words in every case."""
+    """The measured program, such as "RAPL"; the same text in every case."""
     measures: dict[str, Measure]
-    """By the column's name; a column may be missing."""
+    """By column name; a column may be missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,18 +77,18 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     plotted: str
-    """Name of the column that the plot shows."""
+    """The column that the plot shows."""
     is_log: bool = False
     """Whether the plot's axis is logarithmic."""
     headline: str | None = None
-    """The case that the README shows; None for the first."""
+    """The case that the README shows; None means the first."""
     notes: tuple[str, ...] = ()
-    """Sentences below the table: what was left out and why, what a figure does not say."""
+    """Notes below the table: what was not measured and why, and what a figure does not include."""
     settings: dict[str, str] = field(default_factory=dict)
-    """What it was measured with: versions, counts, threads."""
+    """Versions, counts and threads of the measurement."""
 
 
-def quantile(values: Sequence[float], share: float) -> float:
-    """The value that `share` of all are at most; no value is made up between two."""
+def quantile(values: Sequence[float], fraction: float) -> float:
+    """The value that is not exceeded by `fraction` of all values. It is a measured value, never an interpolated one."""
     ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+    return ordered[min(len(ordered) - 1, int(fraction * len(ordered)))]

@@ -1,1 +1,1 @@
-"""The fleet's programs on this machine: their environments, their supervision, and the macOS LaunchAgent."""
+"""The services as processes of this machine: their environments, their supervisor, and the macOS LaunchAgent."""

@@ -1,7 +1,7 @@
-"""The engines' own Python environments, made by uv from the lock and from an engine's requirement set.
+"""The engines' Python environments, made by uv from the lock file and from an engine's own requirements.
 
-The gateway and preprocess-service run in the command-line program's environment. An engine has one of its own:
-its libraries are heavy, and two engines need not agree on a version.
+The gateway and preprocess-service run in the environment of the `rapl` command. Each engine has its own environment:
+its libraries are large, and two engines may need different versions of one library.
 """
 
 import hashlib
@@ -15,16 +15,16 @@ from rapl_cli.checkout import ROOT, STATE
 
 
 class InstallError(Exception):
-    """An environment could not be made; uv has said why on the terminal."""
+    """An environment could not be made; uv has printed the reason."""
 
 
 @dataclass(frozen=True)
 class Environment:
     name: str
     sync: tuple[str, ...]
-    """Arguments of `uv sync`: what it takes from the lock. None: nothing."""
+    """Arguments of `uv sync`: what to install from the lock file. Empty: nothing."""
     installer: Path | None = None
-    """A program that adds what the lock does not hold; it gets the environment's Python as its argument."""
+    """A program that installs what the lock file does not have. Its argument is the environment's Python."""
 
     @property
     def folder(self) -> Path:
@@ -35,7 +35,7 @@ class Environment:
         return self.folder / "bin" / "python"
 
     def ensure(self) -> Path:
-        """Makes the environment unless it is up to date, and returns its Python.
+        """Makes or updates the environment if necessary, and returns its Python.
 
         Raises:
             InstallError: uv failed.
@@ -43,11 +43,11 @@ class Environment:
         stamp, wanted = self.folder / ".rapl-stamp", self._fingerprint()
         if stamp.exists() and stamp.read_text() == wanted and self.python.exists():
             return self.python
-        print(f"rapl: installing what {self.name} needs into {self.folder.relative_to(ROOT)}", file=sys.stderr)
+        print(f"rapl: installing the environment {self.name} into {self.folder.relative_to(ROOT)}", file=sys.stderr)
         uv, environ = os.environ.get("UV", "uv"), {**os.environ, "UV_PROJECT_ENVIRONMENT": str(self.folder)}
         environ.pop("VIRTUAL_ENV", None)
         if self.sync:
-            # Inexact: what the installer added stays, and is brought up to date by the installer itself.
+            # Inexact: keeps the packages that the installer added. The installer updates them itself.
             _run([uv, "sync", "--frozen", "--inexact", "--project", str(ROOT), *self.sync], environ)
         elif not self.python.exists():
             _run([uv, "venv", "--quiet", "--python", sys.executable, str(self.folder)], environ)
@@ -64,9 +64,9 @@ class Environment:
 
 
 def _run(command: list[str], environ: dict[str, str]) -> None:
-    ended = subprocess.run(command, env=environ)
-    if ended.returncode:
-        raise InstallError(f"`{' '.join(command[:2])}` failed with exit code {ended.returncode}")
+    result = subprocess.run(command, env=environ)
+    if result.returncode:
+        raise InstallError(f"`{' '.join(command[:2])}` failed with exit code {result.returncode}")
 
 
 SENSEVOICE = Environment("sensevoice", sync=("--package", "rapl-sensevoice", "--no-dev"))
@@ -75,5 +75,5 @@ FUNASR = Environment(
     sync=("--package", "rapl-sensevoice", "--no-dev"),
     installer=ROOT / "sensevoice-service" / "install-runtime",
 )
-"""The same with torch and FunASR: what `prepare-model` and the runtime `funasr` need."""
+"""SENSEVOICE with torch and FunASR, for `prepare-model` and the runtime `funasr`."""
 MLX = Environment("mlx", sync=("--package", "rapl-mlx", "--extra", "engine", "--no-dev"))

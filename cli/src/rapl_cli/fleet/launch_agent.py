@@ -1,4 +1,4 @@
-"""The MLX engine as a LaunchAgent of macOS: it runs from login on, and starts again when it dies."""
+"""The MLX engine as a macOS LaunchAgent: starts at login, and restarts after a crash."""
 
 import os
 import plistlib
@@ -15,24 +15,24 @@ from rapl_cli.checkout import ROOT
 from rapl_cli.fleet.programs import Program
 
 LABEL = "dev.rapl.mlx"
-_PASSED_ON = re.compile(r"RAPL_MLX_\w+|RAPL_MODEL_TTL|HF_\w+|HTTPS?_PROXY|NO_PROXY|SSL_CERT_FILE")
-"""Variables that are kept as they are when it is installed; later ones in a terminal do not reach it."""
+_COPIED = re.compile(r"RAPL_MLX_\w+|RAPL_MODEL_TTL|HF_\w+|HTTPS?_PROXY|NO_PROXY|SSL_CERT_FILE")
+"""Variables that `install` copies into the plist. Variables that are set later do not reach the engine."""
 _PATH = "/opt/homebrew/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
-"""launchd's own has no Homebrew. Source: https://github.com/basnijholt/agent-cli/issues/481"""
+"""launchd's default has no Homebrew. Source: https://github.com/basnijholt/agent-cli/issues/481"""
 _STOP_S = 40
-"""The service finishes what it has begun within 30 s of being told to stop."""
+"""After SIGTERM the service finishes its running requests within 30 s."""
 _ATTEMPTS, _PAUSE_S = 10, 0.5
-"""`bootout` returns before the job has gone, and until then `bootstrap` fails with an input/output error."""
+"""`bootout` returns before the job has ended. Until then `bootstrap` fails with an input/output error."""
 
 
 class LaunchAgentError(Exception):
-    """launchctl did not do what it was told; the message has its words."""
+    """launchctl failed; the message has its output."""
 
 
 @dataclass(frozen=True)
 class LaunchAgent:
     home: Path
-    """Of the user for whom it runs."""
+    """The user's home folder."""
     user_id: int
 
     @classmethod
@@ -48,31 +48,31 @@ class LaunchAgent:
         return self.home / "Library" / "Logs" / "rapl" / "mlx.log"
 
     def description(self, program: Program, environ: Mapping[str, str]) -> dict[str, Any]:
-        """What launchd is told. Source: `man launchd.plist`."""
-        passed_on = {name: value for name, value in environ.items() if _PASSED_ON.fullmatch(name)}
+        """The content of the plist. Source: `man launchd.plist`."""
+        copied = {name: value for name, value in environ.items() if _COPIED.fullmatch(name)}
         wrapper = [sys.executable, "-m", "rapl_cli.rotating_log", str(self.log)]
         early_log = str(self.log.with_name("launchd.log"))
         return {
             "Label": LABEL,
             "ProgramArguments": [*wrapper, *program.command],
             "WorkingDirectory": str(ROOT),
-            "EnvironmentVariables": {"PATH": _PATH, **passed_on, **program.environ},
+            "EnvironmentVariables": {"PATH": _PATH, **copied, **program.environ},
             "RunAtLoad": True,
             "KeepAlive": {"SuccessfulExit": False},
             "ThrottleInterval": 10,
             # As "Background", the default, 87 tokens a second became 11. Source: dryvist/nix-ai issue 916.
             "ProcessType": "Interactive",
             "ExitTimeOut": _STOP_S,
-            # Only what goes wrong before the log is open.
+            # Only errors from before the log is open.
             "StandardOutPath": early_log,
             "StandardErrorPath": early_log,
         }
 
     def install(self, program: Program, environ: Mapping[str, str]) -> None:
-        """Writes the plist, readable for its owner alone since it may hold tokens, and starts the job anew.
+        """Writes the plist, readable by its owner only since it may contain tokens, and (re)starts the job.
 
         Raises:
-            LaunchAgentError: launchd does not take it.
+            LaunchAgentError: launchd rejects it.
         """
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self.plist.parent.mkdir(parents=True, exist_ok=True)
@@ -82,29 +82,29 @@ class LaunchAgent:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
         self._launchctl("bootout", f"{self._domain}/{LABEL}")
-        said = ""
+        error = ""
         for _ in range(_ATTEMPTS):
-            ended = self._launchctl("bootstrap", self._domain, str(self.plist))
-            if not ended.returncode:
+            result = self._launchctl("bootstrap", self._domain, str(self.plist))
+            if not result.returncode:
                 return
-            said = ended.stderr.strip()
+            error = result.stderr.strip()
             time.sleep(_PAUSE_S)
-        raise LaunchAgentError(f"launchctl bootstrap failed: {said}")
+        raise LaunchAgentError(f"launchctl bootstrap failed: {error}")
 
     def uninstall(self) -> bool:
-        """Ends the job and removes the plist; the log stays. Returns whether there was anything."""
+        """Stops the job and removes the plist; keeps the log. Returns False if nothing was installed."""
         was_loaded = not self._launchctl("bootout", f"{self._domain}/{LABEL}").returncode
         was_there = self.plist.exists()
         self.plist.unlink(missing_ok=True)
         return was_loaded or was_there
 
     def status(self) -> dict[str, str] | None:
-        """What launchd says of the job: `state`, `pid`, `last exit code`, as far as it does; None if it knows none."""
-        ended = self._launchctl("print", f"{self._domain}/{LABEL}")
-        if ended.returncode:
+        """launchd's `state`, `pid` and `last exit code` of the job, if known; None if it is not installed."""
+        result = self._launchctl("print", f"{self._domain}/{LABEL}")
+        if result.returncode:
             return None
-        said = dict(re.findall(r"^\t(state|pid|last exit code) = (.*)$", ended.stdout, re.MULTILINE))
-        return {name: value.strip() for name, value in said.items()}
+        fields = dict(re.findall(r"^\t(state|pid|last exit code) = (.*)$", result.stdout, re.MULTILINE))
+        return {name: value.strip() for name, value in fields.items()}
 
     @property
     def _domain(self) -> str:

@@ -1,4 +1,4 @@
-"""The fleet's programs as processes of this machine: which there are, and what each needs to know of the others."""
+"""The services as programs: the command of each, and the environment variables that connect them."""
 
 import os
 import sys
@@ -12,7 +12,7 @@ DEFAULT_PORTS = {"RAPL_PORT": 8000, "RAPL_PREPROCESS_PORT": 8010, "RAPL_SENSEVOI
 
 @dataclass(frozen=True)
 class Ports:
-    """Where the services of one fleet listen, on 127.0.0.1."""
+    """The ports on which the services listen, on 127.0.0.1."""
 
     gateway: int
     preprocess: int
@@ -35,7 +35,7 @@ class Program:
     arguments: tuple[str, ...]
     environ: dict[str, str] = field(default_factory=dict)
     once: bool = False
-    """It ends by itself when its work is done, and is not started again then."""
+    """The program ends after its work; the supervisor restarts it only if it fails."""
 
     @property
     def command(self) -> list[str]:
@@ -77,5 +77,5 @@ def mlx(ports: Ports) -> Program:
     environ = {"RAPL_MLX_PORT": str(ports.mlx)}
     model = os.environ.get("LOCAL_MODEL")
     if os.environ.get("BACKEND") == "mlx" and model and not os.environ.get("RAPL_MLX_MODELS"):
-        environ["RAPL_MLX_MODELS"] = model  # the original server's way to choose the model
+        environ["RAPL_MLX_MODELS"] = model  # these variables choose the model in the original server
     return Program("mlx", environments.MLX.ensure(), ("-m", "rapl_mlx"), environ)

@@ -1,4 +1,4 @@
-"""Runs programs side by side: one tidy log, a restart for what dies, and an orderly end."""
+"""Runs programs side by side: joins their logs, restarts a program that dies, and stops all of them in order."""
 
 import asyncio
 import os
@@ -12,33 +12,33 @@ from tqdm import tqdm
 from rapl_cli.fleet.programs import Program
 
 STOP_GRACE_S = 35.0
-"""Services finish what they have begun within 30 s of being told to stop."""
+"""After SIGTERM a service finishes its running requests within 30 s."""
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 30.0
 _STEADY_S = 60.0
-"""A program that ran this long before it died is started again at once, as if for the first time."""
+"""After a program ran this long, its next restart uses the shortest pause again."""
 _COLOURS = (36, 33, 35, 32, 34)
 
 
 class Supervisor:
     def __init__(self, programs: Sequence[Program], *, quiet: bool = False) -> None:
-        """`quiet` keeps the log back, and shows it only of a program that died."""
+        """`quiet`: do not print the programs' output; `tail` has its last lines."""
         self._programs = programs
         self._quiet = quiet
         self._width = max(len(program.name) for program in programs)
         self._stopping = asyncio.Event()
         self._tails: dict[str, list[str]] = {program.name: [] for program in programs}
         self.died: asyncio.Event = asyncio.Event()
-        """Set as soon as a program that should run has ended."""
+        """Set when a program has ended that should still run."""
 
     async def run(self) -> None:
-        """Runs until `stop()`; returns when every program has ended."""
+        """Runs until `stop()`, and returns when every program has ended."""
         await asyncio.gather(*(self._keep_running(number, p) for number, p in enumerate(self._programs)))
 
     def stop(self) -> None:
         self._stopping.set()
 
     def tail(self, name: str) -> str:
-        """The last lines that a program wrote."""
+        """The last lines of a program's output."""
         return "\n".join(self._tails[name])
 
     async def _keep_running(self, number: int, program: Program) -> None:
@@ -51,7 +51,7 @@ class Supervisor:
             self.died.set()
             if asyncio.get_running_loop().time() - began > _STEADY_S:
                 pause_s = _FIRST_PAUSE_S
-            self._write(number, program, f"ended with exit code {code}; starting it again in {pause_s:g} s")
+            self._write(number, program, f"exited with code {code}; restarting in {pause_s:g} s")
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), pause_s)
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
@@ -64,7 +64,7 @@ class Supervisor:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             limit=1 << 20,
-            start_new_session=True,  # Ctrl-C reaches us alone, and we end them in order
+            start_new_session=True,  # Ctrl-C reaches only this process, which then stops the programs
         )
         log = asyncio.create_task(self._copy_log(number, program, process))
         stopping = asyncio.create_task(self._stopping.wait())
@@ -90,7 +90,7 @@ class Supervisor:
         label = f"{program.name:<{self._width}} |"
         if sys.stderr.isatty():
             label = f"\x1b[{_COLOURS[number % len(_COLOURS)]}m{label}\x1b[0m"
-        tqdm.write(f"{label} {text}", file=sys.stderr)  # above a progress bar, if one is shown
+        tqdm.write(f"{label} {text}", file=sys.stderr)  # tqdm writes above the progress bar, if there is one
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

@@ -1,1 +1,1 @@
-"""The parts of `rapl transcribe`: which recordings, the requests, and what the terminal shows."""
+"""The parts of `rapl transcribe`: finding recordings, sending requests, and showing progress."""

@@ -1,4 +1,4 @@
-"""The gateway's transcription endpoint, for files of any size: they are read from disk while they are sent."""
+"""Calls of the gateway's transcription endpoint. Files of any size: they are read from disk while they are sent."""
 
 import asyncio
 import os
@@ -12,20 +12,20 @@ from typing import Any
 
 import httpx
 
-from rapl_cli.gateway_api import NotAnswered
+from rapl_cli.gateway_api import GatewayError
 from rapl_cli.transcription.display import RecordingDisplay
 from rapl_cli.transcription.recordings import MEDIA
 
 RETRIES = 5
-_ASK_EVERY_S = 0.5
+_PROGRESS_EVERY_S = 0.5
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 2.0, 60.0
 
 
-class OthersWouldFailToo(NotAnswered):
-    """The gateway is out of reach, or wants another key: there is no use in sending it the next file."""
+class BatchAborted(GatewayError):
+    """The remaining files would fail as well, for example because the gateway cannot be reached or rejects the key."""
 
 
-class _TryAgain(NotAnswered):
+class _RetryLater(GatewayError):
     def __init__(self, reason: str, after_s: float = 0.0) -> None:
         super().__init__(reason)
         self.after_s = after_s
@@ -35,7 +35,7 @@ class _TryAgain(NotAnswered):
 class Answer:
     body: bytes
     took_s: float
-    """From the first byte sent to the last one received."""
+    """From the first byte sent to the last byte received."""
 
 
 class TranscriptionCalls:
@@ -44,11 +44,11 @@ class TranscriptionCalls:
         self._http = httpx.AsyncClient(
             base_url=url,
             headers={"authorization": f"Bearer {api_key}"} if api_key else {},
-            timeout=httpx.Timeout(60.0, connect=10.0, read=None),  # the answer comes when the whole file is done
-            mounts={"all://127.0.0.1": None, "all://localhost": None},  # a proxy must not get what stays here
+            timeout=httpx.Timeout(60.0, connect=10.0, read=None),  # the answer comes after the whole transcription
+            mounts={"all://127.0.0.1": None, "all://localhost": None},  # local requests must not go through a proxy
         )
-        self._is_expected_back = False
-        """It has answered before: where it cannot be reached now, it may be starting again."""
+        self._has_answered = False
+        """The gateway answered a request before: if it cannot be reached now, it may be restarting."""
 
     async def __aenter__(self) -> "TranscriptionCalls":
         return self
@@ -57,25 +57,25 @@ class TranscriptionCalls:
         await self._http.aclose()
 
     async def transcribe(self, audio: Path, fields: Mapping[str, str], display: RecordingDisplay) -> Answer:
-        """Sends a file, again where the gateway asks for it or was lost on the way.
+        """Sends a file, and retries if the gateway is busy or the connection is lost.
 
         Raises:
-            NotAnswered: with the gateway's own reason.
+            GatewayError: with the gateway's reason.
             OSError: the file cannot be read.
         """
         for attempt in range(1, RETRIES + 1):
             try:
                 return await self._once(audio, fields, display)
-            except _TryAgain as problem:
+            except _RetryLater as problem:
                 pause_s = min(max(problem.after_s, _FIRST_PAUSE_S**attempt), _LONGEST_PAUSE_S)
-                display.say(f"{str(problem).rstrip('.')}; trying again in {pause_s:g} s ({attempt} of {RETRIES})")
+                display.say(f"{str(problem).rstrip('.')}; retrying in {pause_s:g} s ({attempt} of {RETRIES})")
                 await asyncio.sleep(pause_s)
-        self._is_expected_back = False
+        self._has_answered = False
         return await self._once(audio, fields, display)
 
     async def _once(self, audio: Path, fields: Mapping[str, str], display: RecordingDisplay) -> Answer:
         suffix = audio.suffix.lower()
-        name = f"audio{suffix}" if suffix in MEDIA else "audio"  # ours: a file's own name may tell of people
+        name = f"audio{suffix}" if suffix in MEDIA else "audio"  # not the file's own name, which may be private
         file = await asyncio.to_thread(audio.open, "rb")
         try:
             before = os.fstat(file.fileno())
@@ -89,32 +89,32 @@ class TranscriptionCalls:
         _check(answer)
         after = os.stat(audio)
         if (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, after.st_size):
-            raise NotAnswered("the file was changed while it was transcribed")
+            raise GatewayError("the file changed during the transcription")
         return Answer(answer.content, took_s)
 
     async def _post(self, form: httpx.Request, display: RecordingDisplay) -> httpx.Response:
         headers = {name: form.headers[name] for name in ("content-type", "content-length")}
         display.uploading(int(headers["content-length"]))
         headers["x-request-id"] = request_id = f"cli_{uuid.uuid4().hex}"
-        following = asyncio.create_task(self._follow(request_id, display))
+        progress = asyncio.create_task(self._follow(request_id, display))
         try:
-            answer = await self._http.post(form.url, content=_pieces(form, display), headers=headers)
+            answer = await self._http.post(form.url, content=_chunks(form, display), headers=headers)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol) as error:
             reason = f"the gateway at {self._url} cannot be reached ({type(error).__name__})"
-            raise _TryAgain(reason) if self._is_expected_back else OthersWouldFailToo(reason) from error
+            raise _RetryLater(reason) if self._has_answered else BatchAborted(reason) from error
         except httpx.LocalProtocolError as error:
-            raise NotAnswered("the file was changed while it was sent") from error
+            raise GatewayError("the file changed during the upload") from error
         except httpx.HTTPError as error:
-            raise _TryAgain(f"the connection to the gateway was lost ({type(error).__name__})") from error
+            raise _RetryLater(f"the connection to the gateway was lost ({type(error).__name__})") from error
         finally:
-            following.cancel()
-        self._is_expected_back = True
+            progress.cancel()
+        self._has_answered = True
         return answer
 
     async def _follow(self, request_id: str, display: RecordingDisplay) -> None:
-        """Shows how far the gateway is, if it says; where it does not, the elapsed time must do."""
+        """Shows the gateway's progress. If it reports none, the display shows the elapsed time only."""
         while display.is_watched:
-            await asyncio.sleep(_ASK_EVERY_S)
+            await asyncio.sleep(_PROGRESS_EVERY_S)
             with suppress(httpx.HTTPError, ValueError, KeyError):
                 answer = await self._http.get(f"/v1/progress/{request_id}")
                 if answer.is_success:
@@ -122,27 +122,27 @@ class TranscriptionCalls:
                     display.transcribing(progress["done_s"], progress["duration_s"])
 
 
-async def _pieces(form: httpx.Request, display: RecordingDisplay) -> AsyncIterator[bytes]:
-    """The body, 64 KiB at a time; httpx alone would read the disk in the event loop."""
+async def _chunks(form: httpx.Request, display: RecordingDisplay) -> AsyncIterator[bytes]:
+    """The body, 64 KiB at a time, read in a thread: httpx would read the file in the event loop."""
     assert isinstance(form.stream, httpx.SyncByteStream)
-    pieces = iter(form.stream)
-    while piece := await asyncio.to_thread(next, pieces, b""):
-        yield piece
-        display.sent(len(piece))
+    chunks = iter(form.stream)
+    while chunk := await asyncio.to_thread(next, chunks, b""):
+        yield chunk
+        display.sent(len(chunk))
     display.waiting()
 
 
 def _check(answer: httpx.Response) -> None:
-    """Raises: NotAnswered, of the kind that says what to do."""
+    """Raises: _RetryLater, BatchAborted or GatewayError for an answer that is an error."""
     if answer.is_success:
         return
     reason = _reason(answer)
     retry_after = answer.headers.get("retry-after", "")
     if answer.status_code in (429, 503) and retry_after.isdecimal():
-        raise _TryAgain(reason, float(retry_after))
+        raise _RetryLater(reason, float(retry_after))
     if answer.status_code in (401, 403):
-        raise OthersWouldFailToo(f"{reason} `--api-key` or RAPL_API_KEY sends one.")
-    raise NotAnswered(reason)
+        raise BatchAborted(f"{reason} Set --api-key or RAPL_API_KEY.")
+    raise GatewayError(reason)
 
 
 def _reason(answer: httpx.Response) -> str:
@@ -150,4 +150,4 @@ def _reason(answer: httpx.Response) -> str:
         body: Any = answer.json()
         return str(body["error"]["message"])
     except (ValueError, LookupError, TypeError):
-        return f"the server answered {answer.status_code} without a reason"
+        return f"the server answered with status {answer.status_code} and no message"

@@ -1,4 +1,4 @@
-"""What a person sees of one recording while it is transcribed: a bar on a terminal, lines elsewhere."""
+"""The progress of one recording: a bar on a terminal, plain lines elsewhere."""
 
 import asyncio
 import sys
@@ -14,10 +14,10 @@ _WAIT = "{desc}: sent, being transcribed [{elapsed}]"
 
 
 class RecordingDisplay:
-    """One phase after the other; a phase is a form of the bar, its total and its unit."""
+    """Shows the upload, the wait and the transcription. Each phase has its own bar format, total and unit."""
 
     def __init__(self, name: str, lines: TextIO) -> None:
-        """`lines` is where the line goes that remains; the bar is on stderr."""
+        """`lines` receives the final line; the bar goes to stderr."""
         self._name = name
         self._lines = lines
 
@@ -40,17 +40,17 @@ class RecordingDisplay:
         self._bar.update(count_bytes)
 
     def waiting(self) -> None:
-        """All is sent; the server has not said how far it is."""
+        """The upload is complete, and the server has not reported progress yet."""
         self._bar.refresh()
         self._begin(_WAIT, None)
 
     @property
     def is_watched(self) -> bool:
-        """Whether anybody sees how far it is."""
+        """Whether the bar is shown, on a terminal."""
         return not self._bar.disable
 
     def transcribing(self, done_s: float, duration_s: float | None) -> None:
-        """So many seconds of audio are done; the rate is the real-time factor, in seconds of audio a second."""
+        """Shows the seconds of audio that are done, and the rate in seconds of audio per second."""
         if duration_s:
             if self._bar.bar_format != _TRANSCRIBE:
                 self._begin(_TRANSCRIBE, duration_s)
@@ -65,7 +65,7 @@ class RecordingDisplay:
         self._line(f"{self._name}  {duration_s:.1f} s of audio in {took_s:.1f} s ({text})", self._lines)
 
     def skipped(self, output: str) -> None:
-        self._line(f"{self._name}  skipped: {output} is there and not older (--force does it again)", self._lines)
+        self._line(f"{self._name}  skipped: {output} is up to date (--force transcribes it again)", self._lines)
 
     def say(self, problem: str) -> None:
         self._line(f"{self._name}: {problem}", sys.stderr)
@@ -75,9 +75,9 @@ class RecordingDisplay:
         self._bar.unit, self._bar.unit_scale = ("x", False) if form == _TRANSCRIBE else ("B", True)
         self._bar.reset(total)
 
-    def _line(self, text: str, where: TextIO) -> None:
-        tqdm.write(text, file=where)
-        where.flush()
+    def _line(self, text: str, target: TextIO) -> None:
+        tqdm.write(text, file=target)
+        target.flush()
 
     async def _redraw(self) -> None:
         while True:

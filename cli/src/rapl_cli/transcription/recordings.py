@@ -1,4 +1,4 @@
-"""Which recordings are meant by what a person typed, and where the transcript of each goes."""
+"""Finds the recordings that command-line arguments name, and the output file of each."""
 
 import glob
 import os
@@ -22,7 +22,7 @@ class Recording:
 
     @property
     def is_done(self) -> bool:
-        """Whether its transcript is there, and not older than the recording."""
+        """Whether its transcript exists and is not older than the recording."""
         try:
             return self.output.stat().st_mtime_ns >= self.source.stat().st_mtime_ns
         except FileNotFoundError:
@@ -31,23 +31,23 @@ class Recording:
 
 @dataclass
 class Found:
-    """Media files, absolute and in the order of the arguments that named them."""
+    """The result of `find`. `files` are absolute media files, in the order of the arguments."""
 
     files: list[Path] = field(default_factory=list)
     folders: list[Path] = field(default_factory=list)
-    """The folder in which each argument was looked for."""
+    """For each argument, the folder that was searched."""
     missing: list[str] = field(default_factory=list)
-    """The arguments that named nothing."""
+    """Arguments that match no file."""
     empty: list[str] = field(default_factory=list)
-    """The arguments that named a folder without recordings, or a transcript."""
+    """Arguments that name a transcript or a folder without recordings."""
 
 
 def find(arguments: Iterable[str]) -> Found:
-    """Looks for files (whatever they are called), folders and globs (what is called as media are)."""
+    """Finds files with any suffix, and files with a media suffix in folders and globs."""
     found, seen = Found(), set[Path]()
     for argument in arguments:
         path = Path(os.path.abspath(os.path.expanduser(argument)))
-        folder, files = _named(path)
+        folder, files = _matches(path)
         if not files:
             (found.empty if path.exists() else found.missing).append(argument)
             continue
@@ -58,10 +58,10 @@ def find(arguments: Iterable[str]) -> Found:
 
 
 def recordings(found: Found, suffix: str, output_dir: Path | None) -> list[Recording]:
-    """Gives each file its output: `talk.srt` for `talk.mp3`, or `talk.mp3.srt` where that would serve two files.
+    """Each file with its output: `talk.srt` for `talk.mp3`, or `talk.mp3.srt` if two files would share that name.
 
-    Under `output_dir` the tree is that below the current folder or, for files from elsewhere, below the deepest
-    folder that holds all of them.
+    `output_dir` gets the folder tree below the current folder or, for files from elsewhere, below the deepest folder
+    that contains all of them.
     """
     if not found.files:
         return []
@@ -73,8 +73,8 @@ def recordings(found: Found, suffix: str, output_dir: Path | None) -> list[Recor
     return [Recording(file, folder / names[file]) for file, folder in zip(found.files, folders, strict=True)]
 
 
-def write_whole(file: Path, content: bytes) -> None:
-    """Writes a file so that it is there completely or not at all. Raises: OSError."""
+def write_atomically(file: Path, content: bytes) -> None:
+    """Writes a temporary file and renames it, so that `file` is never incomplete. Raises: OSError."""
     part = file.parent / f".rapl-{secrets.token_hex(8)}.part"
     try:
         with part.open("xb") as written:
@@ -87,10 +87,10 @@ def write_whole(file: Path, content: bytes) -> None:
         raise
 
 
-def _named(path: Path) -> tuple[Path, list[Path]]:
+def _matches(path: Path) -> tuple[Path, list[Path]]:
     if path.is_dir():
         return path, list(_below(path))
-    if path.is_file():  # a transcript is none: `rapl transcribe folder/*` also names what it wrote the last time
+    if path.is_file():  # `rapl transcribe folder/*` also names its own transcripts, which are not recordings
         return path.parent, [path] if path.suffix.lower() not in _RESULTS else []
     fixed = path
     while glob.has_magic(str(fixed)):
@@ -108,17 +108,17 @@ def _below(folder: Path) -> Iterator[Path]:
 
 
 def _is_media(file: Path) -> bool:
-    is_hidden = file.name.startswith(".")  # macOS keeps `._talk.mp3` beside `talk.mp3` on foreign disks
+    is_hidden = file.name.startswith(".")  # macOS writes `._talk.mp3` beside `talk.mp3` on other file systems
     return not is_hidden and file.suffix.lower() in MEDIA and file.is_file()
 
 
 def _output_names(files: Sequence[Path], suffix: str) -> dict[Path, str]:
-    """Looks at the neighbours on disk as well: a name must not depend on which files were asked for together."""
+    """Output names by file. All media files of a folder count, so that a name is the same in every run."""
     names: dict[Path, str] = {}
     for folder in {file.parent for file in files}:
         ours = [file for file in files if file.parent == folder]
-        neighbours = {*ours, *filter(_is_media, folder.iterdir())}
-        taken = Counter(name.casefold() for file in neighbours for name in {file.stem, file.name})
+        siblings = {*ours, *filter(_is_media, folder.iterdir())}
+        taken = Counter(name.casefold() for file in siblings for name in {file.stem, file.name})
         for file in ours:
             is_shared = taken[file.stem.casefold()] > 1
             names[file] = f"{file.name if is_shared else file.stem}.{suffix}"

@@ -1,14 +1,12 @@
-"""The `rapl` command, as a person types it."""
+"""`rapl demo`, `up`, `down` and `doctor`, run as processes."""
 
 import os
 import re
 import subprocess
-from pathlib import Path
 
 import pytest
-from services import free_port
+from services import ROOT, free_port
 
-ROOT = Path(__file__).parents[1]
 LIMIT_S = 900
 
 
@@ -23,7 +21,7 @@ def rapl(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_demo_prints_the_samples_words_and_what_to_try_next():
+def test_demo_prints_the_samples_text_and_the_next_commands():
     ended = rapl("demo")
 
     assert ended.returncode == 0, ended.stderr
@@ -37,7 +35,7 @@ def environ(tmp_path) -> dict[str, str]:
     return {**ports, "RAPL_SENSEVOICE_MODEL_DIR": str(tmp_path)}
 
 
-def test_up_runs_the_fleet_until_down_ends_it_and_doctor_tells_what_works(environ):
+def test_up_starts_the_services_down_stops_them_and_doctor_checks_them(environ):
     before = rapl("doctor", **environ)
     up = rapl("up", "--detach", "--no-download", "--no-mlx", **environ)
     try:
@@ -50,14 +48,14 @@ def test_up_runs_the_fleet_until_down_ends_it_and_doctor_tells_what_works(enviro
     assert (up.returncode, down.returncode) == (0, 0), up.stderr + down.stderr
     assert f"http://127.0.0.1:{environ['RAPL_PORT']}" in up.stdout
     assert twice.returncode == 1
-    assert "is up already" in twice.stderr
+    assert "are up already" in twice.stderr
     assert (before.returncode, during.returncode, after.returncode) == (1, 0, 1)
-    assert "heard '3 1 4 1 5 9.'" in during.stdout
+    assert "transcribed three-one-four.wav as '3 1 4 1 5 9.'" in during.stdout
     assert re.search(r"FAIL  iic/SenseVoiceSmall +absent", during.stdout)
     assert "./rapl up" in after.stdout
 
 
-def test_an_unknown_command_is_refused_with_the_usage():
+def test_an_unknown_command_prints_the_usage():
     ended = rapl("fly")
 
     assert ended.returncode == 2

@@ -1,4 +1,4 @@
-"""Figures are computed, written and drawn as they were measured."""
+"""Figures are computed, formatted, plotted and published."""
 
 import json
 from dataclasses import replace
@@ -29,16 +29,16 @@ def report(**changes) -> Report:
     return Report(**facts | changes)
 
 
-def test_a_measure_of_rounds_is_their_median_with_their_range():
+def test_a_measure_of_rounds_is_the_median_with_the_range():
     assert Measure.of([5.0, 1.0, 2.0]) == Measure(2.0, 1.0, 5.0)
 
 
-@pytest.mark.parametrize(("share", "expected"), [(0.5, 51), (0.99, 100), (0.0, 1), (1.0, 100)])
-def test_a_quantile_is_a_value_that_was_measured(share, expected):
-    assert quantile(range(1, 101), share) == expected
+@pytest.mark.parametrize(("fraction", "expected"), [(0.5, 51), (0.99, 100), (0.0, 1), (1.0, 100)])
+def test_a_quantile_is_a_measured_value(fraction, expected):
+    assert quantile(range(1, 101), fraction) == expected
 
 
-def test_a_row_is_written_with_units_ranges_and_gaps():
+def test_a_row_has_units_ranges_and_gaps():
     lines = markdown(report()).splitlines()
 
     assert "| | | p50 (ms) | beside |" in lines
@@ -46,7 +46,7 @@ def test_a_row_is_written_with_units_ranges_and_gaps():
     assert "| 5 s | theirs | 4,000.0 |  |" in lines
 
 
-def test_the_report_says_which_machine_software_and_settings():
+def test_the_report_has_machine_software_and_settings():
     text = markdown(report())
 
     assert "| cores | 2 |" in text
@@ -59,18 +59,18 @@ def test_a_quick_run_says_so():
     assert "quick run" not in markdown(report())
 
 
-def test_a_group_that_failed_is_named_with_its_reason():
+def test_a_failed_group_is_reported_with_its_reason():
     assert "**long was not measured:** no engine" in markdown(report(failures={"long": "no engine"}))
 
 
-def test_every_table_has_its_plot_beside_the_report(tmp_path):
+def test_every_table_has_a_plot_beside_the_report(tmp_path):
     write(report(), tmp_path)
 
     assert (tmp_path / "clips.png").read_bytes().startswith(b"\x89PNG")
     assert "![Clips](clips.png)" in (tmp_path / "report.md").read_text()
 
 
-def test_a_figure_of_all_rounds_together_may_lie_beyond_that_of_each(tmp_path):
+def test_a_percentile_of_all_rounds_may_lie_outside_of_the_range_of_the_rounds(tmp_path):
     beyond = (Row("5 s", "ours", {"p50": Measure(3.0, low=1.0, high=2.0)}),)
     write(report(tables=[replace(TABLE, rows=beyond)]), tmp_path)
 
@@ -78,14 +78,14 @@ def test_a_figure_of_all_rounds_together_may_lie_beyond_that_of_each(tmp_path):
     assert (tmp_path / "clips.png").exists()
 
 
-def test_the_figures_are_there_for_programs_too(tmp_path):
+def test_the_figures_are_also_written_as_json(tmp_path):
     write(report(), tmp_path)
 
     [table] = json.loads((tmp_path / "results.json").read_text())["tables"]
     assert table["rows"][0]["measures"]["p50"] == {"value": 2.0, "low": 1.0, "high": 3.0}
 
 
-def test_a_published_run_is_the_latest_one_and_its_headlines_are_in_the_readme(tmp_path):
+def test_a_published_run_is_copied_to_latest_and_its_headlines_are_in_the_readme(tmp_path):
     readme = tmp_path / "README.md"
     readme.write_text(f"before\n{BEGIN}\nan older table\n{END}\nafter\n")
     shown = report(machine={"processor": "a CPU", "cores": "2"})
@@ -101,7 +101,7 @@ def test_a_published_run_is_the_latest_one_and_its_headlines_are_in_the_readme(t
     assert "an older table" not in text
 
 
-def test_contestants_take_turns_and_each_is_first_once():
+def test_rounds_are_interleaved_and_each_contestant_is_first_once():
     order: list[str] = []
     contestants = {name: lambda name=name: order.append(name) for name in "abc"}
 

@@ -1,30 +1,29 @@
-"""What is installed resolves for every platform that RAPL is run on."""
+"""The dependencies resolve for every supported platform."""
 
 import os
 import subprocess
 import tomllib
-from pathlib import Path
 
 import pytest
+from house_rules import ROOT
 
-ROOT = Path(__file__).parents[1]
 PLATFORMS = ("x86_64-manylinux_2_28", "aarch64-manylinux_2_28", "aarch64-apple-darwin")
 NEW_GLIBC_PLATFORMS = ("x86_64-manylinux_2_35", "aarch64-manylinux_2_35", "aarch64-apple-darwin")
-"""MLX's Linux wheels want glibc 2.35, and so do OpenVINO's for aarch64; Debian 12 and the images have 2.36."""
+"""MLX's Linux wheels and OpenVINO's for aarch64 need glibc 2.35; Debian 12 and the images have 2.36."""
 FUNASR = ROOT / "sensevoice-service" / "requirements" / "funasr.txt"
 
 
 def resolve(*arguments: str, platform: str) -> str:
     command = [os.environ.get("UV", "uv"), "pip", "compile", "--quiet", "--python-platform", platform]
     command += ["--python-version", "3.11", "--no-header", *arguments]
-    environ = {**os.environ, "MACOSX_DEPLOYMENT_TARGET": "14.0"}  # MLX and torch have no wheels for older ones
+    environ = {**os.environ, "MACOSX_DEPLOYMENT_TARGET": "14.0"}  # MLX and torch have no wheels for older versions
     ended = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=300)
     assert ended.returncode == 0, ended.stderr
     return ended.stdout
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
-def test_the_funasr_runtime_resolves_and_never_brings_torchaudio(platform):
+def test_the_funasr_runtime_resolves_without_torchaudio(platform):
     resolved = resolve(str(FUNASR), platform=platform)
 
     assert "torch==2.13.0" in resolved
@@ -39,7 +38,7 @@ def test_every_service_resolves(platform, member):
 
 @pytest.mark.parametrize("platform", PLATFORMS)
 @pytest.mark.parametrize("requirements", sorted((ROOT / "bench" / "requirements").glob("*.txt")), ids=lambda f: f.stem)
-def test_what_is_measured_beside_rapl_resolves(platform, requirements):
+def test_the_compared_programs_resolve(platform, requirements):
     assert "==" in resolve(str(requirements), platform=platform)
 
 
@@ -56,7 +55,7 @@ def test_the_mlx_engine_resolves(platform):
     assert ("mlx-cpu" in resolved) == ("manylinux" in platform)
 
 
-def test_the_lock_is_up_to_date_and_knows_the_three_platforms():
+def test_the_lock_is_up_to_date_and_covers_the_three_platforms():
     ended = subprocess.run(
         [os.environ.get("UV", "uv"), "lock", "--check"], cwd=ROOT, capture_output=True, text=True, timeout=300
     )

@@ -1,11 +1,10 @@
-"""The MLX engine as a LaunchAgent: what launchd would be told, and that it runs. launchd itself is a fake here."""
+"""The MLX engine as a LaunchAgent: its plist, and the job that the plist describes. launchd itself is a fake here."""
 
 import os
 import plistlib
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,10 @@ import pytest
 from rapl_cli import mlx, rotating_log
 from rapl_cli.fleet.launch_agent import LABEL, LaunchAgent
 from rapl_cli.fleet.programs import Ports, Program
-from services import free_port
+from services import free_port, until
 
 ENVIRON = {"RAPL_MLX_MODELS": "a/b", "RAPL_MODEL_TTL": "60", "HF_HOME": "/models", "SECRET": "x", "RAPL_PORT": "1"}
-# A fake: it writes down what it is told, and says of the job what macOS 15 says of one that runs.
+# A fake: it writes its arguments to a file, and describes the job as macOS 15 describes one that runs.
 FAKE_LAUNCHCTL = """#!/bin/sh
 echo "$@" >> "$(dirname "$0")/calls"
 [ "$1" = print ] && printf 'gui/501/x = {\\n\\tstate = running\\n\\n\\tpid = 4242\\n\\tlast exit code = 0\\n}\\n'
@@ -38,7 +37,7 @@ def program(mlx_python: str) -> Program:
 
 @pytest.fixture
 def launchctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of the fake, where it also writes its calls."""
+    """The folder of the fake, and of the file `calls` with its arguments."""
     fake = tmp_path / "bin" / "launchctl"
     fake.parent.mkdir()
     fake.write_text(FAKE_LAUNCHCTL)
@@ -56,7 +55,7 @@ def installed(agent: LaunchAgent, program: Program) -> dict[str, Any]:
     return plistlib.loads(agent.plist.read_bytes())
 
 
-def test_the_plist_says_what_launchd_needs(agent: LaunchAgent, program: Program, launchctl: Path):
+def test_the_plist_has_the_keys_that_launchd_needs(agent: LaunchAgent, program: Program, launchctl: Path):
     plist = installed(agent, program)
 
     assert plist["Label"] == LABEL == agent.plist.stem
@@ -82,7 +81,7 @@ def test_every_command_and_folder_in_the_plist_exists_and_is_absolute(
         assert Path(path).is_dir()
 
 
-def test_only_settings_of_the_engine_and_its_hub_are_kept_and_only_the_owner_may_read_them(
+def test_the_plist_has_the_settings_of_engine_and_hub_only_and_is_readable_by_its_owner_only(
     agent: LaunchAgent, program: Program, launchctl: Path
 ):
     environ = installed(agent, program)["EnvironmentVariables"]
@@ -93,13 +92,13 @@ def test_only_settings_of_the_engine_and_its_hub_are_kept_and_only_the_owner_may
     assert agent.plist.stat().st_mode & 0o777 == 0o600
 
 
-def test_install_replaces_a_job_that_runs_and_starts_the_new_one(agent: LaunchAgent, program: Program, launchctl: Path):
+def test_install_replaces_a_running_job(agent: LaunchAgent, program: Program, launchctl: Path):
     agent.install(program, ENVIRON)
 
     assert calls(launchctl) == [f"bootout gui/501/{LABEL}", f"bootstrap gui/501 {agent.plist}"]
 
 
-def test_what_launchd_refuses_is_told_in_its_own_words(
+def test_an_error_of_launchctl_is_printed(
     agent: LaunchAgent, launchctl: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
     program: Program,
 ):  # fmt: skip
@@ -111,9 +110,7 @@ def test_what_launchd_refuses_is_told_in_its_own_words(
     assert "Bootstrap failed: 5" in capsys.readouterr().err
 
 
-def test_uninstall_ends_the_job_and_removes_the_plist_and_nothing_is_left_to_uninstall(
-    agent: LaunchAgent, program: Program, launchctl: Path
-):
+def test_uninstall_stops_the_job_and_removes_the_plist(agent: LaunchAgent, program: Program, launchctl: Path):
     agent.install(program, ENVIRON)
 
     assert agent.uninstall()
@@ -122,38 +119,40 @@ def test_uninstall_ends_the_job_and_removes_the_plist_and_nothing_is_left_to_uni
     assert not agent.uninstall()
 
 
-def test_status_tells_of_the_job_and_of_an_engine_that_does_not_answer(
+def test_status_describes_the_job_and_an_engine_that_does_not_answer(
     agent: LaunchAgent, launchctl: Path, capsys: pytest.CaptureFixture[str]
 ):
     ports = Ports(1, 1, 1, mlx=free_port())
 
     assert mlx.act("status", agent, ports) == 1
-    said = capsys.readouterr().out
-    assert "state running, pid 4242, last exit code 0" in said
-    assert "./rapl mlx logs" in said
+    output = capsys.readouterr().out
+    assert "state running, pid 4242, last exit code 0" in output
+    assert "./rapl mlx logs" in output
 
 
-def test_status_says_that_nothing_is_installed(agent: LaunchAgent, launchctl: Path, capsys: pytest.CaptureFixture[str]):
+def test_status_without_a_job_says_not_installed(
+    agent: LaunchAgent, launchctl: Path, capsys: pytest.CaptureFixture[str]
+):
     (launchctl / "fails-print").touch()
     mlx.act("status", agent, Ports(1, 1, 1, mlx=free_port()))
 
     assert "not installed" in capsys.readouterr().out
 
 
-def test_logs_are_the_end_of_the_log(agent: LaunchAgent, capfd: pytest.CaptureFixture[str]):
+def test_logs_prints_the_end_of_the_log(agent: LaunchAgent, capfd: pytest.CaptureFixture[str]):
     assert mlx.act("logs", agent, Ports.from_environment()) == 1
     agent.log.parent.mkdir(parents=True)
     agent.log.write_text("".join(f"line {number}\n" for number in range(300)))
 
     assert mlx.act("logs", agent, Ports.from_environment()) == 0
-    said = capfd.readouterr()
-    assert "no log yet" in said.err
-    assert said.out.splitlines()[0] == "line 100"
+    output = capfd.readouterr()
+    assert "no log yet" in output.err
+    assert output.out.splitlines()[0] == "line 100"
 
 
 @pytest.fixture
 def job(agent: LaunchAgent, program: Program, launchctl: Path):
-    """The job as launchd would start it, with nothing but the plist's environment."""
+    """The job as launchd would start it, with the plist's environment only."""
     plist = installed(agent, program)
     environ = {**plist["EnvironmentVariables"], "RAPL_MLX_PRELOAD": "none", "HOME": str(agent.home)}
     process = subprocess.Popen(plist["ProgramArguments"], env=environ, cwd=plist["WorkingDirectory"])
@@ -161,11 +160,11 @@ def job(agent: LaunchAgent, program: Program, launchctl: Path):
     process.kill()
 
 
-def test_what_the_plist_says_runs_the_engine_whose_log_is_where_it_says_and_its_end_is_clean(
+def test_the_job_of_the_plist_runs_the_engine_writes_its_log_and_exits_with_0(
     agent: LaunchAgent, program: Program, job: subprocess.Popen[bytes]
 ):
     url = f"http://127.0.0.1:{program.environ['RAPL_MLX_PORT']}/health/live"
-    wait_until(lambda: is_live(url))
+    until("the engine is live", lambda: is_live(url))
     job.send_signal(signal.SIGTERM)
 
     assert job.wait(timeout=60) == 0
@@ -179,16 +178,9 @@ def is_live(url: str) -> bool:
         return False
 
 
-def wait_until(condition, limit_s: float = 90.0) -> None:
-    deadline = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
-def test_a_log_keeps_its_last_lines_within_a_bounded_size(tmp_path: Path):
+def test_a_rotated_log_keeps_its_last_lines_within_a_bounded_size(tmp_path: Path):
     log = tmp_path / "mlx.log"
-    rotating_log.keep((b"line %d 100 %%\n" % number for number in range(3000)), log, max_bytes=5000)
+    rotating_log.copy_lines((b"line %d 100 %%\n" % number for number in range(3000)), log, max_bytes=5000)
 
     files = list(tmp_path.iterdir())
     assert len(files) == rotating_log.KEPT
@@ -197,19 +189,19 @@ def test_a_log_keeps_its_last_lines_within_a_bounded_size(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("ends_with", "told"),
+    ("ending", "exit_code"),
     [("sys.exit(0)", 0), ("sys.exit(3)", 3), ("sys.exit(2)", 0), ("os.kill(os.getpid(), 9)", 137)],
-    ids=["well", "a failure", "a wrong setting, which starting again does not mend", "killed"],
+    ids=["success", "a failure", "a wrong setting, which a restart does not correct", "killed"],
 )
-def test_launchd_is_told_whether_to_start_it_again(tmp_path: Path, ends_with: str, told: int):
-    command = [sys.executable, "-c", f"import os, sys; print('so far'); sys.stdout.flush(); {ends_with}"]
+def test_the_exit_code_makes_launchd_restart_the_job_after_a_failure_only(tmp_path: Path, ending: str, exit_code: int):
+    command = [sys.executable, "-c", f"import os, sys; print('so far'); sys.stdout.flush(); {ending}"]
     wrapper = [sys.executable, "-m", "rapl_cli.rotating_log", tmp_path / "logs" / "log"]
 
-    assert subprocess.run([*wrapper, *command], timeout=60).returncode == told
+    assert subprocess.run([*wrapper, *command], timeout=60).returncode == exit_code
     assert (tmp_path / "logs" / "log").read_text() == "so far\n"
 
 
-def test_on_linux_there_is_no_launch_agent_and_that_is_said(capsys: pytest.CaptureFixture[str]):
+def test_status_on_linux_says_that_launch_agents_exist_on_macos_only(capsys: pytest.CaptureFixture[str]):
     if sys.platform == "darwin":
         pytest.skip("this is a Mac")
 

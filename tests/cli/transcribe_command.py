@@ -1,4 +1,4 @@
-"""`rapl transcribe`, as a person types it."""
+"""Runs `rapl transcribe` as a process."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ def command(*arguments: str | Path) -> list[str]:
 
 
 def rapl(folder: Path, url: str, *arguments: str | Path, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Runs in `folder`, with pipes instead of a terminal."""
+    """Runs it in `folder`, with pipes instead of a terminal."""
     return subprocess.run(
         command("--url", url, *arguments),
         cwd=folder,

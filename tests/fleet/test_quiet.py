@@ -1,12 +1,12 @@
-"""What holds no speech is an empty text and calls no engine; quiet speech is found."""
+"""Audio without speech has an empty text and calls no engine; quiet speech is detected."""
 
 import re
 
 import numpy as np
 import pytest
-from conftest import SELFTEST, Fleet
 from media import as_media
 from rapl_protocol.audio import WavAudio
+from services import SELFTEST, Fleet
 from spoken import say
 
 RATE_HZ = 16_000
@@ -26,7 +26,7 @@ def tone() -> np.ndarray:
 
 
 def music() -> np.ndarray:
-    """Chords that ring out, each note with overtones, and a drum on every beat."""
+    """Decaying chords with overtones, and a drum on every beat."""
     time_s = np.arange(int(LONG_S * RATE_HZ)) / RATE_HZ
     in_beat_s = time_s % 0.5
     drum = np.random.default_rng(2).normal(0, 0.15, len(time_s)) * np.exp(-40 * in_beat_s)
@@ -48,7 +48,7 @@ def engine_calls(fleet: Fleet) -> int:
 
 @pytest.mark.parametrize("container", ["wav", "m4a", "webm"])
 @pytest.mark.parametrize("signal", [silence, white_noise, tone, music])
-def test_what_is_no_speech_is_an_empty_text_and_calls_no_engine(fleet: Fleet, signal, container: str):
+def test_audio_without_speech_is_an_empty_text_and_calls_no_engine(fleet: Fleet, signal, container: str):
     audio = pcm(signal())
     media = WavAudio(audio).to_wav() if container == "wav" else as_media(audio, container)
     before = engine_calls(fleet)
@@ -61,7 +61,7 @@ def test_what_is_no_speech_is_an_empty_text_and_calls_no_engine(fleet: Fleet, si
 
 
 @pytest.mark.parametrize("container", ["wav", "m4a"])
-def test_speech_at_45_db_below_full_scale_is_found(fleet: Fleet, container: str):
+def test_speech_at_45_db_below_full_scale_is_detected(fleet: Fleet, container: str):
     samples = np.frombuffer(say("seven four two nine"), np.int16) / 32_768
     loudness = np.sqrt((samples**2).mean())
     quiet = np.concatenate([np.zeros(8_000), samples * 10 ** (-45 / 20) / loudness, np.zeros(8_000)])

@@ -1,4 +1,4 @@
-"""`rapl transcribe`, against the real fleet: which files it takes, what it writes and what it says."""
+"""`rapl transcribe` with the real fleet: the files that it finds, the transcripts, and the output."""
 
 import json
 import os
@@ -25,7 +25,7 @@ from transcribe_command import LIMIT_S, MODEL, TEXT, command, files_in, outputs_
         (["d*"], {"deep/TWO.txt"}),
     ],
 )
-def test_files_folders_and_globs_name_recordings(folder, url, arguments, expected):
+def test_files_folders_and_globs_select_recordings(folder, url, arguments, expected):
     before = files_in(folder)
 
     ended = rapl(folder, url, *arguments)
@@ -47,7 +47,7 @@ def test_a_pipe_gets_one_line_for_each_file_with_duration_and_speed(folder, url)
 @pytest.mark.parametrize(
     ("form", "begin"), [("txt", TEXT), ("srt", "1\n00:00:0"), ("vtt", "WEBVTT\n"), ("json", '{"task":"transcribe"')]
 )
-def test_the_transcript_has_the_wanted_format(folder, url, form, begin):
+def test_the_transcript_has_the_requested_format(folder, url, form, begin):
     ended = rapl(folder, url, "one.wav", "--format", form)
 
     transcript = (folder / f"one.{form}").read_text()
@@ -56,7 +56,7 @@ def test_the_transcript_has_the_wanted_format(folder, url, form, begin):
     assert TEXT in transcript
 
 
-def test_json_is_the_verbose_answer_as_the_gateway_gave_it(folder, url):
+def test_json_is_the_gateways_verbose_json(folder, url):
     rapl(folder, url, "one.wav", "--format", "json")
 
     answer = json.loads((folder / "one.json").read_text())
@@ -64,24 +64,24 @@ def test_json_is_the_verbose_answer_as_the_gateway_gave_it(folder, url):
     assert answer["duration"] == pytest.approx(answer["segments"][-1]["end"], abs=1)
 
 
-def test_what_is_done_is_skipped_until_it_is_forced_or_the_recording_changes(folder, door):
-    first = rapl(folder, door.url, "one.wav")
-    again = rapl(folder, door.url, "one.wav")
-    came_once = door.came
-    forced = rapl(folder, door.url, "one.wav", "--force")
+def test_a_file_with_a_transcript_is_skipped_until_forced_or_changed(folder, proxy):
+    first = rapl(folder, proxy.url, "one.wav")
+    again = rapl(folder, proxy.url, "one.wav")
+    requests_before = proxy.requests
+    forced = rapl(folder, proxy.url, "one.wav", "--force")
     written = (folder / "one.txt").stat().st_mtime
     os.utime(folder / "one.wav", (written + 60, written + 60))
-    changed = rapl(folder, door.url, "one.wav")
+    changed = rapl(folder, proxy.url, "one.wav")
 
     assert [each.returncode for each in (first, again, forced, changed)] == [0] * 4
     assert "skipped: one.txt" in again.stdout
-    assert (came_once, door.came) == (1, 3)
+    assert (requests_before, proxy.requests) == (1, 3)
 
 
 @pytest.mark.parametrize("arguments", [["empty"], ["*.flac"], ["notes.txt"], ["absent"]])
-def test_nothing_found_is_exit_code_2_and_says_so(tmp_path, arguments):
+def test_without_a_recording_the_exit_code_is_2(tmp_path, arguments):
     (tmp_path / "empty").mkdir()
-    (tmp_path / "notes.txt").write_text("a transcript is no recording")
+    (tmp_path / "notes.txt").write_text("a transcript is not a recording")
 
     ended = rapl(tmp_path, "http://127.0.0.1:9", *arguments)
 
@@ -89,7 +89,7 @@ def test_nothing_found_is_exit_code_2_and_says_so(tmp_path, arguments):
     assert f"{arguments[0]}: no audio or video found" in ended.stderr
 
 
-def test_equal_names_in_two_folders_stay_apart_under_the_output_folder(tmp_path, sample, url):
+def test_equal_names_in_two_folders_have_separate_outputs(tmp_path, sample, url):
     for name in ("monday", "tuesday"):
         (tmp_path / "in" / name).mkdir(parents=True)
         (tmp_path / "in" / name / "talk.wav").write_bytes(sample)
@@ -104,7 +104,7 @@ def test_equal_names_in_two_folders_stay_apart_under_the_output_folder(tmp_path,
     assert files_in(elsewhere / "out") == {"monday/talk.txt", "tuesday/talk.txt"}
 
 
-def test_two_recordings_that_differ_in_their_suffix_only_do_not_overwrite_each_other(tmp_path, sample, url):
+def test_recordings_that_differ_only_in_their_suffix_have_separate_outputs(tmp_path, sample, url):
     for name in ("talk.wav", "Talk.mp3"):
         (tmp_path / name).write_bytes(sample)
 
@@ -115,18 +115,18 @@ def test_two_recordings_that_differ_in_their_suffix_only_do_not_overwrite_each_o
     assert outputs_in(tmp_path) == {"talk.wav.txt", "Talk.mp3.txt"}
 
 
-def test_several_jobs_do_every_file_once(tmp_path, sample, door):
+def test_several_jobs_transcribe_every_file_once(tmp_path, sample, proxy):
     for number in range(6):
         (tmp_path / f"{number}.wav").write_bytes(sample)
 
-    ended = rapl(tmp_path, door.url, ".", "--jobs", "3")
+    ended = rapl(tmp_path, proxy.url, ".", "--jobs", "3")
 
     assert ended.returncode == 0
     assert outputs_in(tmp_path) == {f"{number}.txt" for number in range(6)}
-    assert door.came == 6
+    assert proxy.requests == 6
 
 
-def test_stdout_gets_the_transcripts_alone_and_no_file_is_written(folder, url):
+def test_stdout_has_only_the_transcripts_and_no_file_is_written(folder, url):
     before = files_in(folder)
 
     ended = rapl(folder, url, ".", "--stdout")
@@ -136,12 +136,12 @@ def test_stdout_gets_the_transcripts_alone_and_no_file_is_written(folder, url):
 
 
 @pytest.mark.parametrize("arguments", [["--jobs", "0"], ["--stdout", "--jobs", "2"], ["--stdout", "--output-dir", "x"]])
-def test_options_that_make_no_sense_are_refused(folder, url, arguments):
+def test_options_that_contradict_each_other_are_refused(folder, url, arguments):
     assert rapl(folder, url, ".", *arguments).returncode == 2
 
 
 def test_a_key_comes_from_the_option_or_the_environment(folder, fleet, tmp_path):
-    closed = ServiceProcess(
+    gateway = ServiceProcess(
         sys.executable,
         "rapl_gateway",
         "RAPL_PORT",
@@ -151,33 +151,33 @@ def test_a_key_comes_from_the_option_or_the_environment(folder, fleet, tmp_path)
         RAPL_SENSEVOICE_URL=fleet.sensevoice.url,
         RAPL_CONFIG=str(tmp_path / "no-rapl.toml"),
     )
-    with closed:
-        without = rapl(folder, closed.url, ".")
-        option = rapl(folder, closed.url, "one.wav", "--api-key", "sesame")
-        environ = rapl(folder, closed.url, "one.wav", "--force", RAPL_API_KEY="sesame")
+    with gateway:
+        without = rapl(folder, gateway.url, ".")
+        option = rapl(folder, gateway.url, "one.wav", "--api-key", "sesame")
+        environ = rapl(folder, gateway.url, "one.wav", "--force", RAPL_API_KEY="sesame")
 
     assert (without.returncode, option.returncode, environ.returncode) == (1, 0, 0)
     assert without.stderr.count("Incorrect API key") == 1
 
 
-def test_model_language_and_prompt_are_passed_on_but_not_the_files_name(folder, door):
-    door.refusals = [(400, {})]
+def test_model_language_and_prompt_are_sent_but_not_the_file_name(folder, proxy):
+    proxy.next_answers = [(400, {})]
 
-    rapl(folder, door.url, "one.wav", "--language", "en", "--prompt", "only digits")
+    rapl(folder, proxy.url, "one.wav", "--language", "en", "--prompt", "only digits")
 
     for name, value in {"model": MODEL, "language": "en", "prompt": "only digits"}.items():
-        assert f'name="{name}"\r\n\r\n{value}\r\n'.encode() in door.last_body
-    assert b'filename="audio.wav"' in door.last_body
-    assert b"one" not in door.last_body.partition(b"RIFF")[0]
+        assert f'name="{name}"\r\n\r\n{value}\r\n'.encode() in proxy.last_body
+    assert b'filename="audio.wav"' in proxy.last_body
+    assert b"one" not in proxy.last_body.partition(b"RIFF")[0]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_a_large_file_is_never_held_in_memory(tmp_path, door):
-    door.open_for = 0
+def test_a_large_file_is_not_held_in_memory(tmp_path, proxy):
+    proxy.forward_limit = 0
     with (tmp_path / "large.wav").open("wb") as large:
         large.truncate(400 << 20)
-    with subprocess.Popen(command("--url", door.url, "large.wav"), cwd=tmp_path) as process:
-        until("all of it has come", lambda: door.came == 1)
+    with subprocess.Popen(command("--url", proxy.url, "large.wav"), cwd=tmp_path) as process:
+        until("the whole file has arrived", lambda: proxy.requests == 1)
         status = Path(f"/proc/{process.pid}/status").read_text()
         process.kill()
 
@@ -185,7 +185,7 @@ def test_a_large_file_is_never_held_in_memory(tmp_path, door):
     assert peak_kib < 150 << 10
 
 
-def test_a_terminal_shows_a_bar_while_it_is_sent_and_then_the_line_that_remains(folder, url):
+def test_a_terminal_shows_a_progress_bar_and_then_the_final_line(folder, url):
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (40, 120))
     written = bytearray()
@@ -195,7 +195,7 @@ def test_a_terminal_shows_a_bar_while_it_is_sent_and_then_the_line_that_remains(
             while piece := os.read(ours, 65536):
                 written.extend(piece)
         except OSError:
-            pass  # how a terminal says on Linux that its last writer has gone
+            pass  # on Linux: the last writer has closed the terminal
 
     reader = threading.Thread(target=read)
     reader.start()
@@ -211,7 +211,7 @@ def test_a_terminal_shows_a_bar_while_it_is_sent_and_then_the_line_that_remains(
     assert text.rpartition("\r\n")[0].endswith("x)")
 
 
-def test_what_a_shell_names_besides_recordings_is_passed_over(folder, url):
+def test_transcripts_and_empty_folders_among_the_arguments_are_ignored(folder, url):
     (folder / "empty").mkdir()
     first = rapl(folder, url, "one.wav", "empty")
 

@@ -1,4 +1,4 @@
-"""The fleet in containers, as a person starts it: images, health, the main job, and no way out for what is spoken."""
+"""The fleet in containers: images, health, transcriptions, and no route out for audio."""
 
 import json
 import os
@@ -6,8 +6,6 @@ import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import httpx
 import openai
@@ -15,11 +13,10 @@ import pytest
 from local_hub import LocalHub
 from media import as_media, as_wav
 from openai import OpenAI
-from services import ServiceProcess, free_port, until
+from services import DIGITS_FOLDER, ROOT, ServiceProcess, free_port, under_load, until
 
 pytestmark = pytest.mark.docker
 
-ROOT = Path(__file__).parents[1]
 SELFTEST_FOLDER = ROOT / "sensevoice-service" / "src" / "rapl_sensevoice" / "selftest_model"
 PORT = free_port()
 PROJECT = "rapl-test"
@@ -57,7 +54,7 @@ def compose(*arguments: str, limit_s: float = 120) -> str:
 
 
 def up(*arguments: str, limit_s: float = 120) -> None:
-    """Until all are healthy. If one is not, the services' logs tell where each of their threads stands."""
+    """Waits until all are healthy. If one is not, SIGUSR1 makes the services log the stack of each thread."""
     try:
         compose("up", "--wait", "--detach", *arguments, limit_s=limit_s)
     except AssertionError as error:
@@ -72,7 +69,7 @@ def logs() -> str:
 
 @pytest.fixture(scope="module")
 def bridge_address() -> str:
-    """The host, as containers on Linux see it."""
+    """The host's address for containers on Linux."""
     program = "import socket; print(socket.gethostbyname('host.docker.internal'))"
     name = "--add-host=host.docker.internal:host-gateway"
     return docker("run", "--rm", name, "python:3.11-slim-bookworm", "python3", "-c", program).strip()
@@ -80,7 +77,7 @@ def bridge_address() -> str:
 
 @pytest.fixture(scope="module")
 def mlx(mlx_python: str, bridge_address: str, tmp_path_factory: pytest.TempPathFactory) -> ServiceProcess:
-    """The native MLX process on the host, with the tiny model under the real one's id; not started."""
+    """The native MLX process on the host, with the tiny model under the real id; not started yet."""
     return ServiceProcess(
         mlx_python,
         "rapl_mlx",
@@ -88,7 +85,7 @@ def mlx(mlx_python: str, bridge_address: str, tmp_path_factory: pytest.TempPathF
         tmp_path_factory.mktemp("mlx") / "log",
         RAPL_MLX_HOST=bridge_address,
         RAPL_MLX_TOKEN=MLX_TOKEN,
-        RAPL_MLX_MODELS=f"{QWEN}={ROOT / 'tests' / 'models' / 'digits-Qwen3-ASR-8bit'}",
+        RAPL_MLX_MODELS=f"{QWEN}={DIGITS_FOLDER}",
     )
 
 
@@ -122,11 +119,11 @@ def test_every_service_is_healthy(client):
     assert set(health.values()) == {"healthy"}
 
 
-def test_the_official_sdk_gets_the_samples_words(client, sample):
+def test_the_official_sdk_gets_the_samples_text(client, sample):
     assert words(client, sample, "rapl/selftest") == "3 1 4 1 5 9."
 
 
-def test_other_formats_come_through_preprocess_service(client, sample_pcm):
+def test_another_format_goes_through_preprocess_service(client, sample_pcm):
     assert words(client, as_media(sample_pcm, "webm"), "rapl/selftest") == "3 1 4 1 5 9."
 
 
@@ -136,7 +133,7 @@ def test_a_large_upload_is_spooled_although_the_file_system_is_read_only(client,
     assert words(client, large, "rapl/selftest").replace(".", "").split() == ["3", "1", "4", "1", "5", "9"] * 8
 
 
-def test_the_native_mlx_process_answers_for_its_model_and_without_it_the_503_says_what_to_do(client, mlx, sample):
+def test_the_native_mlx_process_serves_its_model_and_without_it_the_503_names_the_fix(client, mlx, sample):
     with mlx:
         until("the gateway sees the MLX model", lambda: state_of(client, QWEN) == "ready")
         assert words(client, sample, QWEN) == "three one four one five nine"
@@ -175,11 +172,11 @@ def test_the_weights_come_from_the_hub_into_the_volume_and_the_model_is_ready_wi
 
 
 @pytest.mark.parametrize("service", ["sensevoice-service", "preprocess-service"])
-def test_what_hears_the_audio_can_reach_no_outside_address(client, service):
+def test_a_service_that_gets_audio_can_reach_no_outside_address(client, service):
     compose("exec", "-T", service, "python", "-c", PROBE)
 
 
-def test_the_probe_notices_a_way_out_where_there_is_one(client):
+def test_the_probe_notices_a_route_out(client):
     program = PROBE.replace('("1.1.1.1", 443)', '("127.0.0.1", 8000)')
 
     with pytest.raises(AssertionError, match="reached"):
@@ -230,11 +227,11 @@ def test_a_container_has_limits(client, service):
     assert config["pids_limit"] > 0
 
 
-def test_a_service_that_has_stopped_answering_is_started_again(client, sample):
+def test_a_service_that_hangs_is_restarted(client, sample):
     [container] = container_ids("sensevoice-service")
     docker("exec", container, "python", "-c", STOP_THE_SERVICE)
 
-    until("it was started again", lambda: docker("inspect", "--format", "{{.RestartCount}}", container).strip() == "1")
+    until("it was restarted", lambda: docker("inspect", "--format", "{{.RestartCount}}", container).strip() == "1")
 
     until("the self-test model is ready", lambda: state_of(client, "rapl/selftest") == "ready")
     assert words(client, sample, "rapl/selftest") == "3 1 4 1 5 9."
@@ -244,33 +241,32 @@ def container_ids(service: str) -> list[str]:
     return compose("ps", "--quiet", service).split()
 
 
-def asked_at_once(client: OpenAI, sample: bytes, requests: int, strike: Callable[[], None]) -> list[str]:
-    """Sends as many requests at once, strikes while they are at work, and gives all texts."""
-    with ThreadPoolExecutor(requests) as pool:
-        sent = [pool.submit(words, client, sample, "rapl/selftest") for _ in range(requests)]
-        time.sleep(0.5)
-        strike()
-        return [each.result() for each in sent]
+def texts_under_load(client: OpenAI, sample: bytes, requests: int, strike: Callable[[], object]) -> list[str]:
+    def send(request_id: str) -> str:
+        file, headers = ("sample.wav", sample), {"x-request-id": request_id}
+        return client.audio.transcriptions.create(file=file, model="rapl/selftest", extra_headers=headers).text
+
+    return under_load(f"http://127.0.0.1:{PORT}", send, requests, strike)
 
 
-def test_killing_one_of_two_sensevoice_replicas_in_mid_load_loses_nothing(client, sample):
+def test_no_request_fails_when_one_of_two_sensevoice_replicas_is_killed(client, sample):
     up("--scale", "sensevoice-service=2", "--no-recreate")
     one, other = container_ids("sensevoice-service")
     found = re.compile(r"backend=sensevoice address=http://[\d.]+:8020 added")
     until("both are found", lambda: len(set(found.findall(compose("logs", "gateway")))) >= 2)
     docker("update", "--restart=no", one)
 
-    texts = asked_at_once(client, sample, 20, lambda: docker("kill", one))
+    texts = texts_under_load(client, sample, 20, lambda: docker("kill", one))
 
     assert texts == ["3 1 4 1 5 9."] * 20
     assert container_ids("sensevoice-service") == [other]
 
 
-def test_stopping_it_all_under_load_loses_nothing_and_every_exit_code_is_0(client, sample):
-    """The last test: nothing is up after it."""
+def test_no_request_fails_when_all_services_stop_under_load_and_every_exit_code_is_0(client, sample):
+    """The last test of this file: it stops all containers."""
     running = {name: container_ids(name) for name in SERVICES}
 
-    texts = asked_at_once(client, sample, 12, lambda: compose("stop"))
+    texts = texts_under_load(client, sample, 12, lambda: compose("stop"))
 
     assert texts == ["3 1 4 1 5 9."] * 12
     codes = {

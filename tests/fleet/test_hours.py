@@ -1,11 +1,10 @@
-"""An hour of speech: every word, in its place, at its time; what goes wrong on the way is said."""
+"""An hour of speech has every word, in order and at its time; an engine's faults are corrected or reported."""
 
 import re
 import time
 
 import httpx
 import pytest
-from conftest import SELFTEST, Fleet
 from openai import OpenAI
 from rapl_gateway.app import create_app
 from rapl_gateway.settings import Settings
@@ -16,20 +15,20 @@ from rapl_service.calls.clients import TranscriberClient
 from rapl_service.engine_app import transcriber_app
 from rapl_service.testing import served
 from recordings import SHORT_PAUSES_S, Recording, Utterance, recording, spoken_digits
-from services import until
+from services import SELFTEST, Fleet, until
 
 HOUR_S = 3600.0
 MINUTES_S = 240.0
 TIMES_WITHIN_S = 0.3
 SECOND_LOOK_S = 16.0
-"""Shorter pieces are halves of segments."""
+"""Shorter audio is half of a segment, transcribed again."""
 EVERY = 4
-"""The fault is in every so many'th segment."""
+"""Every fourth segment has the fault."""
 
 
 @pytest.fixture(scope="module")
-def heard_alone(fleet: Fleet) -> list[Utterance]:
-    """What the engine gets right alone."""
+def recognized_utterances(fleet: Fleet) -> list[Utterance]:
+    """Utterances that the engine transcribes correctly one at a time."""
 
     def text(utterance: Utterance) -> str:
         wav = WavAudio(bytes(8_000) + utterance.pcm + bytes(8_000)).to_wav()
@@ -41,16 +40,16 @@ def heard_alone(fleet: Fleet) -> list[Utterance]:
 
 
 @pytest.fixture(scope="module")
-def hour(heard_alone: list[Utterance]) -> Recording:
-    return recording(heard_alone, HOUR_S)
+def hour(recognized_utterances: list[Utterance]) -> Recording:
+    return recording(recognized_utterances, HOUR_S)
 
 
 def words(text: str) -> list[str]:
     return re.findall(r"\w+", text)
 
 
-def said(recorded: Recording) -> list[str]:
-    return [word for text, _, _ in recorded.said for word in text.split()]
+def spoken_words(recorded: Recording) -> list[str]:
+    return [word for text, _, _ in recorded.utterances for word in text.split()]
 
 
 def test_every_utterance_of_an_hour_appears_in_order_and_at_its_time(fleet: Fleet, hour: Recording):
@@ -58,26 +57,26 @@ def test_every_utterance_of_an_hour_appears_in_order_and_at_its_time(fleet: Flee
     form = {"model": SELFTEST, "response_format": "verbose_json"}
     answer = httpx.post(url, data=form, files={"file": ("hour.m4a", hour.m4a)}, timeout=1200).json()
 
-    assert words(answer["text"]) == said(hour)
+    assert words(answer["text"]) == spoken_words(hour)
     assert answer["coverage"] == 1.0
     assert "problems" not in answer
     assert answer["duration"] == pytest.approx(hour.duration_s, abs=0.2)
     starts, ends = ([segment[edge] for segment in answer["segments"]] for edge in ("start", "end"))
     assert starts == sorted(starts)
-    for _, start_s, end_s in hour.said:
+    for _, start_s, end_s in hour.utterances:
         assert min(abs(start - start_s) for start in starts) <= TIMES_WITHIN_S
         assert min(abs(end - end_s) for end in ends) <= TIMES_WITHIN_S
 
 
-def test_its_words_come_as_they_are_heard(fleet: Fleet, client: OpenAI, hour: Recording):
+def test_a_stream_delivers_the_words_during_the_transcription(fleet: Fleet, client: OpenAI, hour: Recording):
     events = client.audio.transcriptions.create(file=("hour.m4a", hour.m4a), model=SELFTEST, stream=True, timeout=1200)
 
     deltas = [event.delta for event in events if event.type == "transcript.text.delta"]
-    assert words("".join(deltas)) == said(hour)
+    assert words("".join(deltas)) == spoken_words(hour)
     assert len(deltas) > HOUR_S / 30
 
 
-def test_when_the_client_goes_away_its_engine_works_on_for_at_most_what_it_has_begun(fleet: Fleet, hour: Recording):
+def test_after_the_client_disconnects_the_engine_finishes_its_started_segments_only(fleet: Fleet, hour: Recording):
     def segments_done() -> int:
         return fleet.sensevoice.log.read_text().count("request_id=left-behind ")
 
@@ -85,8 +84,8 @@ def test_when_the_client_goes_away_its_engine_works_on_for_at_most_what_it_has_b
     form, headers = {"model": SELFTEST, "stream": "true"}, {"x-request-id": "left-behind"}
     with httpx.stream("POST", url, data=form, files={"file": hour.m4a}, headers=headers, timeout=120) as answer:
         next(answer.iter_lines())
-    until("the job is given up", lambda: httpx.get(f"{fleet.gateway.url}/v1/progress/left-behind").status_code == 404)
-    until("nothing of it is at work", lambda: _is_steady(segments_done))
+    until("the job is cancelled", lambda: httpx.get(f"{fleet.gateway.url}/v1/progress/left-behind").status_code == 404)
+    until("the engine computes no more of its segments", lambda: _is_steady(segments_done))
 
     assert 0 < segments_done() < HOUR_S / 30 / 2
 
@@ -98,7 +97,7 @@ def _is_steady(count, for_s: float = 3.0) -> bool:
 
 
 class Faulty(FakeTranscriber):
-    """The real engine, but for a fault in every fourth segment: fakes the failures that engines have in the field."""
+    """The real engine with a fault in every fourth segment, as engines have them in practice."""
 
     def __init__(self, engine: TranscriberClient, fault: str) -> None:
         super().__init__(SELFTEST)
@@ -108,16 +107,16 @@ class Faulty(FakeTranscriber):
         self._before = ""
 
     async def transcribe(self, audio, options, on_text=None):
-        heard = await self._engine.transcribe(audio, options, deadline_s=120)
+        transcript = await self._engine.transcribe(audio, options, deadline_s=120)
         self.calls.append((audio, options))
         if audio.duration_s < SECOND_LOOK_S:
-            return heard
+            return transcript
         self._segments += 1
-        text = heard.text if self._segments % EVERY else self._spoilt(heard.text)
-        self._before = heard.text
-        return heard.model_copy(update={"text": text, "segments": ()})
+        text = transcript.text if self._segments % EVERY else self._with_fault(transcript.text)
+        self._before = transcript.text
+        return transcript.model_copy(update={"text": text, "segments": ()})
 
-    def _spoilt(self, text: str) -> str:
+    def _with_fault(self, text: str) -> str:
         match self._fault:
             case "drops":
                 return ""
@@ -132,12 +131,12 @@ class Faulty(FakeTranscriber):
 
 
 @pytest.fixture(scope="module")
-def minutes(heard_alone: list[Utterance]) -> Recording:
-    return recording(heard_alone, MINUTES_S, seed=2, pauses_s=SHORT_PAUSES_S)
+def minutes(recognized_utterances: list[Utterance]) -> Recording:
+    return recording(recognized_utterances, MINUTES_S, seed=2, pauses_s=SHORT_PAUSES_S)
 
 
 @pytest.mark.parametrize("fault", ["drops", "truncates", "loops", "writes twice", "repeats the one before"])
-async def test_a_fault_in_every_fourth_segment_is_never_a_silent_success(
+async def test_a_fault_in_every_fourth_segment_is_corrected_or_reported(
     fleet: Fleet, minutes: Recording, fault: str, tmp_path
 ):
     async with open_http() as http:
@@ -152,6 +151,6 @@ async def test_a_fault_in_every_fourth_segment_is_never_a_silent_success(
                 files = {"file": minutes.m4a}
                 answer = await client.post(f"{gateway}/v1/audio/transcriptions", data=form, files=files)
 
-    is_whole = words(answer.json()["text"]) == said(minutes)
-    assert is_whole or answer.json()["problems"]
-    assert len(faulty.calls) > MINUTES_S / 30 + 2  # it looked again
+    is_complete = words(answer.json()["text"]) == spoken_words(minutes)
+    assert is_complete or answer.json()["problems"]
+    assert len(faulty.calls) > MINUTES_S / 30 + 2  # segments were transcribed again

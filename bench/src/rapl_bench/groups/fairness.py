@@ -1,4 +1,4 @@
-"""Short clips while a long recording is being transcribed: what somebody who dictates feels of it."""
+"""Latency of short clips, as in dictation, while a long recording is transcribed."""
 
 import asyncio
 import os
@@ -15,14 +15,14 @@ from rapl_service.calls.clients import TranscriberClient
 
 from rapl_bench import recordings
 from rapl_bench.fleet import SELFTEST, SENSEVOICE_PYTHON, Fleet
-from rapl_bench.groups.registry import GroupMissing
+from rapl_bench.groups.registry import GroupUnavailable
 from rapl_bench.processes import ServerProcess
 from rapl_bench.reporting.results import BenchSettings, Column, Measure, Row, Table, quantile
 from rapl_bench.streamed import stream
 
 CLIP_S, EVERY_S = 5.0, 2.0
 _IDLE_EVERY_S = 0.5
-"""Where nothing else runs, nobody needs to wait for the moment that a clip comes at."""
+"""Without other work, the moment at which a clip arrives does not matter."""
 IDLE, LOADED = "idle", "while a long recording is transcribed"
 _SEGMENT = "one segment of 30 s, the engine alone"
 _LIMIT_S = 120.0
@@ -30,28 +30,28 @@ _LIMIT_S = 120.0
 
 async def measure(settings: BenchSettings) -> Sequence[Table]:
     if not os.environ.get(SENSEVOICE_PYTHON):
-        raise GroupMissing("the environment of sensevoice-service could not be made")
+        raise GroupUnavailable("the environment of sensevoice-service could not be made")
     clips = 5 if settings.quick else 30
     recording = recordings.hours(1 if settings.quick else 10, settings.cache)
     with Fleet(settings.scratch) as fleet:
         engine = fleet.sensevoice()
         gateway = fleet.gateway(engine, fleet.preprocess())
-        await _latencies_s(gateway, 3, 0.0)  # warm
+        await _latencies_s(gateway, 3, 0.0)  # warm-up
         segment_s = await _segment_s(engine, 5)
         print("rapl bench:   idle", file=sys.stderr)
         idle_s = await _latencies_s(gateway, clips, _IDLE_EVERY_S)
-        print("rapl bench:   beside a long recording", file=sys.stderr)
-        long = asyncio.create_task(_again_and_again(gateway, recording))
+        print("rapl bench:   during a long recording", file=sys.stderr)
+        long = asyncio.create_task(_stream_repeatedly(gateway, recording))
         await asyncio.sleep(EVERY_S)
         loaded_s = await _latencies_s(gateway, clips, EVERY_S)
         if long.done():
-            long.result()  # raises what ended it
+            long.result()  # raises the error that ended it
         long.cancel()
         await asyncio.wait([long])
     return [_table(idle_s, loaded_s, segment_s, clips)]
 
 
-async def _again_and_again(gateway: ServerProcess, recording: recordings.Recording) -> None:
+async def _stream_repeatedly(gateway: ServerProcess, recording: recordings.Recording) -> None:
     while True:
         await stream(gateway.url, recording, SELFTEST)
 
@@ -62,8 +62,8 @@ def _table(idle_s: Sequence[float], loaded_s: Sequence[float], segment_s: Sequen
     above_ms = (quantile(loaded_s, 0.95) - quantile(idle_s, 0.5)) * 1000
     loaded = _percentiles(loaded_s) | {"p95 above idle": Measure(above_ms)}
     return Table(
-        name="lanes",
-        title="A short clip beside a long recording, the self-test model",
+        name="fairness",
+        title="A short clip during a long recording, the self-test model",
         columns=(Column("p50", "ms", 1), Column("p95", "ms", 1), Column("p95 above idle", "ms", 1)),
         rows=(
             Row(case, IDLE, _percentiles(idle_s)),
@@ -72,8 +72,8 @@ def _table(idle_s: Sequence[float], loaded_s: Sequence[float], segment_s: Sequen
         ),
         plotted="p95",
         notes=(
-            "The last row is what a clip may have to wait for: an engine ends the segment that it has begun. "
-            "Above idle is the p95 less the p50 of the idle fleet.",
+            "The last row is what a clip may have to wait for: an engine finishes the segment that it has started. "
+            "Above idle is the p95 minus the p50 of the idle services.",
         ),
         settings={"clips": str(clips)},
     )
@@ -87,7 +87,7 @@ def _percentiles(latencies_s: Sequence[float]) -> dict[str, Measure]:
 
 
 async def _latencies_s(gateway: ServerProcess, count: int, every_s: float) -> list[float]:
-    """Of clips that are sent one after the other, each `every_s` after the one before, or as soon as that is there."""
+    """Latencies of `count` clips, one sent every `every_s`, or after the previous answer if that takes longer."""
     clip = recordings.wav(CLIP_S)
     latencies_s: list[float] = []
     async with httpx.AsyncClient(timeout=_LIMIT_S) as http:

@@ -1,6 +1,7 @@
-"""The groups run as a whole, with the real services and tiny counts."""
+"""Complete groups with the real services and small counts."""
 
 import subprocess
+from types import SimpleNamespace
 
 import av
 import pytest
@@ -10,24 +11,25 @@ from rapl_bench.groups import dictation, gateway
 from rapl_bench.groups import registry as groups
 from rapl_bench.groups.gateway import DIRECT, RAPL, RAPL_UNCHECKED, Case, Plan
 from rapl_bench.groups.preprocess import THROUGH_GATEWAY
-from rapl_bench.groups.registry import GROUPS, GroupMissing, measurement
+from rapl_bench.groups.registry import GROUPS, GroupUnavailable, measurement
 from rapl_bench.recordings import Recording
 from rapl_bench.streamed import words_right
 from rapl_bench.stub_engine import MODEL as STUB_MODEL
 from rapl_cli.__main__ import main
 from rapl_cli.bench import NEEDED
+from rapl_cli.fleet.environments import Environment
 
 TINY = Plan(2, (Case("5 s", 5, 2, count=4),), (Case("5 s", 5, 2, for_s=0.01),))
 
 
-def test_the_gateway_group_measures_every_contestant_that_is_there(settings, monkeypatch):
+def test_the_gateway_group_measures_every_contestant_that_is_installed(settings, monkeypatch):
     monkeypatch.delenv("RAPL_BENCH_LITELLM_PYTHON", raising=False)
 
     latency, throughput = gateway.tables(settings, TINY)
 
     for table in (latency, throughput):
         assert {DIRECT, RAPL, RAPL_UNCHECKED} <= {row.contestant for row in table.rows}
-    assert any("LiteLLM is left out" in note for note in latency.notes)
+    assert any("LiteLLM was not measured" in note for note in latency.notes)
 
 
 async def test_the_preprocess_group_compares_every_contestant_with_bare_libav(settings):
@@ -39,40 +41,55 @@ async def test_the_preprocess_group_compares_every_contestant_with_bare_libav(se
     assert {row.case for row in bare} == {row.case for row in table.rows if row.contestant == THROUGH_GATEWAY}
 
 
-async def test_a_dictation_through_the_fleet_stands_beside_its_engine_alone(settings):
+async def test_a_dictation_is_compared_with_the_engine_alone(settings):
     with Fleet(settings.scratch) as fleet:
         table = await dictation.table(fleet, fleet.stub(), STUB_MODEL, 1)
 
     assert [row.contestant for row in table.rows] == [dictation.ENGINE, dictation.RAPL] * len(dictation.CASES)
 
 
-def test_a_group_whose_module_is_missing_says_so(monkeypatch):
+def test_a_group_without_its_module_names_the_module(monkeypatch):
     monkeypatch.setitem(groups.GROUPS, "nowhere", "a group without a module")
 
-    with pytest.raises(GroupMissing, match=r"rapl_bench\.nowhere is missing"):
+    with pytest.raises(GroupUnavailable, match=r"rapl_bench\.groups\.nowhere is missing"):
         measurement("nowhere")
 
 
-def test_the_command_knows_the_same_groups():
+def test_the_command_line_has_the_same_groups():
     assert list(NEEDED) == list(GROUPS)
 
 
-def test_what_computes_sensevoice_in_every_way_can_be_imported_where_it_is_measured():
+def test_the_former_name_of_a_group_runs_it_under_its_new_name(monkeypatch, tmp_path):
+    commands: list[list[str]] = []
+
+    def run(command: list[str], **_: object) -> SimpleNamespace:
+        commands.append(command)
+        return SimpleNamespace(returncode=0)
+
+    monkeypatch.setattr(Environment, "ensure", lambda self: tmp_path / self.name)
+    monkeypatch.setattr("rapl_cli.bench.subprocess.run", run)
+
+    assert main(["bench", "lanes"]) == 0
+    [command] = commands
+    assert command[1:4] == ["-m", "rapl_bench", "fairness"]
+
+
+def test_every_sensevoice_runtime_can_be_imported_in_its_environment():
     python = NEEDED["sensevoice"]["RAPL_BENCH_FUNASR_PYTHON"].ensure()
 
     subprocess.run([python, "-c", "import funasr, openvino, rapl_sensevoice, sentencepiece, torch"], check=True)
 
 
-@pytest.mark.parametrize("group", ["sensevoice", "long", "lanes"])
-async def test_a_group_without_its_environment_says_so(settings, monkeypatch, group):
+@pytest.mark.parametrize("group", ["sensevoice", "long", "fairness"])
+async def test_a_group_without_its_environment_is_unavailable(settings, monkeypatch, group):
     monkeypatch.delenv("RAPL_BENCH_FUNASR_PYTHON", raising=False)
     monkeypatch.delenv("RAPL_BENCH_SENSEVOICE_PYTHON", raising=False)
 
-    with pytest.raises(GroupMissing, match="could not be made"):
+    with pytest.raises(GroupUnavailable, match="could not be made"):
         await measurement(group)(settings)
 
 
-def test_a_recording_repeated_is_as_many_times_as_long(settings):
+def test_a_repeated_recording_has_a_multiple_of_the_duration(settings):
     once = recordings.long_recording(10, settings.cache)
     thrice = recordings.repeated(once, 3)
 
@@ -91,10 +108,10 @@ def test_a_recording_repeated_is_as_many_times_as_long(settings):
         ("", 0.0),
     ],
 )
-def test_words_are_right_where_they_come_in_order(tmp_path, text, share):
+def test_words_count_as_right_if_they_are_in_order(tmp_path, text, share):
     assert words_right(text, Recording(tmp_path, 10.0, 2)) == pytest.approx(share)
 
 
-def test_the_command_refuses_an_unknown_group_and_names_those_there_are(capsys):
+def test_the_command_refuses_an_unknown_group_and_lists_the_groups(capsys):
     assert main(["bench", "nowhere"]) == 2
     assert ", ".join(GROUPS) in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""HTTPS, by the gateway itself and by Caddy in front of it, with OpenAI's SDK as the client."""
+"""HTTPS with OpenAI's SDK, served by the gateway itself and by Caddy in front of it."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ from openai import OpenAI
 from rapl_protocol.audio import WavAudio
 from services import free_port, until
 
-CADDYFILE = Path(__file__).parents[1] / "deploy" / "caddy" / "Caddyfile"
+CADDYFILE = Path(__file__).parents[2] / "deploy" / "caddy" / "Caddyfile"
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +28,8 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 @pytest.fixture(scope="module")
-def own_tls(fleet, certificate, tmp_path_factory) -> Iterator[str]:
-    """A second gateway in front of the fleet's engines, which answers HTTPS."""
+def gateway_with_tls(fleet, certificate, tmp_path_factory) -> Iterator[str]:
+    """A second gateway for the fleet's engines, which serves HTTPS."""
     environ = {
         "RAPL_PREPROCESS_URL": fleet.preprocess.url,
         "RAPL_SENSEVOICE_URL": fleet.sensevoice.url,
@@ -55,7 +55,7 @@ def own_tls(fleet, certificate, tmp_path_factory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def caddy(fleet, tmp_path_factory) -> Iterator[tuple[str, Path]]:
-    """Caddy with the example's own file in front of the fleet, and the certificate of its authority."""
+    """Caddy with the example's Caddyfile in front of the fleet, and the certificate of its authority."""
     if shutil.which("caddy") is None:
         pytest.skip("caddy is not installed (Debian: apt-get install caddy)")
     folder, port = tmp_path_factory.mktemp("caddy"), free_port()
@@ -98,16 +98,16 @@ def client_of(url: str, authority: Path) -> OpenAI:
     return OpenAI(base_url=f"{url}/v1", api_key="any", max_retries=0, http_client=http)
 
 
-def test_the_sdk_transcribes_over_the_gateways_own_https(own_tls, certificate, sample):
-    with client_of(own_tls, certificate[0]) as client:
+def test_the_sdk_transcribes_over_the_gateways_own_https(gateway_with_tls, certificate, sample):
+    with client_of(gateway_with_tls, certificate[0]) as client:
         text = client.audio.transcriptions.create(file=("a.wav", sample), model="rapl/selftest").text
 
     assert text == "3 1 4 1 5 9."
 
 
-def test_plain_http_gets_no_answer_where_https_is_spoken(own_tls):
+def test_plain_http_gets_no_answer_from_a_gateway_with_https(gateway_with_tls):
     with pytest.raises(httpx.TransportError):
-        httpx.get(own_tls.replace("https", "http") + "/health/live")
+        httpx.get(gateway_with_tls.replace("https", "http") + "/health/live")
 
 
 def test_the_sdk_transcribes_through_caddy(caddy, sample):
@@ -118,7 +118,7 @@ def test_the_sdk_transcribes_through_caddy(caddy, sample):
     assert text == "3 1 4 1 5 9."
 
 
-def test_the_events_of_a_stream_come_through_caddy_one_by_one(caddy, sample_pcm):
+def test_caddy_passes_the_events_of_a_stream_on_one_at_a_time(caddy, sample_pcm):
     url, authority = caddy
     files = {"file": ("a.wav", WavAudio(sample_pcm * 60).to_wav())}
     data = {"model": "rapl/selftest", "stream": "true"}

@@ -1,0 +1,22 @@
+"""A short run of `tests/chaos.py`. The long run is a command: `uv run python tests/chaos.py --seconds 600`."""
+
+import chaos
+import pytest
+from services import running_fleet
+
+SECONDS, SEED = 35.0, 7
+
+
+@pytest.fixture(scope="module")
+def own_fleet(sensevoice_python, mlx_python, tmp_path_factory):
+    with running_fleet(tmp_path_factory.mktemp("chaos"), sensevoice_python, mlx_python) as fleet:
+        yield fleet
+
+
+async def test_every_request_ends_with_the_right_text_or_a_clear_error_while_services_die(own_fleet):
+    run = await chaos.chaos(own_fleet, SECONDS, SEED)
+    print(chaos.table(run))  # noqa: T201
+
+    assert chaos.wrong(run) == []
+    assert chaos.RIGHT in {ended for _, ended in run.outcomes}
+    assert run.faults
