@@ -14,7 +14,7 @@ import pytest
 from processes import IS_LINUX, cpu_s, family, own_memory_bytes
 from rapl_preprocess.app import create_app
 from rapl_preprocess.settings import Settings
-from rapl_preprocess.threads import stepped
+from rapl_preprocess.threads import iterate_in_threads
 from rapl_protocol.audio import WavAudio
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.prepared import PreparedEvent, PrepareEnd, PrepareOptions, SpeechSegment
@@ -216,7 +216,7 @@ async def test_of_an_iterator_at_most_one_item_is_made_ahead():
             yield number
 
     with ThreadPoolExecutor(1) as threads:
-        items = stepped(numbers(), threads)
+        items = iterate_in_threads(numbers(), threads)
         assert await anext(items) == 1
         await asyncio.sleep(0.1)
         assert made == [1, 2]

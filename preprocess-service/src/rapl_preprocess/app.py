@@ -16,14 +16,14 @@ from rapl_service.http.errors import install_error_handlers
 from rapl_service.http.middleware import RequestMiddleware
 from rapl_service.http.scope import log_fields
 
-from rapl_preprocess.answer import Batches, answer
 from rapl_preprocess.batches import in_batches
 from rapl_preprocess.media.containers import undecodable
-from rapl_preprocess.prepare import prepare_clip
+from rapl_preprocess.prepare import prepare_canonical
+from rapl_preprocess.response import Batches, batch_response
 from rapl_preprocess.settings import Settings
 from rapl_preprocess.speech.check import check_speech
 from rapl_preprocess.speech.silero import SpeechModel
-from rapl_preprocess.threads import stepped
+from rapl_preprocess.threads import iterate_in_threads
 from rapl_preprocess.upload import Upload, receive_media
 from rapl_preprocess.workers.pool import Decoders
 
@@ -56,23 +56,23 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(RequestMiddleware)
 
     def batches(upload: Upload, options: PrepareOptions) -> Batches:
-        _require_any(upload)
-        ready = _without_decoding(upload)
+        _require_content(upload)
+        ready = _canonical_clip(upload)
         if ready is None:
             return app.state.decoders.batches(upload, options)
-        events = prepare_clip(ready, options, settings.max_duration_s, app.state.model)
-        return stepped(in_batches(events), app.state.listening)
+        events = prepare_canonical(ready, options, settings.max_duration_s, app.state.model)
+        return iterate_in_threads(in_batches(events), app.state.listening)
 
     @app.post("/v1/prepare")
     async def prepare(request: Request, options: Annotated[PrepareOptions, Query()]) -> Response:
         with await receive_media(request, settings.max_upload_bytes, app.state.writer) as upload:
-            return await answer(request, batches(upload, options))
+            return await batch_response(request, batches(upload, options))
 
     @app.post("/v1/clip")
     async def clip(request: Request) -> Response:
         with await receive_media(request, settings.max_upload_bytes, app.state.writer) as upload:
-            _require_any(upload)
-            return await answer(request, app.state.decoders.batches(upload, options=None), "audio/wav")
+            _require_content(upload)
+            return await batch_response(request, app.state.decoders.batches(upload, options=None), "audio/wav")
 
     @app.post("/v1/speech")
     async def speech(request: Request, options: Annotated[PrepareOptions, Query()]) -> Response:
@@ -90,12 +90,12 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
-def _require_any(upload: Upload) -> None:
+def _require_content(upload: Upload) -> None:
     if not upload.size:
         raise undecodable("The uploaded file is empty.")
 
 
-def _without_decoding(upload: Upload) -> WavAudio | None:
+def _canonical_clip(upload: Upload) -> WavAudio | None:
     """What needs no decoding and becomes one segment at most: reading that header is all there is to get wrong."""
     if upload.file or upload.size > MAX_CLIP_BYTES:
         return None

@@ -9,7 +9,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from rapl_preprocess.media.containers import MediaInMemory, opened
+from rapl_preprocess.media.containers import MediaInMemory, open_media
 from rapl_preprocess.media.long_mp4 import LONG_PACKETS, long_mp4
 from rapl_protocol.errors import ServiceError
 
@@ -145,7 +145,7 @@ def test_a_head_that_does_not_end_where_the_rest_begins_is_an_error_that_says_so
     long = long_mp4(MediaInMemory(m4a()))
     assert long is not None
 
-    with opened(long.head, lambda: False) as container:
+    with open_media(long.head, lambda: False) as container:
         stream = container.streams.audio[0]
         packets = replace(long, head_packets=long.head_packets - 1).packets(container, stream, lambda: False)
         with pytest.raises(ServiceError, match="contradicts itself"):

@@ -115,7 +115,7 @@ def test_the_network_gives_the_probabilities_that_onnxruntime_gives_for_its_grap
     expected = session.run(["speech_probs"], {"input": frames, "h": blank, "c": blank})[0].ravel()
 
     network = SpeechModel.load().network
-    memory = network.blank_memory()
+    memory = network.initial_state()
     blocks = [frames[at : at + block_frames] for at in range(0, len(frames), block_frames)]
     probabilities = np.concatenate([network.probabilities(block, memory) for block in blocks])
 

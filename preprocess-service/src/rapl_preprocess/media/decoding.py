@@ -13,7 +13,7 @@ from av.packet import Packet
 from av.stream import Discard
 from rapl_protocol.prepared import SourceInfo
 
-from rapl_preprocess.media.containers import BARE_STREAMS, NOT_MEDIA, Media, opened, too_long, undecodable
+from rapl_preprocess.media.containers import BARE_STREAMS, NOT_MEDIA, Media, open_media, too_long, undecodable
 from rapl_preprocess.media.long_mp4 import long_mp4
 from rapl_preprocess.media.track import MAX_SILENCE_S, Track
 
@@ -72,7 +72,7 @@ def decode(media: Media, max_duration_s: float, is_stopped: Callable[[], bool]) 
         has_begun = False
         frames = _frames(_until_cut_off(packets, damage), stream, damage)
         if is_bare:
-            frames = _not_by_chance(frames)
+            frames = _require_several_frames(frames)
         for frame, lost_s in frames:
             if not has_begun:
                 yield _source_info(container, stream, frame)
@@ -88,12 +88,12 @@ def _source(media: Media, is_stopped: Callable[[], bool]) -> Iterator[tuple[Inpu
     """The media's container, its first audio stream and that stream's packets."""
     long = long_mp4(media)
     if long:
-        with opened(long.head, is_stopped) as container:
+        with open_media(long.head, is_stopped) as container:
             stream = _first_audio_stream(container)
             if long.suits(stream):
                 yield container, stream, long.packets(container, stream, is_stopped)
                 return
-    with opened(media, is_stopped) as container:
+    with open_media(media, is_stopped) as container:
         stream = _first_audio_stream(container)
         yield container, stream, container.demux(stream)
 
@@ -162,7 +162,7 @@ def _frames(
             lost_s = 0.0
 
 
-def _not_by_chance(frames: Iterator[tuple[AudioFrame, float]]) -> Iterator[tuple[AudioFrame, float]]:
+def _require_several_frames(frames: Iterator[tuple[AudioFrame, float]]) -> Iterator[tuple[AudioFrame, float]]:
     first = list(islice(frames, _BARE_STREAM_MIN_FRAMES))
     if len(first) < _BARE_STREAM_MIN_FRAMES:
         raise undecodable(NOT_MEDIA)

@@ -70,7 +70,7 @@ def _answer(output: socket.socket, files: list[int], job: dict[str, Any], limits
     limits.restrict_file()
     try:
         media = MediaOnDisk(files[0]) if files else _inline(output, job["inline_bytes"])
-        batches = _batches(media, job, model, _hears_hangup(output))
+        batches = _batches(media, job, model, _disconnect_check(output))
         while batch := _next(batches, limits):
             output.sendall(_frame(batch))
     except ServiceError as error:
@@ -109,7 +109,7 @@ def _inline(output: socket.socket, size: int) -> Media:
     return MediaInMemory(content)
 
 
-def _hears_hangup(output: socket.socket) -> Callable[[], bool]:
+def _disconnect_check(output: socket.socket) -> Callable[[], bool]:
     """Tells, in a microsecond, whether the other end was closed."""
     poll = select.poll()
     poll.register(output, 0)
