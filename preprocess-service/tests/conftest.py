@@ -129,6 +129,15 @@ def assert_melody(samples: np.ndarray, starts_s: float = 0.0) -> None:
     assert loudness == pytest.approx(0.3 / np.sqrt(2), rel=0.3)  # AMR is the quietest, at 0.78
 
 
+def best_match(original: np.ndarray, other: np.ndarray) -> tuple[int, float]:
+    """By how many samples `other` is late, and how alike they are then (1.0: the same)."""
+    size = 2 ** int(np.ceil(np.log2(len(original) + len(other))))
+    correlation = np.fft.irfft(np.fft.rfft(other, size) * np.conj(np.fft.rfft(original, size)))
+    at = int(correlation.argmax())
+    similarity = correlation[at] / (np.linalg.norm(original) * np.linalg.norm(other))
+    return (at if at < size // 2 else at - size), float(similarity)
+
+
 @pytest.fixture
 async def http() -> AsyncIterator[Http]:
     async with open_http() as http:
@@ -190,6 +199,11 @@ def _make_melody() -> Callable[..., np.ndarray]:
 @pytest.fixture(name="assert_melody")
 def _assert_melody() -> Callable[..., None]:
     return assert_melody
+
+
+@pytest.fixture(name="best_match")
+def _best_match() -> Callable[..., tuple[int, float]]:
+    return best_match
 
 
 @pytest.fixture(name="speech_wav")

@@ -1,6 +1,7 @@
 """The service under load, at its limits, and when its clients misbehave."""
 
 import asyncio
+import io
 import logging
 import os
 import struct
@@ -10,6 +11,8 @@ from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 from processes import IS_LINUX, cpu_s, family, own_memory_bytes
 from rapl_preprocess.app import create_app
@@ -122,6 +125,35 @@ async def test_hours_of_audio_pass_in_bounded_memory(
 
     assert prepared_s == pytest.approx(3600, rel=0.05)
     assert peak - before < 40 << 20  # of 115 MB that were sent: the client's, the service's and the decoder's
+
+
+@pytest.mark.skipif(not IS_LINUX, reason="reads the memory of the processes as Linux tells it")
+async def test_an_hour_of_m4a_takes_at_most_12_mb_more_than_other_files(client: PreprocessClient, encode, make_melody):
+    minute = encode("ipod", "aac", 44_100, sound=np.tile(make_melody(44_100), 20))
+    hour = repeated(minute, "ipod", 60)
+    before, peak, prepared_s = own_memory_bytes(family(os.getpid())), 0, 0.0
+
+    async for event in client.prepare(hour, options=CUT_ONLY, idle_s=30):
+        peak = max(peak, own_memory_bytes(family(os.getpid())))
+        prepared_s += event.audio.duration_s if isinstance(event, SpeechSegment) else 0
+
+    assert prepared_s == pytest.approx(3600, rel=0.001)
+    assert peak - before < (40 + 12) << 20
+
+
+def repeated(media: bytes, container: str, times: int) -> bytes:
+    """The same packets again and again, in one file."""
+    target, end = io.BytesIO(), 0
+    with av.open(io.BytesIO(media)) as source, av.open(target, "w", format=container) as output:
+        stream = output.add_stream_from_template(source.streams.audio[0])
+        packets = [(bytes(packet), packet.duration) for packet in source.demux(audio=0) if packet.size]
+        for content, duration in packets * times:
+            packet = av.Packet(content)
+            packet.stream, packet.time_base = stream, source.streams.audio[0].time_base
+            packet.pts = packet.dts = end
+            packet.duration, end = duration, end + duration
+            output.mux(packet)
+    return target.getvalue()
 
 
 @pytest.mark.skipif(not IS_LINUX, reason="reads the work of the processes as Linux tells it")
