@@ -59,7 +59,7 @@ def create_app(settings: Settings) -> FastAPI:
         _require_content(upload)
         ready = _canonical_clip(upload)
         if ready is None:
-            return app.state.decoders.batches(upload, options)
+            return app.state.decoders.batches(upload, options, "prepare")
         events = prepare_canonical(ready, options, settings.max_duration_s, app.state.model)
         return iterate_in_threads(in_batches(events), app.state.listening)
 
@@ -69,10 +69,10 @@ def create_app(settings: Settings) -> FastAPI:
             return await batch_response(request, batches(upload, options))
 
     @app.post("/v1/clip")
-    async def clip(request: Request) -> Response:
+    async def clip(request: Request, options: Annotated[PrepareOptions, Query()]) -> Response:
         with await receive_media(request, settings.max_upload_bytes, app.state.writer) as upload:
             _require_content(upload)
-            return await batch_response(request, app.state.decoders.batches(upload, options=None), "audio/wav")
+            return await batch_response(request, app.state.decoders.batches(upload, options, "clip"))
 
     @app.post("/v1/speech")
     async def speech(request: Request, options: Annotated[PrepareOptions, Query()]) -> Response:

@@ -17,8 +17,8 @@ Batches = AsyncGenerator[Batch, None]
 log = logging.getLogger("rapl")
 
 
-async def batch_response(request: Request, batches: Batches, media_type: str = CONTENT_TYPE) -> Response:
-    """Answers as soon as the first batch is there; where that is all, as of a clip, at one blow.
+async def batch_response(request: Request, batches: Batches) -> Response:
+    """Responds as soon as the first batch is there; if it is also the last one, with a response that is not streamed.
 
     Raises:
         ServiceError: whatever happens before the first batch; what happens later becomes a frame.
@@ -27,7 +27,7 @@ async def batch_response(request: Request, batches: Batches, media_type: str = C
     _log_batch(request, first)
     if first.is_last:
         await batches.aclose()
-        return Response(first.body, media_type=media_type)
+        return Response(first.body, media_type=CONTENT_TYPE)
     return _Stream(request, first, batches)
 
 

@@ -1,7 +1,7 @@
 """A process that decodes one file after another, and may crash: what it does for whom comes and goes by sockets.
 
-    control   <-  {"options": {...}, "max_duration_s": 43200.0, "inline_bytes": 70213}\\n  + descriptors
-                  or {"options": null, ...}, where a clip is wanted as WAV
+    control   <-  {"kind": "prepare" or "clip", "options": {...}, "max_duration_s": 43200.0, "inline_bytes": 70213}\\n
+                  + descriptors
     control   ->  b"."  it is ready for a file
     output    <-  the file's bytes, unless there is a descriptor of it
     output    ->  frames: {"log": {...}, "is_last": false}, and a batch for payload; or {"error": {...}, "status": 400}
@@ -86,11 +86,10 @@ def _answer(output: socket.socket, files: list[int], job: dict[str, Any], limits
 
 
 def _batches(media: Media, job: dict[str, Any], model: SpeechModel, is_stopped: Callable[[], bool]) -> Iterator[Batch]:
-    if job["options"] is None:
-        yield clip(media, is_stopped)
-    else:
-        options = PrepareOptions.model_validate(job["options"])
-        yield from in_batches(prepare(media, options, job["max_duration_s"], model, is_stopped))
+    options = PrepareOptions.model_validate(job["options"])
+    if job["kind"] == "clip":
+        return clip(media, options, model, is_stopped)
+    return in_batches(prepare(media, options, job["max_duration_s"], model, is_stopped))
 
 
 def _next(batches: Iterator[Batch], limits: Limits) -> Batch | None:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import asdict
-from typing import Self
+from typing import Literal, Self
 
 from rapl_protocol.errors import ServiceError
 from rapl_protocol.frames import Frame, decode_frames
@@ -24,6 +24,8 @@ DECODER_ENDED = "The audio file could not be decoded: decoding it crashed or too
 _START_LIMIT_S = 60.0
 _RETRY_S = 1.0
 _RECEIVE_BYTES = 1 << 18
+
+JobKind = Literal["prepare", "clip"]
 
 log = logging.getLogger("rapl")
 
@@ -60,12 +62,13 @@ class Decoders:
             control.close()
         await asyncio.to_thread(self._end_zygote)
 
-    async def batches(self, upload: Upload, options: PrepareOptions | None) -> AsyncGenerator[Batch, None]:
+    async def batches(self, upload: Upload, options: PrepareOptions, kind: JobKind) -> AsyncGenerator[Batch, None]:
         """Yields what a decoder makes of the file. When this is closed, so is the decoder's output, and it stops.
 
         Args:
             upload: the file.
-            options: None for a single batch with the file as a clip.
+            options: how speech is detected.
+            kind: "prepare" for segments, "clip" for the whole audio of a short file.
 
         Raises:
             ServiceError: as `prepare` and `clip` do; and AUDIO_UNDECODABLE where the decoder ended before the file did.
@@ -75,7 +78,7 @@ class Decoders:
         control = None
         try:
             with remote:
-                control = await self._send_job(upload, options, remote)
+                control = await self._send_job(upload, options, kind, remote)
             if not upload.file:
                 await asyncio.get_running_loop().sock_sendall(output, upload.content)
             is_last = False
@@ -92,9 +95,11 @@ class Decoders:
             if control:
                 self._watch(control)
 
-    async def _send_job(self, upload: Upload, options: PrepareOptions | None, output: socket.socket) -> socket.socket:
-        """Hands the file to a decoder."""
-        job = {"options": options.model_dump() if options else None, "max_duration_s": self._settings.max_duration_s}
+    async def _send_job(
+        self, upload: Upload, options: PrepareOptions, kind: JobKind, output: socket.socket
+    ) -> socket.socket:
+        """Hands the file to a decoder, and returns the decoder's control socket."""
+        job = {"kind": kind, "options": options.model_dump(), "max_duration_s": self._settings.max_duration_s}
         line = json.dumps({**job, "inline_bytes": len(upload.content)}).encode() + b"\n"
         descriptors = [output.fileno(), *([upload.file.fileno()] if upload.file else [])]
         while True:

@@ -1,6 +1,7 @@
 """The calling end of the wire: typed in, typed out, and every failure a ServiceError that names the backend."""
 
-from collections.abc import AsyncGenerator, Iterator
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import IO, Any
 from urllib.parse import quote, urlencode
@@ -8,7 +9,7 @@ from urllib.parse import quote, urlencode
 import aiohttp
 from rapl_protocol.audio import WavAudio
 from rapl_protocol.errors import ServiceError
-from rapl_protocol.frames import decode_frames, encode_frame, frame_pieces
+from rapl_protocol.frames import Frame, decode_frames, encode_frame, frame_pieces
 from rapl_protocol.models import ModelInfo, ModelList
 from rapl_protocol.prepared import (
     PreparedEvent,
@@ -22,7 +23,7 @@ from rapl_protocol.prepared import (
 )
 from rapl_protocol.transcript import TranscribeOptions, Transcript
 
-from rapl_service.calls.call import CONNECT_TIMEOUT_S, Call, Http, Service, deadline, unavailable
+from rapl_service.calls.call import CONNECT_TIMEOUT_S, Call, Http, Service, deadline, failures_named, unavailable
 
 _DEFAULT_OPTIONS = PrepareOptions()
 
@@ -119,17 +120,39 @@ class PreprocessClient:
         if not ended:
             raise unavailable(self.service, "broke off its answer")
 
-    async def clip(self, media: bytes | memoryview, *, deadline_s: float, request_id: str | None = None) -> WavAudio:
-        """Any file of up to MAX_SEGMENT_S, decoded and not judged.
+    async def clip(
+        self,
+        media: bytes | memoryview,
+        options: PrepareOptions = _DEFAULT_OPTIONS,
+        *,
+        deadline_s: float,
+        check_deadline_s: float,
+        request_id: str | None = None,
+    ) -> AsyncGenerator[WavAudio | SpeechCheck, None]:
+        """Yields the audio of a file of up to MAX_SEGMENT_S, then, unless detection is off, whether it holds speech.
+
+        Args:
+            media: any file that FFmpeg's libraries read.
+            options: what counts as speech.
+            deadline_s: for the whole response.
+            check_deadline_s: for the speech check, counted from when the caller asks for it.
+            request_id: named in the other service's log.
 
         Raises:
-            ServiceError: AUDIO_TOO_LARGE where it is longer, AUDIO_UNDECODABLE, BACKEND_UNAVAILABLE or BACKEND_TIMEOUT.
+            ServiceError: AUDIO_TOO_LARGE for longer media, AUDIO_UNDECODABLE, BACKEND_UNAVAILABLE or BACKEND_TIMEOUT.
+                After the audio only BACKEND_UNAVAILABLE or BACKEND_TIMEOUT: the media are then not at fault.
         """
-        answer = await Call(self._http, self.service, "POST", "/v1/clip", request_id).answer(deadline_s, media)
-        try:
-            return WavAudio.from_wav(answer)
-        except ValueError:
-            raise unavailable(self.service, "answered something that is no canonical WAV") from None
+        call = Call(self._http, self.service, "POST", _asked("/v1/clip", options), request_id)
+        async with call.opened(deadline(deadline_s), media) as response:
+            frames = decode_frames(response.content.iter_any())
+            with _broken_frames_named(self.service):
+                yield WavAudio((await _next_frame(frames, "audio")).payload)
+                if options.speech_detection == "off":
+                    return
+                with failures_named(self.service, check_deadline_s):
+                    async with asyncio.timeout(check_deadline_s):
+                        check = SpeechCheck.model_validate((await _next_frame(frames, "speech")).header)
+        yield check
 
     async def speech(
         self,
@@ -175,6 +198,17 @@ def _event(header: dict[str, Any], payload: bytes | memoryview) -> PreparedEvent
             raise ServiceError.from_response(200, header)
         case unknown:
             raise ValueError(f"unknown event {unknown!r}")
+
+
+async def _next_frame(frames: AsyncIterator[Frame], kind: str) -> Frame:
+    """Raises: ValueError: the next frame is an error or of another type, or there is none."""
+    frame = await anext(frames, None)
+    match frame and frame.header:
+        case {"type": "error", "error": {"message": message}}:
+            raise ValueError(message)
+        case {"type": found} if frame and found == kind:
+            return frame
+    raise ValueError(f"no frame of type {kind!r}")
 
 
 @contextmanager
