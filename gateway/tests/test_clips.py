@@ -46,10 +46,13 @@ async def test_what_sounds_like_speech_is_heard_before_it_has_been_judged(start,
 async def test_the_text_of_what_was_no_speech_is_never_told(start, fields, coding):
     fleet = await start(engine := HeardBy())
     fleet.preprocess.speech_s = 0.0
+    fleet.preprocess.may_judge.clear()
 
-    answer = await fleet.transcribe(coding + LIKE_SPEECH, **fields)
+    request = asyncio.create_task(fleet.transcribe(coding + LIKE_SPEECH, **fields))
+    await asyncio.wait_for(engine.is_called.wait(), 10)
+    fleet.preprocess.may_judge.set()
+    answer = await request
 
-    assert engine.is_called.is_set()
     assert "heard" not in answer.text
     assert answer.status_code == 200
 
@@ -83,11 +86,12 @@ async def test_speech_that_sounds_like_noise_is_heard_all_the_same(fleet):
     assert answer.json()["text"] == "iic/SenseVoiceSmall 1"
 
 
-async def test_a_judge_that_hangs_does_not_keep_a_dictation_from_its_text(start, caplog):
+@pytest.mark.parametrize("coding", [b"", TO_BE_DECODED])
+async def test_a_judge_that_hangs_does_not_keep_a_dictation_from_its_text(start, caplog, coding):
     fleet = await start(HeardBy())
     fleet.preprocess.may_judge.clear()
 
-    answer = await fleet.transcribe(LIKE_SPEECH)
+    answer = await fleet.transcribe(coding + LIKE_SPEECH)
     fleet.preprocess.may_judge.set()
 
     assert answer.json()["text"] == "heard"
@@ -133,6 +137,12 @@ async def test_what_is_decoded_is_sent_as_it_was_decoded(fleet):
 
     assert answer.json()["duration"] == 2.0
     assert [audio.to_wav() for audio, _ in fleet.sensevoice.calls] == [LIKE_SPEECH]
+
+
+async def test_what_is_decoded_is_uploaded_once(fleet):
+    await fleet.transcribe(TO_BE_DECODED + LIKE_SPEECH)
+
+    assert fleet.preprocess.uploads == ["/v1/clip"]
 
 
 async def test_what_cannot_be_decoded_calls_no_engine(fleet):

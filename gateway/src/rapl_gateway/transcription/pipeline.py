@@ -2,14 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing, closing
 from dataclasses import dataclass, field
 from functools import partial
 
 from rapl_protocol.audio import WavAudio
 from rapl_protocol.errors import ErrorCode, ServiceError
-from rapl_protocol.prepared import MAX_SEGMENT_S, PrepareEnd, PrepareOptions, SourceInfo, SpeechSegment
+from rapl_protocol.prepared import MAX_SEGMENT_S, PrepareEnd, PrepareOptions, SourceInfo, SpeechCheck, SpeechSegment
 from rapl_protocol.transcript import TranscribeOptions, Transcript
 from rapl_service.calls.clients import PreprocessClient
 
@@ -25,6 +25,8 @@ from rapl_gateway.transcription.segments import PREPARE_IDLE_S, SPEECH_CHECK_S, 
 
 log = logging.getLogger("rapl")
 
+SpeechVerdict = Callable[[], Awaitable[WavAudio | SpeechCheck]]
+"""Requests the speech check of a clip."""
 _CLIP_BYTES = 2 << 20
 """A larger file is hardly a clip, unless it is not compressed: and it would keep the event loop from others."""
 
@@ -61,37 +63,40 @@ class Pipeline:
         """
         clip = canonical_wav(job.media)
         if clip and clip.duration_s <= MAX_SEGMENT_S:
-            return self._clip(job, clip)
+            speech = partial(
+                self._preprocess.speech, clip, job.prepare, deadline_s=SPEECH_CHECK_S, request_id=job.request_id
+            )
+            return self._clip(job, clip, speech)
         if clip or len(job.media) > _CLIP_BYTES:
             return self._recording(job)
         return self._small_file(job)
 
     async def _small_file(self, job: Job) -> AsyncGenerator[str, None]:
         """What is decoded first, and then a clip like any other; what turns out to be longer is a recording."""
-        with job.stopwatch.stage("prepare"):
-            clip = await self._decoded(job)
-        async with aclosing(self._clip(job, clip) if clip else self._recording(job)) as texts:
-            async for text in texts:
-                yield text
+        parts = self._preprocess.clip(
+            job.media,
+            job.prepare,
+            deadline_s=PREPARE_IDLE_S,
+            check_deadline_s=SPEECH_CHECK_S,
+            request_id=job.request_id,
+        )
+        async with aclosing(parts):
+            with job.stopwatch.stage("prepare"):
+                clip = await _decoded(parts)
+            texts = self._clip(job, clip, partial(anext, parts)) if clip else self._recording(job)
+            async with aclosing(texts):
+                async for text in texts:
+                    yield text
 
-    async def _decoded(self, job: Job) -> WavAudio | None:
-        """None where it is longer; and where preprocess-service is away, which a recording waits for."""
-        try:
-            return await self._preprocess.clip(job.media, deadline_s=PREPARE_IDLE_S, request_id=job.request_id)
-        except ServiceError as error:
-            if error.code not in (ErrorCode.AUDIO_TOO_LARGE, ErrorCode.BACKEND_UNAVAILABLE):
-                raise
-        return None
-
-    async def _clip(self, job: Job, audio: WavAudio) -> AsyncGenerator[str, None]:
-        """It goes to its engine at once, and preprocess-service is asked beside that whether it holds speech. If it
+    async def _clip(self, job: Job, audio: WavAudio, check: SpeechVerdict) -> AsyncGenerator[str, None]:
+        """It goes to its engine at once, while preprocess-service checks whether it holds speech. If it
         does not, the engine's work is withdrawn, and its text is never told."""
         job.result.announced_s = audio.duration_s
         clip = SpeechSegment(0.0, audio.duration_s, audio)
         hearing = self._hear(job, clip) if _is_likely_speech(job, audio) else None
         try:
             with job.stopwatch.stage("prepare"):
-                speech_s = await self._speech_s(job, audio)
+                speech_s = await self._speech_s(job, check)
             if speech_s != 0.0:
                 hearing = hearing or self._hear(job, clip)
                 hearing.judge(speech_s)
@@ -102,21 +107,21 @@ class Pipeline:
                 await hearing.close()
         job.result.end(PrepareEnd(duration_s=audio.duration_s, speech_s=speech_s))
 
-    async def _speech_s(self, job: Job, audio: WavAudio) -> float | None:
+    async def _speech_s(self, job: Job, check: SpeechVerdict) -> float | None:
         """How much speech there is in a clip; None where nobody can say."""
         if job.prepare.speech_detection == "off":
             return None
         await asyncio.sleep(0)  # so that the engine has it before anybody is asked
         try:
-            check = await self._preprocess.speech(
-                audio, job.prepare, deadline_s=SPEECH_CHECK_S, request_id=job.request_id
-            )
+            verdict = await check()
         except ServiceError as error:
             if error.code not in (ErrorCode.BACKEND_UNAVAILABLE, ErrorCode.BACKEND_TIMEOUT):
                 raise
             log.warning("request_id=%s cannot tell whether it is speech: %s", job.request_id, error.message)
             return None
-        return check.speech_s if check.has_speech else 0.0
+        if isinstance(verdict, SpeechCheck):
+            return verdict.speech_s if verdict.has_speech else 0.0
+        return None
 
     async def _recording(self, job: Job) -> AsyncGenerator[str, None]:
         """Segments are prepared and transcribed while those before them are told."""
@@ -156,6 +161,18 @@ class Pipeline:
     def _hear(self, job: Job, segment: SpeechSegment) -> SegmentTask:
         engine = EngineCall(job.backend.client, job.options, job.request_id, self._settings)
         return SegmentTask(engine, segment, is_streamed=job.is_streamed)
+
+
+async def _decoded(parts: AsyncGenerator[WavAudio | SpeechCheck, None]) -> WavAudio | None:
+    """The audio of a small file; None if it is too long for a clip, or if preprocess-service is unavailable: then the
+    file is transcribed as a recording, which waits for it."""
+    try:
+        audio = await anext(parts)
+    except ServiceError as error:
+        if error.code not in (ErrorCode.AUDIO_TOO_LARGE, ErrorCode.BACKEND_UNAVAILABLE):
+            raise
+        return None
+    return audio if isinstance(audio, WavAudio) else None
 
 
 def _is_likely_speech(job: Job, audio: WavAudio) -> bool:
