@@ -138,6 +138,6 @@ def test_the_quietest_point_is_the_one_that_the_protocol_finds(samples: int, lou
 def test_audio_that_was_judged_is_gone_without_the_collector(speech_wav: bytes):
     model = SpeechModel.load()
     with rings_of_references() as rings:
-        assert check_speech(bytearray(speech_wav), model, PrepareOptions()).has_speech
+        assert check_speech(speech_wav, model, PrepareOptions()).has_speech
 
     assert rings == set()

@@ -13,11 +13,11 @@ from typing import Literal, Self
 from rapl_protocol.errors import ServiceError
 from rapl_protocol.frames import Frame, decode_frames
 from rapl_protocol.prepared import PrepareOptions
+from rapl_service.http.upload import Upload
 
 from rapl_preprocess.batches import Batch
 from rapl_preprocess.media.containers import undecodable
 from rapl_preprocess.settings import Settings
-from rapl_preprocess.upload import Upload
 from rapl_preprocess.workers.limits import Limits
 
 DECODER_ENDED = "The audio file could not be decoded: decoding it crashed or took more time or memory than it may."
@@ -80,7 +80,7 @@ class Decoders:
             with remote:
                 control = await self._send_job(upload, options, kind, remote)
             if not upload.file:
-                await asyncio.get_running_loop().sock_sendall(output, upload.content)
+                await asyncio.get_running_loop().sock_sendall(output, upload.content())
             is_last = False
             async for frame in decode_frames(_received(output)):
                 batch = _batch(frame)
@@ -100,7 +100,7 @@ class Decoders:
     ) -> socket.socket:
         """Hands the file to a decoder, and returns the decoder's control socket."""
         job = {"kind": kind, "options": options.model_dump(), "max_duration_s": self._settings.max_duration_s}
-        line = json.dumps({**job, "inline_bytes": len(upload.content)}).encode() + b"\n"
+        line = json.dumps({**job, "inline_bytes": 0 if upload.file else upload.size_bytes}).encode() + b"\n"
         descriptors = [output.fileno(), *([upload.file.fileno()] if upload.file else [])]
         while True:
             control = await self._idle_decoder()
