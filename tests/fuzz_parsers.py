@@ -1,7 +1,7 @@
 """Fuzzes RAPL's own parsers, guided by coverage, with Atheris (libFuzzer for Python).
 
     python tests/fuzz_parsers.py form -max_total_time=600
-    python tests/fuzz_parsers.py mp4 -runs=100000 -seed=1
+    python tests/fuzz_parsers.py frames -runs=100000 -seed=1
 
 Media formats are parsed by FFmpeg's libraries, which OSS-Fuzz tests continuously; `fuzz_media.py` sends mutated files
 to running services. A parser may reject input with the errors that its docstring names. Any other exception ends the
@@ -11,33 +11,27 @@ Source of the arguments: https://llvm.org/docs/LibFuzzer.html
 """
 
 import contextlib
-import struct
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import atheris
-from media_boxes import box, full_box, mp4_track
 
-with atheris.instrument_imports(include=["rapl_gateway", "rapl_preprocess", "rapl_protocol", "python_multipart"]):
+with atheris.instrument_imports(include=["rapl_gateway", "rapl_protocol", "python_multipart"]):
     from pydantic_core import from_json
     from rapl_gateway.api import subtitles, upload
     from rapl_gateway.api.form import TranscriptionForm
-    from rapl_gateway.backends.backend import openai_answers
+    from rapl_gateway.backends import openai_answers
     from rapl_gateway.timing import Stopwatch
-    from rapl_preprocess.media.containers import MediaInMemory, long_mp4
     from rapl_protocol.audio import WavAudio
     from rapl_protocol.errors import ServiceError
     from rapl_protocol.frames import decode_frames, decode_single_frame, encode_frame
 
-SAMPLES_READ = 10_000
-"""Of one file: a table of a few bytes may say that it has four billion."""
 BOUNDARY = b"limit"
 
 
@@ -98,13 +92,6 @@ def read_answer(data: bytes) -> None:
         assert subtitles.to_vtt(transcript.segments).encode().startswith(b"WEBVTT")
 
 
-def read_mp4(data: bytes) -> None:
-    found = long_mp4.long_mp4(MediaInMemory(data))
-    if found:
-        assert sum(1 for _ in islice(found.table.samples(), SAMPLES_READ)) >= min(found.head_packets, SAMPLES_READ)
-        found.head.read(0, found.head.size)
-
-
 def _run(coroutine: Any) -> None:
     """Runs a coroutine that never waits. An event loop for each input would take most of the time."""
     try:
@@ -119,28 +106,6 @@ def _form(**fields: str) -> bytes:
     parts.append(b'form-data; name="file"; filename="a.wav"\r\ncontent-type: audio/wav\r\n\r\nRIFF')
     body = b"".join(b"--" + BOUNDARY + b"\r\ncontent-disposition: " + part + b"\r\n" for part in parts)
     return b"multipart/form-data; boundary=" + BOUNDARY + b"\n" + body + b"--" + BOUNDARY + b"--\r\n"
-
-
-def _mp4(*tables: bytes, clock_hz: int = 16_000, duration: int = 1_000) -> bytes:
-    """A file that only has an index; its packets would lie at the start."""
-    hdlr = full_box(b"hdlr", bytes(4), b"soun", bytes(13))
-    mdhd = full_box(b"mdhd", struct.pack(">IIIII", 0, 0, clock_hz, duration, 0))
-    mvhd = full_box(b"mvhd", struct.pack(">IIII", 0, 0, 1_000, duration), bytes(80))
-    entry = box(b"mp4a", bytes(6), struct.pack(">H", 1), bytes(8), struct.pack(">HHHHI", 1, 16, 0, 0, 16_000 << 16))
-    stsd = full_box(b"stsd", struct.pack(">I", 1), entry)
-    elst = box(b"edts", full_box(b"elst", struct.pack(">IIiI", 1, duration, 64, 1 << 16)))
-    minf = box(b"minf", box(b"stbl", stsd, *tables))
-    trak = box(b"trak", elst, box(b"mdia", mdhd, hdlr, minf))
-    return box(b"ftyp", b"M4A ", bytes(4)) + box(b"moov", mvhd, trak, mp4_track())
-
-
-def _tables(sizes: Sequence[int], places: bytes) -> tuple[bytes, ...]:
-    return (
-        full_box(b"stts", struct.pack(">III", 1, len(sizes), 64)),
-        full_box(b"stsc", struct.pack(">I6I", 2, 1, 2, 1, 2, len(sizes) - 2, 1)),
-        full_box(b"stsz", struct.pack(">II", 0, len(sizes)), struct.pack(f">{len(sizes)}I", *sizes)),
-        places,
-    )
 
 
 FIELDS = {
@@ -158,7 +123,6 @@ ANSWER = (
     b'{"text": "a", "language": "english", "segments": [{"start": 0, "end": 1.5, "text": "a"}], '
     b'"words": [{"word": "a", "start": 0.1, "end": 1}], "languages": [{"code": "en"}]}'
 )
-SIZES = (5, 9, 200, 7, 8, 1, 0, 3)
 TARGETS = {
     "wav": Target(read_wav, [WavAudio(bytes(64)).to_wav()], ["RIFF", "WAVE", "fmt ", "data", "LIST"]),
     "frames": Target(
@@ -170,14 +134,6 @@ TARGETS = {
         [*FIELDS, *OTHER_FIELDS, "include[]", "known_speaker_names[]", "content-disposition", "filename", "1e999"],
     ),
     "answer": Target(read_answer, [ANSWER], ["segments", "words", "languages", "start", "end", "NaN", "1e999"]),
-    "mp4": Target(
-        read_mp4,
-        [
-            _mp4(*_tables(SIZES, full_box(b"stco", struct.pack(">3I", 2, 0, 14)))),
-            _mp4(*_tables(SIZES, full_box(b"co64", struct.pack(">I2Q", 2, 0, 14)))),
-        ],
-        ["moov", "trak", "mdia", "minf", "stbl", "stsz", "stsc", "stts", "stco", "co64", "elst", "ctts", "moof"],
-    ),
 }  # fmt: skip
 
 
@@ -195,8 +151,6 @@ def main() -> int:
 
 
 def fuzz(name: str, arguments: Sequence[str]) -> None:
-    # Long files are those of a few packets here: so the seeds are small, and mutations hit what matters.
-    long_mp4.LONG_PACKETS, long_mp4.HEAD_PACKETS = 4, 2
     atheris.Setup([sys.argv[0], *arguments], TARGETS[name].read)
     atheris.Fuzz()
 

@@ -2,7 +2,11 @@
 
 import struct
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+
+Boxes = list["tuple[bytes, Boxes | bytes]"]
+"""Boxes of an mp4 file, side by side: the type of each, and the boxes or bytes in it."""
+_PARENT_BOXES = (b"moov", b"trak", b"edts", b"mdia", b"minf", b"stbl", b"udta")
 
 
 def riff(kind: bytes, *chunks: bytes) -> bytes:
@@ -72,6 +76,37 @@ def mp4_track(
 def mp4(*tracks: bytes, media: bytes = bytes(2_000)) -> bytes:
     header = full_box(b"mvhd", struct.pack(">IIII", 0, 0, 16_000, 16_000), bytes(80))
     return box(b"ftyp", b"isom", bytes(4), b"isom") + box(b"moov", header, *tracks) + box(b"mdat", media)
+
+
+def parse_boxes(content: bytes) -> Boxes:
+    found: Boxes = []
+    while content:
+        size, kind = struct.unpack_from(">I4s", content)
+        body, content = content[8:size], content[size:]
+        found.append((kind, parse_boxes(body) if kind in _PARENT_BOXES else body))
+    return found
+
+
+def write_boxes(boxes: Boxes) -> bytes:
+    return b"".join(box(kind, body if isinstance(body, bytes) else write_boxes(body)) for kind, body in boxes)
+
+
+def change_boxes(boxes: Boxes, changes: dict[bytes, Callable[[bytes], bytes]]) -> Boxes:
+    """The same boxes; `changes` has a function from the old content to the new one for each type of box."""
+    return [
+        (kind, changes.get(kind, bytes)(body) if isinstance(body, bytes) else change_boxes(body, changes))
+        for kind, body in boxes
+    ]
+
+
+def changed_mp4(media: bytes, **changes: Callable[[bytes], bytes]) -> bytes:
+    """An mp4 file with other content in the boxes of these types. It must keep its size where `mdat` lies behind it."""
+    return write_boxes(change_boxes(parse_boxes(media), {kind.encode(): change for kind, change in changes.items()}))
+
+
+def shifted_offsets(stco: bytes, shift: int) -> bytes:
+    """The content of an `stco` box, for packets that lie `shift` bytes later in the file."""
+    return stco[:8] + b"".join(struct.pack(">I", offset + shift) for (offset,) in struct.iter_unpack(">I", stco[8:]))
 
 
 def element(number: int, *content: bytes) -> bytes:

@@ -19,7 +19,7 @@ from rapl_service.http.websocket import GuardedWebSocket
 from rapl_service.testing import served
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 SPEECH = make_tone(0.5)
@@ -44,6 +44,8 @@ class FakePreprocess:
         self.may_detect = asyncio.Event()
         """Until this is set, the speech check of a clip does not answer."""
         self.may_detect.set()
+        self.uploads: list[str] = []
+        """The path of each request for a clip."""
 
     def app(self) -> Starlette:
         return Starlette(
@@ -76,19 +78,30 @@ class FakePreprocess:
         )
 
     async def _clip(self, request: Request) -> Response:
+        self.uploads.append(request.url.path)
         name, _, wav = (await request.body()).partition(b":")
         if name == b"CLIP":
-            return Response(wav, media_type="audio/wav")
+            return StreamingResponse(self._clip_frames(WavAudio.from_wav(wav), dict(request.query_params)))
         if name in LENGTHS_S:
             return error_response(ServiceError(ErrorCode.AUDIO_TOO_LARGE, "not a clip", param="file"))
         return error_response(NOT_MEDIA)
 
-    async def _speech(self, request: Request) -> Response:
-        self.requests.append(dict(request.query_params))
-        duration_s = WavAudio.from_wav(await request.body()).duration_s
+    async def _clip_frames(self, audio: WavAudio, options: dict[str, str]) -> AsyncIterator[bytes]:
+        yield encode_frame({"type": "audio"}, audio.pcm)
+        if options.get("speech_detection") != "off":
+            self.requests.append(options)
+            yield encode_frame({"type": "speech", **await self._verdict(audio.duration_s)})
+
+    async def _verdict(self, duration_s: float) -> dict[str, object]:
         await self.may_detect.wait()
         speech_s = duration_s if self.speech_s is None else self.speech_s
-        return JSONResponse({"has_speech": speech_s > 0, "speech_s": speech_s})
+        return {"has_speech": speech_s > 0, "speech_s": speech_s}
+
+    async def _speech(self, request: Request) -> Response:
+        self.uploads.append(request.url.path)
+        self.requests.append(dict(request.query_params))
+        duration_s = WavAudio.from_wav(await request.body()).duration_s
+        return JSONResponse(await self._verdict(duration_s))
 
     async def _live(self, _: Request) -> Response:
         return JSONResponse({"status": "ok"})

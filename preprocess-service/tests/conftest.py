@@ -112,7 +112,7 @@ def _mux_noise(output: av.container.OutputContainer, stream: av.VideoStream, dur
     output.mux(stream.encode(None))
 
 
-def heard(samples: np.ndarray, at_s: float) -> float:
+def dominant_hz(samples: np.ndarray, at_s: float) -> float:
     """The frequency in Hz that stands out in the 100 ms from `at_s`; 0 where it is quiet."""
     window = samples[round(at_s * RATE_HZ) : round((at_s + 0.1) * RATE_HZ)]
     if len(window) < 800 or np.sqrt(np.mean(window**2)) < 0.01:
@@ -122,11 +122,20 @@ def heard(samples: np.ndarray, at_s: float) -> float:
 
 def assert_melody(samples: np.ndarray, starts_s: float = 0.0) -> None:
     """Hears MELODY, each tone within 50 ms of its place and as loud as it was."""
-    tones = [heard(samples, starts_s + at) for at in (0.2, 0.35, 0.55, 1.0, 1.35, 1.55, 1.85, 2.05, 2.5, 2.85)]
+    tones = [dominant_hz(samples, starts_s + at) for at in (0.2, 0.35, 0.55, 1.0, 1.35, 1.55, 1.85, 2.05, 2.5, 2.85)]
     assert tones == pytest.approx([0, 0, 440, 440, 440, 0, 0, 1000, 1000, 1000], abs=10)
     at = round((starts_s + 0.9) * RATE_HZ)
     loudness = np.sqrt(np.mean(samples[at : at + RATE_HZ // 4] ** 2))
     assert loudness == pytest.approx(0.3 / np.sqrt(2), rel=0.3)  # AMR is the quietest, at 0.78
+
+
+def best_match(original: np.ndarray, other: np.ndarray) -> tuple[int, float]:
+    """By how many samples `other` is late, and how alike they are then (1.0: the same)."""
+    size = 2 ** int(np.ceil(np.log2(len(original) + len(other))))
+    correlation = np.fft.irfft(np.fft.rfft(other, size) * np.conj(np.fft.rfft(original, size)))
+    at = int(correlation.argmax())
+    similarity = correlation[at] / (np.linalg.norm(original) * np.linalg.norm(other))
+    return (at if at < size // 2 else at - size), float(similarity)
 
 
 @pytest.fixture
@@ -177,9 +186,9 @@ def _encode() -> Callable[..., bytes]:
     return encode
 
 
-@pytest.fixture(name="heard")
-def _heard() -> Callable[..., float]:
-    return heard
+@pytest.fixture(name="dominant_hz")
+def _dominant_hz() -> Callable[..., float]:
+    return dominant_hz
 
 
 @pytest.fixture(name="make_melody")
@@ -190,6 +199,11 @@ def _make_melody() -> Callable[..., np.ndarray]:
 @pytest.fixture(name="assert_melody")
 def _assert_melody() -> Callable[..., None]:
     return assert_melody
+
+
+@pytest.fixture(name="best_match")
+def _best_match() -> Callable[..., tuple[int, float]]:
+    return best_match
 
 
 @pytest.fixture(name="speech_wav")

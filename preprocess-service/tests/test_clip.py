@@ -1,11 +1,14 @@
-"""A short file as the WAV that an engine hears, without anybody having judged it."""
+"""A short file as the audio that an engine transcribes, and whether that audio holds speech."""
 
 import asyncio
 import io
+import json
 
 import numpy as np
 import pytest
+from rapl_protocol.audio import WavAudio
 from rapl_protocol.errors import ErrorCode, ServiceError
+from rapl_protocol.prepared import PrepareOptions, SpeechCheck
 from rapl_service.calls.call import Http
 from rapl_service.calls.clients import PreprocessClient
 
@@ -19,6 +22,9 @@ CODINGS = {
     "canonical wav": ("wav", "pcm_s16le", 16_000, "mono"),
 }
 
+ON = PrepareOptions()
+DECODE_ONLY = PrepareOptions(speech_detection="off")
+
 
 def tone(duration_s: float, rate_hz: int) -> np.ndarray:
     return (0.3 * np.sin(2 * np.pi * 440 * np.arange(round(duration_s * rate_hz)) / rate_hz)).astype(np.float32)
@@ -28,7 +34,7 @@ def tone(duration_s: float, rate_hz: int) -> np.ndarray:
 async def test_it_is_what_preparing_it_without_detection_gives(client: PreprocessClient, prepare, encode, coding):
     media = encode(*coding)
 
-    clip, prepared = await client.clip(media, deadline_s=10), await prepare(media)
+    [clip], prepared = await clip_of(client, media, DECODE_ONLY), await prepare(media)
 
     assert [clip.pcm] == [segment.audio.pcm for segment in prepared.segments]
     assert clip.duration_s == pytest.approx(3.0, abs=0.1)
@@ -38,7 +44,7 @@ async def test_one_that_is_too_large_for_memory_is_read_all_the_same(client: Pre
     media = encode("wav", "pcm_f32le", 48_000, "stereo", tone(29.0, 48_000))
     assert len(media) > 10_000_000
 
-    clip = await client.clip(media, deadline_s=10)
+    [clip] = await clip_of(client, media, DECODE_ONLY)
 
     assert clip.duration_s == pytest.approx(29.0, abs=0.01)
 
@@ -53,7 +59,7 @@ async def test_more_than_thirty_seconds_are_413_announced_or_not(
     media = encode(container, codec, 48_000, "mono", tone(31.0, 48_000), is_live=is_live)
 
     with pytest.raises(ServiceError) as caught:
-        await client.clip(media, deadline_s=10)
+        await clip_of(client, media)
 
     assert caught.value.code is ErrorCode.AUDIO_TOO_LARGE
 
@@ -70,7 +76,7 @@ async def test_of_a_damaged_one_there_is_what_was_left_and_the_log_says_so(
 ):
     media = encode("mp4", "aac", broken_packets=range(20, 25))
 
-    clip = await client.clip(media, deadline_s=10)
+    [clip] = await clip_of(client, media, DECODE_ONLY)
 
     assert "damaged media: broken_packets=5" in caplog.text
     assert [clip.pcm] == [segment.audio.pcm for segment in (await prepare(media)).segments]
@@ -78,7 +84,7 @@ async def test_of_a_damaged_one_there_is_what_was_left_and_the_log_says_so(
 
 async def test_its_log_line_says_what_it_was(client: PreprocessClient, encode, caplog):
     with caplog.at_level("INFO", "rapl"):
-        await client.clip(encode(*CODINGS["webm"]), deadline_s=10)
+        await clip_of(client, encode(*CODINGS["webm"]))
         for _ in range(1_000):  # it is written behind the answer
             if "path=/v1/clip" in caplog.text:
                 break
@@ -86,3 +92,37 @@ async def test_its_log_line_says_what_it_was(client: PreprocessClient, encode, c
 
     assert "status=200" in caplog.text
     assert "container=matroska codec=opus audio_s=3.0" in caplog.text
+    assert "speech_s=0.00" in caplog.text
+
+
+@pytest.mark.parametrize(("container", "codec"), [("mp4", "aac"), ("webm", "libopus"), ("flac", "flac")])
+async def test_it_is_checked_for_speech_as_its_wav_is(client: PreprocessClient, encode, speech_wav, container, codec):
+    times = np.arange(len(WavAudio.from_wav(speech_wav).pcm) // 2 * 3) / 3
+    speech = np.frombuffer(WavAudio.from_wav(speech_wav).pcm, "<i2").astype(np.float32) / 32_768
+    spoken = np.interp(times, np.arange(len(speech)), speech).astype(np.float32)
+
+    for sound in (spoken, tone(3.0, 48_000)):
+        audio, check = await clip_of(client, encode(container, codec, 48_000, sound=sound))
+
+        assert check == await client.speech(audio, deadline_s=10)
+        assert check.has_speech == (sound is spoken)
+
+
+async def test_the_options_of_detection_apply_to_it(client: PreprocessClient, encode):
+    _, check = await clip_of(client, encode("mp4", "aac"), PrepareOptions(vad_threshold=0))
+
+    assert check.has_speech
+
+
+async def test_its_audio_comes_before_the_speech_check(http: Http, url: str, encode):
+    async with http.streams.post(f"{url}/v1/clip", data=io.BytesIO(encode("mp4", "aac"))) as answer:
+        body = await answer.read()
+
+    first, _, rest = body.partition(b"\n")
+    header = json.loads(first)
+    assert header["type"] == "audio"
+    assert json.loads(rest[header["payload_bytes"] :]) == {"type": "speech", "has_speech": False, "speech_s": 0.0}
+
+
+async def clip_of(client: PreprocessClient, media: bytes, options: PrepareOptions = ON) -> list[WavAudio | SpeechCheck]:
+    return [part async for part in client.clip(media, options, deadline_s=10, check_deadline_s=10)]

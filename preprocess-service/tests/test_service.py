@@ -1,6 +1,7 @@
 """The service under load, at its limits, and when its clients misbehave."""
 
 import asyncio
+import io
 import logging
 import os
 import struct
@@ -10,11 +11,13 @@ from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 from processes import IS_LINUX, cpu_s, family, own_memory_bytes
 from rapl_preprocess.app import create_app
 from rapl_preprocess.settings import Settings
-from rapl_preprocess.threads import stepped
+from rapl_preprocess.threads import iterate_in_threads
 from rapl_protocol.audio import WavAudio
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.prepared import PreparedEvent, PrepareEnd, PrepareOptions, SpeechSegment
@@ -124,6 +127,35 @@ async def test_hours_of_audio_pass_in_bounded_memory(
     assert peak - before < 40 << 20  # of 115 MB that were sent: the client's, the service's and the decoder's
 
 
+@pytest.mark.skipif(not IS_LINUX, reason="reads the memory of the processes as Linux tells it")
+async def test_an_hour_of_m4a_takes_at_most_12_mb_more_than_other_files(client: PreprocessClient, encode, make_melody):
+    minute = encode("ipod", "aac", 44_100, sound=np.tile(make_melody(44_100), 20))
+    hour = repeated(minute, "ipod", 60)
+    before, peak, prepared_s = own_memory_bytes(family(os.getpid())), 0, 0.0
+
+    async for event in client.prepare(hour, options=CUT_ONLY, idle_s=30):
+        peak = max(peak, own_memory_bytes(family(os.getpid())))
+        prepared_s += event.audio.duration_s if isinstance(event, SpeechSegment) else 0
+
+    assert prepared_s == pytest.approx(3600, rel=0.001)
+    assert peak - before < (40 + 12) << 20
+
+
+def repeated(media: bytes, container: str, times: int) -> bytes:
+    """The same packets again and again, in one file."""
+    target, end = io.BytesIO(), 0
+    with av.open(io.BytesIO(media)) as source, av.open(target, "w", format=container) as output:
+        stream = output.add_stream_from_template(source.streams.audio[0])
+        packets = [(bytes(packet), packet.duration) for packet in source.demux(audio=0) if packet.size]
+        for content, duration in packets * times:
+            packet = av.Packet(content)
+            packet.stream, packet.time_base = stream, source.streams.audio[0].time_base
+            packet.pts = packet.dts = end
+            packet.duration, end = duration, end + duration
+            output.mux(packet)
+    return target.getvalue()
+
+
 @pytest.mark.skipif(not IS_LINUX, reason="reads the work of the processes as Linux tells it")
 async def test_a_client_that_goes_away_ends_its_request(client: PreprocessClient, caplog: pytest.LogCaptureFixture):
     with caplog.at_level(logging.INFO, "rapl"):
@@ -216,7 +248,7 @@ async def test_of_an_iterator_at_most_one_item_is_made_ahead():
             yield number
 
     with ThreadPoolExecutor(1) as threads:
-        items = stepped(numbers(), threads)
+        items = iterate_in_threads(numbers(), threads)
         assert await anext(items) == 1
         await asyncio.sleep(0.1)
         assert made == [1, 2]

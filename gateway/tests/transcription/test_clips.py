@@ -137,6 +137,12 @@ async def test_the_decoded_audio_of_a_small_file_is_sent_unchanged(fleet):
     assert [audio.to_wav() for audio, _ in fleet.sensevoice.calls] == [LIKE_SPEECH]
 
 
+async def test_a_small_file_is_uploaded_once(fleet):
+    await fleet.transcribe(TO_BE_DECODED + LIKE_SPEECH)
+
+    assert fleet.preprocess.uploads == ["/v1/clip"]
+
+
 async def test_an_undecodable_file_reaches_no_engine(fleet):
     answer = await fleet.transcribe(b"no media")
 

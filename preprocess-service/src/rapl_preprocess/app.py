@@ -13,16 +13,17 @@ from rapl_protocol.audio import BYTES_PER_SECOND, WavAudio
 from rapl_protocol.prepared import MAX_SEGMENT_S, PrepareOptions
 from rapl_service.http.app import service_app
 from rapl_service.http.scope import log_fields
+from rapl_service.http.upload import Upload
 
-from rapl_preprocess.answer import Batches, answer
 from rapl_preprocess.batches import in_batches
 from rapl_preprocess.media.containers import undecodable
-from rapl_preprocess.prepare import prepare_clip
+from rapl_preprocess.prepare import prepare_canonical
+from rapl_preprocess.response import Batches, batch_response
 from rapl_preprocess.settings import Settings
 from rapl_preprocess.speech.check import check_speech
 from rapl_preprocess.speech.silero import SpeechModel
-from rapl_preprocess.threads import stepped
-from rapl_preprocess.upload import Upload, receive_media
+from rapl_preprocess.threads import iterate_in_threads
+from rapl_preprocess.upload import receive_media
 from rapl_preprocess.workers.pool import Decoders
 
 MAX_CLIP_BYTES = int(MAX_SEGMENT_S * BYTES_PER_SECOND) + (1 << 16)
@@ -34,9 +35,9 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        with ThreadPoolExecutor(1, "upload") as writer, ThreadPoolExecutor(settings.workers, "listen") as listening:
+        with ThreadPoolExecutor(settings.workers, "listen") as listening:
             async with Decoders(settings) as decoders:
-                app.state.writer, app.state.listening, app.state.decoders = writer, listening, decoders
+                app.state.listening, app.state.decoders = listening, decoders
                 app.state.model = SpeechModel.load()
                 async with anyio.create_task_group():  # its first use loads 45 ms of code: else within the first answer
                     pass
@@ -45,28 +46,28 @@ def create_app(settings: Settings) -> FastAPI:
     app = service_app("RAPL preprocess-service", lifespan)
 
     def batches(upload: Upload, options: PrepareOptions) -> Batches:
-        _require_any(upload)
-        ready = _without_decoding(upload)
+        _require_content(upload)
+        ready = _canonical_clip(upload)
         if ready is None:
-            return app.state.decoders.batches(upload, options)
-        events = prepare_clip(ready, options, settings.max_duration_s, app.state.model)
-        return stepped(in_batches(events), app.state.listening)
+            return app.state.decoders.batches(upload, options, "prepare")
+        events = prepare_canonical(ready, options, settings.max_duration_s, app.state.model)
+        return iterate_in_threads(in_batches(events), app.state.listening)
 
     @app.post("/v1/prepare")
     async def prepare(request: Request, options: Annotated[PrepareOptions, Query()]) -> Response:
-        with await receive_media(request, settings.max_upload_bytes, app.state.writer) as upload:
-            return await answer(request, batches(upload, options))
+        with await receive_media(request, settings.max_upload_bytes) as upload:
+            return await batch_response(request, batches(upload, options))
 
     @app.post("/v1/clip")
-    async def clip(request: Request) -> Response:
-        with await receive_media(request, settings.max_upload_bytes, app.state.writer) as upload:
-            _require_any(upload)
-            return await answer(request, app.state.decoders.batches(upload, options=None), "audio/wav")
+    async def clip(request: Request, options: Annotated[PrepareOptions, Query()]) -> Response:
+        with await receive_media(request, settings.max_upload_bytes) as upload:
+            _require_content(upload)
+            return await batch_response(request, app.state.decoders.batches(upload, options, "clip"))
 
     @app.post("/v1/speech")
     async def speech(request: Request, options: Annotated[PrepareOptions, Query()]) -> Response:
-        with await receive_media(request, MAX_CLIP_BYTES, app.state.writer) as upload:
-            work = partial(check_speech, upload.content, app.state.model, options)
+        with await receive_media(request, MAX_CLIP_BYTES) as upload:
+            work = partial(check_speech, upload.content(), app.state.model, options)
             check = await asyncio.get_running_loop().run_in_executor(app.state.listening, work)
         log_fields(request)["speech_s"] = f"{check.speech_s:.2f}"
         return Response(check.model_dump_json(), media_type="application/json")
@@ -79,17 +80,17 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
-def _require_any(upload: Upload) -> None:
-    if not upload.size:
+def _require_content(upload: Upload) -> None:
+    if not upload.size_bytes:
         raise undecodable("The uploaded file is empty.")
 
 
-def _without_decoding(upload: Upload) -> WavAudio | None:
+def _canonical_clip(upload: Upload) -> WavAudio | None:
     """What needs no decoding and becomes one segment at most: reading that header is all there is to get wrong."""
-    if upload.file or upload.size > MAX_CLIP_BYTES:
+    if upload.file or upload.size_bytes > MAX_CLIP_BYTES:
         return None
     try:
-        audio = WavAudio.from_wav(memoryview(upload.content))
+        audio = WavAudio.from_wav(upload.content())
     except ValueError:
         return None
     return audio if audio.duration_s <= MAX_SEGMENT_S else None

@@ -1,22 +1,35 @@
-"""A short file, decoded and not judged: what an engine can hear while somebody judges whether it is speech."""
+"""A short file: first its audio, which an engine can already transcribe, then whether the audio holds speech."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-from rapl_protocol.audio import WavAudio
-from rapl_protocol.prepared import MAX_SEGMENT_S, PrepareEnd, SourceInfo
+from rapl_protocol.audio import BYTES_PER_SECOND, WavAudio
+from rapl_protocol.prepared import MAX_SEGMENT_S, PrepareEnd, PrepareOptions, SourceInfo
+from rapl_protocol.wire import encode_clip_event
 
 from rapl_preprocess.batches import Batch, fields_of
 from rapl_preprocess.media.containers import Media
 from rapl_preprocess.media.decoding import Damage, decode
 from rapl_preprocess.prepare import bounded, no_audio
+from rapl_preprocess.speech.segmenter import SpeechSegmenter
+from rapl_preprocess.speech.silero import SpeechModel
 
 
-def clip(media: Media, is_stopped: Callable[[], bool]) -> Batch:
-    """Any media of up to MAX_SEGMENT_S as canonical WAV.
+def clip(media: Media, options: PrepareOptions, model: SpeechModel, is_stopped: Callable[[], bool]) -> Iterator[Batch]:
+    """Yields the whole audio of media of up to MAX_SEGMENT_S, then, unless detection is off, the speech check.
 
     Raises:
-        ServiceError: AUDIO_UNDECODABLE, or AUDIO_TOO_LARGE where they are longer.
+        ServiceError: AUDIO_UNDECODABLE, or AUDIO_TOO_LARGE for longer media.
     """
+    checks_speech = options.speech_detection == "on"
+    batch, pcm = _decoded(media, is_last=not checks_speech, is_stopped=is_stopped)
+    yield batch
+    if checks_speech:
+        check = SpeechSegmenter(model, options).check(pcm)
+        yield Batch(encode_clip_event(check), {"speech_s": f"{check.speech_s:.2f}"}, is_last=True)
+
+
+def _decoded(media: Media, *, is_last: bool, is_stopped: Callable[[], bool]) -> tuple[Batch, bytes]:
+    """The batch with the audio, and the audio itself: 16 kHz mono s16le."""
     pieces: list[bytes] = []
     fields, damage = {}, None
     for part in bounded(decode(media, MAX_SEGMENT_S, is_stopped), media.size, MAX_SEGMENT_S):
@@ -27,8 +40,8 @@ def clip(media: Media, is_stopped: Callable[[], bool]) -> Batch:
                 damage = str(part)
             case _:
                 pieces.append(part)
-    audio = WavAudio(b"".join(pieces))
-    if not audio.duration_s:
+    pcm = b"".join(pieces)
+    if not pcm:
         raise no_audio()
-    fields |= fields_of(PrepareEnd(duration_s=audio.duration_s))
-    return Batch(audio.to_wav(), fields, damage, is_last=True)
+    fields |= fields_of(PrepareEnd(duration_s=len(pcm) / BYTES_PER_SECOND))
+    return Batch(encode_clip_event(WavAudio(pcm)), fields, damage, is_last), pcm

@@ -44,7 +44,7 @@ def prepare(
     yield from _segmented(parts, options, model)
 
 
-def prepare_clip(
+def prepare_canonical(
     audio: WavAudio, options: PrepareOptions, max_duration_s: float, model: SpeechModel
 ) -> Iterator[Event]:
     """The same of a clip that is already in the form of segments.
@@ -61,9 +61,9 @@ def prepare_clip(
 
 
 def _segmented(parts: Iterable[Decoded | memoryview], options: PrepareOptions, model: SpeechModel) -> Iterator[Event]:
-    judges = options.speech_detection == "on"
-    segmenter = SpeechSegmenter(model, options) if judges else Segmenter(quietest=quietest_point)
-    told_s = 0.0
+    detects_speech = options.speech_detection == "on"
+    segmenter = SpeechSegmenter(model, options) if detects_speech else Segmenter(quietest=quietest_point)
+    reported_s = 0.0
     for part in parts:
         match part:
             case SourceInfo() | Damage():
@@ -71,10 +71,10 @@ def _segmented(parts: Iterable[Decoded | memoryview], options: PrepareOptions, m
             case pcm:
                 for segment in segmenter.feed(pcm):
                     yield segment
-                    told_s = segmenter.duration_s
-                if segmenter.duration_s - told_s > PROGRESS_S:
-                    told_s = segmenter.duration_s
-                    yield PrepareProgress(position_s=told_s)
+                    reported_s = segmenter.duration_s
+                if segmenter.duration_s - reported_s > PROGRESS_S:
+                    reported_s = segmenter.duration_s
+                    yield PrepareProgress(position_s=reported_s)
     if not segmenter.duration_s:
         raise no_audio()
     yield from segmenter.finish()

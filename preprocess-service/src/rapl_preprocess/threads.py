@@ -8,7 +8,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-async def stepped(items: Iterator[T], threads: Executor) -> AsyncGenerator[T, None]:
+async def iterate_in_threads(items: Iterator[T], threads: Executor) -> AsyncGenerator[T, None]:
     """Yields what an iterator yields; the next item is in the making while the last is being used, and no more.
 
     A thread belongs to it only for one step, the making of one item: a slow reader holds no thread.

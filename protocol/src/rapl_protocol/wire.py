@@ -5,6 +5,8 @@
 | `POST /v1/transcribe` | one frame: TranscribeOptions, then the audio as WAV | Transcript as JSON |
 | the same with `"stream": true` | the same | frames `text` ..., then `transcript` or `error` |
 | `POST /v1/prepare` | a media file | frames `source`, `segment` or `progress` ..., then `end` or `error` |
+| `POST /v1/clip` | a media file of up to MAX_SEGMENT_S | frame `audio`, then, with detection on, `speech` or `error` |
+| `POST /v1/speech` | audio as WAV | SpeechCheck as JSON |
 """
 
 from dataclasses import dataclass
@@ -24,6 +26,7 @@ from rapl_protocol.prepared import (
     PrepareProgress,
     SegmentHeader,
     SourceInfo,
+    SpeechCheck,
     SpeechSegment,
 )
 from rapl_protocol.transcript import TranscribeOptions, Transcript
@@ -140,6 +143,28 @@ def decode_prepared_event(frame: Frame) -> PreparedEvent | PrepareProgress:
             return PrepareEnd.model_validate(header)
         case _:
             raise _error_of(header)
+
+
+def encode_clip_event(event: WavAudio | SpeechCheck) -> bytes:
+    """A frame of a decoded clip: first its audio, then whether it holds speech."""
+    if isinstance(event, WavAudio):
+        return encode_frame({"type": "audio"}, event.pcm)
+    return encode_frame({"type": "speech", **event.model_dump()})
+
+
+def decode_clip_event(frame: Frame) -> WavAudio | SpeechCheck:
+    """
+    Raises:
+        ServiceError: the frame is preprocess-service's error.
+        ValueError: it is no frame of a decoded clip.
+    """
+    match frame.header.get("type"):
+        case "audio":
+            return WavAudio(frame.payload)
+        case "speech":
+            return SpeechCheck.model_validate(frame.header)
+        case _:
+            raise _error_of(frame.header)
 
 
 def encode_error(error: ServiceError) -> bytes:

@@ -2,13 +2,13 @@
 
 import asyncio
 import io
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 import pytest
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.frames import encode_frame
 from rapl_protocol.models import ModelState
-from rapl_protocol.prepared import PrepareEnd, PrepareOptions, SourceInfo, SpeechSegment
+from rapl_protocol.prepared import PrepareEnd, PrepareOptions, SourceInfo, SpeechCheck, SpeechSegment
 from rapl_protocol.testing import FakeTranscriber, make_tone
 from rapl_protocol.transcript import TranscribeOptions, Transcript
 from rapl_service.calls.call import Http, Service, open_http
@@ -271,14 +271,80 @@ async def test_events_that_break_off_are_an_error_and_never_a_short_answer(http:
     assert caught.value.code is ErrorCode.BACKEND_UNAVAILABLE
 
 
-@pytest.mark.parametrize("answer", [b"", b"<html>", SPEECH.to_wav()[:20]])
-async def test_a_clip_that_is_no_wav_is_an_error_that_names_the_service(http: Http, answer: bytes):
+AUDIO = encode_frame({"type": "audio"}, SPEECH.pcm)
+CHECK = encode_frame({"type": "speech", "has_speech": True, "speech_s": 0.2})
+
+
+def clip_stub(*frames: bytes, pause: asyncio.Event | None = None) -> Starlette:
+    """Answers /v1/clip with these bytes; `pause` lies before the last of them."""
+
+    async def body() -> AsyncIterator[bytes]:
+        for number, frame in enumerate(frames, 1):
+            if pause and number == len(frames):
+                await pause.wait()
+            yield frame
+
     async def clip(request: Request) -> Response:
         await request.body()
-        return Response(answer)
+        return StreamingResponse(body())
 
-    async with served(Starlette(routes=[Route("/v1/clip", clip, methods=["POST"])])) as url:
-        with pytest.raises(ServiceError, match="no canonical WAV") as caught:
-            await PreprocessClient(http, service(url)).clip(b"media", deadline_s=5)
+    return Starlette(routes=[Route("/v1/clip", clip, methods=["POST"])])
+
+
+def clip_of(http: Http, url: str, options: PrepareOptions = PrepareOptions()) -> AsyncGenerator[object, None]:  # noqa: B008
+    return PreprocessClient(http, service(url)).clip(b"media", options, deadline_s=5, check_deadline_s=0.3)
+
+
+async def test_a_clips_audio_is_there_before_it_has_been_checked_for_speech(http: Http):
+    pause = asyncio.Event()
+    async with served(clip_stub(AUDIO, CHECK, pause=pause)) as url:
+        clip = clip_of(http, url)
+        audio = await anext(clip)
+        pause.set()
+        check = await anext(clip)
+
+        assert audio == SPEECH
+        assert check == SpeechCheck(has_speech=True, speech_s=0.2)
+        assert [part async for part in clip] == []
+
+
+async def test_without_speech_detection_a_clip_is_its_audio_alone(http: Http):
+    async with served(clip_stub(AUDIO)) as url:
+        parts = [part async for part in clip_of(http, url, PrepareOptions(speech_detection="off"))]
+
+    assert parts == [SPEECH]
+
+
+@pytest.mark.parametrize("answer", [b"", b"<html>", SPEECH.to_wav()[:20], AUDIO[:-2], CHECK])
+async def test_a_clip_without_its_audio_is_an_error_that_names_the_service(http: Http, answer: bytes):
+    async with served(clip_stub(answer)) as url:
+        with pytest.raises(ServiceError, match=r"engine at .* broke off its answer") as caught:
+            await anext(clip_of(http, url))
+
+    assert caught.value.code is ErrorCode.BACKEND_UNAVAILABLE
+
+
+async def test_a_clips_speech_check_that_does_not_come_in_time_is_a_timeout(http: Http):
+    pause = asyncio.Event()
+    async with served(clip_stub(AUDIO, CHECK, pause=pause)) as url:
+        clip = clip_of(http, url)
+        await anext(clip)
+        with pytest.raises(ServiceError, match=r"did not answer within 0\.3 s") as caught:
+            await anext(clip)
+        pause.set()
+
+    assert caught.value.code is ErrorCode.BACKEND_TIMEOUT
+
+
+REFUSAL = ServiceError(ErrorCode.AUDIO_UNDECODABLE, "the check crashed", param="file")
+
+
+@pytest.mark.parametrize("answer", [b"", b"<html>", CHECK[:-2], encode_frame({"type": "error", **REFUSAL.envelope()})])
+async def test_a_clips_speech_check_that_fails_is_no_fault_of_the_media(http: Http, answer: bytes):
+    async with served(clip_stub(AUDIO, answer)) as url:
+        clip = clip_of(http, url)
+        await anext(clip)
+        with pytest.raises(ServiceError) as caught:
+            await anext(clip)
 
     assert caught.value.code is ErrorCode.BACKEND_UNAVAILABLE

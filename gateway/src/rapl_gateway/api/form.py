@@ -12,8 +12,9 @@ from pydantic_core import from_json
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.prepared import PrepareOptions
 from rapl_protocol.transcript import TranscribeOptions
+from rapl_service.http.upload import Upload
 
-from rapl_gateway.api.upload import Form, Upload
+from rapl_gateway.api.upload import Form
 from rapl_gateway.languages import parse_language
 
 MAX_PROMPT_CHARACTERS = 100_000

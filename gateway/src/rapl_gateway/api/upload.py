@@ -1,15 +1,13 @@
 """Receives a multipart form: limited in size while it arrives, with large files in an anonymous temporary file."""
 
-import mmap
 from dataclasses import dataclass, field
-from tempfile import TemporaryFile
-from typing import IO, Any
+from typing import Any
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_service.http.body import drain
-from starlette.concurrency import run_in_threadpool
+from rapl_service.http.upload import Upload
 from starlette.requests import Request
 from starlette.types import Receive
 
@@ -21,48 +19,6 @@ _MAX_FIELD_BYTES = 1 << 20
 _IN_MEMORY_BYTES = 1 << 20
 _MAX_PART_HEADER_BYTES = 16 << 10
 _MAX_PART_HEADERS = 32
-
-
-class Upload:
-    """A file that was sent: in memory while it is small; then on disk, but for what came last, until it is ended."""
-
-    def __init__(self) -> None:
-        self.size_bytes = 0
-        self._pieces: list[bytes] = []
-        self._pieces_bytes = 0
-        self._file: IO[bytes] | None = None
-
-    def add(self, piece: bytes) -> None:
-        self._pieces.append(piece)
-        self._pieces_bytes += len(piece)
-        self.size_bytes += len(piece)
-
-    async def spool(self) -> None:
-        """To be called again and again: writes what has gathered, once it is much."""
-        if self._pieces_bytes > _IN_MEMORY_BYTES:
-            await run_in_threadpool(self._write)
-
-    async def end(self) -> None:
-        """To be called once, when all of it has been written."""
-        if self._file is not None:
-            await run_in_threadpool(self._write)
-
-    def content(self) -> bytes | memoryview:
-        """All of it: what is in memory as it is; what is on disk mapped, so that a large file costs no memory."""
-        if self._file is None:
-            return b"".join(self._pieces)
-        return memoryview(mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ))
-
-    def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-
-    def _write(self) -> None:
-        if self._file is None:
-            self._file = TemporaryFile()  # noqa: SIM115 - it stays open until close()
-        self._file.writelines(self._pieces)
-        self._file.flush()
-        self._pieces, self._pieces_bytes = [], 0
 
 
 @dataclass(slots=True)
@@ -186,7 +142,7 @@ class _Parts:
             raise _unreadable(f"it has more than {_MAX_FILES} files")
         if replaced := self._form.files.get(self._name):
             replaced.close()
-        self._form.files[self._name] = self._upload = Upload()
+        self._form.files[self._name] = self._upload = Upload(_IN_MEMORY_BYTES)
 
     def _on_data(self, data: bytes, start: int, end: int) -> None:
         piece = data[start:end]

@@ -2,16 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing, closing
 from dataclasses import dataclass, field
 from functools import partial
 
 from rapl_protocol.audio import WavAudio
 from rapl_protocol.errors import ErrorCode, ServiceError
-from rapl_protocol.prepared import MAX_SEGMENT_S, PrepareEnd, PrepareOptions, SourceInfo, SpeechSegment
+from rapl_protocol.prepared import MAX_SEGMENT_S, PrepareEnd, PrepareOptions, SourceInfo, SpeechCheck, SpeechSegment
 from rapl_protocol.transcript import TranscribeOptions, Transcript
-from rapl_service.calls.clients import PreprocessClient
+from rapl_service.calls.clients import DecodedClip, PreprocessClient
 
 from rapl_gateway.backends.fallback import LoadReservation
 from rapl_gateway.backends.retry import policy
@@ -32,6 +32,7 @@ from rapl_gateway.transcription.segments import (
 
 log = logging.getLogger("rapl")
 
+RequestSpeechCheck = Callable[[], Awaitable[SpeechCheck]]
 _MAX_CLIP_BYTES = 2 << 20
 """A larger file is hardly a clip of 30 s, unless it is uncompressed; sending it at once would block the event loop."""
 
@@ -68,37 +69,46 @@ class Pipeline:
         """
         clip = canonical_wav(job.media)
         if clip and clip.duration_s <= MAX_SEGMENT_S:
-            return self._clip(job, clip)
+            check = partial(
+                self._preprocess.speech, clip, job.prepare, deadline_s=SPEECH_CHECK_S, request_id=job.request_id
+            )
+            return self._clip(job, clip, check)
         if clip or len(job.media) > _MAX_CLIP_BYTES:
             return self._recording(job)
         return self._small_file(job)
 
     async def _small_file(self, job: Job) -> AsyncGenerator[str, None]:
         """Decodes the file; up to 30 s of audio is a clip, more is a recording."""
-        with job.stopwatch.stage("prepare"):
-            clip = await self._decoded(job)
-        async with aclosing(self._clip(job, clip) if clip else self._recording(job)) as texts:
-            async for text in texts:
-                yield text
+        async with AsyncExitStack() as stack:
+            with job.stopwatch.stage("prepare"):
+                clip = await self._decoded(job, stack)
+            if clip:
+                texts = self._clip(job, clip.audio, partial(clip.speech_check, deadline_s=SPEECH_CHECK_S))
+            else:
+                texts = self._recording(job)
+            async with aclosing(texts):
+                async for text in texts:
+                    yield text
 
-    async def _decoded(self, job: Job) -> WavAudio | None:
+    async def _decoded(self, job: Job, stack: AsyncExitStack) -> DecodedClip | None:
         """None if it is longer than a clip, or if preprocess-service cannot be reached: a recording waits for it."""
+        clip = self._preprocess.clip(job.media, job.prepare, deadline_s=PREPARE_IDLE_S, request_id=job.request_id)
         try:
-            return await self._preprocess.clip(job.media, deadline_s=PREPARE_IDLE_S, request_id=job.request_id)
+            return await stack.enter_async_context(clip)
         except ServiceError as error:
             if error.code not in (ErrorCode.AUDIO_TOO_LARGE, ErrorCode.BACKEND_UNAVAILABLE):
                 raise
         return None
 
-    async def _clip(self, job: Job, audio: WavAudio) -> AsyncGenerator[str, None]:
-        """Sends the clip to the engine at once, and to preprocess-service for speech detection at the same time.
-        Without speech the engine's work is cancelled and its text is not used."""
+    async def _clip(self, job: Job, audio: WavAudio, check: RequestSpeechCheck) -> AsyncGenerator[str, None]:
+        """Sends the clip to the engine at once, while preprocess-service looks for speech in it. Without speech the
+        engine's work is cancelled and its text is not used."""
         job.result.announced_s = audio.duration_s
         clip = SpeechSegment(0.0, audio.duration_s, audio)
         task = self._start(job, clip) if _is_likely_speech(job, audio) else None
         try:
             with job.stopwatch.stage("prepare"):
-                speech_s = await self._speech_s(job, audio)
+                speech_s = await self._speech_s(job, check)
             if speech_s != 0.0:
                 task = task or self._start(job, clip)
                 task.set_speech_s(speech_s)
@@ -109,21 +119,19 @@ class Pipeline:
                 await task.close()
         job.result.end(PrepareEnd(duration_s=audio.duration_s, speech_s=speech_s))
 
-    async def _speech_s(self, job: Job, audio: WavAudio) -> float | None:
+    async def _speech_s(self, job: Job, check: RequestSpeechCheck) -> float | None:
         """Seconds of speech in a clip; None if that cannot be found out."""
         if job.prepare.speech_detection == "off":
             return None
         await asyncio.sleep(0)  # the engine's request is written first
         try:
-            check = await self._preprocess.speech(
-                audio, job.prepare, deadline_s=SPEECH_CHECK_S, request_id=job.request_id
-            )
+            found = await check()
         except ServiceError as error:
             if not policy(error).skips_speech_check:
                 raise
             log.warning("request_id=%s fallback: no speech detection: %s", job.request_id, error.message)
             return None
-        return check.speech_s if check.has_speech else 0.0
+        return found.speech_s if found.has_speech else 0.0
 
     async def _recording(self, job: Job) -> AsyncGenerator[str, None]:
         """Prepares and transcribes the next segments while the text of the current one is sent."""

@@ -95,7 +95,7 @@ def too_long(max_duration_s: float) -> ServiceError:
 
 
 @contextmanager
-def opened(media: Media, is_stopped: Callable[[], bool]) -> Iterator[InputContainer]:
+def open_media(media: Media, is_stopped: Callable[[], bool]) -> Iterator[InputContainer]:
     """Opens media; once `is_stopped()` they seem to end.
 
     Raises:

@@ -1,7 +1,6 @@
 """Decodes the first audio track of any media to 16 kHz mono PCM."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 
@@ -13,8 +12,7 @@ from av.packet import Packet
 from av.stream import Discard
 from rapl_protocol.prepared import SourceInfo
 
-from rapl_preprocess.media.containers import BARE_STREAMS, NOT_MEDIA, Media, opened, too_long, undecodable
-from rapl_preprocess.media.long_mp4 import long_mp4
+from rapl_preprocess.media.containers import BARE_STREAMS, NOT_MEDIA, Media, open_media, too_long, undecodable
 from rapl_preprocess.media.track import MAX_SILENCE_S, Track
 
 MAX_START_S = 10.0
@@ -63,16 +61,17 @@ def decode(media: Media, max_duration_s: float, is_stopped: Callable[[], bool]) 
     Raises:
         ServiceError: AUDIO_UNDECODABLE or AUDIO_TOO_LARGE.
     """
-    with _source(media, is_stopped) as (container, stream, packets):
+    with open_media(media, is_stopped) as container:
+        stream = _first_audio_stream(container)
         _refuse_if_announced_longer(container, max_duration_s)
         damage = Damage()
         is_bare = container.format.name in BARE_STREAMS
         max_gap_s = _DISCONTINUITY_S if _may_jump(container) else MAX_SILENCE_S
         track = Track(_origin_s(container), max_gap_s, has_clock=not is_bare)
         has_begun = False
-        frames = _frames(_until_cut_off(packets, damage), stream, damage)
+        frames = _frames(_until_cut_off(container.demux(stream), damage), stream, damage)
         if is_bare:
-            frames = _not_by_chance(frames)
+            frames = _require_several_frames(frames)
         for frame, lost_s in frames:
             if not has_begun:
                 yield _source_info(container, stream, frame)
@@ -81,21 +80,6 @@ def decode(media: Media, max_duration_s: float, is_stopped: Callable[[], bool]) 
         yield from track.finish()
         if damage != Damage():
             yield damage
-
-
-@contextmanager
-def _source(media: Media, is_stopped: Callable[[], bool]) -> Iterator[tuple[InputContainer, AudioStream, Packets]]:
-    """The media's container, its first audio stream and that stream's packets."""
-    long = long_mp4(media)
-    if long:
-        with opened(long.head, is_stopped) as container:
-            stream = _first_audio_stream(container)
-            if long.suits(stream):
-                yield container, stream, long.packets(container, stream, is_stopped)
-                return
-    with opened(media, is_stopped) as container:
-        stream = _first_audio_stream(container)
-        yield container, stream, container.demux(stream)
 
 
 def _refuse_if_announced_longer(container: InputContainer, max_duration_s: float) -> None:
@@ -162,7 +146,7 @@ def _frames(
             lost_s = 0.0
 
 
-def _not_by_chance(frames: Iterator[tuple[AudioFrame, float]]) -> Iterator[tuple[AudioFrame, float]]:
+def _require_several_frames(frames: Iterator[tuple[AudioFrame, float]]) -> Iterator[tuple[AudioFrame, float]]:
     first = list(islice(frames, _BARE_STREAM_MIN_FRAMES))
     if len(first) < _BARE_STREAM_MIN_FRAMES:
         raise undecodable(NOT_MEDIA)

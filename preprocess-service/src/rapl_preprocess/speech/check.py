@@ -9,7 +9,7 @@ from rapl_preprocess.speech.segmenter import SpeechSegmenter
 from rapl_preprocess.speech.silero import SpeechModel
 
 
-def check_speech(media: bytearray, model: SpeechModel, options: PrepareOptions) -> SpeechCheck:
+def check_speech(media: bytes | memoryview, model: SpeechModel, options: PrepareOptions) -> SpeechCheck:
     """By the very rules by which the same clip would become a segment or not, and no longer than it takes to be sure.
 
     Args:
@@ -24,9 +24,9 @@ def check_speech(media: bytearray, model: SpeechModel, options: PrepareOptions) 
     return SpeechSegmenter(model, options).check(audio.pcm)
 
 
-def _canonical(media: bytearray) -> WavAudio:
+def _canonical(media: bytes | memoryview) -> WavAudio:
     try:
-        audio = WavAudio.from_wav(memoryview(media))
+        audio = WavAudio.from_wav(media)
     except ValueError as error:
         raise undecodable(f"Only canonical WAV can be checked for speech: {error}.") from error
     if audio.duration_s > MAX_SEGMENT_S:

@@ -24,9 +24,9 @@ class SpeechSegmenter:
 
     def __init__(self, model: SpeechModel, options: PrepareOptions) -> None:
         self._listener = model.listen()
-        self._held = _Held()
-        self._spans = SpeechSpans(options, self._held.quietest_before)
-        self._heard = 0
+        self._buffer = _PcmBuffer()
+        self._spans = SpeechSpans(options, self._buffer.quietest_before)
+        self._judged_samples = 0
 
     @property
     def duration_s(self) -> float:
@@ -40,66 +40,66 @@ class SpeechSegmenter:
 
     def feed(self, pcm: bytes | memoryview) -> Iterator[SpeechSegment]:
         """Adds 16 kHz mono s16le samples, and yields the segments that are complete with them."""
-        self._held.pcm += pcm
+        self._buffer.pcm += pcm
         if self._samples > MAX_SAMPLES:
-            while self._heard + BLOCK_SAMPLES <= self._samples:
-                yield from map(self._segment, self._hear())
-                self._held.forget_before(self._spans.earliest)
+            while self._judged_samples + BLOCK_SAMPLES <= self._samples:
+                yield from map(self._segment, self._next_spans())
+                self._buffer.discard_before(self._spans.earliest)
 
     def finish(self) -> Iterator[SpeechSegment]:
         """Yields what is left, if anything is."""
         if self._samples <= MAX_SAMPLES:
             yield from self._whole_if_speech()
             return
-        if self._heard < self._samples:
-            yield from map(self._segment, self._hear())
+        if self._judged_samples < self._samples:
+            yield from map(self._segment, self._next_spans())
         yield from map(self._segment, self._spans.finish(self._samples))
 
     def check(self, pcm: bytes | memoryview) -> SpeechCheck:
         """Instead of `feed` and `finish`: whether a source of up to MAX_SEGMENT_S holds speech, judged from its start
         until that is beyond doubt."""
-        self._held.pcm += pcm
-        while self._heard < self._samples:
-            self._judge()
-            if self._spans.sure_samples >= _ENOUGH_SAMPLES:
-                return SpeechCheck(has_speech=True, speech_s=self._spans.sure_samples / SAMPLE_RATE_HZ)
-        self._judge_rest()
+        self._buffer.pcm += pcm
+        while self._judged_samples < self._samples:
+            self._judge_block()
+            if self._spans.least_speech_samples >= _ENOUGH_SAMPLES:
+                return SpeechCheck(has_speech=True, speech_s=self._spans.least_speech_samples / SAMPLE_RATE_HZ)
+        self._finish_judging()
         return SpeechCheck(has_speech=self.speech_s > 0, speech_s=self.speech_s)
 
     def _whole_if_speech(self) -> Iterator[SpeechSegment]:
         has_speech = False
-        while self._heard < self._samples:
-            self._judge()
+        while self._judged_samples < self._samples:
+            self._judge_block()
             if not has_speech and self._spans.has_speech:
                 has_speech = True
-                yield SpeechSegment(0.0, self.duration_s, WavAudio(self._held.between(0, self._samples)))
-        self._judge_rest()
+                yield SpeechSegment(0.0, self.duration_s, WavAudio(self._buffer.between(0, self._samples)))
+        self._finish_judging()
 
-    def _judge(self) -> None:
+    def _judge_block(self) -> None:
         """Listens to the next block, wherever its spans lie."""
-        for _ in self._hear():
+        for _ in self._next_spans():
             pass
 
-    def _judge_rest(self) -> None:
+    def _finish_judging(self) -> None:
         for _ in self._spans.finish(self._samples):
             pass
 
     @property
     def _samples(self) -> int:
-        return self._held.end
+        return self._buffer.end
 
-    def _hear(self) -> Iterator[Span]:
+    def _next_spans(self) -> Iterator[Span]:
         """Listens to the next block."""
-        start, self._heard = self._heard, min(self._heard + BLOCK_SAMPLES, self._samples)
-        return self._spans.feed(self._listener.probabilities(self._held.between(start, self._heard)))
+        start, self._judged_samples = self._judged_samples, min(self._judged_samples + BLOCK_SAMPLES, self._samples)
+        return self._spans.feed(self._listener.probabilities(self._buffer.between(start, self._judged_samples)))
 
     def _segment(self, span: Span) -> SpeechSegment:
         end = min(span.end, self._samples)
-        audio = WavAudio(self._held.between(span.start, end))
+        audio = WavAudio(self._buffer.between(span.start, end))
         return SpeechSegment(span.start / SAMPLE_RATE_HZ, end / SAMPLE_RATE_HZ, audio, span.speech / SAMPLE_RATE_HZ)
 
 
-class _Held:
+class _PcmBuffer:
     """The part of a source that is still needed. An object of its own, to which both others refer: audio that hangs
     in a ring of references would stay until the collector comes by, which is seldom."""
 
@@ -122,7 +122,7 @@ class _Held:
         start = sample - _SEARCH_SAMPLES
         return start + quietest_point(self.between(start, sample)) // SAMPLE_WIDTH_BYTES
 
-    def forget_before(self, sample: int) -> None:
+    def discard_before(self, sample: int) -> None:
         """Only now and then, for what lies behind has to be moved."""
         size = (sample - self._begin) * SAMPLE_WIDTH_BYTES
         if size >= BYTES_PER_SECOND:

@@ -42,9 +42,9 @@ class SpeechListener:
 
     def __init__(self, network: Network) -> None:
         self._network = network
-        self._loudness = Loudness()
+        self._normalizer = LoudnessNormalizer()
         self._context = np.zeros(CONTEXT_SAMPLES, np.float32)
-        self._memory = network.blank_memory()
+        self._state = network.initial_state()
 
     def probabilities(self, pcm: bytes | memoryview) -> list[float]:
         """Of speech, for each frame.
@@ -54,28 +54,28 @@ class SpeechListener:
         """
         samples = np.frombuffer(pcm, "<i2").astype(np.float32) / 32768
         samples = np.pad(samples, (0, -len(samples) % FRAME_SAMPLES))
-        frames = self._loudness.levelled(samples.reshape(-1, FRAME_SAMPLES))
+        frames = self._normalizer.normalized(samples.reshape(-1, FRAME_SAMPLES))
         tails = frames[:, -CONTEXT_SAMPLES:]
         contexts = np.vstack((self._context, tails[:-1]))
         self._context = tails[-1].copy()
-        return self._network.probabilities(np.hstack((contexts, frames)), self._memory).tolist()
+        return self._network.probabilities(np.hstack((contexts, frames)), self._state).tolist()
 
 
-class Loudness:
+class LoudnessNormalizer:
     """Makes quiet audio louder for the model: it is told speech from noise at -20 dBFS better than at -60."""
 
-    TARGET = 0.1
+    TARGET_RMS = 0.1
     """-20 dBFS, the level of the loudest 32 ms."""
     MAX_GAIN = 30.0
     """30 dB: what is quieter than -50 dBFS stays below the target."""
-    FALL = 0.7
+    DECAY = 0.7
     """How much of the level is kept from one block to the next: 3 dB a second, so that pauses are not raised."""
 
     def __init__(self) -> None:
         self._level = 0.0
 
-    def levelled(self, frames: np.ndarray) -> np.ndarray:
+    def normalized(self, frames: np.ndarray) -> np.ndarray:
         """float32, (frames, samples), in and out; never quieter than it was."""
         loudest = float(np.sqrt(np.square(frames).mean(axis=1).max()))
-        self._level = max(loudest, self._level * self.FALL, self.TARGET / self.MAX_GAIN)
-        return frames * max(1.0, self.TARGET / self._level)
+        self._level = max(loudest, self._level * self.DECAY, self.TARGET_RMS / self.MAX_GAIN)
+        return frames * max(1.0, self.TARGET_RMS / self._level)

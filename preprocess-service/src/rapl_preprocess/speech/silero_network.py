@@ -17,7 +17,7 @@ CONTEXT_SAMPLES = 64
 """Of the frame before, which it sees with each frame."""
 _WINDOW, _HOP, _WINDOWS = 256, 128, 4
 _REFLECTED = 64
-"""Samples at a frame's end that are seen again, backwards."""
+"""Samples at a frame's end that are mirrored again, backwards."""
 _BINS = _WINDOW // 2 + 1
 _HIDDEN = 128
 _TAPS = 3
@@ -28,7 +28,7 @@ _SIGMOID_SHIFT = np.repeat(np.array([0.5, 0.5, 0.5, 0], np.float32), _HIDDEN)
 
 
 @dataclass(slots=True)
-class Memory:
+class LstmState:
     """What the LSTM keeps of the frames before; float32, (128,)."""
 
     hidden: np.ndarray
@@ -57,37 +57,37 @@ class Network:
         self._output = tensors["output.weight"].ravel()
         self._output_bias = tensors["output.bias"]
 
-    def blank_memory(self) -> Memory:
-        return Memory(np.zeros(_HIDDEN, np.float32), np.zeros(_HIDDEN, np.float32))
+    def initial_state(self) -> LstmState:
+        return LstmState(np.zeros(_HIDDEN, np.float32), np.zeros(_HIDDEN, np.float32))
 
-    def probabilities(self, frames: np.ndarray, memory: Memory) -> np.ndarray:
+    def probabilities(self, frames: np.ndarray, state: LstmState) -> np.ndarray:
         """Of speech; float32, (frames,).
 
         Args:
             frames: float32, (frames, CONTEXT_SAMPLES + FRAME_SAMPLES), [-1, 1], contiguous.
-            memory: of what came before; is changed.
+            state: of what came before; is changed.
         """
-        hidden = np.maximum(self._remember(self._encoded(frames), memory), 0)
+        hidden = np.maximum(self._lstm(self._encoded(frames), state), 0)
         return 1 / (1 + np.exp(-(hidden @ self._output + self._output_bias)))
 
     def _encoded(self, frames: np.ndarray) -> np.ndarray:
         """float32, (frames, 128)."""
-        seen = np.hstack((frames, frames[:, -2 : -2 - _REFLECTED : -1]))
-        row, sample = seen.strides
-        windows = as_strided(seen, (len(seen), _WINDOWS, _WINDOW), (row, _HOP * sample, sample))
-        waves = np.square(windows.reshape(-1, _WINDOW) @ self._spectrum)
-        layer = np.sqrt(waves[:, :_BINS] + waves[:, _BINS:]).reshape(-1, _WINDOWS, _BINS)
+        mirrored = np.hstack((frames, frames[:, -2 : -2 - _REFLECTED : -1]))
+        row, sample = mirrored.strides
+        windows = as_strided(mirrored, (len(mirrored), _WINDOWS, _WINDOW), (row, _HOP * sample, sample))
+        power = np.square(windows.reshape(-1, _WINDOW) @ self._spectrum)
+        layer = np.sqrt(power[:, :_BINS] + power[:, _BINS:]).reshape(-1, _WINDOWS, _BINS)
         for matrix, bias, stride in self._convolutions:
             layer = _convolved(layer, matrix, bias, stride)
         return layer[:, 0]
 
-    def _remember(self, inputs: np.ndarray, memory: Memory) -> np.ndarray:
+    def _lstm(self, inputs: np.ndarray, state: LstmState) -> np.ndarray:
         """The LSTM's outputs; float32, (frames, 128)."""
         sums = inputs @ self._lstm_input + self._lstm_bias
         outputs = np.empty((len(inputs), _HIDDEN), np.float32)
         gates, kept = np.empty(4 * _HIDDEN, np.float32), np.empty(_HIDDEN, np.float32)
-        let_in, let_out, keep, new = gates.reshape(4, _HIDDEN)  # the order of ONNX
-        hidden, cell = memory.hidden, memory.cell.copy()
+        input_gate, output_gate, forget_gate, candidate = gates.reshape(4, _HIDDEN)  # the order of ONNX
+        hidden, cell = state.hidden, state.cell.copy()
         # Arrays that are there already: a number or a new array in one of these lines takes as long as the line.
         for before, output in zip(sums, outputs, strict=True):
             np.dot(hidden, self._lstm_hidden, out=gates)
@@ -95,12 +95,12 @@ class Network:
             np.tanh(gates, out=gates)
             np.multiply(gates, _SIGMOID_SCALE, out=gates)
             np.add(gates, _SIGMOID_SHIFT, out=gates)
-            np.multiply(cell, keep, out=kept)
-            np.multiply(let_in, new, out=cell)
+            np.multiply(cell, forget_gate, out=kept)
+            np.multiply(input_gate, candidate, out=cell)
             np.add(cell, kept, out=cell)
             np.tanh(cell, out=kept)
-            hidden = np.multiply(let_out, kept, out=output)
-        memory.hidden, memory.cell = hidden.copy(), cell
+            hidden = np.multiply(output_gate, kept, out=output)
+        state.hidden, state.cell = hidden.copy(), cell
         return outputs
 
 

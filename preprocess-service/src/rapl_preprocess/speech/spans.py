@@ -29,7 +29,7 @@ class Run:
 
     start: int
     end: int
-    is_sure: bool = False
+    continues_segment: bool = False
     """It goes on where a segment was cut, so that it is speech however short it is."""
 
 
@@ -59,15 +59,15 @@ class SpeechSpans:
     """
 
     def __init__(self, options: PrepareOptions, quietest_before: Callable[[int], int]) -> None:
-        self._begin = options.vad_threshold
-        self._go_on = max(options.vad_threshold - HYSTERESIS, 0.01)
+        self._start_threshold = options.vad_threshold
+        self._continue_threshold = max(options.vad_threshold - HYSTERESIS, 0.01)
         self._padding = options.vad_prefix_padding_ms * SAMPLE_RATE_HZ // 1000
         self._silence = max(_whole_frames(options.vad_silence_duration_ms), PAUSE)
         self._max_gap = max(self._silence, MAX_GAP, self._padding)  # a span ends when its padding has been heard
         self._quietest_before = quietest_before
         self._runs: list[Run] = []
         self._position = 0
-        self._taken = 0
+        self._last_end = 0
         """The end of the last span."""
         self.speech_samples = 0
         """Of the spans so far, their pauses and padding left out."""
@@ -76,38 +76,38 @@ class SpeechSpans:
     def earliest(self) -> int:
         """No later span begins before this sample."""
         begin = self._runs[0].start if self._runs else self._position
-        return max(begin - self._padding, self._taken)
+        return max(begin - self._padding, self._last_end)
 
     @property
     def has_speech(self) -> bool:
         """Whether there was or will be a span."""
-        return self._taken > 0 or _spoken(self._runs) >= MIN_SPEECH
+        return self._last_end > 0 or _spoken(self._runs) >= MIN_SPEECH
 
     @property
-    def sure_samples(self) -> int:
+    def least_speech_samples(self) -> int:
         """How much was speech so far, at least: the last utterance may still turn out to be too short to be one."""
         return max(0, self.speech_samples + _spoken(self._runs) - MIN_SPEECH)
 
     def feed(self, probabilities: Iterable[float]) -> Iterator[Span]:
         """Yields the spans that are complete with these frames."""
         for probability in probabilities:
-            self._hear(probability)
+            self._add_frame(probability)
             if self._runs:
                 yield from self._complete()
 
     def finish(self, samples: int) -> Iterator[Span]:
         """Yields the last span, if there is one, in a source of so many samples."""
-        self._forget_noise()
+        self._drop_noise()
         if self._runs:
             self._runs[-1].end = min(self._runs[-1].end, samples)
-            yield self._take(len(self._runs))
+            yield self._pop_span(len(self._runs))
 
-    def _hear(self, probability: float) -> None:
+    def _add_frame(self, probability: float) -> None:
         start, self._position = self._position, self._position + FRAME_SAMPLES
-        goes_on = bool(self._runs) and start - self._runs[-1].end < PAUSE
-        if probability < (self._go_on if goes_on else self._begin):
+        continues = bool(self._runs) and start - self._runs[-1].end < PAUSE
+        if probability < (self._continue_threshold if continues else self._start_threshold):
             return
-        if goes_on:
+        if continues:
             self._runs[-1].end = self._position
         else:
             self._runs.append(Run(start, self._position))
@@ -115,9 +115,9 @@ class SpeechSpans:
     def _complete(self) -> Iterator[Span]:
         silence = self._position - self._runs[-1].end
         if silence == self._silence:
-            self._forget_noise()
+            self._drop_noise()
         if self._runs and silence >= self._max_gap:
-            yield self._take(len(self._runs))
+            yield self._pop_span(len(self._runs))
         elif silence == 0 and self._position + self._padding > self.earliest + MAX_SAMPLES:
             yield from self._cut()
 
@@ -125,29 +125,29 @@ class SpeechSpans:
         gaps = [after.start - before.end for before, after in pairwise(self._runs)]
         silences = [i for i, gap in enumerate(gaps) if gap >= self._silence]
         if silences:
-            yield self._take(silences[-1] + 1)
+            yield self._pop_span(silences[-1] + 1)
         elif gaps:
-            yield self._take(self._best_pause(gaps) + 1)
-            self._runs[0].is_sure = True
+            yield self._pop_span(self._best_pause(gaps) + 1)
+            self._runs[0].continues_segment = True
         elif self._position > self.earliest + MAX_SAMPLES:
-            yield self._halve()
+            yield self._cut_without_pause()
 
     def _best_pause(self, gaps: list[int]) -> int:
         """The longest in the later half of the span; the later of equals."""
         half = self.earliest + MAX_SAMPLES // 2
         return max(range(len(gaps)), key=lambda i: (self._runs[i].end >= half, gaps[i], i))
 
-    def _halve(self) -> Span:
+    def _cut_without_pause(self) -> Span:
         """Cuts speech without any pause."""
         start = self.earliest
         cut = self._quietest_before(start + MAX_SAMPLES)
-        rest = Run(cut, self._runs[0].end, is_sure=True)
+        rest = Run(cut, self._runs[0].end, continues_segment=True)
         self._runs[0].end = cut
-        speech = self._take(1).speech
-        self._runs, self._taken = [rest], cut
+        speech = self._pop_span(1).speech
+        self._runs, self._last_end = [rest], cut
         return Span(start, cut, speech)
 
-    def _take(self, count: int) -> Span:
+    def _pop_span(self, count: int) -> Span:
         """A span of the first runs, with as much padding as the silence around them and the longest segment allow."""
         start = self.earliest
         runs, self._runs = self._runs[:count], self._runs[count:]
@@ -156,16 +156,16 @@ class SpeechSpans:
             end = min(end, (runs[-1].end + self._runs[0].start) // 2)
         speech = _spoken(runs)
         self.speech_samples += speech
-        self._taken = end
+        self._last_end = end
         return Span(start, end, speech)
 
-    def _forget_noise(self) -> None:
+    def _drop_noise(self) -> None:
         """Takes back the last utterance if it was too short to be one."""
         begin = max(len(self._runs) - 1, 0)
         while begin > 0 and self._runs[begin].start - self._runs[begin - 1].end < self._silence:
             begin -= 1
         utterance = self._runs[begin:]
-        if _spoken(utterance) < MIN_SPEECH and not any(run.is_sure for run in utterance):
+        if _spoken(utterance) < MIN_SPEECH and not any(run.continues_segment for run in utterance):
             del self._runs[begin:]
 
 

@@ -1,7 +1,7 @@
 """A process that decodes one file after another, and may crash: what it does for whom comes and goes by sockets.
 
-    control   <-  {"options": {...}, "max_duration_s": 43200.0, "inline_bytes": 70213}\\n  + descriptors
-                  or {"options": null, ...}, where a clip is wanted as WAV
+    control   <-  {"kind": "prepare" or "clip", "options": {...}, "max_duration_s": 43200.0, "inline_bytes": 70213}\\n
+                  + descriptors
     control   ->  b"."  it is ready for a file
     output    <-  the file's bytes, unless there is a descriptor of it
     output    ->  frames: {"log": {...}, "is_last": false}, and a batch for payload; or {"error": {...}, "status": 400}
@@ -70,7 +70,7 @@ def _answer(output: socket.socket, files: list[int], job: dict[str, Any], limits
     limits.restrict_file()
     try:
         media = MediaOnDisk(files[0]) if files else _inline(output, job["inline_bytes"])
-        batches = _batches(media, job, model, _hears_hangup(output))
+        batches = _batches(media, job, model, _disconnect_check(output))
         while batch := _next(batches, limits):
             output.sendall(_frame(batch))
     except ServiceError as error:
@@ -86,11 +86,10 @@ def _answer(output: socket.socket, files: list[int], job: dict[str, Any], limits
 
 
 def _batches(media: Media, job: dict[str, Any], model: SpeechModel, is_stopped: Callable[[], bool]) -> Iterator[Batch]:
-    if job["options"] is None:
-        yield clip(media, is_stopped)
-    else:
-        options = PrepareOptions.model_validate(job["options"])
-        yield from in_batches(prepare(media, options, job["max_duration_s"], model, is_stopped))
+    options = PrepareOptions.model_validate(job["options"])
+    if job["kind"] == "clip":
+        return clip(media, options, model, is_stopped)
+    return in_batches(prepare(media, options, job["max_duration_s"], model, is_stopped))
 
 
 def _next(batches: Iterator[Batch], limits: Limits) -> Batch | None:
@@ -109,7 +108,7 @@ def _inline(output: socket.socket, size: int) -> Media:
     return MediaInMemory(content)
 
 
-def _hears_hangup(output: socket.socket) -> Callable[[], bool]:
+def _disconnect_check(output: socket.socket) -> Callable[[], bool]:
     """Tells, in a microsecond, whether the other end was closed."""
     poll = select.poll()
     poll.register(output, 0)

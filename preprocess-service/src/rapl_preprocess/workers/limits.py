@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 _OPEN_FILES = 64
-_PATIENCE = 10
+_WALL_CLOCK_FACTOR = 10
 """How much longer than its CPU time something may take by the clock, on a machine with other work."""
 
 
@@ -38,7 +38,7 @@ class Limits:
     def no_stall(self) -> Iterator[None]:
         """What takes longer within ends the process: a signal that Python does not handle reaches it in C code too."""
         signal.setitimer(signal.ITIMER_PROF, self.stall_s)
-        signal.setitimer(signal.ITIMER_REAL, self.stall_s * _PATIENCE)
+        signal.setitimer(signal.ITIMER_REAL, self.stall_s * _WALL_CLOCK_FACTOR)
         try:
             yield
         finally:

@@ -8,22 +8,24 @@ import subprocess
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import asdict
-from typing import Self
+from typing import Literal, Self
 
 from rapl_protocol.errors import ServiceError
 from rapl_protocol.frames import Frame, decode_frames
 from rapl_protocol.prepared import PrepareOptions
+from rapl_service.http.upload import Upload
 
 from rapl_preprocess.batches import Batch
 from rapl_preprocess.media.containers import undecodable
 from rapl_preprocess.settings import Settings
-from rapl_preprocess.upload import Upload
 from rapl_preprocess.workers.limits import Limits
 
-BROKE_THE_DECODER = "The audio file could not be decoded: decoding it crashed or took more time or memory than it may."
+DECODER_ENDED = "The audio file could not be decoded: decoding it crashed or took more time or memory than it may."
 _START_LIMIT_S = 60.0
 _RETRY_S = 1.0
 _RECEIVE_BYTES = 1 << 18
+
+JobKind = Literal["prepare", "clip"]
 
 log = logging.getLogger("rapl")
 
@@ -43,8 +45,8 @@ class Decoders:
         self._alive: set[socket.socket] = set()
         self._waiting = 0
         self._tasks: set[asyncio.Task[None]] = set()
-        self._nursery: subprocess.Popen[bytes] | None = None
-        self._orders: socket.socket | None = None
+        self._zygote: subprocess.Popen[bytes] | None = None
+        self._zygote_socket: socket.socket | None = None
 
     async def __aenter__(self) -> Self:
         for _ in range(self._settings.workers):
@@ -58,55 +60,58 @@ class Decoders:
             task.cancel()
         for control in self._alive:
             control.close()
-        await asyncio.to_thread(self._end_nursery)
+        await asyncio.to_thread(self._end_zygote)
 
-    async def batches(self, upload: Upload, options: PrepareOptions | None) -> AsyncGenerator[Batch, None]:
+    async def batches(self, upload: Upload, options: PrepareOptions, kind: JobKind) -> AsyncGenerator[Batch, None]:
         """Yields what a decoder makes of the file. When this is closed, so is the decoder's output, and it stops.
 
         Args:
             upload: the file.
-            options: None for a single batch with the file as a clip.
+            options: how speech is detected.
+            kind: "prepare" for segments, "clip" for the whole audio of a short file.
 
         Raises:
             ServiceError: as `prepare` and `clip` do; and AUDIO_UNDECODABLE where the decoder ended before the file did.
         """
-        output, theirs = socket.socketpair()
+        output, remote = socket.socketpair()
         output.setblocking(False)
         control = None
         try:
-            with theirs:
-                control = await self._begin(upload, options, theirs)
+            with remote:
+                control = await self._send_job(upload, options, kind, remote)
             if not upload.file:
-                await asyncio.get_running_loop().sock_sendall(output, upload.content)
+                await asyncio.get_running_loop().sock_sendall(output, upload.content())
             is_last = False
             async for frame in decode_frames(_received(output)):
                 batch = _batch(frame)
                 is_last = batch.is_last
                 yield batch
             if not is_last:
-                raise undecodable(BROKE_THE_DECODER)
+                raise undecodable(DECODER_ENDED)
         except (ValueError, BrokenPipeError, ConnectionResetError) as error:
-            raise undecodable(BROKE_THE_DECODER) from error
+            raise undecodable(DECODER_ENDED) from error
         finally:
             output.close()
             if control:
-                self._await_ready(control)
+                self._watch(control)
 
-    async def _begin(self, upload: Upload, options: PrepareOptions | None, output: socket.socket) -> socket.socket:
-        """Hands the file to a decoder."""
-        job = {"options": options.model_dump() if options else None, "max_duration_s": self._settings.max_duration_s}
-        line = json.dumps({**job, "inline_bytes": len(upload.content)}).encode() + b"\n"
+    async def _send_job(
+        self, upload: Upload, options: PrepareOptions, kind: JobKind, output: socket.socket
+    ) -> socket.socket:
+        """Hands the file to a decoder, and returns the decoder's control socket."""
+        job = {"kind": kind, "options": options.model_dump(), "max_duration_s": self._settings.max_duration_s}
+        line = json.dumps({**job, "inline_bytes": 0 if upload.file else upload.size_bytes}).encode() + b"\n"
         descriptors = [output.fileno(), *([upload.file.fileno()] if upload.file else [])]
         while True:
-            control = await self._taken()
+            control = await self._idle_decoder()
             try:
                 socket.send_fds(control, [line], descriptors)
                 return control
             except (BrokenPipeError, ConnectionResetError):  # it ended while it waited
-                self._forget(control)
+                self._discard(control)
                 self._fork()
 
-    async def _taken(self) -> socket.socket:
+    async def _idle_decoder(self) -> socket.socket:
         if self._idle.empty() and len(self._alive) < self._settings.max_workers:
             self._fork()
         self._waiting += 1
@@ -116,44 +121,44 @@ class Decoders:
             self._waiting -= 1
 
     def _fork(self) -> None:
-        control, theirs = socket.socketpair()
+        control, remote = socket.socketpair()
         control.setblocking(False)
-        with theirs:
+        with remote:
             try:
-                self._order(theirs)
+                self._request_fork(remote)
             except (BrokenPipeError, ConnectionResetError):
                 log.warning("the decoders' nursery has ended; another is started")
-                self._end_nursery()
-                self._order(theirs)
+                self._end_zygote()
+                self._request_fork(remote)
         self._alive.add(control)
-        self._await_ready(control, is_new=True)
+        self._watch(control, is_new=True)
 
-    def _order(self, theirs: socket.socket) -> None:
-        if self._orders is None:
-            self._orders = self._started_nursery()
-        socket.send_fds(self._orders, [b"f"], [theirs.fileno()])
+    def _request_fork(self, remote: socket.socket) -> None:
+        if self._zygote_socket is None:
+            self._zygote_socket = self._start_zygote()
+        socket.send_fds(self._zygote_socket, [b"f"], [remote.fileno()])
 
-    def _started_nursery(self) -> socket.socket:
-        orders, theirs = socket.socketpair()
-        with theirs:
-            command = [sys.executable, "-m", "rapl_preprocess.workers.zygote", str(theirs.fileno())]
+    def _start_zygote(self) -> socket.socket:
+        zygote_socket, remote = socket.socketpair()
+        with remote:
+            command = [sys.executable, "-m", "rapl_preprocess.workers.zygote", str(remote.fileno())]
             command += [json.dumps(asdict(self._limits)), self._settings.log_level]
-            self._nursery = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
-        return orders
+            self._zygote = subprocess.Popen(command, pass_fds=[remote.fileno()], stdin=subprocess.DEVNULL)
+        return zygote_socket
 
-    def _end_nursery(self) -> None:
+    def _end_zygote(self) -> None:
         """Returns at once where it has ended already."""
-        if self._orders and self._nursery:
-            self._orders.close()
-            self._nursery.wait()
-            self._orders = self._nursery = None
+        if self._zygote_socket and self._zygote:
+            self._zygote_socket.close()
+            self._zygote.wait()
+            self._zygote_socket = self._zygote = None
 
-    def _await_ready(self, control: socket.socket, is_new: bool = False) -> None:
-        task = asyncio.create_task(self._when_ready(control, is_new))
+    def _watch(self, control: socket.socket, is_new: bool = False) -> None:
+        task = asyncio.create_task(self._return_to_idle(control, is_new))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _when_ready(self, control: socket.socket, is_new: bool) -> None:
+    async def _return_to_idle(self, control: socket.socket, is_new: bool) -> None:
         """Puts a decoder back once it is ready for another file; or sees to it that there are enough without it."""
         try:
             is_ready = await asyncio.get_running_loop().sock_recv(control, 1)
@@ -163,13 +168,13 @@ class Decoders:
         if is_ready and not has_enough:
             self._idle.put_nowait(control)
             return
-        self._forget(control)
+        self._discard(control)
         if not has_enough:
             if is_new:  # none of them may come to life: do not try as fast as a machine can
                 await asyncio.sleep(_RETRY_S)
             self._fork()
 
-    def _forget(self, control: socket.socket) -> None:
+    def _discard(self, control: socket.socket) -> None:
         self._alive.discard(control)
         control.close()
 

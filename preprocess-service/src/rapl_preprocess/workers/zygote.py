@@ -29,7 +29,7 @@ _WARM_UP = b"RIFF\xff\xff\xff\xffWAVEfmt \x10\0\0\0\1\0\1\0\x40\x1f\0\0\x40\x1f\
 
 def main() -> None:
     """Forks a decoder for each byte that comes with the decoder's end of its control socket; ends with the socket."""
-    orders, limits = socket.socket(fileno=int(sys.argv[1])), Limits(**json.loads(sys.argv[2]))
+    requests, limits = socket.socket(fileno=int(sys.argv[1])), Limits(**json.loads(sys.argv[2]))
     _configure_logging(sys.argv[3])
     for number in (signal.SIGINT, signal.SIGTERM):  # the service drains first, and then closes the socket
         signal.signal(number, signal.SIG_IGN)
@@ -40,12 +40,12 @@ def main() -> None:
     gc.collect()
     gc.freeze()  # else each child's first collection would copy all of it
     while True:
-        order, descriptors, _, _ = socket.recv_fds(orders, 1, 1)
-        if not order:
+        request, descriptors, _, _ = socket.recv_fds(requests, 1, 1)
+        if not request:
             return
         control = socket.socket(fileno=descriptors[0])
         if os.fork() == 0:
-            orders.close()
+            requests.close()
             _run_child(control, limits, model)
         control.close()
 

@@ -1,25 +1,27 @@
 """The calling end of the wire: typed in, typed out, and every failure a ServiceError that names the backend."""
 
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import contextmanager
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import IO
 from urllib.parse import quote
 
 import aiohttp
 from rapl_protocol.audio import WavAudio
 from rapl_protocol.errors import ServiceError
-from rapl_protocol.frames import decode_frames
+from rapl_protocol.frames import Frame, decode_frames
 from rapl_protocol.models import ModelInfo, ModelList
 from rapl_protocol.prepared import PreparedEvent, PrepareEnd, PrepareOptions, PrepareProgress, SpeechCheck
 from rapl_protocol.transcript import TranscribeOptions, Transcript
 from rapl_protocol.wire import (
+    decode_clip_event,
     decode_prepared_event,
     decode_transcript_event,
     encode_prepare_query,
     encode_transcribe_request,
 )
 
-from rapl_service.calls.call import CONNECT_TIMEOUT_S, Call, Http, Service, deadline, unavailable
+from rapl_service.calls.call import CONNECT_TIMEOUT_S, Call, Http, Service, deadline, service_errors, unavailable
 
 _DEFAULT_OPTIONS = PrepareOptions()
 
@@ -112,17 +114,31 @@ class PreprocessClient:
         if not ended:
             raise unavailable(self.service, "broke off its answer")
 
-    async def clip(self, media: bytes | memoryview, *, deadline_s: float, request_id: str | None = None) -> WavAudio:
-        """Any file of up to MAX_SEGMENT_S, decoded and not judged.
+    @asynccontextmanager
+    async def clip(
+        self,
+        media: bytes | memoryview,
+        options: PrepareOptions = _DEFAULT_OPTIONS,
+        *,
+        deadline_s: float,
+        request_id: str | None = None,
+    ) -> AsyncGenerator["DecodedClip"]:
+        """Decodes a file of up to MAX_SEGMENT_S; while the context lasts, `DecodedClip.speech_check` can be awaited.
+
+        Args:
+            media: any file that FFmpeg's libraries read.
+            options: what counts as speech.
+            deadline_s: for the whole response.
+            request_id: named in the other service's log.
 
         Raises:
-            ServiceError: AUDIO_TOO_LARGE where it is longer, AUDIO_UNDECODABLE, BACKEND_UNAVAILABLE or BACKEND_TIMEOUT.
+            ServiceError: AUDIO_TOO_LARGE for longer media, AUDIO_UNDECODABLE, BACKEND_UNAVAILABLE or BACKEND_TIMEOUT.
         """
-        answer = await Call(self._http, self.service, "POST", "/v1/clip", request_id).fetch(deadline_s, media)
-        try:
-            return WavAudio.from_wav(answer)
-        except ValueError:
-            raise unavailable(self.service, "answered something that is no canonical WAV") from None
+        call = Call(self._http, self.service, "POST", _with_query("/v1/clip", options), request_id)
+        async with call.stream(deadline(deadline_s), media) as response:
+            clip = DecodedClip(self.service, decode_frames(response.content.iter_any()))
+            await clip.read_audio()
+            yield clip
 
     async def speech(
         self,
@@ -159,3 +175,37 @@ def _frame_errors(service: Service) -> Iterator[None]:
         yield
     except ValueError as error:
         raise unavailable(service, f"broke off its answer ({error})") from error
+
+
+class DecodedClip:
+    """The response to a file that was sent as a clip: its audio, and behind it whether it holds speech."""
+
+    audio: WavAudio
+
+    def __init__(self, service: Service, frames: AsyncIterator[Frame]) -> None:
+        self._service = service
+        self._frames = frames
+
+    async def read_audio(self) -> None:
+        """Raises: ServiceError: BACKEND_UNAVAILABLE."""
+        event = await self._next()
+        if not isinstance(event, WavAudio):
+            raise unavailable(self._service, "answered a clip without its audio")
+        self.audio = event
+
+    async def speech_check(self, *, deadline_s: float) -> SpeechCheck:
+        """Raises: ServiceError: BACKEND_UNAVAILABLE or BACKEND_TIMEOUT; the media, already decoded, are not at fault."""
+        with service_errors(self._service, deadline_s):
+            async with asyncio.timeout(deadline_s):
+                event = await self._next()
+        if not isinstance(event, SpeechCheck):
+            raise unavailable(self._service, "answered a clip without its speech check")
+        return event
+
+    async def _next(self) -> WavAudio | SpeechCheck | None:
+        with _frame_errors(self._service):
+            frame = await anext(self._frames, None)
+            try:
+                return frame and decode_clip_event(frame)
+            except ServiceError as error:
+                raise unavailable(self._service, f"failed ({error.message})") from error

@@ -35,10 +35,10 @@ def long_wav(duration_s: int) -> bytes:
 @dataclass
 class Running:
     client: PreprocessClient
-    nursery: int
+    zygote: int
 
     def decoders(self) -> list[int]:
-        return family(self.nursery)[1:]
+        return family(self.zygote)[1:]
 
     async def prepare(self, media: bytes) -> list[PreparedEvent]:
         return [event async for event in self.client.prepare(media, options=CUT_ONLY, idle_s=30)]
@@ -55,8 +55,8 @@ async def start(http: Http):
     async def service(**settings: float) -> AsyncIterator[Running]:
         before = set(family(os.getpid()))
         async with served(create_app(Settings(**settings))) as url:  # type: ignore[arg-type]
-            nursery = min(set(family(os.getpid())) - before)
-            yield Running(PreprocessClient(http, Service("preprocess-service", url, "")), nursery)
+            zygote = min(set(family(os.getpid())) - before)
+            yield Running(PreprocessClient(http, Service("preprocess-service", url, "")), zygote)
 
     async with AsyncExitStack() as stack:
         yield lambda **settings: stack.enter_async_context(service(**settings))
@@ -100,11 +100,11 @@ async def test_decoders_that_die_while_they_wait_are_replaced(start):
     await until(lambda: len(set(running.decoders()) - set(dead)) == 2)
 
 
-async def test_when_the_nursery_dies_another_takes_its_place(start):
+async def test_when_the_zygote_dies_another_takes_its_place(start):
     running = await start(workers=1)
     decoders = running.decoders()
 
-    os.kill(running.nursery, signal.SIGKILL)
+    os.kill(running.zygote, signal.SIGKILL)
     await kill(decoders)
 
     assert (await running.prepare(long_wav(2)))[-1] == PrepareEnd(duration_s=2.0)

@@ -17,17 +17,17 @@ Batches = AsyncGenerator[Batch, None]
 log = logging.getLogger("rapl")
 
 
-async def answer(request: Request, batches: Batches, media_type: str = CONTENT_TYPE) -> Response:
-    """Answers as soon as the first batch is there; where that is all, as of a clip, at one blow.
+async def batch_response(request: Request, batches: Batches) -> Response:
+    """Responds as soon as the first batch is there; if it is also the last one, with a response that is not streamed.
 
     Raises:
         ServiceError: whatever happens before the first batch; what happens later becomes a frame.
     """
     first = await anext(batches)
-    _note(request, first)
+    _log_batch(request, first)
     if first.is_last:
         await batches.aclose()
-        return Response(first.body, media_type=media_type)
+        return Response(first.body, media_type=CONTENT_TYPE)
     return _Stream(request, first, batches)
 
 
@@ -51,14 +51,14 @@ async def _frames(request: Request, first: Batch, batches: AsyncIterator[Batch])
     yield first.body
     try:
         async for batch in batches:
-            _note(request, batch)
+            _log_batch(request, batch)
             yield batch.body
     except ServiceError as error:
         log_fields(request)["error"] = error.code.value
         yield encode_frame({"type": "error", **error.envelope()})
 
 
-def _note(request: Request, batch: Batch) -> None:
+def _log_batch(request: Request, batch: Batch) -> None:
     log_fields(request).update(batch.log_fields)
     if batch.damage:
         log.warning("request_id=%s damaged media: %s", request_id(request), batch.damage)

@@ -115,7 +115,7 @@ def test_the_network_gives_the_probabilities_that_onnxruntime_gives_for_its_grap
     expected = session.run(["speech_probs"], {"input": frames, "h": blank, "c": blank})[0].ravel()
 
     network = SpeechModel.load().network
-    memory = network.blank_memory()
+    memory = network.initial_state()
     blocks = [frames[at : at + block_frames] for at in range(0, len(frames), block_frames)]
     probabilities = np.concatenate([network.probabilities(block, memory) for block in blocks])
 
@@ -138,6 +138,6 @@ def test_the_quietest_point_is_the_one_that_the_protocol_finds(samples: int, lou
 def test_audio_that_was_judged_is_gone_without_the_collector(speech_wav: bytes):
     model = SpeechModel.load()
     with reference_cycles() as rings:
-        assert check_speech(bytearray(speech_wav), model, PrepareOptions()).has_speech
+        assert check_speech(speech_wav, model, PrepareOptions()).has_speech
 
     assert rings == set()

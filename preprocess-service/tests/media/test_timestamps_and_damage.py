@@ -40,7 +40,7 @@ async def test_a_file_cut_out_of_something_longer_starts_at_zero(
     ("container", "codec"), [("mp4", "aac"), ("matroska", "aac"), ("matroska", "flac"), ("mp4", "libopus")]
 )
 async def test_broken_packets_become_silence_of_their_length_and_the_rest_keeps_its_time(
-    prepare: Prepare, encode, assert_melody, heard, caplog: pytest.LogCaptureFixture, container: str, codec: str
+    prepare: Prepare, encode, assert_melody, dominant_hz, caplog: pytest.LogCaptureFixture, container: str, codec: str
 ):
     media = encode(container, codec, broken_packets=range(6, 14))
 
@@ -48,11 +48,11 @@ async def test_broken_packets_become_silence_of_their_length_and_the_rest_keeps_
         prepared = await prepare(media)
 
     assert prepared.duration_s == pytest.approx(3.0, abs=0.1)
-    assert [round(heard(prepared.samples, at), -1) for at in (1.85, 2.05, 2.85)] == [0, 1000, 1000]
+    assert [round(dominant_hz(prepared.samples, at), -1) for at in (1.85, 2.05, 2.85)] == [0, 1000, 1000]
     assert "broken_packets=8" in caplog.text
 
 
-async def test_broken_packets_of_a_stream_without_timestamps_become_silence_too(prepare: Prepare, encode, heard):
+async def test_broken_packets_of_a_stream_without_timestamps_become_silence_too(prepare: Prepare, encode, dominant_hz):
     media = bytearray(encode("mp3", "libmp3lame", 44_100))
     third = len(media) // 3
     media[third : third + 2000] = bytes(2000)
@@ -60,20 +60,20 @@ async def test_broken_packets_of_a_stream_without_timestamps_become_silence_too(
     prepared = await prepare(bytes(media))
 
     assert prepared.duration_s == pytest.approx(3.0, abs=0.3)
-    assert heard(prepared.samples, prepared.duration_s - 0.2) == pytest.approx(1000, abs=10)
+    assert dominant_hz(prepared.samples, prepared.duration_s - 0.2) == pytest.approx(1000, abs=10)
 
 
 @pytest.mark.parametrize(
     ("container", "codec"),
     [("mp3", "libmp3lame"), ("webm", "libopus"), ("ogg", "libopus"), ("flac", "flac"), ("wav", "pcm_s24le")],
 )
-async def test_a_truncated_file_gives_what_there_is(prepare: Prepare, encode, heard, container: str, codec: str):
+async def test_a_truncated_file_gives_what_there_is(prepare: Prepare, encode, dominant_hz, container: str, codec: str):
     media = encode(container, codec)
 
     prepared = await prepare(media[: len(media) * 6 // 10])
 
     assert 1.0 < prepared.duration_s < 2.6
-    assert heard(prepared.samples, 0.9) == pytest.approx(440, abs=10)
+    assert dominant_hz(prepared.samples, 0.9) == pytest.approx(440, abs=10)
 
 
 async def test_a_truncated_canonical_wav_gives_what_there_is(prepare: Prepare, speech_wav: bytes):
