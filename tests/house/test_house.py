@@ -9,7 +9,7 @@ import pytest
 MAY_IMPORT = {
     "rapl_protocol": set(),
     "rapl_service": {"rapl_protocol"},
-    "rapl_hub": {"rapl_protocol", "rapl_service"},
+    "rapl_hub": {"rapl_protocol"},
     "rapl_gateway": {"rapl_protocol", "rapl_service"},
     "rapl_preprocess": {"rapl_protocol", "rapl_service"},
     "rapl_sensevoice": {"rapl_protocol", "rapl_service", "rapl_hub"},

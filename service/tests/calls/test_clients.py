@@ -2,7 +2,8 @@
 
 import asyncio
 import io
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 
 import pytest
 from rapl_protocol.errors import ErrorCode, ServiceError
@@ -12,7 +13,7 @@ from rapl_protocol.prepared import PrepareEnd, PrepareOptions, SourceInfo, Speec
 from rapl_protocol.testing import FakeTranscriber, make_tone
 from rapl_protocol.transcript import TranscribeOptions, Transcript
 from rapl_service.calls.call import Http, Service, open_http
-from rapl_service.calls.clients import PreprocessClient, TranscriberClient
+from rapl_service.calls.clients import DecodedClip, PreprocessClient, TranscriberClient
 from rapl_service.engine_app import transcriber_app
 from rapl_service.testing import served
 from starlette.applications import Starlette
@@ -291,35 +292,30 @@ def clip_stub(*frames: bytes, pause: asyncio.Event | None = None) -> Starlette:
     return Starlette(routes=[Route("/v1/clip", clip, methods=["POST"])])
 
 
-def clip_of(http: Http, url: str, options: PrepareOptions = PrepareOptions()) -> AsyncGenerator[object, None]:  # noqa: B008
-    return PreprocessClient(http, service(url)).clip(b"media", options, deadline_s=5, check_deadline_s=0.3)
+def clip_of(
+    http: Http, url: str, options: PrepareOptions = PrepareOptions()
+) -> AbstractAsyncContextManager[DecodedClip]:  # noqa: B008
+    return PreprocessClient(http, service(url)).clip(b"media", options, deadline_s=5)
 
 
 async def test_a_clips_audio_is_there_before_it_has_been_checked_for_speech(http: Http):
     pause = asyncio.Event()
-    async with served(clip_stub(AUDIO, CHECK, pause=pause)) as url:
-        clip = clip_of(http, url)
-        audio = await anext(clip)
+    async with served(clip_stub(AUDIO, CHECK, pause=pause)) as url, clip_of(http, url) as clip:
+        assert clip.audio == SPEECH
         pause.set()
-        check = await anext(clip)
-
-        assert audio == SPEECH
-        assert check == SpeechCheck(has_speech=True, speech_s=0.2)
-        assert [part async for part in clip] == []
+        assert await clip.speech_check(deadline_s=5) == SpeechCheck(has_speech=True, speech_s=0.2)
 
 
 async def test_without_speech_detection_a_clip_is_its_audio_alone(http: Http):
-    async with served(clip_stub(AUDIO)) as url:
-        parts = [part async for part in clip_of(http, url, PrepareOptions(speech_detection="off"))]
-
-    assert parts == [SPEECH]
+    async with served(clip_stub(AUDIO)) as url, clip_of(http, url, PrepareOptions(speech_detection="off")) as clip:
+        assert clip.audio == SPEECH
 
 
 @pytest.mark.parametrize("answer", [b"", b"<html>", SPEECH.to_wav()[:20], AUDIO[:-2], CHECK])
 async def test_a_clip_without_its_audio_is_an_error_that_names_the_service(http: Http, answer: bytes):
     async with served(clip_stub(answer)) as url:
         with pytest.raises(ServiceError, match=r"engine at .* broke off its answer") as caught:
-            await anext(clip_of(http, url))
+            await clip_of(http, url).__aenter__()
 
     assert caught.value.code is ErrorCode.BACKEND_UNAVAILABLE
 
@@ -327,10 +323,9 @@ async def test_a_clip_without_its_audio_is_an_error_that_names_the_service(http:
 async def test_a_clips_speech_check_that_does_not_come_in_time_is_a_timeout(http: Http):
     pause = asyncio.Event()
     async with served(clip_stub(AUDIO, CHECK, pause=pause)) as url:
-        clip = clip_of(http, url)
-        await anext(clip)
-        with pytest.raises(ServiceError, match=r"did not answer within 0\.3 s") as caught:
-            await anext(clip)
+        async with clip_of(http, url) as clip:
+            with pytest.raises(ServiceError, match=r"did not answer within 0\.3 s") as caught:
+                await clip.speech_check(deadline_s=0.3)
         pause.set()
 
     assert caught.value.code is ErrorCode.BACKEND_TIMEOUT
@@ -341,10 +336,8 @@ REFUSAL = ServiceError(ErrorCode.AUDIO_UNDECODABLE, "the check crashed", param="
 
 @pytest.mark.parametrize("answer", [b"", b"<html>", CHECK[:-2], encode_frame({"type": "error", **REFUSAL.envelope()})])
 async def test_a_clips_speech_check_that_fails_is_no_fault_of_the_media(http: Http, answer: bytes):
-    async with served(clip_stub(AUDIO, answer)) as url:
-        clip = clip_of(http, url)
-        await anext(clip)
+    async with served(clip_stub(AUDIO, answer)) as url, clip_of(http, url) as clip:
         with pytest.raises(ServiceError) as caught:
-            await anext(clip)
+            await clip.speech_check(deadline_s=5)
 
     assert caught.value.code is ErrorCode.BACKEND_UNAVAILABLE

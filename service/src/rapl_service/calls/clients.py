@@ -190,7 +190,7 @@ class DecodedClip:
         """Raises: ServiceError: BACKEND_UNAVAILABLE."""
         event = await self._next()
         if not isinstance(event, WavAudio):
-            raise unavailable(self._service, "answered a clip without its audio")
+            raise unavailable(self._service, "broke off its answer")
         self.audio = event
 
     async def speech_check(self, *, deadline_s: float) -> SpeechCheck:
@@ -199,7 +199,7 @@ class DecodedClip:
             async with asyncio.timeout(deadline_s):
                 event = await self._next()
         if not isinstance(event, SpeechCheck):
-            raise unavailable(self._service, "answered a clip without its speech check")
+            raise unavailable(self._service, "broke off its answer")
         return event
 
     async def _next(self) -> WavAudio | SpeechCheck | None:
