@@ -1,4 +1,4 @@
-"""Puts the service together."""
+"""The HTTP application: its routes, its threads and its decoding processes."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -27,19 +27,19 @@ from rapl_preprocess.upload import receive_media
 from rapl_preprocess.workers.pool import Decoders
 
 MAX_CLIP_BYTES = int(MAX_SEGMENT_S * BYTES_PER_SECOND) + (1 << 16)
-"""Of a clip that is asked about: its samples, and room for its headers."""
+"""Size of a canonical WAV of MAX_SEGMENT_S: its samples, and room for its headers."""
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """The service; while it runs it owns its threads and processes, and gives them back when it ends."""
+    """The service. It starts its threads and processes with the application, and ends them with it."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        with ThreadPoolExecutor(settings.workers, "listen") as listening:
+        with ThreadPoolExecutor(settings.workers, "detect") as detecting:
             async with Decoders(settings) as decoders:
-                app.state.listening, app.state.decoders = listening, decoders
+                app.state.detecting, app.state.decoders = detecting, decoders
                 app.state.model = SpeechModel.load()
-                async with anyio.create_task_group():  # its first use loads 45 ms of code: else within the first answer
+                async with anyio.create_task_group():  # loads 45 ms of code that the first streamed response would load
                     pass
                 yield
 
@@ -51,7 +51,7 @@ def create_app(settings: Settings) -> FastAPI:
         if ready is None:
             return app.state.decoders.batches(upload, options, "prepare")
         events = prepare_canonical(ready, options, settings.max_duration_s, app.state.model)
-        return iterate_in_threads(in_batches(events), app.state.listening)
+        return iterate_in_threads(in_batches(events), app.state.detecting)
 
     @app.post("/v1/prepare")
     async def prepare(request: Request, options: Annotated[PrepareOptions, Query()]) -> Response:
@@ -68,7 +68,7 @@ def create_app(settings: Settings) -> FastAPI:
     async def speech(request: Request, options: Annotated[PrepareOptions, Query()]) -> Response:
         with await receive_media(request, MAX_CLIP_BYTES) as upload:
             work = partial(check_speech, upload.content(), app.state.model, options)
-            check = await asyncio.get_running_loop().run_in_executor(app.state.listening, work)
+            check = await asyncio.get_running_loop().run_in_executor(app.state.detecting, work)
         log_fields(request)["speech_s"] = f"{check.speech_s:.2f}"
         return Response(check.model_dump_json(), media_type="application/json")
 
@@ -86,7 +86,7 @@ def _require_content(upload: Upload) -> None:
 
 
 def _canonical_clip(upload: Upload) -> WavAudio | None:
-    """What needs no decoding and becomes one segment at most: reading that header is all there is to get wrong."""
+    """The upload, if it is a canonical WAV of one segment at most. It is safe to read here, without a decoder."""
     if upload.file or upload.size_bytes > MAX_CLIP_BYTES:
         return None
     try:

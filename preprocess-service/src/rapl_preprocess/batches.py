@@ -1,4 +1,4 @@
-"""What has been prepared of a file since the last time, in the bytes that go over the wire."""
+"""Batches: the parts of a response, as bytes, with what the log says about them."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -19,19 +19,19 @@ from rapl_preprocess.media.decoding import Damage
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One segment or some progress, with what comes before it; the last one holds the end."""
+    """The frames up to and including a segment or a progress report. The last batch contains the end."""
 
     body: bytes
-    """Of the answer: frames, one after the other, or a clip as WAV."""
+    """Frames, one after the other."""
     log_fields: dict[str, Any] = field(default_factory=dict)
-    """What the request's log line is to say."""
+    """Fields for the request's log line."""
     damage: str | None = None
-    """What could not be decoded, for the log."""
+    """What could not be decoded, as text for the log."""
     is_last: bool = False
 
 
 def in_batches(events: Iterable[PreparedEvent | PrepareProgress | Damage]) -> Iterator[Batch]:
-    """Yields a batch as soon as somebody waits for what is in it."""
+    """Groups events into batches: each segment and each progress report ends one, so that it is sent at once."""
     frames: list[bytes] = []
     fields: dict[str, Any] = {}
     damage = None
@@ -57,7 +57,7 @@ def _frame(event: PreparedEvent | PrepareProgress) -> bytes:
 
 
 def fields_of(event: PreparedEvent | PrepareProgress) -> dict[str, Any]:
-    """What a request's log line says of an event."""
+    """The fields of the request's log line that an event provides."""
     match event:
         case SourceInfo():
             return {"container": event.container.partition(",")[0], "codec": event.codec}

@@ -1,4 +1,4 @@
-"""Media in, prepared events out: plain generators that know nothing of threads, processes or HTTP."""
+"""From media to events: plain generators, without threads, processes or HTTP."""
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -20,11 +20,11 @@ from rapl_preprocess.speech.segmenter import SpeechSegmenter
 from rapl_preprocess.speech.silero import SpeechModel
 
 PROGRESS_S = 30.0
-"""How much of a source is decoded without a segment before something is said of it."""
+"""After this much audio without a segment, a progress event is sent."""
 MIN_BYTES_PER_S = 16
-"""Less than any recording has: a second of silence takes 25 even as opus that sends next to nothing then (DTX)."""
+"""Less than any recording has: a second of silence takes 25 bytes even in Opus with DTX."""
 _FREE_S = 600.0
-"""How much audio a file may hold however small it is."""
+"""How much audio any file may hold, however small it is."""
 _CANONICAL = {"container": "wav", "codec": "pcm_s16le", "sample_rate_hz": SAMPLE_RATE_HZ, "channels": 1}
 
 Event = PreparedEvent | PrepareProgress | Damage
@@ -33,9 +33,9 @@ Event = PreparedEvent | PrepareProgress | Damage
 def prepare(
     media: Media, options: PrepareOptions, max_duration_s: float, model: SpeechModel, is_stopped: Callable[[], bool]
 ) -> Iterator[Event]:
-    """Decodes any media, and yields SourceInfo, the segments, Damage if there was any, and PrepareEnd.
+    """Decodes any media. Yields SourceInfo, the segments, Damage if something was broken, and PrepareEnd.
 
-    Where no segment comes for long there is PrepareProgress.
+    After PROGRESS_S without a segment it yields PrepareProgress.
 
     Raises:
         ServiceError: AUDIO_UNDECODABLE or AUDIO_TOO_LARGE, also after some events.
@@ -47,7 +47,7 @@ def prepare(
 def prepare_canonical(
     audio: WavAudio, options: PrepareOptions, max_duration_s: float, model: SpeechModel
 ) -> Iterator[Event]:
-    """The same of a clip that is already in the form of segments.
+    """Yields the same events for audio that is 16 kHz mono s16le already.
 
     Raises:
         ServiceError: AUDIO_UNDECODABLE or AUDIO_TOO_LARGE.
@@ -86,10 +86,11 @@ def no_audio() -> ServiceError:
 
 
 def bounded(parts: Iterable[Decoded], media_bytes: int, max_duration_s: float) -> Iterator[Decoded]:
-    """What was decoded, as long as it is not more than may be, or than any recording of this size can hold.
+    """Yields the decoded parts until they exceed a limit.
 
     Raises:
-        ServiceError: AUDIO_TOO_LARGE or AUDIO_UNDECODABLE, behind what was still good.
+        ServiceError: AUDIO_TOO_LARGE beyond `max_duration_s`; AUDIO_UNDECODABLE when there is more audio than a
+            recording of `media_bytes` can hold. Parts within the limits were yielded before.
     """
     plausible_s = _FREE_S + media_bytes / MIN_BYTES_PER_S
     decoded_s = 0.0
@@ -100,6 +101,6 @@ def bounded(parts: Iterable[Decoded], media_bytes: int, max_duration_s: float) -
                 raise too_long(max_duration_s)
             if decoded_s > plausible_s:
                 raise undecodable(
-                    f"The file is too small to hold the {plausible_s:.0f} s of audio that came out of it."
+                    f"The file is too small to hold the {plausible_s:.0f} s of audio that were decoded from it."
                 )
         yield part

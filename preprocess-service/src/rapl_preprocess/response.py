@@ -1,4 +1,4 @@
-"""Writes what is being prepared as an HTTP answer."""
+"""Sends batches as an HTTP response, whole or streamed."""
 
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -21,7 +21,7 @@ async def batch_response(request: Request, batches: Batches) -> Response:
     """Responds as soon as the first batch is there; if it is also the last one, with a response that is not streamed.
 
     Raises:
-        ServiceError: whatever happens before the first batch; what happens later becomes a frame.
+        ServiceError: an error before the first batch. A later error is sent as a frame.
     """
     first = await anext(batches)
     _log_batch(request, first)
@@ -32,7 +32,7 @@ async def batch_response(request: Request, batches: Batches) -> Response:
 
 
 class _Stream(StreamingResponse):
-    """Frames as they are made. When the client goes away, the making ends."""
+    """Sends frames as they are made. When the client disconnects, the generator is closed and the decoding stops."""
 
     def __init__(self, request: Request, first: Batch, batches: Batches) -> None:
         self._frames = _frames(request, first, batches)

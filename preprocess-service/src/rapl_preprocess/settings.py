@@ -1,4 +1,4 @@
-"""The settings of preprocess-service, from the environment."""
+"""The settings of preprocess-service, from environment variables."""
 
 from typing import Literal
 
@@ -16,18 +16,18 @@ class Settings(BaseSettings):
     port: int = Field(8010, ge=0, le=65535)
     """Port to listen on."""
     max_upload_bytes: int = Field(1 << 30, gt=0)
-    """Largest media file."""
+    """Largest media file, in bytes. Larger ones get 413."""
     max_duration_s: float = Field(12 * 3600.0, gt=0)
-    """Longest audio."""
+    """Longest audio, in seconds. Longer audio gets 413."""
     workers: int = Field(2, ge=1, le=64)
-    """Decoding processes that are kept ready; more are started while more files are decoded."""
+    """Decoding processes that are kept ready. More are started when more files are decoded at once."""
     max_workers: int = Field(32, ge=1, le=1024)
-    """Most decoding processes, one for each file in work; files beyond that wait."""
+    """Most decoding processes, one for each file that is being decoded. Further files wait."""
     worker_memory_bytes: int = Field(512 << 20, ge=128 << 20)
-    """Memory that decoding a file may take; what needs more is a 400. Only Linux enforces it."""
+    """Memory that decoding one file may take. A file that needs more gets 400. Only Linux enforces it."""
     worker_stall_s: float = Field(8.0, gt=0, le=3600)
-    """CPU time that decoding may take without any progress, of at most 30 s of audio; what takes more is a 400."""
+    """CPU time that decoding the next segment, or the next 30 s of audio, may take. A file that needs more gets 400."""
     worker_cpu_s: float = Field(900.0, gt=0)
-    """CPU time that decoding a file may take; what needs more is a 400."""
+    """CPU time that decoding one file may take. A file that needs more gets 400."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """DEBUG also logs health checks."""

@@ -1,4 +1,4 @@
-"""The bridge between generators that compute and the event loop, which must not."""
+"""Runs a generator that computes in threads, so that it does not block the event loop."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterator
@@ -9,9 +9,9 @@ T = TypeVar("T")
 
 
 async def iterate_in_threads(items: Iterator[T], threads: Executor) -> AsyncGenerator[T, None]:
-    """Yields what an iterator yields; the next item is in the making while the last is being used, and no more.
+    """Yields the items of an iterator. While the caller uses one item, a thread makes the next one, and no more.
 
-    A thread belongs to it only for one step, the making of one item: a slow reader holds no thread.
+    A thread is used only while an item is made: a slow reader blocks no thread.
     """
     step = threads.submit(next, items, None)
     try:

@@ -1,4 +1,4 @@
-"""Opens media by their content alone, and nothing beside them."""
+"""Opens media files by their content alone. Nothing in a file can open another file or a network address."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -11,17 +11,17 @@ from av.error import FFmpegError
 from rapl_protocol.errors import ErrorCode, ServiceError
 
 BARE_STREAMS = ("mp3", "aac", "loas", "ac3", "eac3", "dts", "dtshd")
-"""Lossy packets one after another, without any header of a file."""
-# Files that carry their audio within themselves and are known by their first bytes. Left out on purpose: whatever
-# names other files or addresses (hls, dash, concat, sdp, image2, imf, ...), pictures and subtitles, headerless PCM
-# (any bytes would pass for it), and the game and studio formats that nobody dictates into.
+"""Lossy packets one after another, without a file header."""
+# Formats that contain their audio and are recognised by their first bytes. Left out on purpose: formats that name
+# other files or addresses (hls, dash, concat, sdp, image2, imf, ...), pictures and subtitles, headerless PCM (any bytes
+# would pass for it), and game and studio formats.
 DEMUXERS = (
     *BARE_STREAMS,
     *("wav", "w64", "aiff", "caf", "au", "voc", "iff"),  # PCM, and what is stored like it
     *("amr", "flac", "ape", "wv", "tta", "tak", "dsf", "mpc", "mpc8"),  # one track, compressed
     *("ogg", "matroska", "mov", "asf", "flv", "avi", "mpegts", "mpeg"),  # containers; mov is also mp4, m4a and 3gp
 )
-# What is found in those: recordings of people, phones, recorders and studios. Left out are games, discs and guesses.
+# The codecs found in them: recordings by people, phones, recorders and studios. Game and disc codecs are left out.
 DECODERS = (
     *("aac", "aac_latm", "alac", "als", "ape", "flac", "shorten", "tak", "tta", "wavpack"),
     *("mp1", "mp1float", "mp2", "mp2float", "mp3", "mp3float", "mp3adufloat", "mp3on4float", "mpc7", "mpc8"),
@@ -50,18 +50,18 @@ DECODERS = (
 NOT_MEDIA = "The audio file could not be decoded or its format is not supported."
 TOO_MUCH_MEMORY = "The audio file would take more memory to decode than this server allows."
 MAX_STREAMS = 64
-"""A film has a dozen or two. FFmpeg's libraries open 1,000 of their own accord, and probe each."""
+"""A film has a dozen or two. FFmpeg's libraries allow 1,000 by default, and probe each."""
 _NO_PROTOCOL = "none"
 
 
 class Media(Protocol):
-    """A whole file."""
+    """A complete file, read at any position."""
 
     @property
     def size(self) -> int: ...
 
     def read(self, position: int, size: int) -> bytes:
-        """Less at the end of the file, and nothing behind it."""
+        """Returns up to `size` bytes: fewer at the end of the file, none beyond it."""
         ...
 
 
@@ -75,7 +75,7 @@ class MediaInMemory:
 
 
 class MediaOnDisk:
-    """Read piece by piece: a mapping would count as memory of the process, up to the size of the file."""
+    """A file that is read piece by piece. A mapping would count as memory of the process, up to the file's size."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -96,7 +96,11 @@ def too_long(max_duration_s: float) -> ServiceError:
 
 @contextmanager
 def open_media(media: Media, is_stopped: Callable[[], bool]) -> Iterator[InputContainer]:
-    """Opens media; once `is_stopped()` they seem to end.
+    """Opens media for demuxing.
+
+    Args:
+        media: any file.
+        is_stopped: called at each read; once it returns True, the file seems to end.
 
     Raises:
         ServiceError: AUDIO_UNDECODABLE.
@@ -108,9 +112,9 @@ def open_media(media: Media, is_stopped: Callable[[], bool]) -> Iterator[InputCo
             container_options={
                 "format_whitelist": ",".join(DEMUXERS),
                 "max_streams": str(MAX_STREAMS),
-                # Should a demuxer try to open another file or an address all the same, no protocol will do it.
+                # If a demuxer tries to open another file or an address all the same, no protocol is allowed.
                 "protocol_whitelist": _NO_PROTOCOL,
-                # Nor wakes opening a file a video decoder: 15 to 29 ms of an h264 or vp9 file went into them.
+                # Without video decoders: opening an h264 or vp9 file spent 15 to 29 ms in them.
                 "codec_whitelist": ",".join(DECODERS),
                 **_wav_options(media),
             },
@@ -123,20 +127,20 @@ def open_media(media: Media, is_stopped: Callable[[], bool]) -> Iterator[InputCo
 
 
 def _wav_options(media: Media) -> dict[str, str]:
-    """What makes WAV files fast; 5 s of 44.1 kHz stereo s16 took 24 ms without and take 4."""
+    """Options for WAV files: with them 5 s of 44.1 kHz stereo s16 take 4 ms, without them 24."""
     start = media.read(0, 12)
     if start[:4] != b"RIFF" or start[8:] != b"WAVE":
         return {}
-    # Do not look for DTS in what says it is PCM. And packets of up to a second, not of 64 ms, are fewer calls:
+    # max_probe_packets: do not search PCM for DTS. max_size: packets of up to a second, not of 64 ms, are fewer calls;
     # two hours of 8 kHz u8 went from 4.8 s to 1.0 s.
     return {"max_probe_packets": "1", "max_size": "65536"}
 
 
 class _Reader:
-    """The media as PyAV reads them: without a name, from which FFmpeg's libraries would guess a format.
+    """The file object that PyAV reads. It has no name, from which FFmpeg's libraries would guess a format.
 
-    It must not raise: PyAV keeps an exception of a callback that a demuxer ignores, and raises it in whatever the
-    same thread decodes next.
+    It must not raise: if a demuxer ignores the error of a callback, PyAV keeps the exception and raises it in whatever
+    the same thread decodes next.
     """
 
     def __init__(self, media: Media, is_stopped: Callable[[], bool]) -> None:

@@ -16,29 +16,29 @@ from rapl_preprocess.media.containers import BARE_STREAMS, NOT_MEDIA, Media, ope
 from rapl_preprocess.media.track import MAX_SILENCE_S, Track
 
 MAX_START_S = 10.0
-"""A file whose first timestamp is later was cut out of something longer; its clock says nothing about the file."""
+"""A file whose first timestamp is later was cut out of a longer one: its clock did not start with the file."""
 _DISCONTINUITY_S = 10.0
-"""Where timestamps may jump, a longer jump is a new clock. Source: `dts_delta_threshold` of https://ffmpeg.org/ffmpeg.html"""
+"""In formats whose timestamps may jump, a longer jump is a new clock. Source: `dts_delta_threshold` of https://ffmpeg.org/ffmpeg.html"""
 _TS_DISCONT = 0x0200
-"""AVFMT_TS_DISCONT, the flag of formats whose clock starts anywhere and may jump.
+"""AVFMT_TS_DISCONT, the flag of formats whose timestamps may start anywhere and may jump.
 
 Source: https://ffmpeg.org/doxygen/trunk/avformat_8h.html
 """
-# Elsewhere it is guessed from the bit rate, or left at what a program wrote before it knew.
+# Other formats have a guess from the bit rate, or a value that was written before the duration was known.
 _DURATION_IN_HEADER = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "flac"})
 _BARE_STREAM_MIN_FRAMES = 3
-"""A frame or two of such a stream are found in other files too: 2 of 2,000 system files, both terminfo, as mp1."""
+"""One or two frames occur in other files by chance: in 2 of 2,000 system files (terminfo files, read as mp1)."""
 
 
 @dataclass(slots=True)
 class Damage:
-    """What could not be decoded; the rest was."""
+    """What could not be decoded. The rest of the file was."""
 
     broken_packets: int = 0
     broken_s: float = 0.0
-    """How much audio the broken packets held, as far as they say."""
+    """Duration of the broken packets, as far as they state one."""
     is_cut_off: bool = False
-    """The container itself became unreadable before its end."""
+    """Whether the container became unreadable before its end."""
 
     def __str__(self) -> str:
         return f"broken_packets={self.broken_packets} broken_s={self.broken_s:.2f} is_cut_off={self.is_cut_off}"
@@ -51,12 +51,13 @@ Packets = Iterator["Packet[AudioStream]"]
 def decode(media: Media, max_duration_s: float, is_stopped: Callable[[], bool]) -> Iterator[Decoded]:
     """Yields SourceInfo, then the audio as 16 kHz mono s16le, then Damage if there was any.
 
-    The first sample is at time 0 of the file, as far as the file has one (see `_origin_s`). Where audio is missing,
-    by the file's timestamps, there is silence. Media without any decodable audio yield no SourceInfo and no PCM.
+    The first sample is at time 0 of the file (see `_origin_s`). Where audio is missing, according to the file's
+    timestamps, there is silence. Media without any decodable audio yield no SourceInfo and no PCM.
 
     Args:
-        max_duration_s: a file that announces more is refused; a longer one that does not is decoded.
-        is_stopped: asked now and then; once it says yes, the media seem to end.
+        media: any file.
+        max_duration_s: a file whose header announces more is refused. Others are decoded.
+        is_stopped: called at each read; once it returns True, the file seems to end.
 
     Raises:
         ServiceError: AUDIO_UNDECODABLE or AUDIO_TOO_LARGE.
@@ -83,7 +84,7 @@ def decode(media: Media, max_duration_s: float, is_stopped: Callable[[], bool]) 
 
 
 def _refuse_if_announced_longer(container: InputContainer, max_duration_s: float) -> None:
-    """Says so at once rather than after hours of work, where a header can be trusted to know the duration."""
+    """Refuses a file before it is decoded, if its format has the duration in its header."""
     duration_s = (container.duration or 0) / 1_000_000
     if container.format.name in _DURATION_IN_HEADER and duration_s > max_duration_s:
         raise too_long(max_duration_s)
@@ -109,8 +110,8 @@ def _may_jump(container: InputContainer) -> bool:
 def _origin_s(container: InputContainer) -> float:
     """The timestamp that is time 0 of the file.
 
-    Zero, so that an mp4 whose edit list starts with a pause keeps it. Formats whose clock starts anywhere begin
-    with their earliest timestamp in any track, so that audio which starts after the video keeps its distance.
+    Usually 0.0, so that an mp4 whose edit list starts with a pause keeps the pause. In formats whose timestamps may
+    start anywhere it is the earliest timestamp in any track, so that audio which starts after the video stays late.
     """
     start_s = (container.start_time or 0) / 1_000_000
     return start_s if _may_jump(container) or start_s > MAX_START_S else 0.0
@@ -129,7 +130,7 @@ def _source_info(container: InputContainer, stream: AudioStream, frame: AudioFra
 def _frames(
     packets: Iterator["Packet[AudioStream] | None"], stream: AudioStream, damage: Damage
 ) -> Iterator[tuple[AudioFrame, float]]:
-    """Yields each frame with how many seconds before it were lost, and counts what is broken."""
+    """Yields each frame with the seconds of audio that were lost before it, and counts broken packets in `damage`."""
     lost_s = 0.0
     for packet in packets:
         try:
@@ -147,6 +148,7 @@ def _frames(
 
 
 def _require_several_frames(frames: Iterator[tuple[AudioFrame, float]]) -> Iterator[tuple[AudioFrame, float]]:
+    """Raises: ServiceError, AUDIO_UNDECODABLE, if there are too few frames for a file of its format."""
     first = list(islice(frames, _BARE_STREAM_MIN_FRAMES))
     if len(first) < _BARE_STREAM_MIN_FRAMES:
         raise undecodable(NOT_MEDIA)
@@ -155,11 +157,11 @@ def _require_several_frames(frames: Iterator[tuple[AudioFrame, float]]) -> Itera
 
 
 def _until_cut_off(packets: Packets, damage: Damage) -> Iterator["Packet[AudioStream] | None"]:
-    """Yields the packets, then one that makes the decoder give up what it holds."""
+    """Yields the packets. If reading fails, notes it in `damage` and yields None, which flushes the decoder."""
     try:
         yield from packets
     except FFmpegError:
         damage.is_cut_off = True
         yield None
-    except IndexError:  # av 18.1, at the end of a file in which another track appeared after the start
+    except IndexError:  # av 18.1 raises it at the end of a file in which a track appeared after the start
         yield None

@@ -1,6 +1,6 @@
-"""To 16 kHz mono s16, by FFmpeg's libraries and without a thread of theirs.
+"""Resamples to 16 kHz mono s16 with FFmpeg's libraries, in the calling thread.
 
-PyAV's own AudioResampler lets them start one for each core and file, which takes longer than resampling a short clip.
+PyAV's AudioResampler starts one thread for each core, which takes longer than resampling a short clip.
 """
 
 from av.audio.frame import AudioFrame
@@ -12,10 +12,10 @@ _FORMAT, _LAYOUT = "s16", "mono"
 
 
 class Resampler:
-    """For frames that are like the first one.
+    """Resamples frames that have the rate, layout and sample format of the first one.
 
     Raises:
-        FFmpegError: its channels cannot be mixed down, such as 9 or 32 without a layout.
+        FFmpegError: the channels cannot be mixed down, such as 9 or 32 without a layout.
     """
 
     def __init__(self, first: AudioFrame) -> None:
@@ -29,7 +29,7 @@ class Resampler:
         return self._pulled(self._graph)
 
     def flush(self) -> list[AudioFrame]:
-        """What it still holds; it takes no more frames."""
+        """Returns the last samples. No frame may follow."""
         if self._graph is None:
             return []
         self._graph.push(None)

@@ -1,4 +1,4 @@
-"""Turns decoded frames into 16 kHz mono PCM that lies where the file's timestamps put it."""
+"""Turns decoded frames into 16 kHz mono PCM, with silence where the file's timestamps have gaps."""
 
 from collections.abc import Iterator
 
@@ -11,30 +11,30 @@ from rapl_preprocess.media.containers import undecodable
 from rapl_preprocess.media.resampler import Resampler
 
 GAP_S = 0.1
-"""Timestamps that run ahead of the samples by more than this mean missing audio; less is jitter.
+"""Timestamps that are ahead of the samples by more than this mean missing audio; less is jitter.
 
 Source: `min_hard_comp` of https://ffmpeg.org/ffmpeg-resampler.html
 """
 MAX_SILENCE_S = 3600.0
-"""All the silence that a file's timestamps may add. One wrong byte in a 1 s avi made it 3.4 hours long."""
+"""The most silence that a file's timestamps may add. One wrong byte made a 1 s avi 3.4 hours long."""
 SAMPLE_RATES_HZ = range(2_000, 768_001)
-"""What a recording may have. A WAV header that said 1.6 GHz kept the resampler busy for 35 s."""
+"""Sample rates that are accepted. A WAV header with 1.6 GHz kept the resampler busy for 35 s."""
 _BLOCK_SAMPLES = 8192
-"""Resampled at once: with the 1024 of an AAC frame 5 s took 3.1 ms, most of it for the calls, and now 1.9."""
+"""Samples that are resampled in one call: 5 s take 1.9 ms; in AAC frames of 1024 they took 3.1, mostly for calls."""
 _SILENT_SECOND = bytes(BYTES_PER_SECOND)
 
 
 class Track:
-    """One audio stream on its way to 16 kHz mono s16le.
+    """Converts one audio stream to 16 kHz mono s16le.
 
-    Audio that is missing becomes silence, so that what follows keeps its time. Audio is never dropped: where
-    timestamps fall behind the samples, it goes on without a gap.
+    Missing audio becomes silence, so that the rest keeps its time. Audio is never dropped: where timestamps fall
+    behind the samples, it continues without a gap.
 
     Args:
         origin_s: the timestamp that is time 0.
         max_gap_s: a longer jump of the timestamps is a new clock.
-        has_clock: False where timestamps are not stored but counted from the packets, which goes wrong where the
-            sample rate changes.
+        has_clock: False if timestamps are not stored but counted from the packets, which is wrong after a change of
+            the sample rate.
     """
 
     def __init__(self, origin_s: float, max_gap_s: float = MAX_SILENCE_S, has_clock: bool = True) -> None:
@@ -50,11 +50,11 @@ class Track:
         self._waiting = AudioFifo()
 
     def add(self, frame: AudioFrame, lost_s: float = 0.0) -> Iterator[bytes]:
-        """Yields PCM for `frame`, and the silence that belongs before it.
+        """Yields PCM for `frame`, and the silence before it.
 
         Args:
             frame: as decoded; it may differ from the last one in rate, layout and sample format.
-            lost_s: how much audio before it could not be decoded, as far as the packets said.
+            lost_s: duration of the broken packets before it, as far as they state one.
         """
         if not frame.sample_rate or not frame.samples:
             return
@@ -68,13 +68,13 @@ class Track:
             yield from self.finish()
             self._shape = shape
         self._position_s += frame.samples / frame.sample_rate
-        frame.pts = None  # the queue would hold it against the samples so far
+        frame.pts = None  # the queue would compare it with the samples so far
         self._waiting.write(frame)
         if self._waiting.samples >= _BLOCK_SAMPLES:
             yield from self._resampled()
 
     def finish(self) -> Iterator[bytes]:
-        """Yields what the resampler still holds."""
+        """Yields the last samples of the stream."""
         yield from self._resampled()
         if self._resampler:
             yield from self._pcm(self._resampler.flush())
@@ -93,7 +93,7 @@ class Track:
         yield from self._pcm(frames)
 
     def _gap_s(self, frame: AudioFrame, lost_s: float) -> float:
-        """How much audio is missing before `frame`; 0.0 for none."""
+        """The duration of the audio that is missing before `frame`; 0.0 if none is."""
         if frame.time is None or not self._has_clock:
             return min(lost_s, self._silence_left_s)
         is_first, self._has_begun = not self._has_begun, True
@@ -118,5 +118,5 @@ class Track:
     def _pcm(self, frames: list[AudioFrame]) -> Iterator[bytes]:
         for frame in frames:
             self._samples_out += frame.samples
-            # A plane is padded to its alignment; only the samples count.
+            # A plane is padded to its alignment; take the samples only.
             yield bytes(memoryview(frame.planes[0])[: frame.samples * SAMPLE_WIDTH_BYTES])

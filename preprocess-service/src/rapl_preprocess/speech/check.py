@@ -1,4 +1,4 @@
-"""Whether a clip holds speech: what somebody asks who needs neither decoding nor segments."""
+"""Whether a canonical WAV holds speech."""
 
 from rapl_protocol.audio import WavAudio
 from rapl_protocol.errors import ErrorCode, ServiceError
@@ -10,13 +10,13 @@ from rapl_preprocess.speech.silero import SpeechModel
 
 
 def check_speech(media: bytes | memoryview, model: SpeechModel, options: PrepareOptions) -> SpeechCheck:
-    """By the very rules by which the same clip would become a segment or not, and no longer than it takes to be sure.
+    """Applies the rules of `prepare`. It stops as soon as ENOUGH_SPEECH_S of speech were found.
 
     Args:
         media: a canonical WAV of up to MAX_SEGMENT_S.
 
     Raises:
-        ServiceError: AUDIO_UNDECODABLE, AUDIO_TOO_LARGE, or INVALID_REQUEST where detection is switched off.
+        ServiceError: AUDIO_UNDECODABLE, AUDIO_TOO_LARGE, or INVALID_REQUEST if detection is off.
     """
     if options.speech_detection == "off":
         raise ServiceError(ErrorCode.INVALID_REQUEST, "speech_detection is off.", param="speech_detection")

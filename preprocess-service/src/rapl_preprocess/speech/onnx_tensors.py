@@ -1,4 +1,4 @@
-"""Reads the weights out of an ONNX file, which is a protobuf message; nothing else of it is looked at.
+"""Reads the weights from an ONNX file, which is a protobuf message. Everything else in it is skipped.
 
 Source of the field numbers: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
 """
@@ -18,7 +18,7 @@ def float_tensors(model: bytes) -> dict[str, np.ndarray]:
     """The float32 initializers of the graph by their names.
 
     Raises:
-        ValueError: it is no such file.
+        ValueError: the file is not an ONNX file.
     """
     tensors = {}
     for graph in _parts(memoryview(model), _MODEL_GRAPH):
@@ -39,7 +39,7 @@ def _numbers(message: memoryview, wanted: int) -> list[int]:
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Yields number and value of each field; a value with a length is not looked into."""
+    """Yields the number and the value of each field. A nested message is a memoryview."""
     at = 0
     while at < len(message):
         key, at = _varint(message, at)
@@ -53,13 +53,13 @@ def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
         elif kind in (_FIXED32, _FIXED64):
             size = 4 if kind == _FIXED32 else 8
         else:
-            raise ValueError(f"wire type {kind} in what should be an ONNX file")
+            raise ValueError(f"not an ONNX file: wire type {kind}")
         yield number, message[at : at + size]
         at += size
 
 
 def _varint(message: memoryview, at: int) -> tuple[int, int]:
-    """The number, and where it ends."""
+    """The number at `at`, and the position behind it."""
     value = shift = 0
     while True:
         byte = message[at]

@@ -1,4 +1,4 @@
-"""Where audio is quietest, as `rapl_protocol.segmentation` finds it, with numpy: 0.1 ms for 5 s in place of 4."""
+"""`rapl_protocol.segmentation.quietest_point` with numpy: 0.1 ms for 5 s instead of 4."""
 
 import numpy as np
 from rapl_protocol.audio import SAMPLE_WIDTH_BYTES

@@ -1,4 +1,4 @@
-"""Cuts a source into segments of speech, and leaves out where nobody speaks."""
+"""Cuts a source into segments of speech, and leaves long silence out."""
 
 from collections.abc import Iterator
 
@@ -15,11 +15,11 @@ _ENOUGH_SAMPLES = int(ENOUGH_SPEECH_S * SAMPLE_RATE_HZ)
 
 
 class SpeechSegmenter:
-    """Takes PCM as it comes and gives back the segments that hold speech, each at most MAX_SEGMENT_S long.
+    """Takes PCM as it comes and returns the segments that hold speech, each at most MAX_SEGMENT_S long.
 
-    A source of up to MAX_SEGMENT_S with any speech in it is one segment, untouched. It is there as soon as the first
-    speech was found; the rest is only judged for `speech_s`, while the segment is on its way. Of a longer source it
-    holds one segment, the silence that may follow within it, and what was fed last.
+    A source of up to MAX_SEGMENT_S with any speech in it is one segment, untrimmed. It is yielded as soon as the first
+    speech was found; the rest is processed for `speech_s` after that. Of a longer source it keeps one segment, the
+    silence that may follow within it, and the last PCM that was fed.
     """
 
     def __init__(self, model: SpeechModel, options: PrepareOptions) -> None:
@@ -30,12 +30,12 @@ class SpeechSegmenter:
 
     @property
     def duration_s(self) -> float:
-        """Of all the audio that was fed."""
+        """Duration of all audio that was fed."""
         return self._samples / SAMPLE_RATE_HZ
 
     @property
     def speech_s(self) -> float:
-        """How much was speech, pauses and padding left out; of the whole source once `finish` has ended."""
+        """Duration of the speech in the spans so far, without pauses and padding; complete after `finish`."""
         return self._spans.speech_samples / SAMPLE_RATE_HZ
 
     def feed(self, pcm: bytes | memoryview) -> Iterator[SpeechSegment]:
@@ -47,7 +47,7 @@ class SpeechSegmenter:
                 self._buffer.discard_before(self._spans.earliest)
 
     def finish(self) -> Iterator[SpeechSegment]:
-        """Yields what is left, if anything is."""
+        """Yields the remaining segments, if there are any."""
         if self._samples <= MAX_SAMPLES:
             yield from self._whole_if_speech()
             return
@@ -56,8 +56,10 @@ class SpeechSegmenter:
         yield from map(self._segment, self._spans.finish(self._samples))
 
     def check(self, pcm: bytes | memoryview) -> SpeechCheck:
-        """Instead of `feed` and `finish`: whether a source of up to MAX_SEGMENT_S holds speech, judged from its start
-        until that is beyond doubt."""
+        """Whether a whole source of up to MAX_SEGMENT_S holds speech; used instead of `feed` and `finish`.
+
+        It stops as soon as ENOUGH_SPEECH_S of speech were found.
+        """
         self._buffer.pcm += pcm
         while self._judged_samples < self._samples:
             self._judge_block()
@@ -76,7 +78,7 @@ class SpeechSegmenter:
         self._finish_judging()
 
     def _judge_block(self) -> None:
-        """Listens to the next block, wherever its spans lie."""
+        """Processes the next block, and discards its spans."""
         for _ in self._next_spans():
             pass
 
@@ -89,7 +91,7 @@ class SpeechSegmenter:
         return self._buffer.end
 
     def _next_spans(self) -> Iterator[Span]:
-        """Listens to the next block."""
+        """Processes the next block."""
         start, self._judged_samples = self._judged_samples, min(self._judged_samples + BLOCK_SAMPLES, self._samples)
         return self._spans.feed(self._listener.probabilities(self._buffer.between(start, self._judged_samples)))
 
@@ -100,17 +102,20 @@ class SpeechSegmenter:
 
 
 class _PcmBuffer:
-    """The part of a source that is still needed. An object of its own, to which both others refer: audio that hangs
-    in a ring of references would stay until the collector comes by, which is seldom."""
+    """The part of a source that is still needed.
+
+    It is a separate object, so that there is no reference cycle between the segmenter and its spans: audio in a cycle
+    would stay in memory until the garbage collector runs, which is seldom.
+    """
 
     def __init__(self) -> None:
         self.pcm = bytearray()
         self._begin = 0
-        """Where in the source it begins, in samples."""
+        """Position of the first sample in the source, in samples."""
 
     @property
     def end(self) -> int:
-        """Likewise."""
+        """Position behind the last sample in the source, in samples."""
         return self._begin + len(self.pcm) // SAMPLE_WIDTH_BYTES
 
     def between(self, start: int, end: int) -> bytes:
@@ -123,7 +128,7 @@ class _PcmBuffer:
         return start + quietest_point(self.between(start, sample)) // SAMPLE_WIDTH_BYTES
 
     def discard_before(self, sample: int) -> None:
-        """Only now and then, for what lies behind has to be moved."""
+        """Discards audio, but only a second or more at once, because the rest has to be moved."""
         size = (sample - self._begin) * SAMPLE_WIDTH_BYTES
         if size >= BYTES_PER_SECOND:
             del self.pcm[:size]

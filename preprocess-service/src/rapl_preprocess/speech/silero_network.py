@@ -1,7 +1,7 @@
-"""Silero VAD's network as matrix products: spectrum, four convolutions, an LSTM, one number a frame.
+"""Silero VAD's network as matrix products: spectrum, four convolutions, an LSTM, one probability for each frame.
 
-onnxruntime runs the same graph in 57 us a frame: it convolves frame by frame, in matrices too thin to be fast. Here
-all the frames of a block are one matrix, which takes 20 us. A test holds the two against each other.
+onnxruntime takes 57 us for each frame, because it convolves frame by frame, in thin matrices. Here all frames of a
+block are one matrix: 20 us for each frame. A test compares the two.
 
 Source of the structure: the graph in silero_vad_16k_sequence.onnx, https://github.com/snakers4/silero-vad/pull/784
 """
@@ -12,37 +12,37 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 FRAME_SAMPLES = 512
-"""What the network judges at once."""
+"""One frame: the network gives one probability for it."""
 CONTEXT_SAMPLES = 64
-"""Of the frame before, which it sees with each frame."""
+"""Samples of the previous frame that the network takes with each frame."""
 _WINDOW, _HOP, _WINDOWS = 256, 128, 4
 _REFLECTED = 64
-"""Samples at a frame's end that are mirrored again, backwards."""
+"""Samples at a frame's end that are appended to it in reverse order."""
 _BINS = _WINDOW // 2 + 1
 _HIDDEN = 128
 _TAPS = 3
 _STRIDES = (1, 2, 2, 1)
-# sigmoid(x) = tanh(x / 2) / 2 + 1 / 2, so that one tanh serves the three gates of the LSTM and what they let in.
+# sigmoid(x) = tanh(x / 2) / 2 + 1 / 2, so that one tanh computes the three gates of the LSTM and its candidate.
 _SIGMOID_SCALE = np.repeat(np.array([0.5, 0.5, 0.5, 1], np.float32), _HIDDEN)
 _SIGMOID_SHIFT = np.repeat(np.array([0.5, 0.5, 0.5, 0], np.float32), _HIDDEN)
 
 
 @dataclass(slots=True)
 class LstmState:
-    """What the LSTM keeps of the frames before; float32, (128,)."""
+    """The state of the LSTM; each float32, (128,)."""
 
     hidden: np.ndarray
     cell: np.ndarray
 
 
 class Network:
-    """May be used by several threads at once, each with a memory of its own.
+    """May be used by several threads at once, each with its own `LstmState`.
 
     Args:
         tensors: the weights by their names in the ONNX file.
 
     Raises:
-        KeyError: it is another model's file.
+        KeyError: the file holds another model.
     """
 
     def __init__(self, tensors: dict[str, np.ndarray]) -> None:
@@ -61,17 +61,17 @@ class Network:
         return LstmState(np.zeros(_HIDDEN, np.float32), np.zeros(_HIDDEN, np.float32))
 
     def probabilities(self, frames: np.ndarray, state: LstmState) -> np.ndarray:
-        """Of speech; float32, (frames,).
+        """Probabilities of speech; float32, (frames,).
 
         Args:
             frames: float32, (frames, CONTEXT_SAMPLES + FRAME_SAMPLES), [-1, 1], contiguous.
-            state: of what came before; is changed.
+            state: after the previous frame; updated in place.
         """
         hidden = np.maximum(self._lstm(self._encoded(frames), state), 0)
         return 1 / (1 + np.exp(-(hidden @ self._output + self._output_bias)))
 
     def _encoded(self, frames: np.ndarray) -> np.ndarray:
-        """float32, (frames, 128)."""
+        """The output of the convolutions; float32, (frames, 128)."""
         mirrored = np.hstack((frames, frames[:, -2 : -2 - _REFLECTED : -1]))
         row, sample = mirrored.strides
         windows = as_strided(mirrored, (len(mirrored), _WINDOWS, _WINDOW), (row, _HOP * sample, sample))
@@ -86,9 +86,9 @@ class Network:
         sums = inputs @ self._lstm_input + self._lstm_bias
         outputs = np.empty((len(inputs), _HIDDEN), np.float32)
         gates, kept = np.empty(4 * _HIDDEN, np.float32), np.empty(_HIDDEN, np.float32)
-        input_gate, output_gate, forget_gate, candidate = gates.reshape(4, _HIDDEN)  # the order of ONNX
+        input_gate, output_gate, forget_gate, candidate = gates.reshape(4, _HIDDEN)  # in the order of ONNX
         hidden, cell = state.hidden, state.cell.copy()
-        # Arrays that are there already: a number or a new array in one of these lines takes as long as the line.
+        # Into existing arrays: a new array or a Python number in one of these lines would take as long as the line.
         for before, output in zip(sums, outputs, strict=True):
             np.dot(hidden, self._lstm_hidden, out=gates)
             np.add(gates, before, out=gates)
@@ -110,7 +110,7 @@ def _as_matrix(weight: np.ndarray) -> np.ndarray:
 
 
 def _convolved(layer: np.ndarray, matrix: np.ndarray, bias: np.ndarray, stride: int) -> np.ndarray:
-    """Over three steps with a silent one on either side, then what is below zero cut off; (frames, steps, channels)."""
+    """Convolution over three steps with zero padding, then ReLU; (frames, steps, channels)."""
     frames, steps, channels = layer.shape
     padded = np.zeros((frames, steps + 2, channels), np.float32)
     padded[:, 1:-1] = layer

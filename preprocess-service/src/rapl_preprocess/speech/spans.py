@@ -1,4 +1,4 @@
-"""Where in a source speech lies: from probabilities, frame by frame, to spans that are worth a segment."""
+"""Speech spans: turns the probability of each frame into the parts of a source that become segments."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -11,51 +11,52 @@ from rapl_preprocess.speech.silero_network import FRAME_SAMPLES
 
 MAX_SAMPLES = int(MAX_SEGMENT_S * SAMPLE_RATE_HZ)
 HYSTERESIS = 0.15
-"""By how much the probability must fall below the threshold before speech pauses.
+"""Speech pauses when the probability is below the threshold by this much.
 
 Source: `neg_threshold` of https://github.com/snakers4/silero-vad/blob/master/src/silero_vad/utils_vad.py
 """
 PAUSE = 3 * FRAME_SAMPLES
-"""A tenth of a second; less is a stop consonant."""
+"""In samples: a tenth of a second. A shorter silence is a stop consonant."""
 MIN_SPEECH = 4 * FRAME_SAMPLES
-"""An utterance holds at least an eighth of a second of speech: a spoken "no" has 0.2 s, a false alarm in music less."""
+"""In samples: the least speech in an utterance, 0.128 s. A spoken "no" has 0.2 s, a false alarm in music less."""
 MAX_GAP = 2 * SAMPLE_RATE_HZ
-"""A longer silence between two utterances belongs to no segment; a shorter one is cheaper than another segment."""
+"""In samples: a longer silence between utterances is left out; a shorter one costs less than another segment."""
 
 
 @dataclass(slots=True)
 class Run:
-    """Speech without a pause; samples, counted from the source's start."""
+    """Speech without a pause. Positions are samples from the source's start."""
 
     start: int
     end: int
     continues_segment: bool = False
-    """It goes on where a segment was cut, so that it is speech however short it is."""
+    """Whether the segment before it was cut within its utterance: then it is speech, however short it is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A part of the source that becomes a segment; samples, counted from the source's start.
+    """A part of the source that becomes a segment. Positions are samples from the source's start.
 
-    Its end may lie behind the source's.
+    `end` may be later than the end of the source.
     """
 
     start: int
     end: int
     speech: int
-    """How many of its samples were judged to be speech."""
+    """How many of its samples are speech."""
 
 
 class SpeechSpans:
-    """Takes the probability of each frame and gives back spans, in order and apart, none longer than a segment.
+    """Takes the probability of each frame and returns spans: in order, without overlap, none longer than MAX_SAMPLES.
 
-    A run ends with a pause, an utterance with `vad_silence_duration_ms` of silence, a span where it would become too
-    long or where nothing is said for longer than MAX_GAP. A span that becomes too long is cut in the last silence
-    between two of its utterances; if it is one utterance, in a long pause of its later half; if it has no pause, at
-    its quietest point.
+    A run ends with a pause, an utterance with `vad_silence_duration_ms` of silence, a span with a silence longer than
+    MAX_GAP, or when it would become too long. A span that would become too long is cut in the last silence between
+    two of its utterances; if it is one utterance, in the longest pause of its later half; if it has no pause, at its
+    quietest point.
 
     Args:
-        quietest_before: the quietest point near to the given one and not behind it; both in samples.
+        options: threshold, padding and silence.
+        quietest_before: returns the quietest position shortly before the given one, in samples.
     """
 
     def __init__(self, options: PrepareOptions, quietest_before: Callable[[int], int]) -> None:
@@ -63,29 +64,29 @@ class SpeechSpans:
         self._continue_threshold = max(options.vad_threshold - HYSTERESIS, 0.01)
         self._padding = options.vad_prefix_padding_ms * SAMPLE_RATE_HZ // 1000
         self._silence = max(_whole_frames(options.vad_silence_duration_ms), PAUSE)
-        self._max_gap = max(self._silence, MAX_GAP, self._padding)  # a span ends when its padding has been heard
+        self._max_gap = max(self._silence, MAX_GAP, self._padding)  # a span ends after its padding
         self._quietest_before = quietest_before
         self._runs: list[Run] = []
         self._position = 0
         self._last_end = 0
         """The end of the last span."""
         self.speech_samples = 0
-        """Of the spans so far, their pauses and padding left out."""
+        """Speech in the spans so far, without pauses and padding."""
 
     @property
     def earliest(self) -> int:
-        """No later span begins before this sample."""
+        """No span that is still to come begins before this sample."""
         begin = self._runs[0].start if self._runs else self._position
         return max(begin - self._padding, self._last_end)
 
     @property
     def has_speech(self) -> bool:
-        """Whether there was or will be a span."""
+        """Whether there was a span, or will be one."""
         return self._last_end > 0 or _spoken(self._runs) >= MIN_SPEECH
 
     @property
     def least_speech_samples(self) -> int:
-        """How much was speech so far, at least: the last utterance may still turn out to be too short to be one."""
+        """A lower bound of the speech so far: the last utterance may still turn out to be too short."""
         return max(0, self.speech_samples + _spoken(self._runs) - MIN_SPEECH)
 
     def feed(self, probabilities: Iterable[float]) -> Iterator[Span]:
@@ -96,7 +97,11 @@ class SpeechSpans:
                 yield from self._complete()
 
     def finish(self, samples: int) -> Iterator[Span]:
-        """Yields the last span, if there is one, in a source of so many samples."""
+        """Yields the last span, if there is one.
+
+        Args:
+            samples: length of the source.
+        """
         self._drop_noise()
         if self._runs:
             self._runs[-1].end = min(self._runs[-1].end, samples)
@@ -133,12 +138,12 @@ class SpeechSpans:
             yield self._cut_without_pause()
 
     def _best_pause(self, gaps: list[int]) -> int:
-        """The longest in the later half of the span; the later of equals."""
+        """Index of the longest pause in the later half of the span; the later one of equals."""
         half = self.earliest + MAX_SAMPLES // 2
         return max(range(len(gaps)), key=lambda i: (self._runs[i].end >= half, gaps[i], i))
 
     def _cut_without_pause(self) -> Span:
-        """Cuts speech without any pause."""
+        """Cuts a single run at its quietest point."""
         start = self.earliest
         cut = self._quietest_before(start + MAX_SAMPLES)
         rest = Run(cut, self._runs[0].end, continues_segment=True)
@@ -148,7 +153,7 @@ class SpeechSpans:
         return Span(start, cut, speech)
 
     def _pop_span(self, count: int) -> Span:
-        """A span of the first runs, with as much padding as the silence around them and the longest segment allow."""
+        """Makes a span of the first `count` runs, padded as far as the silence around it and MAX_SAMPLES allow."""
         start = self.earliest
         runs, self._runs = self._runs[:count], self._runs[count:]
         end = min(runs[-1].end + self._padding, start + MAX_SAMPLES)
@@ -160,7 +165,7 @@ class SpeechSpans:
         return Span(start, end, speech)
 
     def _drop_noise(self) -> None:
-        """Takes back the last utterance if it was too short to be one."""
+        """Removes the last utterance if it has less than MIN_SPEECH."""
         begin = max(len(self._runs) - 1, 0)
         while begin > 0 and self._runs[begin].start - self._runs[begin - 1].end < self._silence:
             begin -= 1
@@ -174,5 +179,5 @@ def _spoken(runs: list[Run]) -> int:
 
 
 def _whole_frames(duration_ms: int) -> int:
-    """In samples, rounded up."""
+    """The duration in samples, rounded up to whole frames."""
     return -(-duration_ms * SAMPLE_RATE_HZ // 1000 // FRAME_SAMPLES) * FRAME_SAMPLES

@@ -1,12 +1,12 @@
-"""A process that decodes one file after another, and may crash: what it does for whom comes and goes by sockets.
+"""A decoding process: it decodes one file after another and may crash. It communicates over sockets only:
 
     control   <-  {"kind": "prepare" or "clip", "options": {...}, "max_duration_s": 43200.0, "inline_bytes": 70213}\\n
                   + descriptors
-    control   ->  b"."  it is ready for a file
-    output    <-  the file's bytes, unless there is a descriptor of it
-    output    ->  frames: {"log": {...}, "is_last": false}, and a batch for payload; or {"error": {...}, "status": 400}
+    control   ->  b"."  ready for a file
+    output    <-  the file's bytes, if there is no descriptor of it
+    output    ->  frames: {"log": {...}, "is_last": false} with a batch as payload; or {"error": {...}, "status": 400}
 
-The output is a socket of its own for each file. Its other end is closed by whoever no longer wants the answer.
+Each file has its own output socket. The service closes the other end when the result is no longer wanted.
 """
 
 import json
@@ -32,7 +32,7 @@ from rapl_preprocess.workers.limits import Limits
 READY = b"."
 MAX_JOB_BYTES = 1 << 16
 _FILES = 500
-"""After so many it makes room for a fresh one: what leaks in a decoder does not grow for months."""
+"""The process ends after this many files and another replaces it, so that leaks do not grow for months."""
 
 log = logging.getLogger("rapl")
 
@@ -50,12 +50,12 @@ def serve(control: socket.socket, limits: Limits, model: SpeechModel) -> None:
             output = stack.enter_context(socket.socket(fileno=descriptors[0]))
             for descriptor in descriptors[1:]:
                 stack.callback(os.close, descriptor)
-            with suppress(BrokenPipeError, ConnectionResetError):  # whoever asked has gone
+            with suppress(BrokenPipeError, ConnectionResetError):  # the result is no longer wanted
                 _answer(output, descriptors[1:], job, limits, model)
 
 
 def _received(control: socket.socket) -> tuple[bytes, list[int]]:
-    """The job and its descriptors: of the output, and of the file if it has one."""
+    """The job, and the descriptors of the output and, if there is one, of the file. Empty when `control` is closed."""
     line, descriptors = b"", []
     while not line.endswith(b"\n"):
         piece, more, _, _ = socket.recv_fds(control, MAX_JOB_BYTES, 2)
@@ -109,7 +109,7 @@ def _inline(output: socket.socket, size: int) -> Media:
 
 
 def _disconnect_check(output: socket.socket) -> Callable[[], bool]:
-    """Tells, in a microsecond, whether the other end was closed."""
+    """A function that returns whether the other end was closed; it takes a microsecond."""
     poll = select.poll()
     poll.register(output, 0)
     return lambda: bool(poll.poll(0))

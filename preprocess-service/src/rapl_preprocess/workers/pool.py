@@ -1,4 +1,4 @@
-"""The one owner of the processes that decode. They may crash, hang and eat memory; here that is one refused file."""
+"""Owns the decoding processes. If one crashes, hangs or exceeds its limits, only its file is refused."""
 
 import asyncio
 import json
@@ -31,17 +31,17 @@ log = logging.getLogger("rapl")
 
 
 class Decoders:
-    """Keeps `settings.workers` processes ready and has up to `settings.max_workers`; whoever enters it leaves it.
+    """A context that keeps `settings.workers` processes ready, and has at most `settings.max_workers`.
 
-    A process belongs to one file from its start to its end: while the reader of its answer takes its time it waits,
-    with no more than a segment in hand. So there may be many more of them than cores.
+    A process decodes one file from its start to its end. While the client reads slowly the process waits, and holds at
+    most one segment. So there may be many more processes than cores.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._limits = Limits(settings.worker_memory_bytes, settings.worker_cpu_s, settings.worker_stall_s)
         self._idle: asyncio.LifoQueue[socket.socket] = asyncio.LifoQueue()
-        """The control sockets of those that wait for a file."""
+        """The control sockets of the processes that wait for a file."""
         self._alive: set[socket.socket] = set()
         self._waiting = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -63,7 +63,7 @@ class Decoders:
         await asyncio.to_thread(self._end_zygote)
 
     async def batches(self, upload: Upload, options: PrepareOptions, kind: JobKind) -> AsyncGenerator[Batch, None]:
-        """Yields what a decoder makes of the file. When this is closed, so is the decoder's output, and it stops.
+        """Yields the batches of a file. Closing the generator closes the decoder's output, which stops the decoder.
 
         Args:
             upload: the file.
@@ -71,7 +71,7 @@ class Decoders:
             kind: "prepare" for segments, "clip" for the whole audio of a short file.
 
         Raises:
-            ServiceError: as `prepare` and `clip` do; and AUDIO_UNDECODABLE where the decoder ended before the file did.
+            ServiceError: as `prepare` and `clip`; AUDIO_UNDECODABLE if the decoder ended before the file did.
         """
         output, remote = socket.socketpair()
         output.setblocking(False)
@@ -107,7 +107,7 @@ class Decoders:
             try:
                 socket.send_fds(control, [line], descriptors)
                 return control
-            except (BrokenPipeError, ConnectionResetError):  # it ended while it waited
+            except (BrokenPipeError, ConnectionResetError):  # the process has ended while it was idle
                 self._discard(control)
                 self._fork()
 
@@ -127,7 +127,7 @@ class Decoders:
             try:
                 self._request_fork(remote)
             except (BrokenPipeError, ConnectionResetError):
-                log.warning("the decoders' nursery has ended; another is started")
+                log.warning("the zygote of the decoders has ended; starting another")
                 self._end_zygote()
                 self._request_fork(remote)
         self._alive.add(control)
@@ -147,7 +147,7 @@ class Decoders:
         return zygote_socket
 
     def _end_zygote(self) -> None:
-        """Returns at once where it has ended already."""
+        """Waits for the end of the zygote; returns at once if it has ended already."""
         if self._zygote_socket and self._zygote:
             self._zygote_socket.close()
             self._zygote.wait()
@@ -159,7 +159,7 @@ class Decoders:
         task.add_done_callback(self._tasks.discard)
 
     async def _return_to_idle(self, control: socket.socket, is_new: bool) -> None:
-        """Puts a decoder back once it is ready for another file; or sees to it that there are enough without it."""
+        """Puts a decoder back when it is ready for another file. If it has ended, another one replaces it if needed."""
         try:
             is_ready = await asyncio.get_running_loop().sock_recv(control, 1)
         except ConnectionResetError:
@@ -170,7 +170,7 @@ class Decoders:
             return
         self._discard(control)
         if not has_enough:
-            if is_new:  # none of them may come to life: do not try as fast as a machine can
+            if is_new:  # if every new process fails, do not retry in a tight loop
                 await asyncio.sleep(_RETRY_S)
             self._fork()
 
@@ -180,7 +180,7 @@ class Decoders:
 
 
 async def _received(output: socket.socket) -> AsyncIterator[bytes]:
-    """Only what is asked for: what the reader of the answer does not take, the decoder cannot send."""
+    """Receives only when the caller wants more: a decoder cannot send what the client does not read."""
     loop = asyncio.get_running_loop()
     while piece := await loop.sock_recv(output, _RECEIVE_BYTES):
         yield piece

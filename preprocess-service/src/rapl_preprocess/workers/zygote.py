@@ -1,7 +1,7 @@
-"""`python -m rapl_preprocess.workers.zygote`: has everything that decoding needs in memory, and only forks.
+"""`python -m rapl_preprocess.workers.zygote`: loads everything that decoding needs, and then only forks decoders.
 
-A decoder that is forked here is there in milliseconds and shares most of its memory with the others; one that is
-started from scratch takes a second of a busy machine. Forking is safe in a process that has but one thread.
+A forked decoder starts in milliseconds and shares most of its memory with the others. One that is started from
+scratch takes a second on a busy machine. Forking is safe because the process has one thread.
 """
 
 import gc
@@ -24,21 +24,24 @@ from rapl_preprocess.workers.limits import Limits
 log = logging.getLogger("rapl")
 
 _WARM_UP = b"RIFF\xff\xff\xff\xffWAVEfmt \x10\0\0\0\1\0\1\0\x40\x1f\0\0\x40\x1f\0\0\1\0\x08\0data\xff\xff\xff\xff"
-"""The header of a WAV file with 8 kHz u8, so that it has to be decoded and resampled."""
+"""The header of a WAV file with 8 kHz u8, which has to be decoded and resampled."""
 
 
 def main() -> None:
-    """Forks a decoder for each byte that comes with the decoder's end of its control socket; ends with the socket."""
+    """Forks a decoder for each byte that arrives; the descriptor of its control socket comes with the byte.
+
+    It returns when the service closes the socket.
+    """
     requests, limits = socket.socket(fileno=int(sys.argv[1])), Limits(**json.loads(sys.argv[2]))
     _configure_logging(sys.argv[3])
-    for number in (signal.SIGINT, signal.SIGTERM):  # the service drains first, and then closes the socket
+    for number in (signal.SIGINT, signal.SIGTERM):  # the service finishes its requests, and then closes the socket
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, _reap)
     model = SpeechModel.load()
     for _ in prepare(MediaInMemory(_WARM_UP + bytes(8_000)), PrepareOptions(), 10.0, model, lambda: False):
         pass
     gc.collect()
-    gc.freeze()  # else each child's first collection would copy all of it
+    gc.freeze()  # otherwise the first collection in each child would copy all of it
     while True:
         request, descriptors, _, _ = socket.recv_fds(requests, 1, 1)
         if not request:
@@ -51,22 +54,22 @@ def main() -> None:
 
 
 def _run_child(control: socket.socket, limits: Limits, model: SpeechModel) -> None:
-    """A child's life; nothing of the parent's is run after it."""
+    """Runs a decoder and exits without running the parent's cleanup."""
     code = 1
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         serve(control, limits, model)
         code = 0
     except (BrokenPipeError, ConnectionResetError):
-        code = 0  # the service has gone
+        code = 0  # the service has ended
     except BaseException:
-        log.exception("a decoder failed")
+        log.exception("decoder failed")
     finally:
         os._exit(code)
 
 
 def _reap(*_: object) -> None:
-    """Says of which signal a child died."""
+    """Reaps the children that have ended, and logs the signal that ended one."""
     while True:
         try:
             pid, status = os.waitpid(-1, os.WNOHANG)
