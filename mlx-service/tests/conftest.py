@@ -1,4 +1,4 @@
-"""The real service, the real mlx-audio, and a model of 1 MB that knows the digits."""
+"""Fixtures: the real service, the real mlx-audio, and a model of 1 MB that transcribes digits."""
 
 import os
 import shutil
@@ -16,23 +16,23 @@ DIGITS = ROOT / "tests" / "models" / "digits-Qwen3-ASR-8bit"
 SAMPLE = ROOT / "samples" / "three-one-four.wav"
 
 sys.path.append(str(Path(__file__).parent))
-sys.path.append(str(ROOT / "tests"))  # for local_hub, which every service's tests share
+sys.path.append(str(ROOT / "tests"))  # for local_hub, which the tests of several services share
 
 from mlx_service_process import RunningService, StartService, run_service  # noqa: E402
 
 
 @pytest.fixture(scope="session")
 def mlx_python() -> str:
-    """A Python that has mlx-audio and this package."""
+    """The path of a Python with mlx-audio and this package."""
     python = os.environ.get("RAPL_MLX_PYTHON")
     if not python:
-        pytest.fail("set RAPL_MLX_PYTHON to a Python with mlx-audio and rapl-mlx; mlx-service/README.md says how")
+        pytest.fail("set RAPL_MLX_PYTHON to a Python with mlx-audio and rapl-mlx; see mlx-service/README.md")
     return python
 
 
 @pytest.fixture(scope="session")
 def start_service(mlx_python: str, tmp_path_factory: pytest.TempPathFactory) -> StartService:
-    """Runs mlx-service with the given settings, their names without the prefix."""
+    """Runs mlx-service with the given settings, named without RAPL_MLX_."""
 
     def start(environ: dict[str, str] | None = None, **settings: object):
         return run_service(mlx_python, tmp_path_factory.mktemp("service"), environ or {}, **settings)
@@ -42,26 +42,26 @@ def start_service(mlx_python: str, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture(scope="session")
 def digits() -> Path:
-    """The folder of the model that knows the digits."""
+    """The folder of the model that transcribes digits."""
     assert (DIGITS / "config.json").is_file(), f"{DIGITS} is missing"
     return DIGITS
 
 
 @pytest.fixture
 def digits_copy(digits: Path, tmp_path: Path) -> Path:
-    """The same model, for a test to spoil."""
+    """A copy of the model that a test may damage."""
     return Path(shutil.copytree(digits, tmp_path / digits.name))
 
 
 @pytest.fixture(scope="session")
 def speech() -> WavAudio:
-    """Somebody says "three one four one five nine"."""
+    """The spoken words "three one four one five nine"."""
     return WavAudio.from_wav(SAMPLE.read_bytes())
 
 
 @pytest.fixture(scope="session")
 def long_speech(speech: WavAudio) -> WavAudio:
-    """The same again and again, for a request that takes its time."""
+    """The same words repeated for almost 29 s, for a request that takes seconds."""
     return WavAudio(bytes(speech.pcm) * int(29 / speech.duration_s))
 
 

@@ -1,4 +1,4 @@
-"""The real mlx-service in a process of its own."""
+"""Runs the real mlx-service in its own process."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 TIMEOUT_S = 90
-"""These tests share their processors with others."""
+"""Long, because these tests may share their CPUs with other programs."""
 
 StartService = Callable[..., AbstractContextManager["RunningService"]]
 
@@ -30,19 +30,19 @@ class RunningService:
 
     @property
     def log(self) -> str:
-        """Without the lines about the questions of these tests."""
+        """The log without the GET requests of these tests."""
         lines = self.log_path.read_text().splitlines(keepends=True)
         return "".join(line for line in lines if "method=GET" not in line)
 
     def models(self) -> dict[str, dict[str, Any]]:
-        """By id, as /v1/models lists them."""
+        """Returns the models of /v1/models by id."""
         return {m["id"]: m for m in httpx.get(f"{self.url}/v1/models", timeout=30).json()["models"]}
 
     def post(self, path: str) -> httpx.Response:
         return httpx.post(f"{self.url}{path}", timeout=60)
 
     def wait_for(self, model_id: str, state: str) -> dict[str, Any]:
-        """Waits until the model is in the state, and gives what is said of it then; one that failed stays so."""
+        """Waits until the model is in the state and returns its info. Fails at once if the model has failed instead."""
 
         def info_in_state() -> dict[str, Any] | None:
             info = self.models().get(model_id, {})
@@ -52,19 +52,19 @@ class RunningService:
         return until(info_in_state, self)
 
     def children(self) -> list[int]:
-        """Process ids."""
+        """Returns the process ids of the service's child processes."""
         out = subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True).stdout
         return [int(line) for line in out.split()]
 
 
 def until(condition: Callable[[], Any], service: RunningService) -> Any:
-    """Polls until the condition holds, and gives what it returned."""
+    """Polls until the condition returns a true value, and returns that value."""
     end = time.monotonic() + TIMEOUT_S
     while time.monotonic() < end:
         if result := condition():
             return result
         time.sleep(0.05)
-    pytest.fail(f"not within {TIMEOUT_S} s. The log:\n{service.log}")
+    pytest.fail(f"the condition did not hold within {TIMEOUT_S} s. The log:\n{service.log}")
 
 
 def is_running(pid: int) -> bool:
@@ -77,7 +77,7 @@ def is_running(pid: int) -> bool:
 
 @contextmanager
 def run_service(python: str, folder: Path, environ: dict[str, str], **settings: object) -> Iterator[RunningService]:
-    """Runs mlx-service with the given settings, their names without the prefix; its log and cache are in `folder`."""
+    """Runs mlx-service with the given settings, named without RAPL_MLX_. Its log and cache are in `folder`."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     given = {f"RAPL_MLX_{name}": str(value) for name, value in {"PORT": port, **settings}.items()}

@@ -1,4 +1,4 @@
-"""Hundreds of requests on one process: its memory stays, and its end is clean."""
+"""Hundreds of requests to one process: its memory does not grow, and it exits with status 0."""
 
 import asyncio
 import random
@@ -13,12 +13,12 @@ from rapl_service.calls.clients import TranscriberClient
 
 REQUESTS = 500
 SETTLED_AFTER = 100
-"""By then every cache has what it will hold."""
+"""After this many requests every cache is full."""
 GROWTH_BYTES = 16 << 20
-"""A leak of one request's audio alone would be more: 400 times 1 s of float32 samples are 26 MB."""
+"""Leaking only the audio of each request would be more: 400 times 1 s of float32 samples are 26 MB."""
 
 
-async def test_five_hundred_requests_of_mixed_length_leave_memory_as_it_was_and_the_process_ends_with_status_0(
+async def test_memory_does_not_grow_in_five_hundred_requests_of_mixed_length_and_the_process_exits_with_status_0(
     start_service: StartService,
     digits: Path,
     speech: WavAudio,
@@ -31,16 +31,16 @@ async def test_five_hundred_requests_of_mixed_length_leave_memory_as_it_was_and_
         [pid] = service.children()
 
         async def run(count: int) -> int:
-            """Four at a time. Returns what the process holds then."""
+            """Sends requests, four at a time. Returns the memory of the process afterwards."""
             clips = [clip_of(speech, lengths.uniform(0.2, 2.0)) for _ in range(count)]
             pending = iter(clips)
             options = TranscribeOptions(model="x/y")
 
-            async def client_of_many() -> None:
+            async def send_clips() -> None:
                 for clip in pending:
                     await client.transcribe(clip, options, deadline_s=100)
 
-            await asyncio.gather(*(client_of_many() for _ in range(4)))
+            await asyncio.gather(*(send_clips() for _ in range(4)))
             return process_bytes(pid) or 0
 
         settled = await run(SETTLED_AFTER)
@@ -55,5 +55,5 @@ async def test_five_hundred_requests_of_mixed_length_leave_memory_as_it_was_and_
 
 
 def clip_of(audio: WavAudio, duration_s: float) -> WavAudio:
-    """Its beginning."""
+    """Returns the beginning of the audio."""
     return WavAudio(bytes(audio.pcm)[: int(duration_s * BYTES_PER_SECOND) // 2 * 2])

@@ -1,4 +1,4 @@
-"""The real service with a real model: requests, failures of its processes, and how it ends."""
+"""The real service with a real model: requests, failures of its processes, and its end."""
 
 import asyncio
 import os
@@ -51,7 +51,7 @@ async def test_speech_becomes_text(client: TranscriberClient, speech: WavAudio, 
 
 
 @pytest.mark.parametrize("given", [{}, {"language": "en"}])
-async def test_words_come_one_by_one_and_together_they_are_the_text(
+async def test_words_are_streamed_one_by_one_and_joined_they_are_the_text(
     client: TranscriberClient, speech: WavAudio, given: dict[str, object]
 ):
     options = TranscribeOptions.model_validate({"model": A, **given})
@@ -63,7 +63,7 @@ async def test_words_come_one_by_one_and_together_they_are_the_text(
     assert len(texts) == len(SPOKEN.split())
 
 
-async def test_a_stream_goes_on_where_its_process_died_and_tells_no_word_twice(
+async def test_a_stream_continues_after_its_process_died_and_repeats_no_word(
     service: RunningService, client: TranscriberClient, long_speech: WavAudio
 ):
     stream = client.stream(long_speech, TranscribeOptions(model=A), deadline_s=DEADLINE_S)
@@ -77,7 +77,7 @@ async def test_a_stream_goes_on_where_its_process_died_and_tells_no_word_twice(
     assert "".join([*texts, *(str(text) for text in rest)]) == transcript.text
 
 
-async def test_silence_and_no_audio_at_all_are_no_text_or_a_clear_answer(client: TranscriberClient):
+async def test_silence_and_empty_audio_are_answered(client: TranscriberClient):
     for audio in (WavAudio(bytes(32_000)), WavAudio(b"")):
         assert (await transcribe(client, audio)).duration_s == audio.duration_s
 
@@ -85,7 +85,7 @@ async def test_silence_and_no_audio_at_all_are_no_text_or_a_clear_answer(client:
 @pytest.mark.parametrize(
     ("given", "param"), [({"word_timestamps": True}, "timestamp_granularities"), ({"language": "fr-FR"}, "language")]
 )
-async def test_what_the_model_cannot_do_is_refused_by_name(
+async def test_an_unsupported_option_is_refused_and_the_error_names_it(
     client: TranscriberClient, speech: WavAudio, given: dict[str, object], param: str
 ):
     with pytest.raises(ServiceError) as caught:
@@ -94,20 +94,20 @@ async def test_what_the_model_cannot_do_is_refused_by_name(
     assert (caught.value.code, caught.value.param) == (ErrorCode.UNSUPPORTED_PARAMETER, param)
 
 
-async def test_requests_to_two_models_are_answered_side_by_side(client: TranscriberClient, speech: WavAudio):
+async def test_requests_to_two_models_are_answered_concurrently(client: TranscriberClient, speech: WavAudio):
     transcripts = await asyncio.gather(*(transcribe(client, speech, model) for model in (A, B, A, B, B, A)))
 
     assert [t.text for t in transcripts] == [SPOKEN] * 6
 
 
-async def test_an_unknown_model_is_404_and_the_answer_says_how_to_allow_it(client: TranscriberClient, speech: WavAudio):
+async def test_an_unknown_model_is_404_and_the_error_names_the_setting(client: TranscriberClient, speech: WavAudio):
     with pytest.raises(ServiceError, match="RAPL_MLX_MODELS") as caught:
         await transcribe(client, speech, "someone/else")
 
     assert caught.value.status == 404
 
 
-async def test_a_model_whose_folder_is_missing_has_failed_with_the_reason(service: RunningService):
+async def test_a_model_whose_folder_is_missing_fails_with_a_reason(service: RunningService):
     assert service.post("/v1/models/missing/model/load").status_code == 200
     info = service.wait_for("missing/model", "failed")
 
@@ -115,7 +115,7 @@ async def test_a_model_whose_folder_is_missing_has_failed_with_the_reason(servic
     assert "RAPL_MLX_MODELS" in info["remedy"]
 
 
-async def test_an_unloaded_model_has_no_process_and_loads_again_when_it_is_asked(
+async def test_an_unloaded_model_has_no_process_and_the_next_request_loads_it(
     service: RunningService, client: TranscriberClient, speech: WavAudio
 ):
     before = service.children()
@@ -131,36 +131,39 @@ async def test_a_model_can_be_unloaded_and_loaded(service: RunningService, clien
 
 
 def process_of(service: RunningService, model_id: str) -> int:
-    """The model's newest process."""
+    """The id of the model's newest process."""
     started = [line for line in service.log.splitlines() if f"model={model_id} pid=" in line and "started" in line]
     return int(started[-1].split("pid=")[1].split()[0])
 
 
-async def test_a_request_survives_the_death_of_its_process(
-    service: RunningService, client: TranscriberClient, speech: WavAudio
-):
-    pid = process_of(service, A)
-    os.kill(pid, signal.SIGSTOP)  # so that the request is surely under way when its process dies
-    requests = [asyncio.create_task(transcribe(client, speech)) for _ in range(2)]
-    await asyncio.sleep(1)
-    os.kill(pid, signal.SIGKILL)
+def is_transcribing(service: RunningService) -> bool:
+    """Whether a request is running: then its audio is in the folder of its process."""
+    return any(service.temporary.glob("rapl-mlx-*/audio.wav"))
 
-    assert [(await request).text for request in requests] == [SPOKEN] * 2
+
+async def test_a_request_survives_the_death_of_its_process(
+    service: RunningService, client: TranscriberClient, speech: WavAudio, long_speech: WavAudio
+):
+    expected = await transcribe(client, long_speech)
+    requests = [asyncio.create_task(transcribe(client, audio)) for audio in (long_speech, speech)]
+    await asyncio.to_thread(until, lambda: is_transcribing(service), service)
+    os.kill(process_of(service, A), signal.SIGKILL)
+
+    assert [(await request).text for request in requests] == [expected.text, SPOKEN]
     assert "the request runs once more" in service.log
 
 
-async def test_a_request_that_ends_two_processes_is_answered_and_the_next_one_works(
+async def test_a_request_whose_process_dies_twice_is_an_error_and_the_next_request_works(
     service: RunningService, client: TranscriberClient, speech: WavAudio, long_speech: WavAudio
 ):
     service.wait_for(A, "ready")
-    pid = process_of(service, A)
-    os.kill(pid, signal.SIGSTOP)
     request = asyncio.create_task(transcribe(client, long_speech))
-    await asyncio.sleep(1)
-    os.kill(pid, signal.SIGKILL)
-    await asyncio.to_thread(until, lambda: process_of(service, A) != pid, service)
-    await asyncio.to_thread(service.wait_for, A, "ready")
-    os.kill(process_of(service, A), signal.SIGKILL)
+    for _ in range(2):
+        await asyncio.to_thread(service.wait_for, A, "ready")  # the test sound of a new process has been transcribed
+        await asyncio.to_thread(until, lambda: is_transcribing(service), service)
+        pid = process_of(service, A)
+        os.kill(pid, signal.SIGKILL)
+        await asyncio.to_thread(until, lambda pid=pid: process_of(service, A) != pid, service)
 
     with pytest.raises(ServiceError, match="2 times") as caught:
         await request
@@ -168,7 +171,7 @@ async def test_a_request_that_ends_two_processes_is_answered_and_the_next_one_wo
     assert (await transcribe(client, speech)).text == SPOKEN
 
 
-async def test_a_process_that_stands_still_is_found_out_before_the_deadline_and_its_request_gets_its_text(
+async def test_a_suspended_process_is_killed_before_the_deadline_and_its_request_gets_its_text(
     service: RunningService, client: TranscriberClient, speech: WavAudio
 ):
     service.wait_for(A, "ready")
@@ -181,7 +184,7 @@ async def test_a_process_that_stands_still_is_found_out_before_the_deadline_and_
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGABRT])
-async def test_twenty_requests_at_once_all_get_their_text_though_their_process_dies_in_the_middle(
+async def test_twenty_concurrent_requests_all_get_their_text_although_their_process_dies(
     service: RunningService, client: TranscriberClient, speech: WavAudio, number: signal.Signals
 ):
     service.wait_for(A, "ready")
@@ -206,14 +209,14 @@ async def test_decoding_stops_between_two_words_when_the_client_leaves(
     assert "stopped decoding" in service.log
 
 
-def test_the_audio_of_a_request_is_nowhere_on_the_disk_afterwards(service: RunningService):
+def test_no_audio_of_a_request_stays_on_disk(service: RunningService):
     work_dirs = list(service.temporary.glob("rapl-mlx-*"))
 
     assert len(work_dirs) == len(service.children())
     assert not [path for work_dir in work_dirs for path in work_dir.iterdir()]
 
 
-async def test_a_request_that_runs_beyond_its_deadline_is_answered_and_its_process_starts_again(
+async def test_a_request_that_exceeds_its_deadline_is_an_error_and_its_process_is_restarted(
     start_service: StartService, digits: Path, long_speech: WavAudio, client_of: ClientOf
 ):
     with start_service(MODELS=f"{A}={digits}", DEADLINE_BASE_S=0.05, DEADLINE_PER_AUDIO_S=0) as service:
@@ -256,12 +259,12 @@ def test_no_process_outlives_a_service_that_was_killed(start_service: StartServi
         until(lambda: not is_running(child), service)
 
 
-def test_a_model_that_needs_too_long_to_load_has_failed(start_service: StartService, digits: Path):
+def test_a_model_that_loads_too_slowly_fails(start_service: StartService, digits: Path):
     with start_service(MODELS=f"{A}={digits}", LOAD_TIMEOUT_S=0.2) as service:
         assert "did not load within 0.2 s" in service.wait_for(A, "failed")["reason"]
 
 
-def test_the_service_itself_never_imports_mlx(mlx_python: str):
+def test_the_http_process_never_imports_mlx(mlx_python: str):
     program = (
         "import sys, rapl_mlx.__main__, rapl_mlx.transcriber as t, rapl_mlx.settings as s\n"
         "rapl_mlx.__main__.create_app(s.Settings())\n"

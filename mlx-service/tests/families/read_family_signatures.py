@@ -1,8 +1,8 @@
-"""Prints the parameters of every speech-to-text family in the installed mlx-audio, as JSON. Wants a Python with it.
+"""Prints the parameters of every speech-to-text family in the installed mlx-audio as JSON.
 
-    {family: {function: [[name, kind, default or null], ...]}}    default as Python writes it
+    {family: {function: [[name, kind, default or null], ...]}}    default as its repr
 
-Without arguments, to see what is installed; `family_signatures.json` beside it is what the adapters were written for:
+`family_signatures.json` has the parameters that the adapters were written for. To write it again:
 
     cd mlx-service/tests/families
     $RAPL_MLX_PYTHON read_family_signatures.py > family_signatures.json
@@ -21,7 +21,7 @@ OTHER_FUNCTIONS = {
     "phonon": ("PhononASRModel.stream_generate",),
     "qwen3_asr": ("Qwen3ASRModel.stream_generate",),
 }
-"""What is called of a family where it is not its model's `generate`."""
+"""The functions that are called instead of `Model.generate`."""
 
 
 def main() -> None:
@@ -38,7 +38,7 @@ def functions_of(module: ModuleType, family: str) -> dict[str, list[list[str | N
 
 
 def find(module: ModuleType, path: str) -> Any:
-    """The function, in the package or in a module of it; None where there is none."""
+    """Returns the function from the package or one of its modules; None if there is none."""
     owner, _, name = path.partition(".")
     places = [module, *(importlib.import_module(f"{module.__name__}.{info.name}") for info in submodules(module))]
     owners = (getattr(place, owner) for place in places if hasattr(place, owner))
@@ -50,7 +50,7 @@ def submodules(module: ModuleType) -> list[pkgutil.ModuleInfo]:
 
 
 def parameters_of(function: Any) -> list[list[str | None]]:
-    """Without `self`."""
+    """Returns the parameters without `self`."""
     parameters = list(inspect.signature(function).parameters.values())[1:]
     return [[p.name, p.kind.name, None if p.default is p.empty else repr(p.default)] for p in parameters]
 

@@ -1,4 +1,4 @@
-"""Every family in the installed mlx-audio against what its adapter was written for: a new release fails, by name."""
+"""Compares the families of the installed mlx-audio with those that the adapters were written for."""
 
 import json
 import subprocess
@@ -19,7 +19,7 @@ from rapl_protocol.transcript import TranscribeOptions
 
 HERE = Path(__file__).parent
 WRITTEN_FOR: dict[str, Any] = json.loads((HERE / "family_signatures.json").read_text())
-READ_THEM_AGAIN = "read what changed in mlx-audio, correct its adapter, then write family_signatures.json anew"
+READ_THEM_AGAIN = "read the change in mlx-audio, update the adapter, then write family_signatures.json again"
 
 EVERYTHING = TranscribeOptions(
     model="a/b", language="en", prompt="x", keywords=("y",), temperature=0.2, word_timestamps=True, translate=True
@@ -32,9 +32,9 @@ ADAPTERS: dict[str, Family] = {
     "phonon2": Parakeet(),
     "sensevoice": SenseVoice(),
 }
-"""Those whose arguments go to `generate` as they are."""
+"""Adapters whose arguments are passed to `generate` unchanged."""
 TAKEN_OUT_OF_KWARGS = {"parakeet": {"verbose"}, "phonon2": {"verbose"}}
-"""Names that a family knows without a parameter of that name."""
+"""Names that a family takes out of its `**kwargs`."""
 
 
 @pytest.fixture(scope="module")
@@ -55,8 +55,8 @@ def signature(parameters: list[list[str | None]]) -> Signature:
 def test_every_family_is_described(installed: dict[str, Any]):
     described = TRAITS.keys() | OWN_ADAPTER | NO_TRANSCRIPTION
 
-    assert installed.keys() - described == set(), "new in mlx-audio: write a row, or an adapter"
-    assert described - installed.keys() == set(), "gone from mlx-audio"
+    assert installed.keys() - described == set(), "new in mlx-audio: add a row or an adapter"
+    assert described - installed.keys() == set(), "removed from mlx-audio"
 
 
 @pytest.mark.parametrize("family", WRITTEN_FOR)
@@ -76,16 +76,14 @@ def test_an_adapters_arguments_bind_to_the_familys_signature(
 
     called.bind("audio.wav", **arguments)
     known = called.parameters.keys() | TAKEN_OUT_OF_KWARGS.get(family, set())
-    assert set(arguments) <= known, f"{family} would swallow these without a word"
+    assert set(arguments) <= known, f"{family} ignores some of these arguments"
 
 
 @pytest.mark.parametrize(
     ("family", "function"),
     [("qwen3_asr", "Qwen3ASRModel.stream_generate"), ("phonon", "PhononASRModel.stream_generate")],
 )
-def test_qwen3_asrs_arguments_bind_to_the_function_under_its_generate(
-    installed: dict[str, Any], family: str, function: str
-):
+def test_the_arguments_of_qwen3_asr_bind_to_its_stream_generate(installed: dict[str, Any], family: str, function: str):
     adapters = Qwen3Asr(NAME_BY_CODE.values()).arguments(EVERYTHING, 3.0)
     ours = {name: adapters[name] for name in ("max_tokens", "language", "system_prompt")}
 
@@ -93,19 +91,19 @@ def test_qwen3_asrs_arguments_bind_to_the_function_under_its_generate(
     assert adapters["language"] == "English"
 
 
-def test_mega_asr_still_chooses_between_its_two_sets_of_weights(installed: dict[str, Any]):
+def test_mega_asr_still_has_the_functions_that_choose_its_weights(installed: dict[str, Any]):
     functions = installed["mega_asr"]
 
     signature(functions["Model._set_lora"]).bind(True)
     signature(functions["AudioQualityRouter.route"]).bind("audio.wav")
 
 
-def test_what_turns_no_speech_alone_into_text_still_does_not(installed: dict[str, Any]):
+def test_modules_without_a_speech_to_text_model_still_have_none(installed: dict[str, Any]):
     for family in NO_TRANSCRIPTION:
         called = installed[family].get("Model.generate", [])
         required = [name for name, kind, default in called if default is None and kind != "VAR_KEYWORD"]
         assert required != ["audio"], family
 
 
-def test_the_adapters_table_is_whole():
+def test_the_table_of_adapters_is_complete():
     assert ADAPTERS.keys() | {"qwen3_asr", "phonon", "mega_asr"} == TRAITS.keys() | OWN_ADAPTER

@@ -1,4 +1,4 @@
-"""Two more families through the real mlx-audio: load, generate, unload. With random weights their text is noise."""
+"""Whisper and Parakeet in the real mlx-audio, with random weights: load, generate, unload. Their text is noise."""
 
 import asyncio
 import subprocess
@@ -18,7 +18,7 @@ def make(python: str, family: str, folder: Path) -> None:
     subprocess.run([python, MODELS / f"make_random_{family}.py", folder], check=True, timeout=120)
 
 
-# With times of words Whisper aligns all of its noise, which takes a minute.
+# With word times Whisper would align all of its noise, which takes a minute.
 @pytest.mark.parametrize(("family", "word_timestamps"), [("whisper", False), ("parakeet", True)])
 async def test_a_model_with_random_weights_loads_generates_and_unloads(
     family: str,
@@ -32,7 +32,7 @@ async def test_a_model_with_random_weights_loads_generates_and_unloads(
     folder = tmp_path / f"tiny-{family}"
     await asyncio.to_thread(make, mlx_python, family, folder)
     model = f"x/tiny-{family}"
-    # A temperature of 0, or Whisper would doubt its noise and decode it six times.
+    # With a temperature of 0 Whisper decodes its noise once and not six times.
     options = TranscribeOptions(model=model, word_timestamps=word_timestamps, temperature=0.0)
     with start_service(MODELS=f"{model}={folder}", DEADLINE_BASE_S=100) as service:
         info = service.wait_for(model, "ready")

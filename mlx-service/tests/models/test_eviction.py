@@ -1,13 +1,12 @@
-"""Which models stay in memory: several at once, within limits that are small enough for tiny models to reach."""
+"""Which models stay in memory. The limits are so small that tiny models reach them."""
 
 import contextlib
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from mlx_service_process import RunningService, StartService, until
-from rapl_mlx.models.memory import machine_bytes, process_bytes
+from rapl_mlx.models.memory import process_bytes
 from rapl_protocol.audio import WavAudio
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.transcript import TranscribeOptions
@@ -24,15 +23,10 @@ async def transcribe(client: TranscriberClient, audio: WavAudio, model: str) -> 
     return (await client.transcribe(audio, TranscribeOptions(model=model), deadline_s=100)).text
 
 
-def test_a_process_holds_some_of_the_machines_memory_and_one_that_ended_holds_none():
-    assert 0 < (process_bytes(os.getpid()) or 0) < machine_bytes()
-    assert process_bytes(2**22 + 1) is None
-
-
-async def test_the_model_that_was_used_longest_ago_makes_room_and_the_preloaded_one_stays(
+async def test_the_least_recently_used_model_is_unloaded_and_the_preloaded_one_stays(
     start_service: StartService, digits: Path, speech: WavAudio, client_of: ClientOf
 ):
-    # A process of this model holds about 120 MiB and reserves 301 while it loads: two fit, three do not.
+    # A process of this model uses about 120 MiB and reserves 301 MiB while it loads: two fit, three do not.
     models = folders(digits, "x/first", "x/second", "x/third")
     with start_service(MODELS=models, MEMORY_LIMIT_MB=480, LOAD_WAIT_S=100) as service:
         service.wait_for("x/first", "ready")
@@ -46,7 +40,7 @@ async def test_the_model_that_was_used_longest_ago_makes_room_and_the_preloaded_
         assert "needs its memory" in service.models()["x/second"]["reason"]
 
 
-def test_a_model_that_is_too_large_for_all_the_memory_there_is_has_failed_and_says_how_much_it_needs(
+def test_a_model_that_is_larger_than_the_memory_limit_fails_and_the_reason_has_its_size(
     start_service: StartService, digits: Path
 ):
     with start_service(MODELS=folders(digits, "x/large"), MEMORY_LIMIT_MB=100) as service:
@@ -56,7 +50,7 @@ def test_a_model_that_is_too_large_for_all_the_memory_there_is_has_failed_and_sa
     assert "RAPL_MLX_MEMORY_LIMIT_MB" in info["remedy"]
 
 
-def test_a_model_for_which_models_that_stay_leave_no_room_has_failed(start_service: StartService, digits: Path):
+def test_a_model_fails_if_preloaded_models_leave_too_little_memory(start_service: StartService, digits: Path):
     models = folders(digits, "x/one", "x/two")
     with start_service(MODELS=models, PRELOAD="x/one,x/two", MEMORY_LIMIT_MB=400) as service:
         service.wait_for("x/one", "ready")
@@ -66,7 +60,7 @@ def test_a_model_for_which_models_that_stay_leave_no_room_has_failed(start_servi
     assert "RAPL_MLX_PRELOAD" in info["remedy"]
 
 
-def test_a_process_that_is_larger_than_it_may_be_is_ended_and_the_model_says_so(
+def test_a_process_that_exceeds_its_limit_after_loading_is_killed_and_the_model_fails(
     start_service: StartService, digits: Path
 ):
     with start_service(MODELS=folders(digits, "x/fat"), MODEL_MEMORY_LIMIT_MB=50) as service:
@@ -76,7 +70,7 @@ def test_a_process_that_is_larger_than_it_may_be_is_ended_and_the_model_says_so(
         assert until(lambda: not service.children(), service)
 
 
-async def test_a_process_that_grew_past_its_limit_is_ended_and_the_next_request_has_a_new_one(
+async def test_a_process_that_exceeds_its_limit_later_is_killed_and_the_next_request_has_a_new_one(
     start_service: StartService, digits: Path, speech: WavAudio, long_speech: WavAudio, client_of: ClientOf
 ):
     with start_service(MODELS=folders(digits, "x/grows")) as service:
@@ -90,7 +84,7 @@ async def test_a_process_that_grew_past_its_limit_is_ended_and_the_next_request_
     settings = {"MODEL_MEMORY_LIMIT_MB": between_mib, "LOAD_WAIT_S": 100}
     with start_service(MODELS=folders(digits, "x/grows"), **settings) as service:
         service.wait_for("x/grows", "ready")
-        # It may be found out in the middle of the request, and then again, or after it.
+        # The process may be killed during the request, twice at most, or after it.
         with contextlib.suppress(ServiceError):
             await transcribe(client_of(service), long_speech, "x/grows")
         until(lambda: "it exceeded" in service.log, service)
@@ -98,7 +92,7 @@ async def test_a_process_that_grew_past_its_limit_is_ended_and_the_next_request_
         assert await transcribe(client_of(service), speech, "x/grows") == "three one four one five nine"
 
 
-async def test_a_model_that_nobody_uses_is_unloaded_and_the_preloaded_one_stays(
+async def test_an_unused_model_is_unloaded_and_the_preloaded_one_stays(
     start_service: StartService, digits: Path, speech: WavAudio, client_of: ClientOf
 ):
     models = folders(digits, "x/stays", "x/goes")
@@ -111,7 +105,7 @@ async def test_a_model_that_nobody_uses_is_unloaded_and_the_preloaded_one_stays(
         assert service.models()["x/stays"]["state"] == "ready"
 
 
-async def test_what_a_model_can_do_is_unknown_until_it_was_loaded_and_then_known_also_when_it_is_not(
+async def test_capabilities_are_unknown_before_the_first_load_and_stay_known_after_unloading(
     start_service: StartService, digits: Path, speech: WavAudio, client_of: ClientOf
 ):
     with start_service(MODELS=folders(digits, "x/y"), PRELOAD="none", LOAD_WAIT_S=100) as service:
