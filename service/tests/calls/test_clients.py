@@ -294,7 +294,7 @@ def clip_stub(*frames: bytes, pause: asyncio.Event | None = None) -> Starlette:
 
 def clip_of(
     http: Http, url: str, options: PrepareOptions = PrepareOptions()
-) -> AbstractAsyncContextManager[DecodedClip]:  # noqa: B008
+) -> AbstractAsyncContextManager[DecodedClip]:
     return PreprocessClient(http, service(url)).clip(b"media", options, deadline_s=5)
 
 

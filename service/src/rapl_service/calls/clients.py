@@ -194,7 +194,7 @@ class DecodedClip:
         self.audio = event
 
     async def speech_check(self, *, deadline_s: float) -> SpeechCheck:
-        """Raises: ServiceError: BACKEND_UNAVAILABLE or BACKEND_TIMEOUT; the media, already decoded, are not at fault."""
+        """Raises: ServiceError: BACKEND_UNAVAILABLE or BACKEND_TIMEOUT; the media were decoded already."""
         with service_errors(self._service, deadline_s):
             async with asyncio.timeout(deadline_s):
                 event = await self._next()
