@@ -292,10 +292,8 @@ def clip_stub(*frames: bytes, pause: asyncio.Event | None = None) -> Starlette:
     return Starlette(routes=[Route("/v1/clip", clip, methods=["POST"])])
 
 
-def clip_of(
-    http: Http, url: str, options: PrepareOptions = PrepareOptions()
-) -> AbstractAsyncContextManager[DecodedClip]:
-    return PreprocessClient(http, service(url)).clip(b"media", options, deadline_s=5)
+def clip_of(http: Http, url: str, **options: str) -> AbstractAsyncContextManager[DecodedClip]:
+    return PreprocessClient(http, service(url)).clip(b"media", PrepareOptions(**options), deadline_s=5)
 
 
 async def test_a_clips_audio_is_there_before_it_has_been_checked_for_speech(http: Http):
@@ -307,7 +305,7 @@ async def test_a_clips_audio_is_there_before_it_has_been_checked_for_speech(http
 
 
 async def test_without_speech_detection_a_clip_is_its_audio_alone(http: Http):
-    async with served(clip_stub(AUDIO)) as url, clip_of(http, url, PrepareOptions(speech_detection="off")) as clip:
+    async with served(clip_stub(AUDIO)) as url, clip_of(http, url, speech_detection="off") as clip:
         assert clip.audio == SPEECH
 
 
