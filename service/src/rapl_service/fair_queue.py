@@ -31,6 +31,9 @@ class FairQueue(Generic[T]):
     def __len__(self) -> int:
         return len(self._put_back) + len(self._short) + len(self._long)
 
+    def __bool__(self) -> bool:
+        return bool(self._put_back or self._short or self._long)
+
     def __iter__(self) -> Iterator[T]:
         return chain(self._put_back, self._short, self._long)
 
@@ -110,6 +113,9 @@ class _ClientTurns(Generic[T]):
 
     def __len__(self) -> int:
         return sum(map(len, self._queues.values()))
+
+    def __bool__(self) -> bool:
+        return bool(self._queues)
 
     def __iter__(self) -> Iterator[T]:
         for turn in range(max(map(len, self._queues.values()), default=0)):
