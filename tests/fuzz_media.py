@@ -1,11 +1,11 @@
-"""Sends mutated media to a running gateway or preprocess-service, and counts what it answers.
+"""Sends mutated media to a running gateway or preprocess-service, and counts the kinds of responses.
 
     python tests/fuzz_media.py --count 20000 --seed 1 --url http://127.0.0.1:8000 --model rapl/selftest
     python tests/fuzz_media.py --count 20000 --seed 1 --url http://127.0.0.1:8010
 
-The first is a gateway, which is asked for the model's text; the second is preprocess-service. With the same seed it
-sends the same files. It fails (exit code 1) where an answer is a 5xx, takes longer than 10 s from one sign of life to
-the next, is cut off, or where the service is dead at the end.
+The first URL is a gateway, which transcribes with the model; the second is preprocess-service. The same seed sends
+the same files. It fails (exit code 1) if a response is a 5xx, is cut off or pauses for more than 10 s, or if the
+service does not respond at the end.
 """
 
 import argparse
@@ -91,7 +91,7 @@ def _encoded(sound: np.ndarray, container: str, codec: str, rate_hz: int) -> byt
 
 
 def mutants(seed: int) -> Iterator[tuple[str, bytes]]:
-    """Yields the seed's name and a damaged copy, without end."""
+    """Yields the name of a seed file and a damaged copy, endlessly."""
     chance = random.Random(seed)
     files = seeds()
     names = sorted(files)
@@ -130,7 +130,7 @@ def splice(media: bytearray, chance: random.Random, other: bytes) -> None:
 
 
 def lie(media: bytearray, chance: random.Random, _: bytes) -> None:
-    """Overwrites what may be a length, a count or a rate."""
+    """Overwrites bytes that may be a length, a count or a rate."""
     size = chance.choice((1, 2, 4, 8))
     value = chance.choice([*LIES, chance.getrandbits(8 * size)]) % (1 << 8 * size)
     at = _place(media, chance)
@@ -146,7 +146,7 @@ MUTATIONS = (flip_bits, cut, remove, repeat, splice, lie, lie, erase)
 
 
 def _place(media: bytes | bytearray, chance: random.Random) -> int:
-    """Anywhere, and in the first bytes more often: there the headers are."""
+    """A random position, more often in the first bytes, where the headers are."""
     end = len(media) or 1
     return chance.randrange(min(end, chance.choice((64, 1_000, end))))
 
@@ -154,17 +154,20 @@ def _place(media: bytes | bytearray, chance: random.Random) -> int:
 @dataclass
 class Report:
     answers: Counter[str] = field(default_factory=Counter)
-    """By how it was answered: 200, 200 with an error at its end, 400 audio_undecodable, ..."""
+    """Number of files by response: 200, 200 with an error at its end, 400 audio_undecodable, ..."""
     failures: list[str] = field(default_factory=list)
     slowest_s: float = 0.0
 
 
 def fuzz(url: str, count: int, seed: int, keep: Path | None = None, model: str | None = None) -> Report:
-    """Sends so many files.
+    """Sends `count` files.
 
     Args:
-        model: `url` is a gateway's, and this is to hear the files; without it `url` is a preprocess-service's.
-        keep: a folder in which what was answered wrongly is left.
+        url: of a gateway if there is a `model`, otherwise of preprocess-service.
+        count: number of files.
+        seed: of the mutations.
+        keep: a folder for the files that got a wrong response.
+        model: transcribes the files.
     """
     report = Report()
     send = functools.partial(_transcribe, model=model) if model else _prepare
@@ -218,7 +221,7 @@ def _transcribe(client: httpx.Client, media: bytes, model: str) -> str:
 
 
 def _refusal(answer: httpx.Response) -> str:
-    """The status, if there is a reason with it."""
+    """The status and the error code, if the response gives a reason."""
     error = answer.json().get("error", {})
     return f"{answer.status_code} {error['code']}" if error.get("message") else f"no reason: {answer.status_code}"
 
@@ -226,12 +229,12 @@ def _refusal(answer: httpx.Response) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--url", default="http://127.0.0.1:8010")
-    parser.add_argument("--model", help="one that the gateway at this URL offers")
+    parser.add_argument("--model", help="a model of the gateway at this URL")
     parser.add_argument("--count", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--keep", type=Path, help="an existing folder for the files that were answered wrongly")
-    asked = parser.parse_args()
-    report = fuzz(asked.url, asked.count, asked.seed, asked.keep, asked.model)
+    parser.add_argument("--keep", type=Path, help="an existing folder for the files that got a wrong response")
+    options = parser.parse_args()
+    report = fuzz(options.url, options.count, options.seed, options.keep, options.model)
     for result, number in report.answers.most_common():
         print(f"{number:8} {result}")
     print(f"slowest answer: {report.slowest_s:.1f} s")

@@ -1,4 +1,4 @@
-"""Media files put together by hand, box by box, so that they can lie."""
+"""Builds media files box by box, so that they may contain false values."""
 
 import struct
 import zlib
@@ -26,7 +26,7 @@ def wav_format(
 
 
 def box(name: bytes, *content: bytes) -> bytes:
-    """Of mp4."""
+    """A box of an mp4 file."""
     body = b"".join(content)
     return struct.pack(">I", 8 + len(body)) + name + body
 
@@ -47,10 +47,10 @@ def mp4_track(
     """An audio track of 16 kHz; its samples lie at the file's start.
 
     Args:
-        samples: how many it claims to have.
+        samples: the number of samples that it claims.
         codec: "sowt" is s16 PCM.
         sample_duration: of each, in 1/16,000 s.
-        data_reference: where the samples are, in place of this file.
+        data_reference: names another file that holds the samples.
         edits: an edit list.
     """
     entry = box(codec, bytes(6), struct.pack(">H", 1), bytes(8), struct.pack(">HHHHI", 1, 16, 0, 0, 16_000 << 16))
@@ -110,7 +110,7 @@ def shifted_offsets(stco: bytes, shift: int) -> bytes:
 
 
 def element(number: int, *content: bytes) -> bytes:
-    """Of Matroska, with a length of eight bytes."""
+    """An element of a Matroska file, with a length of eight bytes."""
     body = b"".join(content)
     identity = number.to_bytes((number.bit_length() + 7) // 8, "big")
     return identity + (len(body) | 1 << 56).to_bytes(8, "big") + body
@@ -137,7 +137,7 @@ def mkv_cluster(*blocks: bytes) -> bytes:
 
 
 def flac(frames: int, *, announced_samples: int = 0) -> bytes:
-    """Silence at 8 kHz that lasts 8 s a frame of a dozen bytes."""
+    """Silence at 8 kHz: each frame of a dozen bytes lasts 8 s."""
     layout = 8_000 << 44 | 15 << 36 | announced_samples  # 16 bits, mono
     info = struct.pack(">HH", 65_535, 65_535) + bytes(6) + layout.to_bytes(8, "big") + bytes(16)
     return b"fLaC" + b"\x80\0\0\x22" + info + b"".join(_flac_frame(number) for number in range(frames))
@@ -160,7 +160,7 @@ def _crc(data: bytes, bits: int, polynomial: int) -> int:
 
 
 def id3_with_compressed_frame(inflated_bytes: int) -> bytes:
-    """A tag whose one frame is as large as that once a reader inflates it."""
+    """An ID3 tag with one frame, which has this size after decompression."""
     body = _synchsafe(inflated_bytes) + zlib.compress(b"\0" + bytes(inflated_bytes - 1), 9)
     frame = b"TIT2" + _synchsafe(len(body)) + b"\0\x09" + body
     return b"ID3\4\0\0" + _synchsafe(len(frame)) + frame

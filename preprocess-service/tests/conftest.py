@@ -1,4 +1,4 @@
-"""Clips made on the spot, and the real service on a real socket with the real client in front of it."""
+"""Generated clips, and the real service on a real socket with the real client."""
 
 import asyncio
 import io
@@ -71,7 +71,7 @@ def encode(
     with av.open(target, "w", format=container, container_options={"live": "1"} if is_live else {}) as output:
         pictures = _add_video(output, video) if video else None
         stream = output.add_stream(codec, rate=rate_hz, layout=layout)
-        stream.bit_rate = 96_000  # where it matters; wmav2 takes none of its own accord
+        stream.bit_rate = 96_000  # wmav2 has no default
         resampler = av.AudioResampler(stream.format, layout, rate_hz, frame_size=stream.frame_size or None)
         channels = av.AudioLayout(layout).nb_channels
         whole = av.AudioFrame.from_ndarray(np.tile(sound, (channels, 1)), format="fltp", layout=layout)
@@ -121,7 +121,7 @@ def dominant_hz(samples: np.ndarray, at_s: float) -> float:
 
 
 def assert_melody(samples: np.ndarray, starts_s: float = 0.0) -> None:
-    """Hears MELODY, each tone within 50 ms of its place and as loud as it was."""
+    """Checks that MELODY is there: each tone within 50 ms of its place, and as loud as it was."""
     tones = [dominant_hz(samples, starts_s + at) for at in (0.2, 0.35, 0.55, 1.0, 1.35, 1.55, 1.85, 2.05, 2.5, 2.85)]
     assert tones == pytest.approx([0, 0, 440, 440, 440, 0, 0, 1000, 1000, 1000], abs=10)
     at = round((starts_s + 0.9) * RATE_HZ)
@@ -130,7 +130,7 @@ def assert_melody(samples: np.ndarray, starts_s: float = 0.0) -> None:
 
 
 def best_match(original: np.ndarray, other: np.ndarray) -> tuple[int, float]:
-    """By how many samples `other` is late, and how alike they are then (1.0: the same)."""
+    """By how many samples `other` is late, and the correlation at that shift (1.0: the same)."""
     size = 2 ** int(np.ceil(np.log2(len(original) + len(other))))
     correlation = np.fft.irfft(np.fft.rfft(other, size) * np.conj(np.fft.rfft(original, size)))
     at = int(correlation.argmax())

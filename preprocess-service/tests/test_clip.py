@@ -31,7 +31,7 @@ def tone(duration_s: float, rate_hz: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("coding", CODINGS.values(), ids=CODINGS.keys())
-async def test_it_is_what_preparing_it_without_detection_gives(client: PreprocessClient, prepare, encode, coding):
+async def test_its_audio_is_that_of_preparing_it_without_detection(client: PreprocessClient, prepare, encode, coding):
     media = encode(*coding)
 
     [clip], prepared = await clip_of(client, media, DECODE_ONLY), await prepare(media)
@@ -40,7 +40,7 @@ async def test_it_is_what_preparing_it_without_detection_gives(client: Preproces
     assert clip.duration_s == pytest.approx(3.0, abs=0.1)
 
 
-async def test_one_that_is_too_large_for_memory_is_read_all_the_same(client: PreprocessClient, encode):
+async def test_a_clip_that_is_too_large_for_memory_is_decoded_from_disk(client: PreprocessClient, encode):
     media = encode("wav", "pcm_f32le", 48_000, "stereo", tone(29.0, 48_000))
     assert len(media) > 10_000_000
 
@@ -65,13 +65,13 @@ async def test_more_than_thirty_seconds_are_413_announced_or_not(
 
 
 @pytest.mark.parametrize("media", [b"", b"R", b"three one four" * 1000, bytes(100_000)])
-async def test_what_is_no_audio_is_400(http: Http, url: str, media: bytes):
+async def test_a_file_that_is_not_audio_is_400(http: Http, url: str, media: bytes):
     async with http.streams.post(f"{url}/v1/clip", data=io.BytesIO(media)) as answer:
         assert answer.status == 400
         assert (await answer.json())["error"]["code"] == "audio_undecodable"
 
 
-async def test_of_a_damaged_one_there_is_what_was_left_and_the_log_says_so(
+async def test_a_damaged_clip_is_decoded_as_far_as_possible_and_the_log_says_so(
     client: PreprocessClient, prepare, encode, caplog
 ):
     media = encode("mp4", "aac", broken_packets=range(20, 25))
@@ -82,10 +82,10 @@ async def test_of_a_damaged_one_there_is_what_was_left_and_the_log_says_so(
     assert [clip.pcm] == [segment.audio.pcm for segment in (await prepare(media)).segments]
 
 
-async def test_its_log_line_says_what_it_was(client: PreprocessClient, encode, caplog):
+async def test_its_log_line_has_its_format_and_duration(client: PreprocessClient, encode, caplog):
     with caplog.at_level("INFO", "rapl"):
         await clip_of(client, encode(*CODINGS["webm"]))
-        for _ in range(1_000):  # it is written behind the answer
+        for _ in range(1_000):  # the line is written after the response
             if "path=/v1/clip" in caplog.text:
                 break
             await asyncio.sleep(0.01)

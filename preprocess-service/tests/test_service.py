@@ -1,4 +1,4 @@
-"""The service under load, at its limits, and when its clients misbehave."""
+"""The service under load, at its limits, and with clients that misbehave."""
 
 import asyncio
 import io
@@ -32,7 +32,7 @@ CUT_ONLY = PrepareOptions(speech_detection="off")
 
 
 def long_wav(duration_s: int, sound: bytes = b"\x80\x81") -> bytes:
-    """Quiet 8 kHz u8 audio: small for its length, and yet it has to be decoded and resampled.
+    """Quiet 8 kHz u8 audio: small for its length, but it has to be decoded and resampled.
 
     Args:
         sound: other samples, to be repeated.
@@ -65,7 +65,7 @@ async def test_an_upload_over_the_limit_is_413_and_the_sender_sees_it(http: Http
     assert "100000 bytes" in error.message
 
 
-async def test_an_upload_without_content_length_is_taken(client: PreprocessClient):
+async def test_an_upload_without_content_length_is_accepted(client: PreprocessClient):
     async def pieces() -> AsyncIterator[bytes]:
         media = long_wav(600)
         for start in range(0, len(media), 100_000):
@@ -109,7 +109,7 @@ async def collect(events: AsyncIterator[PreparedEvent], received: list[PreparedE
         received.append(event)
 
 
-@pytest.mark.skipif(not IS_LINUX, reason="reads the memory of the processes as Linux tells it")
+@pytest.mark.skipif(not IS_LINUX, reason="reads the memory of the processes from /proc")
 @pytest.mark.parametrize("options", [PrepareOptions(), CUT_ONLY])
 async def test_hours_of_audio_pass_in_bounded_memory(
     client: PreprocessClient, speech_wav: bytes, tmp_path: Path, options: PrepareOptions
@@ -127,7 +127,7 @@ async def test_hours_of_audio_pass_in_bounded_memory(
     assert peak - before < 40 << 20  # of 115 MB that were sent: the client's, the service's and the decoder's
 
 
-@pytest.mark.skipif(not IS_LINUX, reason="reads the memory of the processes as Linux tells it")
+@pytest.mark.skipif(not IS_LINUX, reason="reads the memory of the processes from /proc")
 async def test_an_hour_of_m4a_takes_at_most_12_mb_more_than_other_files(client: PreprocessClient, encode, make_melody):
     minute = encode("ipod", "aac", 44_100, sound=np.tile(make_melody(44_100), 20))
     hour = repeated(minute, "ipod", 60)
@@ -156,7 +156,7 @@ def repeated(media: bytes, container: str, times: int) -> bytes:
     return target.getvalue()
 
 
-@pytest.mark.skipif(not IS_LINUX, reason="reads the work of the processes as Linux tells it")
+@pytest.mark.skipif(not IS_LINUX, reason="reads the work of the processes from /proc")
 async def test_a_client_that_goes_away_ends_its_request(client: PreprocessClient, caplog: pytest.LogCaptureFixture):
     with caplog.at_level(logging.INFO, "rapl"):
         events = client.prepare(long_wav(3600), idle_s=30)
@@ -233,13 +233,13 @@ def test_the_detector_needs_neither_torch_nor_its_packages_own_code():
     assert ended.stdout.strip() == "[]"
 
 
-async def test_health_says_live_and_ready(http: Http, url: str):
+async def test_health_is_live_and_ready(http: Http, url: str):
     for path in ("/health/live", "/health/ready"):
         async with http.streams.get(url + path) as answer:
             assert answer.status == 200
 
 
-async def test_of_an_iterator_at_most_one_item_is_made_ahead():
+async def test_at_most_one_item_of_an_iterator_is_made_ahead():
     made: list[int] = []
 
     def numbers() -> Iterator[int]:
@@ -279,5 +279,5 @@ def test_every_setting_is_in_the_readme_with_its_default(name: str):
 
 async def until(is_so, timeout_s: float = 5.0) -> None:
     async with asyncio.timeout(timeout_s):
-        while not is_so():  # noqa: ASYNC110 - nothing tells when a log line comes
+        while not is_so():  # noqa: ASYNC110 - a log line gives no signal
             await asyncio.sleep(0.01)

@@ -1,4 +1,4 @@
-"""What comes out of each format: the right sound, at the right time, at 16 kHz."""
+"""Each format is decoded to the right sound, at the right time, at 16 kHz."""
 
 import io
 from collections.abc import Awaitable, Callable
@@ -103,7 +103,7 @@ async def test_a_canonical_wav_comes_back_bit_for_bit(prepare: Prepare, speech_w
     assert prepared.source.codec == "pcm_s16le"
 
 
-async def test_one_loud_channel_of_two_is_heard_at_half_its_level(prepare: Prepare, make_melody, dominant_hz):
+async def test_one_loud_channel_of_two_is_mixed_to_half_its_level(prepare: Prepare, make_melody, dominant_hz):
     sound = make_melody(48_000)
     samples = (await prepare(written(np.stack([sound, 0 * sound], 1), 48_000, "PCM_16"))).samples
 

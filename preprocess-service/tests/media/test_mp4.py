@@ -1,4 +1,4 @@
-"""mp4 files as recorders, editors and damaged disks leave them: the right sound, at the right time, or a reason."""
+"""mp4 files as recorders and editors write them, and damaged ones: the right sound at the right time, or a reason."""
 
 import io
 import struct
@@ -200,7 +200,7 @@ def in_fragments(media: bytes) -> bytes:
 
 
 def with_itunes_delay(media: bytes, delay: int) -> bytes:
-    """With the remark in which iTunes writes how many samples the encoder added in front."""
+    """The file with the tag in which iTunes writes how many samples the encoder added in front."""
     text = f" 00000000 {delay:08X} 00000000 {round(SHORT_S * 44_100):016X} 00000000 00000000".encode()
     value = b"".join(
         box(kind, bytes(4) + body)

@@ -1,4 +1,4 @@
-"""Whatever comes in that is no audio is a 400 with a reason, and opens nothing beside itself."""
+"""An upload that is not audio gets 400 with a reason, and opens no other file or address."""
 
 import asyncio
 import io
@@ -51,7 +51,7 @@ async def refusal(http: Http, url: str, media: bytes) -> dict:
 
 
 @pytest.mark.parametrize("media", NOT_AUDIO.values(), ids=NOT_AUDIO.keys())
-async def test_what_is_no_audio_is_a_400_that_a_person_understands(http: Http, url: str, media: bytes):
+async def test_a_file_that_is_not_audio_is_a_400_that_a_person_understands(http: Http, url: str, media: bytes):
     error = await refusal(http, url, media)
 
     assert error["message"].startswith("The ")
@@ -112,7 +112,7 @@ async def test_a_playlist_opens_no_file(http: Http, url: str, tmp_path: Path, sc
 
     await refusal(http, url, script.format(target=f"{scheme}{pipe}").encode())
 
-    # Whoever opens a pipe to read it waits for a writer; and a writer that may not wait finds out if nobody reads.
+    # A non-blocking writer of a pipe gets an error if no process has opened the pipe for reading.
     with pytest.raises(OSError, match=r"No such device or address|Device not configured"):
         os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
 

@@ -1,4 +1,4 @@
-"""Times stay those of the file, whatever is missing from it."""
+"""Times are those of the file, even if parts of it are missing."""
 
 import logging
 from collections.abc import Awaitable, Callable

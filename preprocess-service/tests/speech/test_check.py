@@ -1,4 +1,4 @@
-"""Whether a clip holds speech, asked without wanting its segments."""
+"""`/v1/speech`: whether a clip holds speech; and the parts that detect it."""
 
 import io
 import itertools
@@ -39,7 +39,7 @@ def mixed(speech_wav: bytes, speech_dbfs: float, noise_dbfs: float, duration_s: 
 
 @pytest.mark.parametrize("threshold", [0.05, 0.5, 0.95])
 @pytest.mark.parametrize("speech_dbfs", [-20, -45, -120])
-async def test_it_says_what_preparing_the_clip_would_say(
+async def test_it_agrees_with_preparing_the_clip(
     client: PreprocessClient, prepare: Prepare, speech_wav: bytes, speech_dbfs: float, threshold: float
 ):
     options = PrepareOptions(vad_threshold=threshold)
@@ -55,7 +55,7 @@ async def test_it_says_what_preparing_the_clip_would_say(
             assert check.speech_s <= prepared.speech_s
 
 
-async def test_a_clip_is_judged_no_further_than_it_takes_to_be_sure(client: PreprocessClient, speech_wav: bytes):
+async def test_a_clip_is_checked_only_until_enough_speech_was_found(client: PreprocessClient, speech_wav: bytes):
     clip = mixed(speech_wav, -20, -90, 5.0)
     longer = WavAudio(bytes(clip.pcm) * 6)
 
@@ -65,7 +65,7 @@ async def test_a_clip_is_judged_no_further_than_it_takes_to_be_sure(client: Prep
     assert ENOUGH_SPEECH_S <= checks[0].speech_s < 2 * ENOUGH_SPEECH_S
 
 
-async def test_speech_is_told_from_silence_and_a_tone(client: PreprocessClient, speech_wav: bytes):
+async def test_speech_is_distinguished_from_silence_and_a_tone(client: PreprocessClient, speech_wav: bytes):
     spoken = await client.speech(WavAudio.from_wav(speech_wav), deadline_s=10)
     silent = await client.speech(WavAudio(bytes(160_000)), deadline_s=10)
     tone = await client.speech(make_tone(5), deadline_s=10)
@@ -90,13 +90,13 @@ async def test_more_than_thirty_seconds_are_413(client: PreprocessClient, durati
 
 
 @pytest.mark.parametrize("media", [b"", b"RIFF", bytes(32_000), b"fLaC" + bytes(1000)])
-async def test_what_is_no_canonical_wav_is_400(http: Http, url: str, media: bytes):
+async def test_a_body_that_is_not_a_canonical_wav_is_400(http: Http, url: str, media: bytes):
     async with http.streams.post(f"{url}/v1/speech", data=io.BytesIO(media)) as answer:
         assert answer.status == 400
         assert (await answer.json())["error"]["code"] == "audio_undecodable"
 
 
-async def test_asking_with_detection_switched_off_is_400(client: PreprocessClient):
+async def test_a_check_with_detection_switched_off_is_400(client: PreprocessClient):
     with pytest.raises(ServiceError) as caught:
         await client.speech(make_tone(1), PrepareOptions(speech_detection="off"), deadline_s=10)
 
@@ -135,7 +135,7 @@ def test_the_quietest_point_is_the_one_that_the_protocol_finds(samples: int, lou
         assert quietest_point(pcm) == segmentation.quietest_point(pcm)
 
 
-def test_audio_that_was_judged_is_gone_without_the_collector(speech_wav: bytes):
+def test_checked_audio_is_freed_without_the_garbage_collector(speech_wav: bytes):
     model = SpeechModel.load()
     with reference_cycles() as rings:
         assert check_speech(speech_wav, model, PrepareOptions()).has_speech

@@ -1,4 +1,4 @@
-"""What is a segment and what is not: speech is found, whole; nothing else is."""
+"""Speech is found, completely, and becomes segments; nothing else does."""
 
 import asyncio
 import io
@@ -32,7 +32,7 @@ def silence(duration_s: float) -> np.ndarray:
 
 
 def white(duration_s: float, seed: int = 1) -> np.ndarray:
-    """All sounds have the loudness 1 (rms), to be scaled by `at`."""
+    """Like all sounds here it has the loudness 1 (rms); `at` scales it."""
     return np.random.default_rng(seed).standard_normal(round(duration_s * RATE_HZ))
 
 
@@ -120,7 +120,7 @@ def holds(prepared: Any, start_s: float, end_s: float) -> bool:
         *(("drums", drums, dbfs) for dbfs in (-15, -35)),
     ],
 )
-async def test_where_nobody_speaks_there_is_no_segment(prepare: Prepare, name: str, make, dbfs: float, duration_s: int):
+async def test_sound_without_speech_gives_no_segment(prepare: Prepare, name: str, make, dbfs: float, duration_s: int):
     prepared = await prepare(wav(at(dbfs, make(duration_s))), ON)
 
     assert (prepared.segments, prepared.speech_s) == ([], 0.0)
@@ -168,7 +168,7 @@ async def test_a_clip_of_up_to_thirty_seconds_with_speech_is_one_untrimmed_segme
     assert segment.audio.pcm == WavAudio.from_wav(media).pcm
 
 
-async def test_the_end_tells_how_much_of_the_source_is_speech(prepare: Prepare, utterance: np.ndarray):
+async def test_the_end_states_how_much_of_the_source_is_speech(prepare: Prepare, utterance: np.ndarray):
     spoken_s = len(utterance) / RATE_HZ
 
     for starts_s, duration_s in (([5.0], 20.0), ([5.0, 20.0, 55.0], 90.0)):

@@ -1,4 +1,4 @@
-"""Decoding happens in processes that may end at any time: then one file is refused, and nothing else is lost."""
+"""A decoding process may end at any time: then its file is refused, and nothing else is lost."""
 
 import asyncio
 import os
@@ -18,13 +18,13 @@ from rapl_service.calls.call import Http, Service
 from rapl_service.calls.clients import PreprocessClient
 from rapl_service.testing import served
 
-pytestmark = pytest.mark.skipif(not IS_LINUX, reason="finds the processes as Linux tells them")
+pytestmark = pytest.mark.skipif(not IS_LINUX, reason="finds the processes in /proc")
 
 CUT_ONLY = PrepareOptions(speech_detection="off")
 
 
 def long_wav(duration_s: int) -> bytes:
-    """8 kHz u8: small for its length, and yet it has to be decoded and resampled."""
+    """8 kHz u8: small for its length, but it has to be decoded and resampled."""
     size = duration_s * 8000
     header = struct.pack(
         "<4sI4s4sIHHIIHH4sI", b"RIFF", 36 + size, b"WAVE", b"fmt ", 16, 1, 1, 8000, 8000, 1, 8, b"data", size
@@ -64,7 +64,7 @@ async def start(http: Http):
 
 async def until(is_so: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
-        while not is_so():  # noqa: ASYNC110 - nothing tells when a process comes or goes
+        while not is_so():  # noqa: ASYNC110 - a process gives no signal
             await asyncio.sleep(0.01)
 
 
@@ -88,7 +88,7 @@ async def test_a_decoder_that_crashes_is_an_error_of_its_file_and_of_no_other(st
     assert (await running.prepare(long_wav(2)))[-1] == PrepareEnd(duration_s=2.0)
 
 
-async def test_decoders_that_die_while_they_wait_are_replaced(start):
+async def test_idle_decoders_that_die_are_replaced(start):
     running = await start(workers=2)
     await until(lambda: len(running.decoders()) == 2)
     dead = running.decoders()
@@ -110,7 +110,7 @@ async def test_when_the_zygote_dies_another_takes_its_place(start):
     assert (await running.prepare(long_wav(2)))[-1] == PrepareEnd(duration_s=2.0)
 
 
-async def test_as_many_files_as_may_be_are_decoded_at_once_and_the_next_one_waits(start):
+async def test_max_workers_files_are_decoded_at_once_and_the_next_one_waits(start):
     running = await start(workers=1, max_workers=2)
     unread = [running.client.prepare(long_wav(3600), options=CUT_ONLY, idle_s=30) for _ in range(2)]
     for events in unread:

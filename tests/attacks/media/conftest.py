@@ -1,4 +1,4 @@
-"""The real preprocess-service as a process of its own, and what must be true of it after every attack."""
+"""The real preprocess-service in its own process, and what must hold after every attack."""
 
 import os
 import sys
@@ -15,7 +15,7 @@ from rapl_protocol.audio import WavAudio
 from services import ServiceProcess, until
 
 HANG_S = 20.0
-"""An answer takes less, whole, also on a busy machine."""
+"""A complete response takes less than this, also on a busy machine."""
 SAMPLE = Path(__file__).parents[3] / "samples" / "three-one-four.wav"
 
 
@@ -32,13 +32,13 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess
 
 @pytest.fixture(scope="session")
 def spoken() -> bytes:
-    """What has to be decoded, and holds speech."""
+    """A file with speech that has to be decoded."""
     return as_media(bytes(WavAudio.from_wav(SAMPLE.read_bytes()).pcm), "m4a")
 
 
 @pytest.fixture
 def send(service: ServiceProcess, spoken: bytes) -> Iterator[Callable[[bytes], httpx.Response]]:
-    """Sends a file. Afterwards the service must still do its work, and have kept nothing of what was sent."""
+    """Sends a file. Afterwards the service must still work, and keep no part of the file."""
 
     def post(media: bytes) -> httpx.Response:
         deadline = time.monotonic() + HANG_S
@@ -46,7 +46,7 @@ def send(service: ServiceProcess, spoken: bytes) -> Iterator[Callable[[bytes], h
             pieces = []
             for piece in answer.iter_bytes():
                 pieces.append(piece)
-                assert time.monotonic() < deadline, "it does not come to an end"
+                assert time.monotonic() < deadline, "the response does not end"
             return httpx.Response(answer.status_code, content=b"".join(pieces))
 
     yield post
@@ -63,7 +63,7 @@ def _open_uploads(pid: int, folder: str) -> list[str]:
     for member in family(pid):
         try:
             links = [os.readlink(link) for link in Path(f"/proc/{member}/fd").iterdir()]
-        except FileNotFoundError:  # it ended meanwhile
+        except FileNotFoundError:  # the process has ended
             continue
         found += [link for link in links if link.startswith(folder)]
     return found
@@ -71,7 +71,7 @@ def _open_uploads(pid: int, folder: str) -> list[str]:
 
 @pytest.fixture
 def refusal(send: Callable[[bytes], httpx.Response]) -> Callable[..., dict[str, Any]]:
-    """Sends a file that has to be refused, and gives the reason in OpenAI's envelope."""
+    """Sends a file that must be refused, and returns the error in OpenAI's envelope."""
 
     def refused(media: bytes, status: int = 400) -> dict[str, Any]:
         answer = send(media)

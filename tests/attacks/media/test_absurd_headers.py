@@ -1,4 +1,4 @@
-"""Headers that no recording has, and files that hold something else than audio."""
+"""Headers with values that no recording has, and files that contain something other than audio."""
 
 import io
 import struct
@@ -64,7 +64,7 @@ def test_an_aiff_of_an_infinite_or_negative_sample_rate_is_400(refusal: Refusal,
 
 
 def picture_tag() -> bytes:
-    """An ID3 tag with the cover of a record."""
+    """An ID3 tag with a cover picture."""
     picture = b"\0image/png\0\3\0" + b"\x89PNG\r\n\x1a\n" + bytes(20_000)
     frame = b"APIC" + struct.pack(">I", len(picture)) + b"\0\0" + picture
     return b"ID3\3\0\0" + bytes(len(frame) >> shift & 0x7F for shift in (21, 14, 7, 0)) + frame
@@ -74,7 +74,7 @@ def test_a_picture_as_only_content_of_an_mp3_is_400(refusal: Refusal):
     refusal(picture_tag())
 
 
-def test_a_picture_in_front_of_the_sound_is_not_in_its_way(send: Send, sample_pcm: bytes):
+def test_a_picture_in_front_of_the_sound_is_skipped(send: Send, sample_pcm: bytes):
     answer = send(picture_tag() + as_media(sample_pcm, "mp3"))
 
     assert answer.status_code == 200

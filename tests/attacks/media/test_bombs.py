@@ -1,4 +1,4 @@
-"""Small files that would become large, long or many."""
+"""Small files that would decode to much audio, memory or many tracks."""
 
 import struct
 import zlib
@@ -49,7 +49,7 @@ def test_a_flac_of_an_hour_in_a_few_kilobytes_ends_when_nothing_of_its_size_can_
 
     answer = send(media)
 
-    assert answer.status_code == 200  # some progress had been told already
+    assert answer.status_code == 200  # progress was reported before the error
     assert answer.content.endswith(b'"code": "audio_undecodable"}}\n')
     assert b"too small to hold" in answer.content
 

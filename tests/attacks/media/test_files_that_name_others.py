@@ -1,4 +1,4 @@
-"""Nothing inside an upload opens a file or reaches an address."""
+"""Nothing inside an upload opens another file or a network address."""
 
 import os
 import socket
@@ -39,20 +39,20 @@ SCHEMES = ["", "file:", "concat:", "subfile,,start,0,end,0,,:", "crypto:", "cach
 
 
 def referring_mp4(target: str) -> bytes:
-    """A QuickTime file whose samples lie in another one."""
+    """A QuickTime file whose samples lie in another file."""
     record = struct.pack(">H", 2) + os.fsencode(target) + b"\0\0"
     alias = bytes(4) + struct.pack(">HHH", len(target) + 150, 2, 0) + bytes(144) + record + b"\xff\xff\0\0"
     return mp4(mp4_track(data_reference=full_box(b"alis", alias)))
 
 
 def redirecting_mp4(target: str) -> bytes:
-    """A QuickTime file that is nothing but the address of another one."""
+    """A QuickTime file that contains only the address of another file."""
     address = box(b"rdrf", bytes(4), b"url ", struct.pack(">I", len(target) + 1), target.encode() + b"\0")
     return box(b"ftyp", b"qt  ", bytes(4)) + box(b"moov", box(b"rmra", box(b"rmda", address)))
 
 
 def linked_mkv(target: str) -> bytes:
-    """A Matroska file whose chapters and attachments name others."""
+    """A Matroska file whose chapters and attachments name other files."""
     attached = element(0x61A7, element(0x466E, target.encode()), element(0x4660, b"text/plain"), element(0x465C, b"x"))
     linked = element(0x1941A469, attached) + element(0x1549A966, element(0x3C83AB, target.encode()))
     return mkv([mkv_track(1)], clusters=linked)
@@ -66,20 +66,20 @@ ATTACKS: dict[str, Callable[[str], bytes]] = {
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_it_reads_no_local_file(refusal: Refusal, tmp_path: Path, attack: str):
+def test_it_opens_no_local_file(refusal: Refusal, tmp_path: Path, attack: str):
     pipe = tmp_path / "clip.wav"
     os.mkfifo(pipe)
 
     for scheme in SCHEMES:
         refusal(ATTACKS[attack](f"{scheme}{pipe}"))
 
-    # Whoever opens a pipe to read it waits for a writer; and a writer that may not wait finds out if nobody reads.
+    # A non-blocking writer of a pipe gets an error if no process has opened the pipe for reading.
     with pytest.raises(OSError, match=r"No such device or address|Device not configured"):
         os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_it_reaches_no_address(refusal: Refusal, attack: str):
+def test_it_connects_to_no_address(refusal: Refusal, attack: str):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
         for scheme in ("http", "tcp", "rtmp", "rtsp", "ftp", "gopher", "hls+http", "icecast"):

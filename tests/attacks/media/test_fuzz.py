@@ -1,4 +1,4 @@
-"""A few hundred damaged files of each run of `tests/fuzz_media.py`, always the same ones."""
+"""A few hundred damaged files from `tests/fuzz_media.py`, always the same ones."""
 
 import fuzz_media
 import httpx
@@ -8,7 +8,7 @@ from services import ServiceProcess
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_damaged_files_are_answered_with_what_is_left_or_with_a_reason(service: ServiceProcess, send, seed: int):
+def test_damaged_files_are_decoded_or_refused_with_a_reason(service: ServiceProcess, send, seed: int):
     report = fuzz_media.fuzz(service.url, 300, seed)
 
     assert report.failures == []
@@ -16,7 +16,7 @@ def test_damaged_files_are_answered_with_what_is_left_or_with_a_reason(service: 
     assert report.answers["400 audio_undecodable"] > 50
 
 
-def test_through_the_fleet_a_damaged_file_has_a_text_or_a_reason(fleet):
+def test_through_the_gateway_a_damaged_file_gives_a_text_or_a_reason(fleet):
     report = fuzz_media.fuzz(fleet.gateway.url, 200, 3, model="rapl/selftest")
 
     assert report.failures == []

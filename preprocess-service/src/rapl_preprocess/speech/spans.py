@@ -61,7 +61,7 @@ class SpeechSpans:
 
     def __init__(self, options: PrepareOptions, quietest_before: Callable[[int], int]) -> None:
         self._start_threshold = options.vad_threshold
-        self._continue_threshold = max(options.vad_threshold - HYSTERESIS, 0.01)
+        self._continue_threshold = min(options.vad_threshold, max(options.vad_threshold - HYSTERESIS, 0.01))
         self._padding = options.vad_prefix_padding_ms * SAMPLE_RATE_HZ // 1000
         self._silence = max(_whole_frames(options.vad_silence_duration_ms), PAUSE)
         self._max_gap = max(self._silence, MAX_GAP, self._padding)  # a span ends after its padding

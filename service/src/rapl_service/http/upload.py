@@ -12,7 +12,7 @@ _WRITE_BYTES = 1 << 20
 class Upload:
     """A context that closes the temporary file, if there is one.
 
-    Whoever receives the file calls `add` for each piece and `spool` after it, and `end` after the last one.
+    The receiver calls `add` and `spool` for each piece, and `end` after the last one.
 
     Args:
         in_memory_bytes: a file of up to this size stays in memory, in the pieces in which it came.
