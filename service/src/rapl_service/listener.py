@@ -1,48 +1,54 @@
-"""Turning newcomers away at a listening socket, without cutting off those who have come already.
+"""Closes listening sockets without a reset for the connections in their backlog.
 
-A socket that is closed resets every connection that waits in its queue: those clients were connected, and may have sent
-a whole request. So first nobody new gets in, then the queue is emptied, and then the socket is closed.
+The kernel resets every connection that a closed socket has not accepted, and its client may have sent a whole request.
 """
 
-import ctypes
+import asyncio
+import os
 import socket
-import struct
-import sys
-from typing import Protocol
+import ssl
+from collections.abc import Callable, Iterable
 
-_SO_ATTACH_FILTER = 26
-_FLAGS_OFFSET = 13
-_ACK_OR_RST = 0x14
-_ONLY_THOSE_WHO_ARE_IN = (
-    (0x30, 0, 0, _FLAGS_OFFSET),  # load the byte of the TCP header that has its flags
-    (0x45, 0, 1, _ACK_OR_RST),  # every packet but the first of a connection has one of these
-    (0x06, 0, 0, 0xFFFFFFFF),  # take it
-    (0x06, 0, 0, 0),  # drop it
-)
-"""Classic BPF as (code, jump if true, jump if false, operand); a socket's filter sees a packet from its TCP header on.
-
-Source: https://www.kernel.org/doc/html/latest/networking/filter.html
-"""
+_TLS_HANDSHAKE_S = 5.0
 
 
-class Listener(Protocol):
-    """What asyncio and uvloop give of a listening socket."""
+async def close_after_backlog(
+    servers: Iterable[asyncio.AbstractServer],
+    make_protocol: Callable[[], asyncio.Protocol],
+    tls: ssl.SSLContext | None = None,
+) -> None:
+    """Accepts the connections that wait in the servers' backlogs, and closes the servers.
 
-    @property
-    def family(self) -> int: ...
-    def setsockopt(self, level: int, option: int, value: bytes, /) -> None: ...
+    Connections that are made meanwhile are accepted too. Later ones are refused. One whose handshake ends in the
+    microseconds between the last `accept`, which finds the backlog empty, and the `close` behind it is reset.
 
-
-def stop_accepting(listener: Listener) -> None:
-    """From now on whoever wants to connect gets no answer, tries again after a second, and finds the socket closed, or
-    its successor. Nothing happens where the system is not Linux.
-
-    Raises:
-        OSError: the system does not let this process do so, as some do not let one without rights.
+    Args:
+        servers: as made by the running event loop.
+        make_protocol: for an accepted connection, as given to `create_server`.
+        tls: likewise.
     """
-    if sys.platform != "linux" or listener.family not in (socket.AF_INET, socket.AF_INET6):
-        return
-    program = b"".join(struct.pack("HBBI", *step) for step in _ONLY_THOSE_WHO_ARE_IN)
-    kept = ctypes.create_string_buffer(program)
-    address = struct.pack("HP", len(_ONLY_THOSE_WHO_ARE_IN), ctypes.addressof(kept))
-    listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, address)
+    accepted: list[socket.socket] = []
+    for server in servers:
+        # The copies keep the sockets open when the server is closed, so that nothing comes between accept and close.
+        listeners = [socket.socket(fileno=os.dup(each.fileno())) for each in getattr(server, "sockets", ())]
+        server.close()
+        await asyncio.sleep(0)  # uvloop closes its own descriptor in the next turn of the event loop
+        for listener in listeners:
+            accepted += _accept_all_and_close(listener)
+    loop = asyncio.get_running_loop()
+    options = {"ssl": tls, "ssl_handshake_timeout": _TLS_HANDSHAKE_S} if tls else {}
+    connecting = [loop.connect_accepted_socket(make_protocol, each, **options) for each in accepted]
+    await asyncio.gather(*connecting, return_exceptions=True)  # a failed TLS handshake concerns its client alone
+
+
+def _accept_all_and_close(listener: socket.socket) -> list[socket.socket]:
+    accepted: list[socket.socket] = []
+    listener.setblocking(False)
+    with listener:
+        while True:
+            try:
+                accepted.append(listener.accept()[0])
+            except ConnectionAbortedError:  # the client has left
+                continue
+            except OSError:  # empty, or too many open files
+                return accepted

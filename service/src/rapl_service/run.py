@@ -17,14 +17,13 @@ from pydantic_settings import BaseSettings
 from rapl_protocol.wire import KEEP_ALIVE_S
 
 from rapl_service.http.connection import GuardedHttp
-from rapl_service.listener import stop_accepting
+from rapl_service.listener import close_after_backlog
 from rapl_service.log import configure_logging
 from rapl_service.memory import MemoryTrimmer
 
 BAD_SETTING_EXIT_CODE = 2
 _DRAIN_S = 30
 """How long a service that is told to stop goes on with what it has begun."""
-_LAST_CALL_S = 0.05
 _NOT_STARTED_EXIT_CODE = 3
 _TRIM_TICKS = 10
 """uvicorn's tick is a tenth of a second."""
@@ -120,8 +119,8 @@ def _tune_garbage_collector() -> None:
 
 
 class _Server(uvicorn.Server):
-    """Between requests it gives back what it has freed. Before it closes its door it takes those in who have knocked
-    already: the system would cut them off."""
+    """uvicorn's server. Between requests it returns freed memory to the system; when it stops, it first accepts the
+    connections that are already in the backlog."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -133,10 +132,8 @@ class _Server(uvicorn.Server):
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        try:
-            for listener in (each for server in self.servers for each in server.sockets):
-                stop_accepting(listener)
-        except OSError as error:
-            log.info("who connects at this very moment may be cut off: %s", error)
-        await asyncio.sleep(_LAST_CALL_S)
+        await close_after_backlog(self.servers, self._make_protocol, self.config.ssl)
         await super().shutdown(sockets)
+
+    def _make_protocol(self) -> asyncio.Protocol:
+        return GuardedHttp(self.config, self.server_state, self.lifespan.state)
