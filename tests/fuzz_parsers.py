@@ -29,9 +29,10 @@ with atheris.instrument_imports(include=["rapl_gateway", "rapl_preprocess", "rap
     from pydantic_core import from_json
     from rapl_gateway.api import subtitles, upload
     from rapl_gateway.api.form import TranscriptionForm
-    from rapl_gateway.backends.backend import openai_answers
+    from rapl_gateway.backends import openai_answers
     from rapl_gateway.timing import Stopwatch
-    from rapl_preprocess.media.containers import MediaInMemory, long_mp4
+    from rapl_preprocess.media import long_mp4
+    from rapl_preprocess.media.containers import MediaInMemory
     from rapl_protocol.audio import WavAudio
     from rapl_protocol.errors import ServiceError
     from rapl_protocol.frames import decode_frames, decode_single_frame, encode_frame
