@@ -1,4 +1,4 @@
-"""The first run of each engine: it downloads its model with visible progress, and then needs no network."""
+"""The first run of each engine downloads its model from a hub and shows the progress; later runs need no network."""
 
 import os
 import pty
@@ -42,7 +42,7 @@ class Terminal:
 
 @pytest.fixture
 def hub() -> Iterator[LocalHub]:
-    """A hub with tiny models under both real ids, slow enough to observe the progress."""
+    """A hub that serves tiny models under both real ids, slowly enough to observe the progress."""
     with LocalHub() as hub:
         hub.add(SENSEVOICE, SELFTEST_FOLDER)
         hub.add(QWEN, DIGITS_FOLDER)
@@ -62,7 +62,7 @@ def model(gateway: ServiceProcess, name: str) -> dict:
 
 
 def is_half_way(gateway: ServiceProcess, name: str) -> bool:
-    """Whether the model is being downloaded and part of it has arrived."""
+    """Whether it is being downloaded, and some of its bytes have arrived, but not all."""
     found = model(gateway, name)
     progress = found.get("progress") or {}
     total = progress.get("total_bytes")
@@ -75,7 +75,7 @@ def transcribe(gateway: ServiceProcess, sample: bytes, name: str) -> httpx.Respo
     )
 
 
-def test_sensevoice_is_downloaded_with_progress_and_then_runs_without_a_network(
+def test_sensevoice_is_downloaded_with_progress_and_then_runs_without_any_network(
     hub, sample, sensevoice_python, tmp_path
 ):
     environ = {"RAPL_SENSEVOICE_MODEL_DIR": str(tmp_path / "models"), **hub.environ}
@@ -107,7 +107,7 @@ def test_sensevoice_is_downloaded_with_progress_and_then_runs_without_a_network(
     assert [answer.json()["text"] for answer in (first, offline)] == ["3 1 4 1 5 9."] * 2
 
 
-def test_the_mlx_model_is_downloaded_with_progress_and_then_runs_without_a_network(hub, sample, mlx_python, tmp_path):
+def test_the_mlx_model_is_downloaded_with_progress_and_then_runs_without_any_network(hub, sample, mlx_python, tmp_path):
     terminal = Terminal()
     environ = {"HF_HOME": str(tmp_path / "huggingface"), **hub.environ}
     mlx = ServiceProcess(mlx_python, "rapl_mlx", "RAPL_MLX_PORT", Path(os.ttyname(terminal.theirs)), **environ)

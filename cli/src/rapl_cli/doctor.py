@@ -33,7 +33,7 @@ def _examine_mlx(models: list[dict[str, Any]]) -> None:
     reasons = [m.get("reason") for m in models if m["owned_by"] == "mlx-service" and m["state"] == "unreachable"]
     gateway_error = reasons[0] if reasons else None
     host = probe_from_host(f"http://127.0.0.1:{Ports.from_environment().mlx}")
-    container = None if gateway_error is None or host == Probe.NOT_LISTENING else probe_from_container()
+    container = None if gateway_error is None or host is Probe.NOT_LISTENING else probe_from_container()
     finding = explain(host, container, gateway_error=gateway_error)
     _print_check(finding.is_ok, "mlx-service", finding.message)
 

@@ -83,11 +83,8 @@ class _Batch:
                 print(f"rapl: {problems.exceptions[0]}", file=sys.stderr)
         if len(self._todo) > 1:
             self._counts["left"] = len(self._todo) - self._counts.total()
-            print(
-                "rapl:",
-                ", ".join(f"{count} {outcome}" for outcome, count in self._counts.items() if count),
-                file=sys.stderr,
-            )
+            summary = ", ".join(f"{count} {outcome}" for outcome, count in self._counts.items() if count)
+            print(f"rapl: {summary}", file=sys.stderr)
 
     async def _worker(self, queue: Iterator[Recording], calls: TranscriptionCalls) -> None:
         for recording in queue:
@@ -109,7 +106,7 @@ class _Batch:
         except BatchAborted:
             raise
         except (GatewayError, OSError) as error:
-            display.say(str(error))
+            display.problem(str(error))
             return "failed"
         display.done(duration_s, answer.took_s)
         return "transcribed"
@@ -121,16 +118,16 @@ class _Batch:
             write_atomically(recording.output, transcript)
 
 
-def _parsed(body: bytes, wanted: str) -> tuple[bytes, float | None]:
+def _parsed(body: bytes, output_format: str) -> tuple[bytes, float | None]:
     """The transcript in the requested format, and the audio's duration if the answer has it. Raises: GatewayError."""
-    if wanted in ("srt", "vtt"):
+    if output_format in ("srt", "vtt"):
         return body, None
     try:
         answer: Any = json.loads(body)
         text, duration_s = str(answer["text"]), float(answer["duration"])
     except (ValueError, LookupError, TypeError):
         raise GatewayError("the server's answer is not a transcript. Is --url the gateway's address?") from None
-    return (f"{text}\n".encode() if wanted == "txt" else body), duration_s
+    return (f"{text}\n".encode() if output_format == "txt" else body), duration_s
 
 
 def _print(transcript: bytes) -> None:

@@ -90,7 +90,7 @@ def test_the_message_names_the_fix(host: Probe, container: Probe | None, system:
 
 @pytest.mark.parametrize("variable", ["RAPL_MLX_TOKEN", "RAPL_MLX_ALLOWED_HOSTS"])
 def test_the_message_names_the_variable_that_the_gateways_error_names(variable: str):
-    finding = explain(Probe.OK, None, gateway_error=f"mlx-service wants {variable}")
+    finding = explain(Probe.OK, None, gateway_error=f"mlx-service requires {variable}")
 
     assert not finding.is_ok
     assert variable in finding.message

@@ -68,7 +68,7 @@ class TranscriptionCalls:
                 return await self._once(audio, fields, display)
             except _RetryLater as problem:
                 pause_s = min(max(problem.after_s, _FIRST_PAUSE_S**attempt), _LONGEST_PAUSE_S)
-                display.say(f"{str(problem).rstrip('.')}; retrying in {pause_s:g} s ({attempt} of {RETRIES})")
+                display.problem(f"{str(problem).rstrip('.')}; retrying in {pause_s:g} s ({attempt} of {RETRIES})")
                 await asyncio.sleep(pause_s)
         self._has_answered = False
         return await self._once(audio, fields, display)
@@ -113,7 +113,7 @@ class TranscriptionCalls:
 
     async def _follow(self, request_id: str, display: RecordingDisplay) -> None:
         """Shows the gateway's progress. If it reports none, the display shows the elapsed time only."""
-        while display.is_watched:
+        while display.is_visible:
             await asyncio.sleep(_PROGRESS_EVERY_S)
             with suppress(httpx.HTTPError, ValueError, KeyError):
                 answer = await self._http.get(f"/v1/progress/{request_id}")

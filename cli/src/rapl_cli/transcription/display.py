@@ -45,7 +45,7 @@ class RecordingDisplay:
         self._begin(_WAIT, None)
 
     @property
-    def is_watched(self) -> bool:
+    def is_visible(self) -> bool:
         """Whether the bar is shown, on a terminal."""
         return not self._bar.disable
 
@@ -67,8 +67,8 @@ class RecordingDisplay:
     def skipped(self, output: str) -> None:
         self._line(f"{self._name}  skipped: {output} is up to date (--force transcribes it again)", self._lines)
 
-    def say(self, problem: str) -> None:
-        self._line(f"{self._name}: {problem}", sys.stderr)
+    def problem(self, message: str) -> None:
+        self._line(f"{self._name}: {message}", sys.stderr)
 
     def _begin(self, form: str, total: float | None) -> None:
         self._bar.bar_format = form
