@@ -1,6 +1,6 @@
 """The calling end of the wire: typed in, typed out, and every failure a ServiceError that names the backend."""
 
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import contextmanager
 from typing import IO
 from urllib.parse import quote
@@ -154,7 +154,7 @@ def _with_query(path: str, options: PrepareOptions) -> str:
 
 
 @contextmanager
-def _frame_errors(service: Service) -> Iterator[None]:
+def _frame_errors(service: Service) -> Generator[None]:
     try:
         yield
     except ValueError as error:
