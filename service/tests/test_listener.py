@@ -26,7 +26,7 @@ class Answering(asyncio.Protocol):
         self.transport.close()
 
 
-async def listen(host: str = "127.0.0.1") -> tuple[asyncio.AbstractServer, tuple[str, int]]:
+async def listen(host: str = "127.0.0.1") -> tuple[asyncio.Server, tuple[str, int]]:
     server = await asyncio.get_running_loop().create_server(Answering, host, 0, backlog=256)
     address, port, *_ = server.sockets[0].getsockname()
     return server, (address, port)

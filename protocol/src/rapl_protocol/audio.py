@@ -70,7 +70,7 @@ class WavAudio:
 
 def _chunks(data: memoryview) -> Iterator[tuple[bytes, memoryview, bool]]:
     """Yields (name, body, is_whole) of each RIFF chunk up to and including `data`."""
-    if len(data) < 12 or data[:4] != b"RIFF" or data[8:12] != b"WAVE":
+    if len(data) < 12 or bytes(data[:4]) != b"RIFF" or bytes(data[8:12]) != b"WAVE":
         raise ValueError("it is not a WAV file")
     position = 12
     has_format = False
@@ -92,7 +92,7 @@ def _require_canonical(fmt: memoryview) -> None:
     if len(fmt) < 16:
         raise ValueError("the WAV file's format chunk is too short")
     tag, channels, rate_hz, _, _, bits = struct.unpack_from("<HHIIHH", fmt)
-    if tag == _EXTENSIBLE_FORMAT_TAG and len(fmt) >= 40 and fmt[26:40] == _SUBFORMAT_GUID_TAIL:
+    if tag == _EXTENSIBLE_FORMAT_TAG and len(fmt) >= 40 and bytes(fmt[26:40]) == _SUBFORMAT_GUID_TAIL:
         (tag,) = struct.unpack_from("<H", fmt, 24)
     if (tag, channels, rate_hz, bits) != (_PCM_FORMAT_TAG, 1, SAMPLE_RATE_HZ, 16):
         raise ValueError(f"it is not 16 kHz mono s16 PCM (format {tag}, {rate_hz} Hz, {channels} channels, {bits} bit)")

@@ -78,10 +78,10 @@ async def decode_frames(chunks: AsyncIterable[bytes]) -> AsyncIterator[Frame]:
 
 
 def _header(line: bytes) -> dict[str, Any]:
-    header = from_json(line)
+    header: dict[str, Any] | None = from_json(line)
     if not isinstance(header, dict):
         raise ValueError("a frame's header is not a JSON object")
-    payload_bytes = header.get("payload_bytes", 0)
+    payload_bytes: Any = header.get("payload_bytes", 0)
     if not isinstance(payload_bytes, int) or payload_bytes < 0:
         raise ValueError("a frame's payload_bytes is no number of bytes")
     return header

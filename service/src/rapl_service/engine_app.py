@@ -1,7 +1,7 @@
 """The one HTTP face of every engine."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request
@@ -30,7 +30,7 @@ def transcriber_app(transcriber: Transcriber, middleware: Sequence[Middleware] =
     """The HTTP API of an engine: transcribe, models, load, unload, live and ready."""
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
         await transcriber.start()
         try:
             yield

@@ -38,7 +38,7 @@ class _Job:
     kind: BatchKind[Any, Any]
     item: Any = None
     is_long: bool = False
-    future: Future[Any] = field(default_factory=Future)
+    future: Future[Any] = field(default_factory=Future[Any])
 
 
 class InferenceWorker:

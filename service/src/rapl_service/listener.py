@@ -13,7 +13,7 @@ _TLS_HANDSHAKE_S = 5.0
 
 
 async def close_after_backlog(
-    servers: Iterable[asyncio.AbstractServer],
+    servers: Iterable[asyncio.Server],
     make_protocol: Callable[[], asyncio.Protocol],
     tls: ssl.SSLContext | None = None,
 ) -> None:
@@ -30,14 +30,16 @@ async def close_after_backlog(
     accepted: list[socket.socket] = []
     for server in servers:
         # The copies keep the sockets open when the server is closed, so that nothing comes between accept and close.
-        listeners = [socket.socket(fileno=os.dup(each.fileno())) for each in getattr(server, "sockets", ())]
+        listeners = [socket.socket(fileno=os.dup(each.fileno())) for each in server.sockets]
         server.close()
         await asyncio.sleep(0)  # uvloop closes its own descriptor in the next turn of the event loop
         for listener in listeners:
             accepted += _accept_all_and_close(listener)
     loop = asyncio.get_running_loop()
-    options = {"ssl": tls, "ssl_handshake_timeout": _TLS_HANDSHAKE_S} if tls else {}
-    connecting = [loop.connect_accepted_socket(make_protocol, each, **options) for each in accepted]
+    timeout_s = _TLS_HANDSHAKE_S if tls else None
+    connecting = [
+        loop.connect_accepted_socket(make_protocol, each, ssl=tls, ssl_handshake_timeout=timeout_s) for each in accepted
+    ]
     await asyncio.gather(*connecting, return_exceptions=True)  # a failed TLS handshake concerns its client alone
 
 

@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from types import FrameType
 from typing import Any, Literal, Protocol, TypeVar
 
 import uvicorn
@@ -89,7 +90,7 @@ def serve(app: FastAPI, settings: ServiceSettings, *, ws: WebSocketProtocol = "n
     # Written by C code, so that it tells also where a process is that has stopped answering.
     faulthandler.register(signal.SIGUSR1, all_threads=True)
     # uvicorn ends what it has begun and then raises the signal again, which would make an orderly end look like a kill.
-    signal.signal(signal.SIGTERM, lambda *_: None)
+    signal.signal(signal.SIGTERM, _ignore)
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -108,6 +109,10 @@ def serve(app: FastAPI, settings: ServiceSettings, *, ws: WebSocketProtocol = "n
     server.run()
     if not server.started:
         sys.exit(_NOT_STARTED_EXIT_CODE)
+
+
+def _ignore(number: int, frame: FrameType | None) -> None:
+    pass
 
 
 def _tune_garbage_collector() -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 
 import uvicorn
@@ -13,7 +13,7 @@ from rapl_service.run import WebSocketProtocol
 
 
 @asynccontextmanager
-async def served(app: ASGIApp, ws: WebSocketProtocol = "none") -> AsyncIterator[str]:
+async def served(app: ASGIApp, ws: WebSocketProtocol = "none") -> AsyncGenerator[str]:
     """Runs `app` on a real socket of 127.0.0.1, in this event loop, and gives its base URL."""
     config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", http=GuardedHttp, ws=ws)
     config.load()
@@ -35,7 +35,7 @@ is still closing when a test's loop ends is a warning in some later test."""
 
 
 @contextmanager
-def reference_cycles() -> Iterator[set[str]]:
+def reference_cycles() -> Generator[set[str]]:
     """Types of ours of which something is left, when the context has ended, that only the cycle collector would free.
 
     It comes by seldom (`service._tune_garbage_collector`): until then a ring holds whatever hangs in it, such as audio.
@@ -47,7 +47,7 @@ def reference_cycles() -> Iterator[set[str]]:
         yield found
         gc.set_debug(gc.DEBUG_SAVEALL)
         gc.collect()
-        types = {type(each) for each in gc.garbage}
+        types: set[type[object]] = {type(each) for each in gc.garbage}
         found |= {f"{each.__module__}.{each.__qualname__}" for each in types if each.__module__.startswith("rapl_")}
     finally:
         gc.set_debug(0)

@@ -11,9 +11,9 @@ import os
 import signal
 import socket
 import sys
-import time
 
 from rapl_protocol.prepared import PrepareOptions
+from rapl_service.log import configure_logging
 
 from rapl_preprocess.media.containers import MediaInMemory
 from rapl_preprocess.prepare import prepare
@@ -33,7 +33,7 @@ def main() -> None:
     It returns when the service closes the socket.
     """
     requests, limits = socket.socket(fileno=int(sys.argv[1])), Limits(**json.loads(sys.argv[2]))
-    _configure_logging(sys.argv[3])
+    configure_logging(sys.argv[3])
     for number in (signal.SIGINT, signal.SIGTERM):  # the service finishes its requests, and then closes the socket
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, _reap)
@@ -79,14 +79,6 @@ def _reap(*_: object) -> None:
             return
         if os.WIFSIGNALED(status):
             log.warning("decoder %d ended by %s", pid, signal.Signals(os.WTERMSIG(status)).name)
-
-
-def _configure_logging(level: str) -> None:
-    handler = logging.StreamHandler()
-    formatter = logging.Formatter("%(asctime)sZ %(levelname)s %(name)s %(message)s", "%Y-%m-%dT%H:%M:%S")
-    formatter.converter = time.gmtime
-    handler.setFormatter(formatter)
-    logging.basicConfig(level=level, handlers=[handler])
 
 
 if __name__ == "__main__":

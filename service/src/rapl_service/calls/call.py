@@ -5,10 +5,10 @@ An answer that comes whole goes by a `hop`; what streams, in either direction, g
 
 import asyncio
 import mmap
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 import aiohttp
 from pydantic import BaseModel
@@ -20,6 +20,7 @@ from rapl_protocol.wire import KEEP_ALIVE_S
 from rapl_service.calls.pool import ConnectionLost, HttpPool
 
 M = TypeVar("M", bound=BaseModel)
+Body = bytes | memoryview | IO[bytes]
 
 CONNECT_TIMEOUT_S = 2.0
 """A service on this machine or its network accepts at once or is not there."""
@@ -67,7 +68,7 @@ class Http:
 
 
 @asynccontextmanager
-async def open_http() -> AsyncIterator[Http]:
+async def open_http() -> AsyncGenerator[Http]:
     """Needs a running event loop."""
     # Let go of an idle connection well before the other end does: a request written into a connection that is
     # being closed is lost, and a POST cannot simply be sent again.
@@ -123,20 +124,22 @@ class Call:
             raise unavailable(self.service, f"answered something that is no {kind.__name__}") from None
 
     @asynccontextmanager
-    async def stream(self, limits: aiohttp.ClientTimeout, body: Any = None) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def stream(
+        self, limits: aiohttp.ClientTimeout, body: Body | None = None
+    ) -> AsyncGenerator[aiohttp.ClientResponse]:
         """Its answer, as it comes.
 
         Raises:
             ServiceError: as `fetch`, also in the middle of it.
         """
-        headers = self._headers()
+        headers, data = self._headers(), body
         if isinstance(body, bytes | memoryview) and len(body) > _LARGE_BODY_BYTES:
             headers["content-length"] = str(len(body))
-            body = _in_pieces(memoryview(body))
+            data = _in_pieces(memoryview(body))
         url = self.service.base_url + self.path
         with service_errors(self.service, limits.total or limits.sock_read):
             async with self.http.streams.request(
-                self.method, url, data=body, headers=headers, timeout=limits
+                self.method, url, data=data, headers=headers, timeout=limits
             ) as response:
                 if not 200 <= response.status < 300:
                     retry_after = response.headers.get("retry-after")
@@ -198,6 +201,8 @@ class service_errors:
                 raise ServiceError(ErrorCode.BACKEND_TIMEOUT, message) from error
             case ConnectionLost() | aiohttp.ClientError():
                 raise unavailable(service, "broke off its answer") from error
+            case _:
+                pass
 
 
 def _connect_error(service: Service) -> ConnectError:

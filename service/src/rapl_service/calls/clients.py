@@ -1,7 +1,7 @@
 """The calling end of the wire: typed in, typed out, and every failure a ServiceError that names the backend."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from typing import IO
 from urllib.parse import quote
@@ -170,7 +170,7 @@ def _with_query(path: str, options: PrepareOptions) -> str:
 
 
 @contextmanager
-def _frame_errors(service: Service) -> Iterator[None]:
+def _frame_errors(service: Service) -> Generator[None]:
     try:
         yield
     except ValueError as error:

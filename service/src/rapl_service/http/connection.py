@@ -88,7 +88,7 @@ class GuardedHttp(HttpToolsProtocol):
             super().shutdown()
 
     def _is_idle(self) -> bool:
-        return self.cycle is None or self.cycle.response_complete
+        return not self.cycle or self.cycle.response_complete
 
     def _close_if_idle(self) -> None:
         if self._is_idle() and not self._is_in_headers:

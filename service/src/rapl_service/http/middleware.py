@@ -34,7 +34,8 @@ class RequestMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
         scope["rapl_request_id"] = rid = _given_request_id(scope) or f"req_{secrets.token_hex(16)}"
-        scope["rapl_log"] = fields = {}
+        fields: dict[str, Any] = {}
+        scope["rapl_log"] = fields
         status = 0
 
         async def send_with_id(message: Message) -> None:

@@ -1,0 +1,41 @@
+"""For all tests: property tests have no time limit, and an async test that blocks the event loop fails."""
+
+import asyncio
+import inspect
+import time
+from collections.abc import Iterator
+
+import hypothesis
+import pytest
+
+MAX_CALLBACK_S = 1.0
+"""Processor time that one callback may take in the event loop's thread. Wall time would depend on what else runs on the
+machine. Fakes that make seconds of a tone take 0.2 s; the services' own callbacks take milliseconds."""
+MAX_WAIT_S = 5.0
+"""Wall time of one callback, for those that sleep or wait for a file: long, because the machine may be busy."""
+WATCHED = ("gateway", "service")
+
+hypothesis.settings.register_profile("rapl", deadline=None, database=None)
+hypothesis.settings.load_profile("rapl")
+
+
+@pytest.fixture(autouse=True)
+def event_loop_is_not_blocked(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Fails an async test of the watched folders in which a callback computes for too long without an await."""
+    folder = request.path.relative_to(request.config.rootpath).parts[0]
+    if folder not in WATCHED or not inspect.iscoroutinefunction(getattr(request, "function", None)):
+        yield
+        return
+    slow: list[str] = []
+    run = asyncio.Handle._run
+
+    def timed_run(handle: asyncio.Handle) -> None:
+        began, began_wall = time.thread_time(), time.monotonic()
+        run(handle)
+        took_s, waited_s = time.thread_time() - began, time.monotonic() - began_wall
+        if took_s > MAX_CALLBACK_S or waited_s > MAX_WAIT_S:
+            slow.append(f"{took_s:.2f} s of work, {waited_s:.2f} s in all, in {handle!r}")
+
+    monkeypatch.setattr(asyncio.Handle, "_run", timed_run)
+    yield
+    assert not slow, f"the event loop was blocked: {slow}"
