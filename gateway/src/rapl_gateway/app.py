@@ -1,6 +1,6 @@
 """Puts the gateway together."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
@@ -32,7 +32,7 @@ def create_app(settings: Settings) -> FastAPI:
     catalog, keys = ModelCatalog.load(settings), settings.keys()
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         async with open_gateway(settings, catalog) as gateway:
             app.state.gateway = gateway
             yield
