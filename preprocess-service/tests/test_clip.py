@@ -125,4 +125,8 @@ async def test_its_audio_comes_before_the_speech_check(http: Http, url: str, enc
 
 
 async def clip_of(client: PreprocessClient, media: bytes, options: PrepareOptions = ON) -> list[WavAudio | SpeechCheck]:
-    return [part async for part in client.clip(media, options, deadline_s=10, check_deadline_s=10)]
+    """The clip's audio and, with speech detection on, its speech check."""
+    async with client.clip(media, options, deadline_s=10) as clip:
+        return (
+            [clip.audio] if options.speech_detection == "off" else [clip.audio, await clip.speech_check(deadline_s=10)]
+        )

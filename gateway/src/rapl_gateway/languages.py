@@ -25,6 +25,7 @@ NAMES = {
     "tt": "tatar", "uk": "ukrainian", "ur": "urdu", "uz": "uzbek", "vi": "vietnamese", "yi": "yiddish",
     "yo": "yoruba", "yue": "cantonese", "zh": "chinese",
 }  # fmt: skip
+# Further names that clients may send, beside those that responses use.
 _CODES = {name: code for code, name in NAMES.items()} | {"mandarin": "zh", "burmese": "my", "flemish": "nl"}
 _AUTOMATIC = ("", "auto", "automatic", "detect", "none", "null")
 

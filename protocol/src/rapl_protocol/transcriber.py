@@ -8,7 +8,7 @@ from rapl_protocol.models import ModelInfo
 from rapl_protocol.transcript import TranscribeOptions, Transcript
 
 OnText = Callable[[str], None]
-"""Is given how the text grows while it is decoded. What it was given, put together, is the transcript's text."""
+"""Receives each new piece of text while it is decoded. The pieces, concatenated, are the transcript's text."""
 
 
 class Transcriber(Protocol):

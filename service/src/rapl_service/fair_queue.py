@@ -42,7 +42,7 @@ class FairQueue(Generic[T]):
         (self._long if is_long else self._short).add(item, client_id)
 
     def put_back(self, item: T) -> None:
-        """Returns a request that was taken to the front of the queue: it is the next one."""
+        """Puts a request that was already taken at the front: it is the next one again."""
         self._put_back.appendleft(item)
 
     def take(self) -> T | None:
@@ -87,7 +87,7 @@ class BoundedQueue(FairQueue[T]):
         super().__init__()
         self._limit = limit
         self.in_work = 0
-        """Requests that were taken and still count. It stays 0 where the limit is one of waiting requests alone."""
+        """Requests that were taken and still count; 0 for an engine whose limit is one of waiting requests only."""
         self.request_s = 1.0
         """Seconds that the latest request took, as the engine measured it; a guess before the first one."""
 

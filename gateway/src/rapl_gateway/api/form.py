@@ -26,6 +26,8 @@ E = TypeVar("E", bound=StrEnum)
 
 
 class ResponseFormat(StrEnum):
+    """DIARIZED_JSON is a format of OpenAI's that is refused: no model distinguishes speakers."""
+
     JSON = "json"
     TEXT = "text"
     SRT = "srt"

@@ -1,4 +1,4 @@
-"""OpenAI's response formats; no other module knows them."""
+"""Writes the response formats of `form.ResponseFormat`, as OpenAI's server does."""
 
 import math
 import zlib
@@ -28,7 +28,7 @@ def render(result: TranscriptBuilder, form: TranscriptionForm) -> Response:
             return PlainTextResponse(to_vtt(transcript.segments))
         case ResponseFormat.VERBOSE_JSON:
             return JSONResponse(_verbose(transcript, form) | coverage_fields(result))
-        case _:
+        case ResponseFormat.JSON | ResponseFormat.DIARIZED_JSON:  # the form refuses the latter
             return JSONResponse(_json(transcript, result, form))
 
 

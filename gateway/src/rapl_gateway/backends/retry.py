@@ -13,8 +13,8 @@ from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_service.calls.call import ConnectError
 
 MAX_ATTEMPTS = 2
-"""A service may die for reasons of its own, so its request is sent once more. If that fails too, the request is the
-probable cause."""
+"""Attempts of one request, the first included, that may end with a failed service: it may die for reasons of its own,
+so the request is sent once more. If that fails too, the request is the probable cause."""
 LONG_WAIT_FACTOR = 8
 """A segment of a long recording waits this many times longer for a restart: no person waits for it, and the whole
 recording fails with it."""
@@ -74,7 +74,7 @@ class RestartWindow:
     """How long requests wait for a service that is down: it was ready a moment ago, so it probably restarts.
 
     Args:
-        wait_s: since it was last ready. A service that was never ready is not waited for.
+        wait_s: seconds, counted from when it was last ready. Requests never wait for a service that was never ready.
     """
 
     def __init__(self, wait_s: float) -> None:

@@ -20,8 +20,8 @@ from rapl_gateway.backends.replica import Replica
 from rapl_gateway.backends.retry import Attempts, RestartWindow
 
 LONG_PREFETCH, SHORT_PREFETCH = 1, 8
-"""How many segments a replica gets beyond those it works on: enough that it never waits for the next one, and of long
-recordings so few that short segments overtake them here."""
+"""How many segments a replica gets beyond those it works on, so that it never waits for the next one. Of a long
+recording it gets few: the others wait in this queue, where short segments overtake them."""
 _MAX_RELEASE_DELAY_S = 30.0
 
 log = logging.getLogger("rapl")
@@ -172,8 +172,8 @@ class Scheduler:
                 self._assign(segment)
 
     def _next(self) -> QueuedSegment | None:
-        """The next segment that a replica may have room for. With no replica reachable, every segment is returned in
-        turn, so that those that need not wait fail."""
+        """The next segment that a replica may have room for. If no replica can be reached every segment is returned:
+        `_assign` lets it fail or wait for a restart."""
         if not self._waiting:
             return None
         reachable = [replica for replica in self.replicas if replica.problem is None]
@@ -185,7 +185,7 @@ class Scheduler:
     def _assign(self, segment: QueuedSegment) -> None:
         able = [replica for replica in self.replicas if replica.may_serve(segment.model)]
         if not able and not self._may_recover(segment):
-            if segment.not_ready is None:  # a replica that does not know the model says so best itself
+            if segment.not_ready is None:  # a reachable replica answers that it does not know the model
                 able = [replica for replica in self.replicas if replica.problem is None]
             if not able:
                 segment.assigned.set_exception(self._failure(segment))

@@ -37,6 +37,8 @@ _WORD = re.compile(r"\w+(?:['’-]\w+)*")
 
 
 class Suspicion(StrEnum):
+    """Why a text may be incomplete. TRUNCATED is found by `SegmentTask.checked`, from the engine's own answer."""
+
     NO_TEXT = "speech without text"
     LOOP = "the same words again and again"
     TOO_LITTLE = "much less text than in the rest of the recording"
@@ -83,8 +85,8 @@ class TranscriptChecks:
         """Compares the text of a retry, in another cut of the same audio, with the first text.
 
         Returns:
-            Whether to keep the second text, and the suspicion that remains about the text that is kept. The same words
-            again clear a suspicion of too many words. They clear a suspicion of missing words only if there was little
+            Whether to keep the second text, and the suspicion that remains about the text that is kept. If both texts
+            are equal, a suspicion of too many words is cleared, and one of missing words only if there was little
             speech: words that an engine loses twice are still lost.
         """
         before, now = words_of(first), words_of(again)

@@ -17,7 +17,8 @@ from rapl_gateway.settings import Settings
 from rapl_gateway.transcription.checks import Suspicion, TranscriptChecks
 
 INTERACTIVE_S = 25.0
-"""A segment that ends later in the source is queued as part of a long recording, whose first segment is longer."""
+"""A segment that ends after this many seconds of the source is queued as part of a long recording: short ones overtake
+it. The first segment of a long recording is longer than this, so all of its segments are."""
 _MIN_TO_CUT_S = 6.0
 _SILENCE_S = 0.25
 

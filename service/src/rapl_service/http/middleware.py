@@ -22,7 +22,7 @@ _SAFE_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _SWITCHING_PROTOCOLS, _FORBIDDEN = 101, 403
 _INTERNAL_ERROR_CLOSE_CODE = 1011
 _DECIMALS = {"audio_s": 2, "speech_s": 2}
-"""In the log line, of lengths of audio; times of work have four, a tenth of a millisecond."""
+"""Decimals in the log line for durations of audio. Times of work have four: a tenth of a millisecond."""
 
 
 class RequestMiddleware:
