@@ -137,7 +137,7 @@ class PreprocessClient:
         call = Call(self._http, self.service, "POST", _with_query("/v1/clip", options), request_id)
         async with call.stream(deadline(deadline_s), media) as response:
             clip = DecodedClip(self.service, decode_frames(response.content.iter_any()))
-            await clip.read_audio()
+            await clip.read_audio(is_last=options.speech_detection == "off")
             yield clip
 
     async def speech(
@@ -186,9 +186,9 @@ class DecodedClip:
         self._service = service
         self._frames = frames
 
-    async def read_audio(self) -> None:
+    async def read_audio(self, *, is_last: bool) -> None:
         """Raises: ServiceError: BACKEND_UNAVAILABLE."""
-        event = await self._next()
+        event = await self._next(is_last=is_last)
         if not isinstance(event, WavAudio):
             raise unavailable(self._service, "broke off its answer")
         self.audio = event
@@ -197,14 +197,17 @@ class DecodedClip:
         """Raises: ServiceError: BACKEND_UNAVAILABLE or BACKEND_TIMEOUT; the media were decoded already."""
         with service_errors(self._service, deadline_s):
             async with asyncio.timeout(deadline_s):
-                event = await self._next()
+                event = await self._next(is_last=True)
         if not isinstance(event, SpeechCheck):
             raise unavailable(self._service, "broke off its answer")
         return event
 
-    async def _next(self) -> WavAudio | SpeechCheck | None:
+    async def _next(self, *, is_last: bool) -> WavAudio | SpeechCheck | None:
+        """The next frame. Behind the last one it reads the end of the response, so that the connection can be reused."""
         with _frame_errors(self._service):
             frame = await anext(self._frames, None)
+            if is_last:
+                await anext(self._frames, None)
             try:
                 return frame and decode_clip_event(frame)
             except ServiceError as error:
