@@ -203,7 +203,7 @@ class DecodedClip:
         return event
 
     async def _next(self, *, is_last: bool) -> WavAudio | SpeechCheck | None:
-        """The next frame. Behind the last one it reads the end of the response, so that the connection can be reused."""
+        """The next frame. After the last one it reads the end of the response, so that the connection is reused."""
         with _frame_errors(self._service):
             frame = await anext(self._frames, None)
             if is_last:
