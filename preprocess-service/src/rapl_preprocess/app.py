@@ -69,7 +69,7 @@ def create_app(settings: Settings) -> FastAPI:
         with await receive_media(request, MAX_CLIP_BYTES) as upload:
             work = partial(check_speech, upload.content(), app.state.model, options)
             check = await asyncio.get_running_loop().run_in_executor(app.state.detecting, work)
-        log_fields(request)["speech_s"] = f"{check.speech_s:.2f}"
+        log_fields(request)["speech_s"] = check.speech_s
         return Response(check.model_dump_json(), media_type="application/json")
 
     @app.get("/health/live")

@@ -4,15 +4,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from rapl_protocol.frames import encode_frame
 from rapl_protocol.prepared import (
     PreparedEvent,
     PrepareEnd,
     PrepareProgress,
-    SegmentHeader,
     SourceInfo,
     SpeechSegment,
 )
+from rapl_protocol.wire import encode_prepared_event
 
 from rapl_preprocess.media.decoding import Damage
 
@@ -32,28 +31,19 @@ class Batch:
 
 def in_batches(events: Iterable[PreparedEvent | PrepareProgress | Damage]) -> Iterator[Batch]:
     """Groups events into batches: each segment and each progress report ends one, so that it is sent at once."""
-    frames: list[bytes] = []
+    frames: list[bytes | memoryview] = []
     fields: dict[str, Any] = {}
     damage = None
     for event in events:
         if isinstance(event, Damage):
             damage = str(event)
             continue
-        frames.append(_frame(event))
+        frames += encode_prepared_event(event)
         fields |= fields_of(event)
         if isinstance(event, SpeechSegment | PrepareProgress):
             yield Batch(b"".join(frames), fields)
             frames, fields = [], {}
     yield Batch(b"".join(frames), fields, damage, is_last=True)
-
-
-def _frame(event: PreparedEvent | PrepareProgress) -> bytes:
-    match event:
-        case SpeechSegment():
-            header = SegmentHeader(start_s=event.start_s, end_s=event.end_s, speech_s=event.speech_s)
-            return encode_frame(header.model_dump(exclude_none=True), event.audio.pcm)
-        case _:
-            return encode_frame(event.model_dump())
 
 
 def fields_of(event: PreparedEvent | PrepareProgress) -> dict[str, Any]:
@@ -62,8 +52,8 @@ def fields_of(event: PreparedEvent | PrepareProgress) -> dict[str, Any]:
         case SourceInfo():
             return {"container": event.container.partition(",")[0], "codec": event.codec}
         case PrepareEnd(speech_s=None):
-            return {"audio_s": f"{event.duration_s:.2f}"}
+            return {"audio_s": event.duration_s}
         case PrepareEnd():
-            return {"audio_s": f"{event.duration_s:.2f}", "speech_s": f"{event.speech_s:.2f}"}
+            return {"audio_s": event.duration_s, "speech_s": event.speech_s}
         case _:
             return {}

@@ -25,7 +25,7 @@ def clip(media: Media, options: PrepareOptions, model: SpeechModel, is_stopped: 
     yield batch
     if checks_speech:
         check = SpeechSegmenter(model, options).check(pcm)
-        yield Batch(encode_clip_event(check), {"speech_s": f"{check.speech_s:.2f}"}, is_last=True)
+        yield Batch(encode_clip_event(check), {"speech_s": check.speech_s}, is_last=True)
 
 
 def _decoded(media: Media, *, is_last: bool, is_stopped: Callable[[], bool]) -> tuple[Batch, bytes]:

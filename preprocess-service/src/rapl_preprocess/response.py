@@ -6,7 +6,8 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from fastapi import Request
 from fastapi.responses import Response, StreamingResponse
 from rapl_protocol.errors import ServiceError
-from rapl_protocol.frames import CONTENT_TYPE, encode_frame
+from rapl_protocol.frames import CONTENT_TYPE
+from rapl_protocol.wire import encode_error
 from rapl_service.http.scope import log_fields, request_id
 from starlette.types import Receive, Scope, Send
 
@@ -55,7 +56,7 @@ async def _frames(request: Request, first: Batch, batches: AsyncIterator[Batch])
             yield batch.body
     except ServiceError as error:
         log_fields(request)["error"] = error.code.value
-        yield encode_frame({"type": "error", **error.envelope()})
+        yield encode_error(error)
 
 
 def _log_batch(request: Request, batch: Batch) -> None:
