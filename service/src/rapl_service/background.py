@@ -1,4 +1,4 @@
-"""Work that goes on beside the requests for as long as the service runs, and that nobody awaits."""
+"""Background tasks that run as long as the service, and that no code awaits."""
 
 import asyncio
 import logging
@@ -9,7 +9,7 @@ log = logging.getLogger("rapl")
 
 
 def spawn(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-    """Has it done. Should it fail, the log says so at once, and not only when the service stops."""
+    """Starts a background task. If it fails, the error is logged at once and not only when the service stops."""
     task = asyncio.create_task(work)
     task.add_done_callback(_log_failure)
     return task
@@ -17,4 +17,4 @@ def spawn(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
 
 def _log_failure(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()):
-        log.error("what watches over a service has failed, and no longer does", exc_info=error)
+        log.error("a background task failed and has ended", exc_info=error)

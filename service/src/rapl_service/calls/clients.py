@@ -1,4 +1,4 @@
-"""The calling end of the wire: typed in, typed out, and every failure a ServiceError that names the backend."""
+"""Typed clients of the services. Every failure is a ServiceError that names the service."""
 
 from collections.abc import AsyncGenerator, Generator
 from contextlib import contextmanager
@@ -25,7 +25,7 @@ _DEFAULT_OPTIONS = PrepareOptions()
 
 
 class TranscriberClient:
-    """An engine, as another service calls it."""
+    """Client of an engine."""
 
     def __init__(self, http: Http, service: Service) -> None:
         self._http = http
@@ -34,7 +34,7 @@ class TranscriberClient:
     async def transcribe(
         self, audio: WavAudio, options: TranscribeOptions, *, deadline_s: float, request_id: str | None = None
     ) -> Transcript:
-        """Raises: ServiceError, with the engine's own code, or BACKEND_UNAVAILABLE or BACKEND_TIMEOUT."""
+        """Raises: ServiceError, the engine's own, or BACKEND_UNAVAILABLE or BACKEND_TIMEOUT."""
         body = encode_transcribe_request(audio, options)
         call = Call(self._http, self.service, "POST", "/v1/transcribe", request_id)
         return await call.fetch_as(Transcript, deadline_s, *body)
@@ -42,10 +42,10 @@ class TranscriberClient:
     async def stream(
         self, audio: WavAudio, options: TranscribeOptions, *, deadline_s: float, request_id: str | None = None
     ) -> AsyncGenerator[str | Transcript, None]:
-        """Yields texts as they are decoded, if the engine has them before the end, and then the whole transcript.
+        """Yields pieces of text as they are decoded, if the engine decodes word by word, then the whole transcript.
 
         Raises:
-            ServiceError: as `transcribe`, also after some texts. It never ends in silence without the transcript.
+            ServiceError: as `transcribe`, also after some texts. Without an error, the transcript is always the last.
         """
         body = b"".join(encode_transcribe_request(audio, options, is_streamed=True))
         call = Call(self._http, self.service, "POST", "/v1/transcribe", request_id)
@@ -56,7 +56,7 @@ class TranscriberClient:
                     yield event
                     if isinstance(event, Transcript):
                         return
-        raise unavailable(self.service, "broke off its answer")
+        raise unavailable(self.service, "closed the connection before its response was complete")
 
     async def models(self, *, deadline_s: float = 2.0) -> list[ModelInfo]:
         return (await Call(self._http, self.service, "GET", "/v1/models").fetch_as(ModelList, deadline_s)).models
@@ -73,7 +73,7 @@ class TranscriberClient:
 
 
 class PreprocessClient:
-    """preprocess-service, as another service calls it."""
+    """Client of preprocess-service."""
 
     def __init__(self, http: Http, service: Service) -> None:
         self._http = http
@@ -91,13 +91,13 @@ class PreprocessClient:
 
         Args:
             media: any file that FFmpeg's libraries read, from its start.
-            options: what counts as speech. Media without any yield no segment.
-            idle_s: how long to wait for the next event; the time between two that the caller takes does not count.
-            request_id: named in the other service's log.
+            options: of speech detection. Media without speech yield no segment.
+            idle_s: seconds to wait for the next event; time that the caller takes between events does not count.
+            request_id: for the log of preprocess-service.
 
         Raises:
-            ServiceError: AUDIO_UNDECODABLE where the media are at fault, BACKEND_UNAVAILABLE or BACKEND_TIMEOUT
-                where the service is; also in the middle of the events. It never ends in silence without PrepareEnd.
+            ServiceError: AUDIO_UNDECODABLE for broken media, BACKEND_UNAVAILABLE or BACKEND_TIMEOUT for a failed
+                service; also between events. Without an error, PrepareEnd is always the last event.
         """
         ended = False
         limits = aiohttp.ClientTimeout(sock_connect=CONNECT_TIMEOUT_S, sock_read=idle_s)
@@ -110,19 +110,19 @@ class PreprocessClient:
                     if not isinstance(event, PrepareProgress):
                         yield event
         if not ended:
-            raise unavailable(self.service, "broke off its answer")
+            raise unavailable(self.service, "closed the connection before its response was complete")
 
     async def clip(self, media: bytes | memoryview, *, deadline_s: float, request_id: str | None = None) -> WavAudio:
-        """Any file of up to MAX_SEGMENT_S, decoded and not judged.
+        """Decodes a file of up to MAX_SEGMENT_S, without speech detection.
 
         Raises:
-            ServiceError: AUDIO_TOO_LARGE where it is longer, AUDIO_UNDECODABLE, BACKEND_UNAVAILABLE or BACKEND_TIMEOUT.
+            ServiceError: AUDIO_TOO_LARGE for longer audio, AUDIO_UNDECODABLE, BACKEND_UNAVAILABLE or BACKEND_TIMEOUT.
         """
         answer = await Call(self._http, self.service, "POST", "/v1/clip", request_id).fetch(deadline_s, media)
         try:
             return WavAudio.from_wav(answer)
         except ValueError:
-            raise unavailable(self.service, "answered something that is no canonical WAV") from None
+            raise unavailable(self.service, "sent a response that is not a canonical WAV file") from None
 
     async def speech(
         self,
@@ -132,10 +132,10 @@ class PreprocessClient:
         deadline_s: float,
         request_id: str | None = None,
     ) -> SpeechCheck:
-        """Whether a clip of up to MAX_SEGMENT_S would become a segment; nothing of it comes back.
+        """Whether a clip of up to MAX_SEGMENT_S contains speech.
 
         Raises:
-            ServiceError: AUDIO_TOO_LARGE where it is longer, BACKEND_UNAVAILABLE or BACKEND_TIMEOUT.
+            ServiceError: AUDIO_TOO_LARGE for longer audio, BACKEND_UNAVAILABLE or BACKEND_TIMEOUT.
         """
         call = Call(self._http, self.service, "POST", _with_query("/v1/speech", options), request_id)
         return await call.fetch_as(SpeechCheck, deadline_s, audio.wav_header(), audio.pcm)
@@ -158,4 +158,4 @@ def _frame_errors(service: Service) -> Generator[None]:
     try:
         yield
     except ValueError as error:
-        raise unavailable(service, f"broke off its answer ({error})") from error
+        raise unavailable(service, f"sent a broken response ({error})") from error
