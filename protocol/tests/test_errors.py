@@ -27,5 +27,5 @@ def test_an_answer_that_is_no_envelope_is_an_internal_error_that_names_the_statu
 
 
 @pytest.mark.parametrize("code", [ErrorCode.INTERNAL, ErrorCode.BACKEND_TIMEOUT])
-def test_what_would_fail_the_same_way_again_is_not_to_be_retried(code: ErrorCode):
+def test_an_error_that_would_happen_again_says_not_to_retry(code: ErrorCode):
     assert ServiceError(code, "m").headers() == {"x-should-retry": "false"}

@@ -34,7 +34,7 @@ async def test_a_header_that_is_no_object_is_an_error():
 
 @pytest.mark.parametrize("size", [b'"many"', b"-1", b"1.5", b"[1]"])
 async def test_a_size_that_is_no_number_of_bytes_is_an_error(size: bytes):
-    with pytest.raises(ValueError, match="no number of bytes"):
+    with pytest.raises(ValueError, match="not a number of bytes"):
         [frame async for frame in decode_frames(pieces(b'{"payload_bytes": ' + size + b"}\n", 100))]
 
 

@@ -12,7 +12,7 @@ from rapl_protocol.transcript import TranscribeOptions
         ({"language": "de"}, "language"),
     ],
 )
-def test_what_would_mislead_if_passed_over_is_refused_and_the_field_named(wanted, param):
+def test_an_option_that_the_model_cannot_honour_is_refused_and_the_field_named(wanted, param):
     with pytest.raises(ServiceError) as caught:
         Capabilities(languages=("en", "zh")).require(TranscribeOptions(model="m", **wanted))
 
@@ -26,11 +26,11 @@ def test_a_hint_without_effect_is_not_refused(wanted):
     Capabilities(languages=("en", "zh")).require(TranscribeOptions(model="m", **wanted))
 
 
-def test_an_engine_that_does_not_say_its_languages_is_given_any():
+def test_an_engine_without_a_list_of_languages_accepts_any():
     Capabilities(languages=None).require(TranscribeOptions(model="m", language="de"))
 
 
-def test_a_model_of_which_nothing_is_known_yet_claims_nothing_and_refuses_nothing():
+def test_a_model_whose_capabilities_are_unknown_refuses_no_option():
     unknown = Capabilities(is_known=False)
     unknown.require(TranscribeOptions(model="m", language="de", translate=True, word_timestamps=True))
 
@@ -39,7 +39,7 @@ def test_a_model_of_which_nothing_is_known_yet_claims_nothing_and_refuses_nothin
     )
 
 
-def test_a_model_that_is_not_ready_says_its_state_how_far_it_is_and_what_to_do():
+def test_the_error_of_a_model_that_is_not_ready_has_state_progress_and_remedy():
     info = ModelInfo(
         id="a/b",
         state=ModelState.DOWNLOADING,

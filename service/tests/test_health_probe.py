@@ -1,4 +1,4 @@
-"""What a container asks of its service every few seconds, and what happens to one that has stopped answering."""
+"""The health probe of a container, and how it kills a service that hangs."""
 
 import signal
 import subprocess
@@ -65,12 +65,12 @@ def test_a_service_that_answers_is_healthy(service):
     assert service.is_healthy()
 
 
-def test_a_service_that_answers_an_error_is_not_healthy_and_is_left_alone(service):
+def test_a_service_that_answers_an_error_is_not_healthy_and_is_not_killed(service):
     assert [service.is_healthy("/failing") for _ in range(MAX_TIMEOUTS + 1)] == [False] * (MAX_TIMEOUTS + 1)
     assert service.process.poll() is None
 
 
-def test_a_service_that_has_stopped_answering_is_ended_and_its_log_says_where_it_stood(service, tmp_path):
+def test_a_service_that_hangs_is_killed_and_its_log_has_tracebacks(service, tmp_path):
     service.stop_answering()
 
     for _ in range(MAX_TIMEOUTS - 1):
@@ -82,7 +82,7 @@ def test_a_service_that_has_stopped_answering_is_ended_and_its_log_says_where_it
     assert "in stands_still" in (tmp_path / "log").read_text()
 
 
-def test_only_questions_in_a_row_count(service, tmp_path):
+def test_only_timeouts_in_a_row_count(service, tmp_path):
     (tmp_path / "timeouts").write_bytes(b"." * (MAX_TIMEOUTS - 1))
     assert service.is_healthy()
 
@@ -91,7 +91,7 @@ def test_only_questions_in_a_row_count(service, tmp_path):
     assert service.process.poll() is None
 
 
-def test_nothing_that_listens_is_not_healthy_and_is_no_reason_to_end_anything(service, tmp_path):
+def test_a_service_that_does_not_listen_is_not_healthy_and_not_killed(service, tmp_path):
     timeouts = tmp_path / "timeouts"
 
     assert not is_healthy_or_killed("http://127.0.0.1:1/live", MODULE, timeouts)

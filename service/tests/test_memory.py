@@ -1,4 +1,4 @@
-"""A service does not keep what a burst of requests has left."""
+"""Freed memory is returned to the system."""
 
 import re
 import signal
@@ -53,7 +53,7 @@ print(before, held, after)
 """
 
 
-def test_after_a_burst_it_is_given_back(tmp_path: Path):
+def test_after_a_burst_of_requests_memory_is_returned(tmp_path: Path):
     log = tmp_path / "log"
     with log.open("wb") as output:
         service = subprocess.Popen([sys.executable, "-c", SERVICE], stderr=output)
@@ -71,7 +71,7 @@ def test_after_a_burst_it_is_given_back(tmp_path: Path):
         service.wait(30)
 
 
-def test_pages_that_are_as_in_their_file_are_let_go_and_come_back(tmp_path: Path):
+def test_unchanged_file_pages_are_released_and_can_be_read_again(tmp_path: Path):
     weights = tmp_path / "weights"
     weights.write_bytes(bytes(range(256)) * (50_000_000 // 256))
     ended = subprocess.run([sys.executable, "-c", WITH_A_FILE, str(weights)], capture_output=True, text=True)

@@ -52,7 +52,7 @@ def test_a_wrong_configuration_ends_the_start_with_its_reason():
     assert (ended.returncode, ended.stderr) == (2, "rapl.toml: the catalog is wrong\n")
 
 
-def test_a_service_that_answers_nothing_still_tells_where_it_stands():
+def test_a_service_that_hangs_writes_tracebacks_on_sigusr1():
     with subprocess.Popen(program(STUCK), stderr=subprocess.PIPE, text=True) as stuck:
         assert stuck.stderr
         try:

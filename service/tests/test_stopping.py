@@ -1,4 +1,4 @@
-"""A service that stops still answers whoever was there before."""
+"""A service that stops still answers requests on open connections."""
 
 import asyncio
 
@@ -21,7 +21,7 @@ async def start() -> tuple[uvicorn.Server, int]:
 
 
 async def answer_when_stopped(*before: bytes) -> bytes:
-    """Has the server stop while a connection is open, and sends a request on it that comes just after."""
+    """Stops the server while a connection is open, and sends a request on it just afterwards."""
     server, port = await start()
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     for request in before:
@@ -44,7 +44,7 @@ async def test_a_request_on_its_way_over_a_kept_connection_is_answered_and_then_
     assert b'"ok"' in await answer_when_stopped(REQUEST)
 
 
-async def test_a_connection_without_a_request_holds_nobody_up():
+async def test_a_connection_without_a_request_does_not_delay_the_stop():
     server, port = await start()
     _, writer = await asyncio.open_connection("127.0.0.1", port)
     await asyncio.sleep(0.05)

@@ -27,7 +27,7 @@ WEBSOCKET_PATHS: tuple[str, ...] = ()
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """Raises: ValueError, where the model catalog or the file of API keys is wrong, or others could come in."""
+    """Raises: ValueError, where the model catalog or the key file is invalid, or a network address has no keys."""
     require_keys_beyond_loopback(settings)
     catalog, keys = ModelCatalog.load(settings), settings.keys()
 

@@ -1,4 +1,4 @@
-"""How long each stage of a request took: in every answer's `Server-Timing`, and in the log."""
+"""How long each stage of a request took: in the response's `Server-Timing` header and in the log."""
 
 import time
 
@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class Stopwatch:
-    """Adds up named stages, from its making on."""
+    """Adds up the time of named stages; its total counts from its creation."""
 
     def __init__(self) -> None:
         self._began = time.perf_counter()
@@ -25,7 +25,7 @@ class Stopwatch:
 
 
 class Stage:
-    """Adds the time that its context takes to what the stage has taken before."""
+    """Context manager that adds its time to a stage."""
 
     __slots__ = ("_began", "_name", "_stages_s")
 
@@ -41,7 +41,7 @@ class Stage:
 
 
 class ServerTiming:
-    """ASGI middleware: gives each request a stopwatch, and writes what it shows into the answer's header.
+    """ASGI middleware: gives each request a stopwatch and writes its times into the response's headers.
 
     Source: https://www.w3.org/TR/server-timing/; `openai-processing-ms` is the total under OpenAI's own name.
     """

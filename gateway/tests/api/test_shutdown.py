@@ -8,8 +8,8 @@ import pytest
 from rapl_gateway.api.shutdown import ShutdownResponder
 
 
-async def last_words(kind: bytes | None) -> list[dict[str, Any]]:
-    """What an application that never ends sends, and what follows when it is cancelled; `kind` is what it began."""
+async def sent_when_cancelled(kind: bytes | None) -> list[dict[str, Any]]:
+    """What an endless application sends, and what follows when it is cancelled; `kind` is its content type, if any."""
     sent: list[dict[str, Any]] = []
 
     async def endless(scope, receive, send) -> None:
@@ -30,7 +30,7 @@ async def last_words(kind: bytes | None) -> list[dict[str, Any]]:
 
 
 async def test_a_request_without_a_response_yet_gets_a_503_that_may_be_retried():
-    start, body = await last_words(None)
+    start, body = await sent_when_cancelled(None)
 
     assert start["status"] == 503
     assert (b"retry-after", b"5") in start["headers"]
@@ -38,10 +38,10 @@ async def test_a_request_without_a_response_yet_gets_a_503_that_may_be_retried()
 
 
 async def test_a_stream_that_has_begun_ends_with_an_error_event():
-    _, event = await last_words(b"text/event-stream; charset=utf-8")
+    _, event = await sent_when_cancelled(b"text/event-stream; charset=utf-8")
 
     assert event["body"].startswith(b"event: error\ndata: ")
 
 
 async def test_any_other_response_that_has_begun_is_cut_off():
-    assert len(await last_words(b"application/json")) == 1
+    assert len(await sent_when_cancelled(b"application/json")) == 1

@@ -1,5 +1,5 @@
-"""What two RAPL services must agree on: the types, and both ends of the wire.
+"""What two RAPL services must agree on: types and the wire format.
 
-Something enters this package only if two services must agree on it. It imports nothing of ours and no
-model library.
+A definition belongs here only if two services must agree on it. The package does no I/O, depends on pydantic only, and
+imports no other package of RAPL.
 """

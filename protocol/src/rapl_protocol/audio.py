@@ -1,4 +1,4 @@
-"""The one form in which audio travels between services: 16 kHz, mono, signed 16-bit little-endian PCM."""
+"""The only audio format between services: 16 kHz, mono, signed 16-bit little-endian PCM."""
 
 import struct
 from collections.abc import Iterator
@@ -14,16 +14,16 @@ _EXTENSIBLE_FORMAT_TAG = 0xFFFE
 # KSDATAFORMAT_SUBTYPE_PCM without its first two bytes, which are the format tag itself.
 # Source: https://learn.microsoft.com/windows-hardware/drivers/ddi/ksmedia/ns-ksmedia-waveformatextensible
 _SUBFORMAT_GUID_TAIL = bytes.fromhex("000000001000800000aa00389b71")
-# Programs that write to a pipe cannot know the length, and leave one of these in its place.
+# Programs that write to a pipe do not know the length, and write one of these instead.
 _STREAMED_LENGTHS = (0, 0xFFFFFFFF)
 
 
 @dataclass(frozen=True, slots=True)
 class WavAudio:
-    """Speech audio. Holding one means: 16 kHz, mono, s16le, a whole number of frames."""
+    """Speech audio that has been checked: 16 kHz, mono, s16le, a whole number of samples."""
 
     pcm: bytes | memoryview
-    """Samples, s16le, without any header."""
+    """Samples, s16le, without a header."""
 
     def __post_init__(self) -> None:
         if len(self.pcm) % SAMPLE_WIDTH_BYTES:
@@ -35,10 +35,10 @@ class WavAudio:
 
     @classmethod
     def from_wav(cls, data: bytes | memoryview) -> Self:
-        """Reads a canonical WAV file.
+        """Reads a WAV file in that format; the samples are a view of `data`.
 
         Raises:
-            ValueError: it is no WAV, is cut off, or is not 16 kHz mono s16; the message says which.
+            ValueError: the data is not a WAV file, is cut off, or is not 16 kHz mono s16; the message says which.
         """
         pcm = None
         for name, body, is_whole in _chunks(memoryview(data)):
@@ -58,7 +58,7 @@ class WavAudio:
         return b"".join((self.wav_header(), self.pcm))
 
     def wav_header(self) -> bytes:
-        """What a WAV file has in front of the samples."""
+        """The 44 bytes in front of the samples in a WAV file."""
         size = len(self.pcm)
         return struct.pack(
             "<4sI4s4sIHHIIHH4sI",

@@ -1,8 +1,8 @@
-"""Every way in which a request can fail, and how a failure travels between services and to clients.
+"""Every way in which a request can fail, and how an error is sent between services and to clients.
 
     ServiceError(code)  ->  OpenAI's envelope + HTTP status  ->  ServiceError(code)
 
-It is raised where the fact is known, and turned into HTTP by one table, `HTTP_STATUS`.
+An error is raised where its cause is known. One table, `HTTP_STATUS`, gives its HTTP status.
 """
 
 from enum import StrEnum
@@ -45,21 +45,21 @@ HTTP_STATUS: dict[ErrorCode, int] = {
     ErrorCode.BACKEND_TIMEOUT: 504,
 }
 
-# OpenAI's SDKs send a request again, whole upload included, on 408, 409, 429 and every 5xx. Where the same
-# request would fail the same way again, we tell them not to. Source: openai-python, _base_client.py.
-_MAX_DIGITS = 7
-"""Of seconds to wait: four months."""
-_SAME_AGAIN = frozenset({ErrorCode.INTERNAL, ErrorCode.BACKEND_TIMEOUT})
+_MAX_RETRY_AFTER_DIGITS = 7
+"""Longer values of `retry-after`, over four months, are ignored."""
+# OpenAI's SDKs repeat a request, with the whole upload, after 408, 409, 429 and every 5xx. These errors would happen
+# again, so the response says not to. Source: openai-python, _base_client.py.
+_NOT_RETRYABLE = frozenset({ErrorCode.INTERNAL, ErrorCode.BACKEND_TIMEOUT})
 
 
 class ServiceError(Exception):
-    """A failure with a reason that may be shown to whoever sent the request.
+    """A failure whose message may be shown to the client.
 
     Args:
         code: which failure.
-        message: what is wrong and, where somebody can mend it, how. Never a transcript, a file name or a secret.
-        param: the request's field that is at fault, if one is.
-        retry_after_s: when it makes sense to try again, if it does.
+        message: what is wrong and, if the reader can fix it, how. Never a transcript, a file name or a secret.
+        param: the field of the request that caused it, if one did.
+        retry_after_s: seconds after which a retry may succeed; None where no time is known.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class ServiceError(Exception):
         return HTTP_STATUS[self.code]
 
     def envelope(self) -> dict[str, Any]:
-        """The body that OpenAI's clients read.
+        """The body of the response, in the format that OpenAI's clients read.
 
         Source: https://github.com/openai/openai-openapi, schema ErrorResponse.
         """
@@ -90,8 +90,8 @@ class ServiceError(Exception):
         return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code.value}}
 
     def headers(self) -> dict[str, str]:
-        """What tells an SDK whether and when to send the request again."""
-        if self.code in _SAME_AGAIN:
+        """Response headers that tell an SDK whether and when to retry."""
+        if self.code in _NOT_RETRYABLE:
             return {"x-should-retry": "false"}
         if self.retry_after_s is not None:
             return {"retry-after": f"{max(1, round(self.retry_after_s))}"}
@@ -99,17 +99,17 @@ class ServiceError(Exception):
 
     @classmethod
     def from_response(cls, status: int, body: Any, retry_after: str | None = None) -> Self:
-        """The failure that another RAPL service answered; anything that is no envelope becomes INTERNAL."""
+        """The error in the response of another RAPL service; a body that is not an envelope becomes INTERNAL."""
         match body:
             case {"error": {"message": str(message), "code": str(code), **rest}} if code in set(ErrorCode):
                 param = rest.get("param")
                 return cls(ErrorCode(code), message, param=param, retry_after_s=seconds_to_wait(retry_after))
             case _:
-                return cls(ErrorCode.INTERNAL, f"an internal service answered {status} without a reason")
+                return cls(ErrorCode.INTERNAL, f"an internal service responded with {status} and no error message")
 
 
 def seconds_to_wait(retry_after: str | None) -> float | None:
-    """Of a `retry-after` header; None where it names a date, or nothing that anybody waits for."""
-    if retry_after is None or not retry_after.isdecimal() or len(retry_after) > _MAX_DIGITS:
+    """The seconds in a `retry-after` header; None where it is missing, is a date or is out of range."""
+    if retry_after is None or not retry_after.isdecimal() or len(retry_after) > _MAX_RETRY_AFTER_DIGITS:
         return None
     return float(retry_after)

@@ -1,8 +1,8 @@
-"""The framing of internal requests and answers: a line of JSON, then as many raw bytes as it announces.
+"""The framing of internal requests and responses: a line of JSON, then as many raw bytes as the line announces.
 
     {"type": "segment", "start_s": 0.0, "end_s": 3.2, "payload_bytes": 102400}\\n<102400 bytes>
 
-It needs no base64 and no multipart parser, and curl can write and read it:
+It needs no base64 and no multipart parser, and curl can send and read it:
 
     { echo '{"model": "rapl/selftest"}'; cat speech.wav; } | curl --data-binary @- $ENGINE/v1/transcribe
 """
@@ -29,17 +29,17 @@ def encode_frame(header: dict[str, Any], *payload: bytes | memoryview) -> bytes:
 
 
 def frame_pieces(header: dict[str, Any], *payload: bytes | memoryview) -> tuple[bytes | memoryview, ...]:
-    """The same, not yet put together."""
+    """The pieces of an encoded frame, not joined."""
     size = sum([len(part) for part in payload])
     line = json.dumps({**header, "payload_bytes": size} if size else header)
     return (f"{line}\n".encode(), *payload)
 
 
 def decode_single_frame(body: bytes) -> Frame:
-    """Reads a body that is one frame; its payload is all that follows the line.
+    """Reads a body that is one frame. Its payload is everything behind the line.
 
     Raises:
-        ValueError: the body does not begin with such a line.
+        ValueError: the body does not begin with a line of JSON.
     """
     end = body.find(b"\n", 0, MAX_HEADER_BYTES)
     if end < 0:
@@ -48,10 +48,10 @@ def decode_single_frame(body: bytes) -> Frame:
 
 
 async def decode_frames(chunks: AsyncIterable[bytes]) -> AsyncIterator[Frame]:
-    """Reads frames as they arrive.
+    """Yields frames as they arrive.
 
     Raises:
-        ValueError: what arrives is not framed like this, or ends in the middle of a frame.
+        ValueError: the bytes are not frames, or end in the middle of one.
     """
     buffer = bytearray()
     header: dict[str, Any] | None = None
@@ -83,5 +83,5 @@ def _header(line: bytes) -> dict[str, Any]:
         raise ValueError("a frame's header is not a JSON object")
     payload_bytes: Any = header.get("payload_bytes", 0)
     if not isinstance(payload_bytes, int) or payload_bytes < 0:
-        raise ValueError("a frame's payload_bytes is no number of bytes")
+        raise ValueError("a frame's payload_bytes is not a number of bytes")
     return header

@@ -1,4 +1,4 @@
-"""What a service says of the models that it can run."""
+"""What a service reports about its models: state, progress, capabilities."""
 
 from enum import StrEnum
 
@@ -10,7 +10,7 @@ from rapl_protocol.transcript import TranscribeOptions
 
 class ModelState(StrEnum):
     ABSENT = "absent"
-    """Its weights are not on this machine."""
+    """The weights are not on this machine."""
     DOWNLOADING = "downloading"
     LOADING = "loading"
     READY = "ready"
@@ -22,7 +22,7 @@ class Progress(BaseModel):
 
     done_bytes: int
     total_bytes: int | None = None
-    """None while the hub has not said."""
+    """None until the hub has reported it."""
     bytes_per_s: float | None = None
 
 
@@ -30,23 +30,23 @@ class Capabilities(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     is_known: bool = True
-    """False for a model of which nobody knows before it is first loaded: nothing is claimed then, nor refused."""
+    """False for a model whose capabilities are unknown until it is first loaded: no option is refused then."""
     languages: tuple[str, ...] | None = None
-    """ISO 639 codes that may be asked for; None where the engine does not say."""
+    """ISO 639 codes that a request may name; None where the engine does not list them."""
     language_detection: bool = True
     prompt: bool = False
-    """Whether it makes use of a prompt; where it does not, one is accepted and has no effect."""
+    """Whether the model uses a prompt. If not, a prompt is accepted and has no effect."""
     keywords: bool = False
-    """Likewise, of keywords."""
+    """The same for keywords."""
     temperature: bool = False
-    """Likewise, of a temperature."""
+    """The same for a temperature."""
     word_timestamps: bool = False
     translation: bool = False
     """Into English."""
     emotion_and_events: bool = False
 
     def require(self, options: TranscribeOptions) -> None:
-        """Refuses what would mislead if it were passed over. A prompt or keywords without effect would not.
+        """Refuses options that the model cannot honour. A prompt, keywords and a temperature are always accepted.
 
         Raises:
             ServiceError: UNSUPPORTED_PARAMETER, naming the request's field.
@@ -56,11 +56,11 @@ class Capabilities(BaseModel):
         if options.translate and not self.translation:
             raise _unsupported("model", f"The model {options.model!r} cannot translate.")
         if options.word_timestamps and not self.word_timestamps:
-            message = f"The model {options.model!r} gives no times of words."
+            message = f"The model {options.model!r} gives no word timestamps."
             raise _unsupported("timestamp_granularities", message)
         if options.language and self.languages is not None and options.language not in self.languages:
-            spoken = ", ".join(self.languages) or "none that can be chosen: it detects them by itself"
-            message = f"The model {options.model!r} does not take language {options.language!r}, but: {spoken}."
+            spoken = ", ".join(self.languages) or "none; it always detects the language"
+            message = f"The model {options.model!r} does not support language {options.language!r}, only: {spoken}."
             raise _unsupported("language", message)
 
 
@@ -70,16 +70,16 @@ class ModelInfo(BaseModel):
     id: str
     state: ModelState
     reason: str | None = None
-    """Why it is not ready, for a person."""
+    """Why the model is not ready, as a sentence for a person."""
     remedy: str | None = None
-    """What a person can do about it."""
+    """What a person can do about that."""
     progress: Progress | None = None
     parallel: int = 1
-    """How many pieces of audio it works on at once."""
+    """How many segments the engine transcribes at the same time."""
     capabilities: Capabilities = Capabilities()
 
     def not_ready_error(self) -> ServiceError:
-        """What to answer to a request for this model while it is not ready."""
+        """The error for a request for this model while it is not ready."""
         parts = [f"model {self.id!r} is not ready: {self.state.value}"]
         if self.progress:
             parts.append(_percent(self.progress))
@@ -92,7 +92,7 @@ class ModelInfo(BaseModel):
 
 
 class ModelList(BaseModel):
-    """What an engine answers that is asked for its models."""
+    """The response of an engine's /v1/models."""
 
     models: list[ModelInfo]
 

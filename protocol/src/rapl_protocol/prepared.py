@@ -1,6 +1,6 @@
-"""What preprocess-service answers: the source's description, its speech segments in order, then the end.
+"""What preprocess-service returns: the source's description, its speech segments in order, then the end.
 
-Or, where only that is asked, whether a clip holds speech.
+/v1/speech returns a SpeechCheck instead: whether a clip contains speech.
 """
 
 from dataclasses import dataclass
@@ -11,15 +11,15 @@ from pydantic import BaseModel, ConfigDict, Field
 from rapl_protocol.audio import WavAudio
 
 MAX_SEGMENT_S = 30.0
-"""No segment is longer. SenseVoice's attention grows with the square of the length: 16 MB of scores for a
+"""The longest segment. SenseVoice's attention grows with the square of the length: 16 MB of scores for a
 minute, 54 GB for an hour. Source: https://github.com/QwenAudio/SenseVoice/issues/7"""
 
 ENOUGH_SPEECH_S = 1.0
-"""A clip in which so much speech was found holds speech beyond doubt: nobody needs to know how much more there is."""
+"""Speech that is enough to know that a clip contains speech; the check stops there."""
 
 
 class PrepareOptions(BaseModel):
-    """What preprocess-service is asked, as the query of its URL.
+    """Options of a request to preprocess-service, sent as the query of the URL.
 
     The fields of speech detection have the names and the meaning of OpenAI's `server_vad`.
     """
@@ -27,13 +27,13 @@ class PrepareOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     speech_detection: Literal["on", "off"] = "on"
-    """off: everything is segments, speech or not."""
+    """off: all audio becomes segments, also where there is no speech."""
     vad_threshold: float = Field(default=0.5, ge=0, le=1, allow_inf_nan=False)
-    """From which probability on a frame is speech; a higher one needs clearer speech."""
+    """Probability from which on a frame counts as speech; a higher value needs clearer speech."""
     vad_prefix_padding_ms: int = Field(default=500, ge=0, le=5_000)
-    """Audio that a segment keeps before its speech, and as much after it."""
+    """Milliseconds of audio that a segment keeps before and after its speech."""
     vad_silence_duration_ms: int = Field(default=500, ge=0, le=10_000)
-    """The silence that ends an utterance; long audio is cut between utterances where it can be."""
+    """Milliseconds of silence that end an utterance; long audio is cut between utterances where possible."""
 
 
 class SpeechCheck(BaseModel):
@@ -43,11 +43,11 @@ class SpeechCheck(BaseModel):
 
     has_speech: bool
     speech_s: float
-    """How much of it was judged to be speech, pauses and padding left out; from ENOUGH_SPEECH_S on, at least."""
+    """Seconds of speech without pauses and padding. From ENOUGH_SPEECH_S on it is a lower bound."""
 
 
 class SourceInfo(BaseModel):
-    """What came in, as FFmpeg's libraries see it."""
+    """The media file, as FFmpeg's libraries describe it."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -58,11 +58,11 @@ class SourceInfo(BaseModel):
     sample_rate_hz: int
     channels: int
     duration_s: float | None = None
-    """As the file announces it; None where it does not, and not to be relied on."""
+    """As the file's header states it, which may be wrong; None where it does not."""
 
 
 class SegmentHeader(BaseModel):
-    """Where a segment lies in the source; its samples follow as the frame's payload."""
+    """A segment's times in the source; its samples are the frame's payload."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -70,11 +70,11 @@ class SegmentHeader(BaseModel):
     start_s: float
     end_s: float
     speech_s: float | None = None
-    """How much of it was judged to be speech; None where nothing was judged."""
+    """Seconds of speech in it; None where speech detection did not run."""
 
 
 class PrepareEnd(BaseModel):
-    """The last event. Without it the answer is cut off."""
+    """The last event. A response without it is incomplete."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -82,17 +82,17 @@ class PrepareEnd(BaseModel):
     duration_s: float
     """Of the whole source."""
     speech_s: float | None = None
-    """How much of it was judged to be speech, pauses and padding left out; None where nothing was judged."""
+    """Seconds of speech without pauses and padding; None where speech detection did not run."""
 
 
 class PrepareProgress(BaseModel):
-    """Sent where no segment has come for a while, so that hours of silence do not look like a service that hangs."""
+    """Sent when there has been no segment for a while, so that hours of silence do not look like a hung service."""
 
     model_config = ConfigDict(frozen=True)
 
     type: Literal["progress"] = "progress"
     position_s: float
-    """How much of the source has been decoded."""
+    """Seconds of the source that have been decoded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ class SpeechSegment:
     end_s: float
     audio: WavAudio
     speech_s: float | None = None
-    """How much of it was judged to be speech; None where nothing was judged."""
+    """Seconds of speech in it; None where speech detection did not run."""
 
 
 PreparedEvent = SourceInfo | SpeechSegment | PrepareEnd

@@ -1,4 +1,4 @@
-"""Cuts audio that is longer than a segment may be, each time at the quietest point near the limit."""
+"""Cuts audio into segments of limited length, each time at the quietest point near the limit."""
 
 import sys
 from array import array
@@ -8,21 +8,21 @@ from rapl_protocol.audio import BYTES_PER_SECOND, SAMPLE_RATE_HZ, SAMPLE_WIDTH_B
 from rapl_protocol.prepared import MAX_SEGMENT_S, SpeechSegment
 
 SEARCH_S = 5.0
-"""How far before the limit a quiet point may lie."""
+"""Seconds before the limit in which a quiet point may lie."""
 QUIET_FRAME_SAMPLES = SAMPLE_RATE_HZ // 50
 PAUSE_FRAMES = 5
 """A pause between words is about a tenth of a second or more; one quiet 20 ms frame may be a stop consonant."""
 
 
 class Segmenter:
-    """Takes PCM as it comes and gives back segments that lie end to end.
+    """Takes PCM in pieces and yields segments that lie end to end.
 
-    It holds at most one segment and what was fed last. Audio of up to `longest_s` is one segment, untouched.
+    It holds at most one segment and the last piece. Audio of up to `longest_s` is one segment.
 
     Args:
-        longest_s: no segment is longer.
-        search_s: how far before that a quiet point may lie.
-        quietest: finds it, as `quietest_point` does.
+        longest_s: longest segment, in seconds.
+        search_s: seconds before the limit in which the quiet point may lie.
+        quietest: finds that point; default `quietest_point`.
     """
 
     def __init__(
@@ -39,12 +39,12 @@ class Segmenter:
 
     @property
     def duration_s(self) -> float:
-        """Of all the audio that was fed."""
+        """Seconds of audio fed so far."""
         return (self._start_bytes + len(self._pending)) / BYTES_PER_SECOND
 
     @property
     def speech_s(self) -> None:
-        """Nothing was judged."""
+        """None: speech detection did not run."""
         return None
 
     def feed(self, pcm: bytes | memoryview) -> Iterator[SpeechSegment]:
@@ -57,7 +57,7 @@ class Segmenter:
             yield self._cut(search_from + self._quietest(window))
 
     def finish(self) -> Iterator[SpeechSegment]:
-        """Yields what is left, if anything is."""
+        """Yields the rest, if there is any."""
         if self._pending:
             yield self._cut(len(self._pending))
 
@@ -69,7 +69,7 @@ class Segmenter:
 
 
 def quietest_point(pcm: bytes) -> int:
-    """The byte offset of the middle of the quietest tenth of a second; the last of equals, for the longest segment.
+    """The byte offset of the middle of the quietest tenth of a second; of equally quiet ones, the last.
 
     Args:
         pcm: 16 kHz mono s16le, at least a tenth of a second.

@@ -1,4 +1,4 @@
-"""The fakes that every test uses. They stand in where a test needs a failure or an answer on demand."""
+"""Fakes for tests that need a certain failure or result."""
 
 import asyncio
 import math
@@ -13,7 +13,7 @@ from rapl_protocol.transcript import Segment, TranscribeOptions, Transcript
 
 
 def make_tone(duration_s: float, frequency_hz: float = 440.0, amplitude: float = 0.3) -> WavAudio:
-    """A sine tone as canonical audio; amplitude is a share of full scale."""
+    """A sine tone; `amplitude` is a fraction of full scale."""
     count = round(duration_s * SAMPLE_RATE_HZ)
     step = 2 * math.pi * frequency_hz / SAMPLE_RATE_HZ
     samples = (round(32767 * amplitude * math.sin(step * i)) for i in range(count))
@@ -24,18 +24,18 @@ EVERYTHING = Capabilities(prompt=True, keywords=True, word_timestamps=True, tran
 
 
 class FakeTranscriber:
-    """An engine whose answers and failures a test chooses.
+    """An engine whose results and failures a test chooses.
 
     Args:
-        model_ids: the models it says it has, all in the same state.
-        text: what it answers; `{model}` and `{n}` are the model's id and the number of the call, from 1.
-        language: the language that it says it detected.
+        model_ids: its models, all in the same state.
+        text: its transcript; `{model}` and `{n}` are the model's id and the number of the call, from 1.
+        language: the detected language.
         delay_s: how long a call takes.
-        streams: gives its text word by word to those who want that.
-        capabilities: of its models; by default it can do everything.
-        state: of its models; a call while it is not READY fails as a real engine's does.
+        streams: passes the text word by word to `on_text`.
+        capabilities: of its models; by default all.
+        state: of its models; while it is not READY a call fails as a real engine's does.
         fails_with: raised by every call.
-        crashes: a call raises what no engine should, to see that it is answered as a 500.
+        crashes: every call raises a RuntimeError, which must become a 500.
     """
 
     def __init__(

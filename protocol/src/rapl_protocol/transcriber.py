@@ -1,4 +1,4 @@
-"""What an engine must be able to do. It knows nothing of HTTP, of response formats or of OpenAI."""
+"""The interface of an engine. It is independent of HTTP, response formats and OpenAI's API."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -13,17 +13,17 @@ OnText = Callable[[str], None]
 
 class Transcriber(Protocol):
     async def start(self) -> None:
-        """Begins to make its models ready and returns at once; progress shows in `models()`."""
+        """Begins to load the models and returns at once; `models()` reports the progress."""
 
     async def close(self) -> None:
-        """Gives back every thread, process and buffer."""
+        """Ends every thread and process and frees the memory."""
 
     def models(self) -> Sequence[ModelInfo]:
-        """Every model that may be asked for, in the order in which to list them."""
+        """Every model that a request may name, in the order of the list."""
         ...
 
     async def load(self, model_id: str) -> ModelInfo:
-        """Begins to make a model ready, if it is not, and returns its state.
+        """Begins to load a model, if it is not ready, and returns its state.
 
         Raises:
             ServiceError: MODEL_NOT_FOUND.
@@ -31,7 +31,7 @@ class Transcriber(Protocol):
         ...
 
     async def unload(self, model_id: str) -> ModelInfo:
-        """Gives back a model's memory; its weights stay on disk.
+        """Frees a model's memory; its weights stay on disk.
 
         Raises:
             ServiceError: MODEL_NOT_FOUND.
@@ -41,12 +41,12 @@ class Transcriber(Protocol):
     async def transcribe(
         self, audio: WavAudio, options: TranscribeOptions, on_text: OnText | None = None
     ) -> Transcript:
-        """Transcribes up to MAX_SEGMENT_S of audio.
+        """Transcribes a segment.
 
         Args:
-            audio: what was said.
-            options: that the model's capabilities allow.
-            on_text: called in this event loop as words come, by an engine that has them before the end.
+            audio: up to MAX_SEGMENT_S of speech.
+            options: ones that the model's capabilities allow.
+            on_text: called in this event loop with each piece of text, by engines that decode word by word.
 
         Raises:
             ServiceError: MODEL_NOT_FOUND, MODEL_NOT_READY, UNSUPPORTED_PARAMETER, OVERLOADED, or INTERNAL.

@@ -1,4 +1,4 @@
-"""What an engine is asked for, and what it answers."""
+"""The options of a transcription and its result."""
 
 import unicodedata
 from collections.abc import Iterable
@@ -14,20 +14,20 @@ class TranscribeOptions(_Wire):
     model: str
     """The engine's own model id."""
     language: str | None = None
-    """ISO 639 code, lower case; None asks the model to detect it."""
+    """ISO 639 code, lower case; None lets the model detect it."""
     prompt: str | None = None
-    """Text that the model may take as context."""
+    """Text that the model may use as context."""
     keywords: tuple[str, ...] = ()
-    """Names and terms that are likely to occur."""
+    """Names and terms that probably occur in the audio."""
     temperature: float | None = None
     """Sampling temperature, 0 to 1; None leaves it to the model."""
     word_timestamps: bool = False
     segment_timestamps: bool = False
-    """Whether a segment an utterance is wanted, with its times; an engine that has none gives one for all of it."""
+    """Whether to return one segment for each utterance, with its times; otherwise one segment may cover all audio."""
     translate: bool = False
-    """Into English, instead of transcribing."""
+    """Translate into English instead of transcribing."""
     is_long: bool = False
-    """Whether the audio is a piece of something long: what is short and waited for by somebody goes first."""
+    """Whether the audio is a segment of a long recording; short audio goes first in the queue."""
 
 
 class Word(_Wire):
@@ -37,22 +37,22 @@ class Word(_Wire):
 
 
 class Segment(_Wire):
-    """A stretch of audio with its text. Times count from the start of the audio that the engine was given."""
+    """A part of the audio with its text. Times count from the start of the audio in the request."""
 
     start_s: float
     end_s: float
     text: str
     language: str | None = None
-    """ISO 639 code as the model detected it; None where it did not say."""
+    """ISO 639 code that the model detected; None where it reported none."""
     emotion: str | None = None
-    """Lower case, such as "happy"; None where the model named none."""
+    """Lower case, such as "happy"; None where the model reported none."""
     events: tuple[str, ...] = ()
-    """What is heard apart from words, lower case, such as "applause" or "bgm"."""
+    """Sounds other than speech, lower case, such as "applause" or "bgm"."""
     words: tuple[Word, ...] | None = None
-    """None where no times of words are known."""
+    """None where the model gives no word timestamps."""
 
     def shifted(self, offset_s: float) -> "Segment":
-        """The same segment on a time axis on which the engine's audio began at `offset_s`."""
+        """The same segment with `offset_s` added to all of its times."""
         words = self.words and tuple(
             Word(word=w.word, start_s=w.start_s + offset_s, end_s=w.end_s + offset_s) for w in self.words
         )
@@ -63,17 +63,17 @@ class Segment(_Wire):
 
 class Transcript(_Wire):
     text: str
-    """Without tags; "" where nothing was said."""
+    """Without tags; "" where there is no speech."""
     language: str | None = None
     duration_s: float
-    """Of the audio, not of the work."""
+    """Length of the audio in seconds."""
     segments: tuple[Segment, ...] = ()
     is_truncated: bool = False
-    """Whether the engine stopped at its limit of tokens, so that the end of what was said may be missing."""
+    """Whether the engine stopped at its token limit, so that the end of the text may be missing."""
 
 
 def join_texts(texts: Iterable[str]) -> str:
-    """Joins the texts of consecutive segments, with a space only where the script puts spaces between words."""
+    """Joins the texts of consecutive segments, with a space where the script separates words by spaces."""
     joined = ""
     for text in (t.strip() for t in texts):
         if joined and text and not (_is_wide(joined[-1]) or _is_wide(text[0])):

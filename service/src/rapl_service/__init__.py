@@ -1,1 +1,1 @@
-"""What every RAPL service process is built from. It knows the wire (`rapl_protocol`), and no service."""
+"""What every RAPL service process is built from. It builds on `rapl_protocol` and knows no particular service."""

@@ -1,4 +1,4 @@
-"""The one HTTP face of every engine."""
+"""The HTTP API of every engine."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
@@ -87,7 +87,7 @@ async def _read_body(request: Request) -> bytes:
 async def _texts_and_transcript(
     transcriber: Transcriber, audio: WavAudio, options: TranscribeOptions
 ) -> AsyncGenerator[bytes, None]:
-    """A frame for each text as it comes, then one with the transcript, or with the error."""
+    """Yields a frame for each piece of text, then one with the transcript or the error."""
     texts: asyncio.Queue[str | None] = asyncio.Queue()
     work = asyncio.create_task(transcriber.transcribe(audio, options, texts.put_nowait))
     work.add_done_callback(lambda _: texts.put_nowait(None))

@@ -1,7 +1,7 @@
-"""`python -m rapl_service.health_probe URL MODULE` exits 0 if the URL answers 200: containers have no curl.
+"""`python -m rapl_service.health_probe URL MODULE` exits with 0 if the URL answers 200. Containers have no curl.
 
-Docker starts again what has ended, and leaves alone what has stopped answering. So the process of `python -m MODULE` is
-ended when it has taken `MAX_TIMEOUTS` questions in a row and answered none; its log then has where each thread stood.
+Docker restarts a process that has ended, but not one that hangs. So after `MAX_TIMEOUTS` probes in a row that time out,
+the process of `python -m MODULE` is killed; before that it writes the traceback of each thread to its log.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ TRACEBACK_S = 0.5
 def is_healthy(url: str, timeout_s: float = 3.0) -> bool:
     """
     Raises:
-        TimeoutError: something listens there, and does not answer.
+        TimeoutError: a process listens there and does not answer.
     """
     try:
         with urllib.request.urlopen(url, timeout=timeout_s) as answer:
@@ -39,10 +39,10 @@ def is_healthy(url: str, timeout_s: float = 3.0) -> bool:
 
 
 def is_healthy_or_killed(url: str, module: str, timeouts: Path, timeout_s: float = 3.0) -> bool:
-    """As `is_healthy`, and ends what does not answer for the last time.
+    """As `is_healthy`, and kills a process that has not answered MAX_TIMEOUTS times in a row.
 
     Args:
-        timeouts: a file that has a byte for each question in a row without an answer.
+        timeouts: a file with one byte for each probe in a row that timed out.
     """
     try:
         result = is_healthy(url, timeout_s)
@@ -66,7 +66,7 @@ def _kill(module: str) -> None:
 
 
 def _pids(module: str) -> Iterator[int]:
-    """Of `python -m module`; Docker's init, which has the same words behind its own, is none of them."""
+    """The processes of `python -m module`, without Docker's init, whose command line ends with the same words."""
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             _, *arguments = (folder / "cmdline").read_text().rstrip("\0").split("\0")

@@ -1,4 +1,4 @@
-"""The log of a service: one line a record, on stderr."""
+"""The log of a service: one line for each record, on stderr."""
 
 import logging
 import time
@@ -7,7 +7,7 @@ log = logging.getLogger("rapl")
 
 
 def configure_logging(level: str = "INFO") -> None:
-    """Sends the log to stderr, a line a record, with the time in UTC."""
+    """Sends the log to stderr, one line for each record, with the time in UTC."""
     handler = logging.StreamHandler()
     formatter = logging.Formatter("%(asctime)sZ %(levelname)s %(name)s %(message)s", "%Y-%m-%dT%H:%M:%S")
     formatter.converter = time.gmtime
@@ -15,7 +15,7 @@ def configure_logging(level: str = "INFO") -> None:
     logging.basicConfig(level=level, handlers=[handler], force=True)
     # uvicorn writes two lines for each WebSocket connection; RequestMiddleware writes one.
     logging.getLogger("uvicorn.error.websocket").setLevel(logging.WARNING)
-    # What no line shows need not be looked up for each.
+    # Values that no line shows need not be looked up for each record.
     # Source: https://docs.python.org/3/howto/logging.html#optimization
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None  # type: ignore[attr-defined]

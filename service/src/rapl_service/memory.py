@@ -1,4 +1,4 @@
-"""Memory that a process holds without need, given back to the system."""
+"""Returns memory that a process no longer needs to the system."""
 
 import contextlib
 import ctypes
@@ -24,30 +24,30 @@ LITTLE_BYTES, LITTLE_AFTER_S = 2 << 20, 60.0
 
 
 def share_one_arena() -> None:
-    """All threads take memory from one place, instead of each keeping what it freed for itself: 13 MB less at the real
-    dimensions, and no slower, for what computes has an allocator of its own. To be called before there are threads."""
+    """Makes all threads share one arena of glibc's allocator: 13 MB less at the real model's size, and not slower,
+    since the compute libraries have their own allocators. Call it before threads start."""
     with contextlib.suppress(_NotGlibc):
         _glibc().mallopt(_M_ARENA_MAX, 1)
 
 
 def give_memory_back() -> None:
-    """What was freed, as far as the C library keeps it."""
+    """Returns freed memory that the C library still holds."""
     gc.collect()
     with contextlib.suppress(_NotGlibc):
         _glibc().malloc_trim(0)
 
 
 class MemoryTrimmer:
-    """What requests have left: glibc keeps whatever was freed below something that is still in use. After 30 long
-    recordings at once the gateway held 117 MB, of which 63 were free."""
+    """Trims the heap after requests: glibc keeps what was freed below a block that is still in use. After 30 long
+    recordings at once the gateway held 117 MB, of which 63 MB were free."""
 
     def __init__(self) -> None:
         self._least_bytes = _resident_bytes()
         self._trimmed_at = time.monotonic()
 
     def trim_if_grown(self) -> None:
-        """Much of it at once, and a little once in a while. To be called in a moment in which nobody waits: it takes
-        some milliseconds."""
+        """Trims after large growth at once, after small growth once a minute. It takes some milliseconds: call it while
+        no request is in work."""
         now_bytes = _resident_bytes()
         is_long_ago = time.monotonic() - self._trimmed_at > LITTLE_AFTER_S
         if now_bytes > self._least_bytes + (LITTLE_BYTES if is_long_ago else MUCH_BYTES):
@@ -59,17 +59,17 @@ class MemoryTrimmer:
 
 
 def _resident_bytes() -> int:
-    """0 where the system does not say."""
+    """0 where the system does not report it."""
     with contextlib.suppress(OSError):
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     return 0
 
 
 def release_file_pages() -> None:
-    """Lets go of the pages that are as they lie in files: weights that an engine has copied, and the code of programs
-    and libraries, of which most runs but once, at the start. Who reads them again gets them again.
+    """Releases the unchanged pages of mapped files: weights that an engine has copied, and code, most of which runs
+    only at the start. They are read from the file again when they are used.
 
-    The system would take them when memory is short; until then they count against the process.
+    The system would take them when memory is short; until then they count as the process's memory.
     """
     with contextlib.suppress(_NotGlibc):
         madvise = _glibc().madvise
@@ -79,7 +79,7 @@ def release_file_pages() -> None:
 
 
 def _unchanged_file_mappings(smaps: str) -> Iterator[tuple[int, int]]:
-    """Where they begin and end; none that holds pages of this process's own, such as a library's relocations.
+    """Start and end of each mapping, without those that have private pages, such as a library's relocations.
 
     Source: proc_pid_smaps(5).
     """
@@ -94,10 +94,10 @@ class _NotGlibc(Exception):
 
 @functools.cache
 def _glibc() -> ctypes.CDLL:
-    """Looked up once, for that waits while another thread loads libraries, and the whole of Python with it.
+    """Loaded once: loading waits while another thread loads a library, and holds the GIL meanwhile.
 
     Raises:
-        _NotGlibc: the C library is another one.
+        _NotGlibc: the system has another C library.
     """
     if sys.platform != "linux":
         raise _NotGlibc

@@ -1,4 +1,4 @@
-"""How every RAPL service starts: settings from the environment, a log on stderr, one app on one port."""
+"""Starts a service: settings from the environment, a log on stderr, one app on one port."""
 
 import asyncio
 import faulthandler
@@ -24,10 +24,10 @@ from rapl_service.memory import MemoryTrimmer
 
 BAD_SETTING_EXIT_CODE = 2
 _DRAIN_S = 30
-"""How long a service that is told to stop goes on with what it has begun."""
+"""How long a service that has received SIGTERM waits for the requests in work."""
 _NOT_STARTED_EXIT_CODE = 3
 _TRIM_TICKS = 10
-"""uvicorn's tick is a tenth of a second."""
+"""Ticks between two checks; uvicorn's tick is a tenth of a second."""
 
 WebSocketProtocol = type[asyncio.Protocol] | Literal["none"]
 
@@ -35,7 +35,7 @@ log = logging.getLogger("rapl")
 
 
 class ServiceSettings(Protocol):
-    """What the settings of any service say of where it listens and how much it logs."""
+    """The settings that every service has."""
 
     @property
     def host(self) -> str: ...
@@ -49,7 +49,7 @@ S = TypeVar("S", bound=BaseSettings)
 
 
 def settings_or_exit(settings_class: type[S]) -> S:
-    """The settings from the environment. A wrong one ends the process, with a line that names the variable."""
+    """The settings from the environment. An invalid one ends the process with a line that names the variable."""
     try:
         return settings_class()
     except ValidationError as error:
@@ -68,12 +68,12 @@ def run(
     *,
     ws: WebSocketProtocol = "none",
 ) -> None:
-    """Runs a service until it is told to stop. What is wrong with its configuration ends it, with the reason.
+    """Runs a service until SIGTERM or SIGINT. An invalid configuration ends the process with the reason.
 
     Args:
-        create_app: makes the service; raises ValueError where the configuration is wrong.
-        settings_class: what to read from the environment.
-        listen: further options of uvicorn's, such as for TLS; raises ValueError likewise.
+        create_app: makes the application; raises ValueError where the configuration is invalid.
+        settings_class: settings to read from the environment.
+        listen: further options for uvicorn, such as TLS; raises ValueError likewise.
         ws: the protocol of WebSocket connections; with "none", a request to upgrade is handled as a plain one.
     """
     settings = settings_or_exit(settings_class)
@@ -87,9 +87,9 @@ def run(
 
 def serve(app: FastAPI, settings: ServiceSettings, *, ws: WebSocketProtocol = "none", **options: Any) -> None:
     configure_logging(settings.log_level)
-    # Written by C code, so that it tells also where a process is that has stopped answering.
+    # faulthandler is C code, so that SIGUSR1 prints the tracebacks of a process that hangs, too.
     faulthandler.register(signal.SIGUSR1, all_threads=True)
-    # uvicorn ends what it has begun and then raises the signal again, which would make an orderly end look like a kill.
+    # uvicorn raises the signal again after an orderly shutdown; by default that would end the process as if killed.
     signal.signal(signal.SIGTERM, _ignore)
     config = uvicorn.Config(
         app,
@@ -116,8 +116,8 @@ def _ignore(number: int, frame: FrameType | None) -> None:
 
 
 def _tune_garbage_collector() -> None:
-    """A request makes few cycles, and what was imported makes none: looking less often took a tenth off the gateway's
-    processor time for one (1,062 to 963 us, interleaved medians)."""
+    """Makes the cycle collector run less often: requests make few cycles, and imported modules none. The gateway's
+    processor time for a request fell by a tenth (1,062 to 963 us, interleaved medians)."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 50, 50)

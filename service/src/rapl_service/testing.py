@@ -1,4 +1,4 @@
-"""What tests of services use: an app on a real socket, and a look for what only the cycle collector would free."""
+"""For tests of services: an app on a real socket, and a search for reference cycles."""
 
 import asyncio
 import gc
@@ -14,12 +14,12 @@ from rapl_service.run import WebSocketProtocol
 
 @asynccontextmanager
 async def served(app: ASGIApp, ws: WebSocketProtocol = "none") -> AsyncGenerator[str]:
-    """Runs `app` on a real socket of 127.0.0.1, in this event loop, and gives its base URL."""
+    """Runs `app` on a real socket of 127.0.0.1, in this event loop, and yields its base URL."""
     config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", http=GuardedHttp, ws=ws)
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)
-    # Not `serve()`: it looks for the end of its work only every tenth of a second, and a test has many servers.
+    # Not `serve()`: it checks only every tenth of a second whether it should stop, and a test has many servers.
     await server.startup()
     port = server.servers[0].sockets[0].getsockname()[1]
     try:
@@ -30,15 +30,15 @@ async def served(app: ASGIApp, ws: WebSocketProtocol = "none") -> AsyncGenerator
 
 
 _UNTIL_CLOSED_S = 0.005
-"""A connection with unsent bytes notices only in another turn of the event loop that its peer has gone, and one that
-is still closing when a test's loop ends is a warning in some later test."""
+"""A connection with unsent bytes needs another turn of the event loop to notice that its client is gone. One that is
+still closing when a test's loop ends causes a warning in a later test."""
 
 
 @contextmanager
 def reference_cycles() -> Generator[set[str]]:
-    """Types of ours of which something is left, when the context has ended, that only the cycle collector would free.
+    """Yields a set that, after the context, has our types whose objects only the cycle collector would free.
 
-    It comes by seldom (`service._tune_garbage_collector`): until then a ring holds whatever hangs in it, such as audio.
+    The collector runs seldom (`run._tune_garbage_collector`). Until then a cycle holds its objects, such as audio.
     """
     found: set[str] = set()
     gc.collect()

@@ -1,4 +1,4 @@
-"""The way from one service to another, against servers that a test scripts byte by byte."""
+"""The connection pool, against servers that a test scripts byte by byte."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -16,7 +16,7 @@ HELLO = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"
 
 @dataclass
 class Server:
-    """Counts its connections, and keeps what it was sent."""
+    """Counts its connections and keeps the requests."""
 
     url: str = ""
     connections: int = 0
@@ -27,7 +27,7 @@ class Server:
 
 @asynccontextmanager
 async def scripted(answer: bytes | Script) -> AsyncIterator[Server]:
-    """A server that answers every request with these bytes, or that does to every connection what the script says."""
+    """A server that answers every request with these bytes, or runs the script for each connection."""
     server = Server()
 
     async def again_and_again(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -54,11 +54,11 @@ async def scripted(answer: bytes | Script) -> AsyncIterator[Server]:
     for task in at_work:
         task.cancel()
     await asyncio.gather(*at_work)
-    await asyncio.sleep(0.005)  # in which the connections close
+    await asyncio.sleep(0.005)  # the connections close
 
 
 async def received(reader: asyncio.StreamReader) -> bytes:
-    """One request, head and body; empty when the client has left."""
+    """One request, headers and body; empty when the client has closed the connection."""
     try:
         head = await reader.readuntil(b"\r\n\r\n")
     except asyncio.IncompleteReadError:
@@ -123,7 +123,7 @@ async def test_requests_at_once_have_a_connection_each_and_share_them_later(pool
         assert server.connections == 4
 
 
-async def test_what_comes_in_chunks_and_byte_by_byte_is_one_answer(pool: HttpPool):
+async def test_a_chunked_response_that_arrives_byte_by_byte_is_read_whole(pool: HttpPool):
     chunked = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n"
 
     async def slowly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -139,12 +139,12 @@ async def test_what_comes_in_chunks_and_byte_by_byte_is_one_answer(pool: HttpPoo
         assert server.connections == 1
 
 
-async def test_an_interim_answer_is_not_the_answer(pool: HttpPool):
+async def test_an_interim_response_is_skipped(pool: HttpPool):
     async with scripted(b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n" + HELLO) as server:
         assert await post(pool, server) == b"hello"
 
 
-async def test_an_answer_that_comes_before_the_body_has_gone_is_seen(pool: HttpPool):
+async def test_a_response_that_arrives_before_the_body_is_sent_is_returned(pool: HttpPool):
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 413 Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
@@ -157,7 +157,7 @@ async def test_an_answer_that_comes_before_the_body_has_gone_is_seen(pool: HttpP
     assert answer.status == 413
 
 
-async def test_a_connection_that_the_server_ends_after_its_answer_is_not_used_again(pool: HttpPool):
+async def test_a_connection_that_the_server_closes_after_its_response_is_not_used_again(pool: HttpPool):
     async with scripted(HELLO.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n")) as server:
         assert [await post(pool, server) for _ in range(2)] == [b"hello"] * 2
         assert server.connections == 2
@@ -173,10 +173,10 @@ async def test_a_connection_that_was_closed_while_it_was_idle_is_not_used_again(
         for number in (1, 2):
             assert await post(pool, server) == b"hello"
             await until(lambda number=number: server.left == number)
-            await asyncio.sleep(0.01)  # in which we hear of it
+            await asyncio.sleep(0.01)  # the pool notices it
 
 
-async def test_an_idle_connection_is_let_go_of_and_a_younger_one_stays():
+async def test_an_idle_connection_is_closed_and_a_younger_one_stays():
     async with HttpPool(connect_s=2.0, keep_s=0.1) as pool, scripted(HELLO) as server:
         await asyncio.gather(post(pool, server), post(pool, server))
         for _ in range(10):  # one of the two is enough for these
@@ -186,7 +186,7 @@ async def test_an_idle_connection_is_let_go_of_and_a_younger_one_stays():
         await until(lambda: server.left == 2)
 
 
-async def test_what_nobody_asked_for_ends_the_connection(pool: HttpPool):
+async def test_a_response_without_a_request_closes_the_connection(pool: HttpPool):
     async def twice(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await received(reader)
         writer.write(HELLO + HELLO.replace(b"hello", b"other"))
@@ -202,7 +202,7 @@ async def test_what_nobody_asked_for_ends_the_connection(pool: HttpPool):
     "answer",
     [b"", b"HTTP/1.1 200 OK\r\ncontent-le", HELLO[:-1], b"HTTP/1.1 200 OK\r\n\r\nno length", b"SSH-2.0-OpenSSH\r\n"],
 )
-async def test_what_is_no_whole_answer_is_broken_off(pool: HttpPool, answer: bytes):
+async def test_an_incomplete_response_is_a_lost_connection(pool: HttpPool, answer: bytes):
     async def break_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await received(reader)
         writer.write(answer)
@@ -212,7 +212,7 @@ async def test_what_is_no_whole_answer_is_broken_off(pool: HttpPool, answer: byt
             await post(pool, server, b"abc")
 
 
-async def test_where_nobody_listens_nothing_is_reached(pool: HttpPool):
+async def test_a_port_where_no_process_listens_refuses_the_connection(pool: HttpPool):
     async with scripted(HELLO) as server:
         pass
 
@@ -220,12 +220,12 @@ async def test_where_nobody_listens_nothing_is_reached(pool: HttpPool):
         await post(pool, server)
 
 
-async def test_a_name_that_nobody_knows_is_not_reached(pool: HttpPool):
+async def test_an_unknown_host_name_refuses_the_connection(pool: HttpPool):
     with pytest.raises(ConnectionRefusedError):
-        await pool.request("GET", "http://nobody.invalid:8000", "/", {})
+        await pool.request("GET", "http://unknown.invalid:8000", "/", {})
 
 
-async def test_who_is_cancelled_leaves(pool: HttpPool):
+async def test_a_cancelled_request_closes_its_connection(pool: HttpPool):
     async def say_nothing(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         await received(reader)
         assert await reader.read() == b""
@@ -240,7 +240,7 @@ async def test_who_is_cancelled_leaves(pool: HttpPool):
 
 
 @pytest.mark.parametrize(("path", "header"), [("/a\r\nx: y", "b"), ("/", "b\r\nx: y"), ("/", "b\nx: y"), ("/", "b\rx")])
-async def test_nobody_can_smuggle_a_header(pool: HttpPool, path: str, header: str):
+async def test_no_header_can_be_smuggled(pool: HttpPool, path: str, header: str):
     async with scripted(HELLO) as server:
         with pytest.raises(ValueError, match="line break"):
             await pool.request("POST", server.url, path, {"x-request-id": header})
@@ -255,7 +255,7 @@ async def test_a_base_url_may_have_a_path_of_its_own(pool: HttpPool):
     assert server.requests[0].split(b"\r\n")[:2] == [b"GET /engine/v1/models HTTP/1.1", b"host: engine"]
 
 
-async def test_nothing_that_was_sent_or_came_back_stays():
+async def test_no_reference_cycle_keeps_a_request_or_a_response():
     with reference_cycles() as left:
         async with HttpPool(connect_s=2.0, keep_s=30.0) as pool, scripted(HELLO) as server:
             for _ in range(3):
@@ -263,16 +263,16 @@ async def test_nothing_that_was_sent_or_came_back_stays():
     assert left == set()
 
 
-def test_services_have_it_on_uvloop_whose_transports_are_of_other_types():
+def test_it_works_on_uvloop_whose_transports_are_of_other_types():
     async def story() -> None:
         async with HttpPool(connect_s=2.0, keep_s=0.1) as pool:
             await test_a_request_is_sent_in_its_pieces_and_answered_whole(pool)
             await test_a_large_body_arrives_whole(pool)
             await test_a_connection_is_used_again(pool)
             await test_a_connection_that_was_closed_while_it_was_idle_is_not_used_again(pool)
-            await test_what_is_no_whole_answer_is_broken_off(pool, HELLO[:-1])
-            await test_where_nobody_listens_nothing_is_reached(pool)
-            await test_who_is_cancelled_leaves(pool)
-            await test_an_idle_connection_is_let_go_of_and_a_younger_one_stays()
+            await test_an_incomplete_response_is_a_lost_connection(pool, HELLO[:-1])
+            await test_a_port_where_no_process_listens_refuses_the_connection(pool)
+            await test_a_cancelled_request_closes_its_connection(pool)
+            await test_an_idle_connection_is_closed_and_a_younger_one_stays()
 
     uvloop.run(story())

@@ -1,4 +1,4 @@
-"""Work for a request ends with the client that sent it."""
+"""Work for a request is cancelled when its client disconnects."""
 
 import asyncio
 
@@ -12,20 +12,20 @@ from starlette.routing import Route
 REQUEST = b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n"
 
 
-class Office:
-    """A service whose work takes until a test says so."""
+class SlowService:
+    """A service whose work ends when a test sets an event."""
 
     def __init__(self) -> None:
-        self.has_come = asyncio.Event()
+        self.has_arrived = asyncio.Event()
         self.may_begin, self.may_end = asyncio.Event(), asyncio.Event()
-        self.has_begun, self.was_dropped = asyncio.Event(), asyncio.Event()
+        self.has_begun, self.was_cancelled = asyncio.Event(), asyncio.Event()
         self.is_over = asyncio.Event()
         self.app = Starlette(routes=[Route("/", self.answer, methods=["POST"])])
 
     async def answer(self, request: Request) -> PlainTextResponse:
         try:
             await request.body()
-            self.has_come.set()
+            self.has_arrived.set()
             await self.may_begin.wait()
             return PlainTextResponse(await cancel_on_disconnect(request, self.work()))
         finally:
@@ -36,40 +36,40 @@ class Office:
         try:
             await self.may_end.wait()
         except asyncio.CancelledError:
-            self.was_dropped.set()
+            self.was_cancelled.set()
             raise
         return "done"
 
 
-async def test_work_is_dropped_when_its_client_leaves():
-    office = Office()
-    office.may_begin.set()
-    async with served(office.app) as url:
+async def test_work_is_cancelled_when_its_client_disconnects():
+    service = SlowService()
+    service.may_begin.set()
+    async with served(service.app) as url:
         writer = await sent(url)
-        await office.has_begun.wait()
+        await service.has_begun.wait()
         writer.close()
 
-        await asyncio.wait_for(office.was_dropped.wait(), 5)
+        await asyncio.wait_for(service.was_cancelled.wait(), 5)
 
 
-async def test_work_never_begins_for_a_client_that_has_left_already():
-    office = Office()
-    async with served(office.app) as url:
+async def test_work_does_not_start_for_a_client_that_has_disconnected():
+    service = SlowService()
+    async with served(service.app) as url:
         writer = await sent(url)
-        await office.has_come.wait()
+        await service.has_arrived.wait()
         writer.close()
         await asyncio.sleep(0.1)
-        office.may_begin.set()
-        await asyncio.wait_for(office.is_over.wait(), 5)
+        service.may_begin.set()
+        await asyncio.wait_for(service.is_over.wait(), 5)
 
-    assert not office.has_begun.is_set()
+    assert not service.has_begun.is_set()
 
 
 async def test_a_client_that_stays_gets_its_answer_and_the_next_one_over_the_same_connection():
-    office = Office()
-    office.may_begin.set()
-    office.may_end.set()
-    async with served(office.app) as url:
+    service = SlowService()
+    service.may_begin.set()
+    service.may_end.set()
+    async with served(service.app) as url:
         reader, writer = await asyncio.open_connection(*address(url))
         for _ in range(2):
             writer.write(REQUEST)
@@ -78,7 +78,7 @@ async def test_a_client_that_stays_gets_its_answer_and_the_next_one_over_the_sam
             assert await reader.readexactly(4) == b"done"
         writer.close()
 
-    assert not office.was_dropped.is_set()
+    assert not service.was_cancelled.is_set()
 
 
 async def sent(url: str) -> asyncio.StreamWriter:

@@ -1,4 +1,4 @@
-"""That an answer goes in one packet, and all of it."""
+"""A response is sent in one packet, and completely."""
 
 import asyncio
 
@@ -7,7 +7,7 @@ from rapl_service.http.gathered import GatheredWrites
 
 
 class RecordedTransport(asyncio.Transport):
-    """A stand-in that keeps what would be sent, packet by packet: a real one may put two together by chance."""
+    """Keeps the packets that would be sent; a real transport may join two by chance."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
-"""Finds the endpoint that is meant, whatever base URL a person typed.
+"""Maps the paths that clients build from different base URLs to our routes.
 
-Clients append `/audio/transcriptions`, or `/v1/audio/transcriptions`, to what they are given; people give them the
-host, the host with `/v1`, or the whole address. Nobody is redirected: some clients lose the body on the way.
+Clients append `/audio/transcriptions` or `/v1/audio/transcriptions` to the configured base URL, which may be the host,
+the host with `/v1` or the whole address. There is no redirect: some clients lose the body when they follow one.
 """
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -11,7 +11,7 @@ _MODELS = "/models"
 
 
 def canonical_path(path: str) -> str:
-    """The path of our own route, such as `/v1/models/iic/SenseVoiceSmall`; any other path comes back as it is."""
+    """The path of our route, such as `/v1/models/iic/SenseVoiceSmall`; any other path is returned unchanged."""
     trimmed = path.rstrip("/")
     for endpoint in _AUDIO:
         if trimmed.endswith(endpoint):

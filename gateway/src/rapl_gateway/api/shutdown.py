@@ -1,4 +1,4 @@
-"""The last word to those who are still waiting when the time to finish what was begun is over."""
+"""The response to requests that are still in work when the time for an orderly shutdown is over."""
 
 import asyncio
 import json
@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 RETRY_AFTER_S = 5
 _ERROR = ServiceError(
-    ErrorCode.BACKEND_UNAVAILABLE, "the server was told to stop; send it again.", retry_after_s=RETRY_AFTER_S
+    ErrorCode.BACKEND_UNAVAILABLE, "the server is shutting down; send the request again.", retry_after_s=RETRY_AFTER_S
 )
 
 

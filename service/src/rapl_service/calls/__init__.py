@@ -1,1 +1,1 @@
-"""How one service calls another over kept connections, with typed clients for each kind of service."""
+"""Calls from one service to another: a connection pool and a typed client for each kind of service."""

@@ -1,6 +1,6 @@
-"""One service calls another: how, and what every failure on the way is called.
+"""Requests to other services, and the ServiceError for everything that can go wrong on the way.
 
-An answer that comes whole goes by a `hop`; what streams, in either direction, goes through aiohttp.
+A response that is read as a whole uses `HttpPool`; what is streamed, in either direction, uses aiohttp.
 """
 
 import asyncio
@@ -23,28 +23,28 @@ M = TypeVar("M", bound=BaseModel)
 Body = bytes | memoryview | IO[bytes]
 
 CONNECT_TIMEOUT_S = 2.0
-"""A service on this machine or its network accepts at once or is not there."""
+"""A service on this machine or network accepts a connection at once, or does not run."""
 _RETRY_AFTER_S = 5
 _LARGE_BODY_BYTES = 1 << 20
-"""aiohttp writes bytes in one go, and a larger body than this would hold up the event loop. It goes in pieces, each of
-which is read from a mapped file only then, so that an upload of any size takes no memory."""
+"""aiohttp writes a bytes body in one call, which blocks the event loop if the body is large. Larger bodies are sent in
+pieces. Each piece of a mapped file is read only when it is sent, so that an upload of any size takes no memory."""
 _PIECE_BYTES = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """Another service, and what a person does when it cannot be reached."""
+    """Another service: its address, and what to do when it cannot be reached."""
 
     name: str
     url: str
-    """Base URL without a trailing slash, as people know it."""
+    """Base URL without a trailing slash, as it is configured and shown in messages."""
     remedy: str
     address: str | None = None
-    """Base URL of the one of its processes that is called, where there may be several."""
+    """Base URL of one process of the service, where the URL's name has several addresses."""
     host: str | None = None
-    """The `Host` to name there, where `address` has none."""
+    """The `Host` header to send with `address`, which has no host name."""
     token: str | None = field(default=None, repr=False)
-    """What it wants to be shown, as `Authorization: Bearer`."""
+    """Token that is sent as `Authorization: Bearer`; None sends none."""
 
     @property
     def base_url(self) -> str:
@@ -56,12 +56,12 @@ class Service:
 
 
 class ConnectError(ServiceError):
-    """The service did not take the request: nothing was done, so that it can be sent elsewhere any number of times."""
+    """No connection to the service was made. The request was not sent, so it may be sent again or elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
 class Http:
-    """The kept connections through which one service calls the others."""
+    """The HTTP clients of one service process."""
 
     pool: HttpPool
     streams: aiohttp.ClientSession
@@ -69,9 +69,9 @@ class Http:
 
 @asynccontextmanager
 async def open_http() -> AsyncGenerator[Http]:
-    """Needs a running event loop."""
-    # Let go of an idle connection well before the other end does: a request written into a connection that is
-    # being closed is lost, and a POST cannot simply be sent again.
+    """Opens them; needs a running event loop."""
+    # An idle connection is closed well before the server closes it: a request that is written to a connection while
+    # the server closes it is lost, and a POST cannot simply be sent again.
     keep_s = KEEP_ALIVE_S / 2
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=keep_s)
     jar = aiohttp.DummyCookieJar()
@@ -84,24 +84,24 @@ async def open_http() -> AsyncGenerator[Http]:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request to a service."""
+    """One request to another service."""
 
     http: Http
     service: Service
     method: str
     path: str
-    """Quoted, with its query."""
+    """Quoted, with the query."""
     request_id: str | None = None
 
     async def fetch(self, deadline_s: float, *body: bytes | memoryview) -> bytes:
-        """What it answers, whole.
+        """The body of the response.
 
         Args:
-            deadline_s: until then.
+            deadline_s: seconds for the whole call.
             body: in pieces.
 
         Raises:
-            ServiceError: the service's own, or ConnectError, BACKEND_UNAVAILABLE or BACKEND_TIMEOUT.
+            ServiceError: the service's own error, or ConnectError, BACKEND_UNAVAILABLE or BACKEND_TIMEOUT.
         """
         with service_errors(self.service, deadline_s):
             async with asyncio.timeout(deadline_s):
@@ -112,25 +112,25 @@ class Call:
         return answer.body
 
     async def fetch_as(self, kind: type[M], deadline_s: float, *body: bytes | memoryview) -> M:
-        """The same, as what it must be.
+        """The body of the response, validated as `kind`.
 
         Raises:
-            ServiceError: as `fetch`, and BACKEND_UNAVAILABLE where it is something else.
+            ServiceError: as `fetch`, and BACKEND_UNAVAILABLE where the body is not valid.
         """
         answer = await self.fetch(deadline_s, *body)
         try:
             return kind.model_validate_json(answer)
-        except ValueError:  # not its cause: that has what was answered in its message
-            raise unavailable(self.service, f"answered something that is no {kind.__name__}") from None
+        except ValueError:  # without its cause, whose message holds the response
+            raise unavailable(self.service, f"sent a response that is not a valid {kind.__name__}") from None
 
     @asynccontextmanager
     async def stream(
         self, limits: aiohttp.ClientTimeout, body: Body | None = None
     ) -> AsyncGenerator[aiohttp.ClientResponse]:
-        """Its answer, as it comes.
+        """The response, to be read as it arrives.
 
         Raises:
-            ServiceError: as `fetch`, also in the middle of it.
+            ServiceError: as `fetch`, also while the body is read.
         """
         headers, data = self._headers(), body
         if isinstance(body, bytes | memoryview) and len(body) > _LARGE_BODY_BYTES:
@@ -154,15 +154,15 @@ class Call:
 
 
 def _refusal(service: Service, status: int, body: bytes, retry_after: str | None) -> ServiceError:
-    if status == 401:  # it is the caller's token that is wrong, and not its client's key
-        return unavailable(service, "wants another token than it was shown: set the same one on both sides")
+    if status == 401:  # our token is wrong, not the API key of our client
+        return unavailable(service, "refused the token: set the same token on both sides")
     if status < 400:
-        return unavailable(service, f"answered with {status}, as no service of RAPL's does")
+        return unavailable(service, f"responded with {status}, which no RAPL service does")
     return ServiceError.from_response(status, _json_or_none(body), retry_after)
 
 
 async def _in_pieces(body: memoryview) -> AsyncIterator[memoryview]:
-    """Of a mapped file, what has been sent does not stay in memory."""
+    """Yields the body in pieces; the pages of a mapped file are released once they are sent."""
     for at in range(0, len(body), _PIECE_BYTES):
         piece = body[at : at + _PIECE_BYTES]
         yield piece
@@ -182,7 +182,7 @@ def _json_or_none(body: bytes) -> Any:
 
 
 class service_errors:
-    """Raises: ServiceError for whatever goes wrong on the way: ConnectError, BACKEND_UNAVAILABLE or BACKEND_TIMEOUT."""
+    """Turns what goes wrong with a call into a ServiceError: ConnectError, BACKEND_UNAVAILABLE or BACKEND_TIMEOUT."""
 
     def __init__(self, service: Service, deadline_s: float | None) -> None:
         self._service = service
@@ -200,7 +200,7 @@ class service_errors:
                 message = f"{service.name} at {service.url} did not answer within {round(self._deadline_s or 0, 1):g} s"
                 raise ServiceError(ErrorCode.BACKEND_TIMEOUT, message) from error
             case ConnectionLost() | aiohttp.ClientError():
-                raise unavailable(service, "broke off its answer") from error
+                raise unavailable(service, "closed the connection before its response was complete") from error
             case _:
                 pass
 

@@ -1,4 +1,4 @@
-"""The calling end of the wire: typed in, typed out, and every failure a ServiceError that names the backend."""
+"""Typed clients of the services. Every failure is a ServiceError that names the service."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Generator
@@ -27,7 +27,7 @@ _DEFAULT_OPTIONS = PrepareOptions()
 
 
 class TranscriberClient:
-    """An engine, as another service calls it."""
+    """Client of an engine."""
 
     def __init__(self, http: Http, service: Service) -> None:
         self._http = http
@@ -36,7 +36,7 @@ class TranscriberClient:
     async def transcribe(
         self, audio: WavAudio, options: TranscribeOptions, *, deadline_s: float, request_id: str | None = None
     ) -> Transcript:
-        """Raises: ServiceError, with the engine's own code, or BACKEND_UNAVAILABLE or BACKEND_TIMEOUT."""
+        """Raises: ServiceError, the engine's own, or BACKEND_UNAVAILABLE or BACKEND_TIMEOUT."""
         body = encode_transcribe_request(audio, options)
         call = Call(self._http, self.service, "POST", "/v1/transcribe", request_id)
         return await call.fetch_as(Transcript, deadline_s, *body)
@@ -44,10 +44,10 @@ class TranscriberClient:
     async def stream(
         self, audio: WavAudio, options: TranscribeOptions, *, deadline_s: float, request_id: str | None = None
     ) -> AsyncGenerator[str | Transcript, None]:
-        """Yields texts as they are decoded, if the engine has them before the end, and then the whole transcript.
+        """Yields pieces of text as they are decoded, if the engine decodes word by word, then the whole transcript.
 
         Raises:
-            ServiceError: as `transcribe`, also after some texts. It never ends in silence without the transcript.
+            ServiceError: as `transcribe`, also after some texts. Without an error, the transcript is always the last.
         """
         body = b"".join(encode_transcribe_request(audio, options, is_streamed=True))
         call = Call(self._http, self.service, "POST", "/v1/transcribe", request_id)
@@ -58,7 +58,7 @@ class TranscriberClient:
                     yield event
                     if isinstance(event, Transcript):
                         return
-        raise unavailable(self.service, "broke off its answer")
+        raise unavailable(self.service, "closed the connection before its response was complete")
 
     async def models(self, *, deadline_s: float = 2.0) -> list[ModelInfo]:
         return (await Call(self._http, self.service, "GET", "/v1/models").fetch_as(ModelList, deadline_s)).models
@@ -75,7 +75,7 @@ class TranscriberClient:
 
 
 class PreprocessClient:
-    """preprocess-service, as another service calls it."""
+    """Client of preprocess-service."""
 
     def __init__(self, http: Http, service: Service) -> None:
         self._http = http
@@ -93,13 +93,13 @@ class PreprocessClient:
 
         Args:
             media: any file that FFmpeg's libraries read, from its start.
-            options: what counts as speech. Media without any yield no segment.
-            idle_s: how long to wait for the next event; the time between two that the caller takes does not count.
-            request_id: named in the other service's log.
+            options: of speech detection. Media without speech yield no segment.
+            idle_s: seconds to wait for the next event; time that the caller takes between events does not count.
+            request_id: for the log of preprocess-service.
 
         Raises:
-            ServiceError: AUDIO_UNDECODABLE where the media are at fault, BACKEND_UNAVAILABLE or BACKEND_TIMEOUT
-                where the service is; also in the middle of the events. It never ends in silence without PrepareEnd.
+            ServiceError: AUDIO_UNDECODABLE for broken media, BACKEND_UNAVAILABLE or BACKEND_TIMEOUT for a failed
+                service; also between events. Without an error, PrepareEnd is always the last event.
         """
         ended = False
         limits = aiohttp.ClientTimeout(sock_connect=CONNECT_TIMEOUT_S, sock_read=idle_s)
@@ -112,7 +112,7 @@ class PreprocessClient:
                     if not isinstance(event, PrepareProgress):
                         yield event
         if not ended:
-            raise unavailable(self.service, "broke off its answer")
+            raise unavailable(self.service, "closed the connection before its response was complete")
 
     @asynccontextmanager
     async def clip(
@@ -148,10 +148,10 @@ class PreprocessClient:
         deadline_s: float,
         request_id: str | None = None,
     ) -> SpeechCheck:
-        """Whether a clip of up to MAX_SEGMENT_S would become a segment; nothing of it comes back.
+        """Whether a clip of up to MAX_SEGMENT_S contains speech.
 
         Raises:
-            ServiceError: AUDIO_TOO_LARGE where it is longer, BACKEND_UNAVAILABLE or BACKEND_TIMEOUT.
+            ServiceError: AUDIO_TOO_LARGE for longer audio, BACKEND_UNAVAILABLE or BACKEND_TIMEOUT.
         """
         call = Call(self._http, self.service, "POST", _with_query("/v1/speech", options), request_id)
         return await call.fetch_as(SpeechCheck, deadline_s, audio.wav_header(), audio.pcm)
@@ -174,7 +174,7 @@ def _frame_errors(service: Service) -> Generator[None]:
     try:
         yield
     except ValueError as error:
-        raise unavailable(service, f"broke off its answer ({error})") from error
+        raise unavailable(service, fXX) from error
 
 
 class DecodedClip:
@@ -190,7 +190,7 @@ class DecodedClip:
         """Raises: ServiceError: BACKEND_UNAVAILABLE."""
         event = await self._next(is_last=is_last)
         if not isinstance(event, WavAudio):
-            raise unavailable(self._service, "broke off its answer")
+            raise unavailable(self._service, "closed the connection before its response was complete")
         self.audio = event
 
     async def speech_check(self, *, deadline_s: float) -> SpeechCheck:
@@ -199,7 +199,7 @@ class DecodedClip:
             async with asyncio.timeout(deadline_s):
                 event = await self._next(is_last=True)
         if not isinstance(event, SpeechCheck):
-            raise unavailable(self._service, "broke off its answer")
+            raise unavailable(self._service, "closed the connection before its response was complete")
         return event
 
     async def _next(self, *, is_last: bool) -> WavAudio | SpeechCheck | None:

@@ -1,7 +1,7 @@
-"""One request and its whole answer over a kept connection: the way between RAPL's own services.
+"""An HTTP/1.1 connection pool for calls between RAPL's services, with responses that are read as a whole.
 
-asyncio's transports and uvicorn's parser, with nothing in between. What a general client does besides (redirects,
-cookies, proxies, content codings) was a fifth of the gateway's own time for a dictated sentence.
+It consists of asyncio's transports and uvicorn's parser. What a general client does besides (redirects, cookies,
+proxies, content codings) took a fifth of the gateway's own time for a dictated sentence.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from httptools import HttpParserError, HttpResponseParser
 
 
 class ConnectionLost(ConnectionError):
-    """The connection ended before the answer did, or what came was none: what became of the request is unknown."""
+    """The connection ended before a complete response. Whether the request was processed is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +30,15 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class _Origin:
-    """Where a base URL leads."""
+    """A base URL, parsed."""
 
     host: str
     port: int
     is_tls: bool
     name: str
-    """What the `Host` header says."""
+    """The value of the `Host` header."""
     prefix: str
-    """In front of every path."""
+    """Prefix of every path."""
 
     @classmethod
     def of(cls, base_url: str) -> Self:
@@ -52,12 +52,12 @@ _origin_of = lru_cache(maxsize=64)(_Origin.of)
 
 
 class HttpPool:
-    """The kept connections, to every origin; needs a running event loop.
+    """Idle connections to every origin that was called; needs a running event loop.
 
     Args:
-        connect_s: how long a connection may take to be made.
-        keep_s: how long one is kept that nobody uses: less than the other end keeps it, since a request that is
-            written into a connection that is being closed there is lost.
+        connect_s: timeout for a new connection, in seconds.
+        keep_s: how long an idle connection is kept, in seconds. It must be shorter than the server's time: a request
+            that is written to a connection while the server closes it is lost.
     """
 
     def __init__(self, connect_s: float, keep_s: float) -> None:
@@ -78,24 +78,24 @@ class HttpPool:
             for connection in connections:
                 connection.transport.close()
         self._idle.clear()
-        await asyncio.sleep(0)  # in which their sockets close
+        await asyncio.sleep(0)  # lets the sockets close
 
     async def request(
         self, method: str, url: str, path: str, headers: dict[str, str], body: Sequence[bytes | memoryview] = ()
     ) -> Response:
-        """Sends a request, and gives its answer when that is whole. Whoever is cancelled meanwhile leaves.
+        """Sends a request and returns the complete response. A cancelled call closes its connection.
 
         Args:
-            method: of HTTP.
+            method: such as "POST".
             url: base URL of the service.
-            path: below that, with a query, quoted.
-            headers: beside the length and, where none is named, the host.
-            body: in pieces, which are not put together on the way.
+            path: below the base URL, quoted, with the query.
+            headers: without the length; without `host`, the URL's is sent.
+            body: in pieces, which are not joined.
 
         Raises:
             ConnectionRefusedError: no connection could be made, so nothing was sent.
-            ConnectionLost: the connection ended before the answer was whole.
-            ValueError: a header or the path holds a line break.
+            ConnectionLost: the connection ended before the response was complete.
+            ValueError: a header or the path contains a line break.
         """
         origin = _origin_of(url)
         head = _head(method, origin, path, headers, sum([len(piece) for piece in body]))
@@ -108,11 +108,11 @@ class HttpPool:
         if connection.is_reusable:
             self._keep(origin, connection)
         else:
-            connection.transport.abort()  # what was not sent of a body that is refused is let go of
+            connection.transport.abort()  # a refused body may not have been sent completely
         return response
 
     def _take(self, origin: _Origin) -> "_Connection | None":
-        """The one that was used last, so that those that are too many grow old."""
+        """The connection that was used last, so that surplus ones expire."""
         idle = self._idle.get(origin)
         while idle:
             connection = idle.pop()
@@ -137,7 +137,7 @@ class HttpPool:
         self._sweep = self._sweep or asyncio.get_running_loop().call_later(self._keep_s, self._close_expired)
 
     def _close_expired(self) -> None:
-        """Of those that lie in the order in which they were used last."""
+        """The lists are in the order of last use."""
         idle, self._idle, self._sweep = self._idle, {}, None
         oldest = time.monotonic() - self._keep_s
         for origin, connections in idle.items():
@@ -152,7 +152,7 @@ class HttpPool:
 
 
 class _Connection(asyncio.Protocol):
-    """One connection, with at most one request on its way."""
+    """One connection, with at most one request at a time."""
 
     transport: asyncio.Transport
     idle_since = 0.0
@@ -165,7 +165,7 @@ class _Connection(asyncio.Protocol):
         self.is_reusable = True
 
     async def request(self, pieces: Sequence[bytes | memoryview]) -> Response:
-        if self.transport.is_closing():  # closed by the other end since it was made
+        if self.transport.is_closing():  # the server has closed it since it was made
             raise ConnectionLost("the connection was closed")
         self._response = asyncio.get_running_loop().create_future()
         try:
@@ -175,11 +175,11 @@ class _Connection(asyncio.Protocol):
             self._response = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast("asyncio.Transport", transport)  # uvloop's are none of asyncio's types
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's transports are not asyncio's types
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._fail(exc or "the connection was closed")
-        del self._parser  # which holds this connection in turn
+        del self._parser  # a reference cycle: the parser holds this connection
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -198,12 +198,12 @@ class _Connection(asyncio.Protocol):
         headers, body = self._headers, b"".join(self._pieces)
         self._headers, self._pieces = {}, []
         status = self._parser.get_status_code()
-        if 100 <= status < 200:  # not the answer yet
+        if 100 <= status < 200:  # an interim response
             return
         self.is_reusable = self._parser.should_keep_alive()
         if self._response and not self._response.done():
             self._response.set_result(Response(status, headers, body))
-        else:  # nobody has asked
+        else:  # a response without a request
             self.transport.abort()
 
     def _fail(self, why: object) -> None:
@@ -221,5 +221,5 @@ def _head(method: str, origin: _Origin, path: str, headers: dict[str, str], leng
     lines += [f"{name}: {value}" for name, value in headers.items()]
     text = "\r\n".join(lines)
     if text.count("\n") != len(lines) - 1 or text.count("\r") != len(lines) - 1:
-        raise ValueError("a header or a path with a line break")
+        raise ValueError("a header or the path contains a line break")
     return (text + "\r\n\r\n").encode("latin-1")

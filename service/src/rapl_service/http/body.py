@@ -1,4 +1,4 @@
-"""Reading a request's body: no faster client may be kept waiting by one that sends slowly."""
+"""Reading request bodies: draining refused ones, and a timeout for slow ones."""
 
 import asyncio
 import time
@@ -7,16 +7,16 @@ from rapl_protocol.errors import ErrorCode, ServiceError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_DRAIN_BYTES = 256 << 20
-"""Of a refused body; whoever sends more sees the connection close."""
+"""Of a refused body. If a client sends more, its connection is closed."""
 BODY_GRACE_S = 30.0
 LEAST_BYTES_PER_S = 500
-"""A body that comes as fast as this, apart from the grace, is waited for: a quarter of the slowest speech codecs."""
+"""A body may take BODY_GRACE_S plus its size divided by this rate, a quarter of that of the slowest speech codecs."""
 
 
 async def drain(receive: Receive, max_bytes: int = MAX_DRAIN_BYTES) -> None:
-    """Reads the rest of a body and throws it away, so that a client that is still sending sees its answer.
+    """Reads the rest of a body and discards it, so that a client that is still sending gets the response.
 
-    Node's fetch reports a broken pipe instead of the answer, and sends everything again.
+    Node's fetch otherwise reports a broken pipe and sends the request again.
     """
     drained = 0
     while drained < max_bytes:
@@ -27,7 +27,7 @@ async def drain(receive: Receive, max_bytes: int = MAX_DRAIN_BYTES) -> None:
 
 
 class BodyTimeout:
-    """ASGI middleware: gives up on a body that comes too slowly, as one that is held back to hold us up."""
+    """ASGI middleware: ends a request whose body arrives too slowly, so that slow clients cannot hold resources."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -49,7 +49,7 @@ def _in_time(receive: Receive) -> Receive:
             async with asyncio.timeout(BODY_GRACE_S + received / LEAST_BYTES_PER_S - waited_s):
                 message = await receive()
         except TimeoutError:
-            raise ServiceError(ErrorCode.INVALID_REQUEST, "the request's body came too slowly") from None
+            raise ServiceError(ErrorCode.INVALID_REQUEST, "the request's body arrived too slowly") from None
         waited_s += time.monotonic() - began
         received += len(message.get("body", b""))
         is_whole = not message.get("more_body")

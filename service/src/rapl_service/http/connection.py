@@ -1,7 +1,7 @@
-"""uvicorn's HTTP/1.1, with an end to its patience and to the size of what it takes.
+"""uvicorn's HTTP/1.1 protocol with timeouts and limits.
 
-By itself it waits for the rest of a request's headers for ever, keeps as many as come, and keeps an answer for whoever
-does not read it. One page of a browser, or one idle script, could hold every connection.
+uvicorn has no timeout for a request's headers or for a client that does not read its response, and no limit for the
+number of headers. One web page or one idle script could hold every connection.
 """
 
 import asyncio
@@ -14,12 +14,12 @@ from rapl_service.http.errors import error_response
 from rapl_service.http.gathered import GatheredWrites
 
 HEADERS_S = 15.0
-"""From a connection's begin, or a request's first byte, to the end of its headers."""
+"""From the start of a connection, or a request's first byte, to the end of the headers."""
 UNREAD_TIMEOUT_S = 60.0
-"""How long a client may leave an answer unread."""
+"""How long a client may leave a response unread."""
 IDLE_CLOSE_S, NEW_IDLE_CLOSE_S = 0.1, 1.0
-"""How long an idle connection stays when the service stops, and one that is new: a request may be on its way that
-nobody has read yet, and who has just connected is about to send one."""
+"""How long an idle connection, or a new one, stays open after the service begins to stop: a request may be on its way
+that has not been read yet."""
 MAX_HEADER_BYTES = 64 << 10
 MAX_HEADERS = 128
 
@@ -32,7 +32,7 @@ class GuardedHttp(HttpToolsProtocol):
     _is_in_headers = False
     _is_stopping = False
     _header_bytes = 0
-    _refusal: str | None = None
+    _header_error: str | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._gathered = GatheredWrites(transport)
@@ -68,9 +68,9 @@ class GuardedHttp(HttpToolsProtocol):
             self._headers_timer.cancel()
             self._headers_timer = None
         assert self.parser
-        self._refusal = _refusal(self.headers, self.url, self.parser.get_http_version())
-        if self._refusal:
-            raise ValueError(self._refusal)  # which the parser reports as a broken request
+        self._header_error = _header_error(self.headers, self.url, self.parser.get_http_version())
+        if self._header_error:
+            raise ValueError(self._header_error)  # the parser reports it as an invalid request
         self.scope[CLIENT_CONNECTION] = self._client_connection  # type: ignore[typeddict-unknown-key]
         super().on_headers_complete()
         if self._is_stopping and self.cycle:  # there is none for a WebSocket handshake
@@ -95,8 +95,8 @@ class GuardedHttp(HttpToolsProtocol):
             self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
-        """The same in OpenAI's envelope."""
-        message = self._refusal or msg
+        """Sends the error envelope instead of uvicorn's plain text."""
+        message = self._header_error or msg
         answer = error_response(ServiceError(ErrorCode.INVALID_REQUEST, message))
         headers = b"".join(b"%s: %s\r\n" % each for each in answer.raw_headers)
         head = b"HTTP/1.1 400 Bad Request\r\n" + headers + b"connection: close\r\n\r\n"
@@ -118,14 +118,14 @@ class GuardedHttp(HttpToolsProtocol):
 
     def _give_up(self) -> None:
         if not self.transport.is_closing():
-            self.send_400_response(f"the request's headers did not come within {HEADERS_S:g} s")
+            self.send_400_response(f"the request's headers did not arrive within {HEADERS_S:g} s")
 
 
 _TOO_LARGE = f"the request's headers are larger than {MAX_HEADER_BYTES} bytes"
 
 
-def _refusal(headers: list[tuple[bytes, bytes]], url: bytes, version: str) -> str | None:
-    """What is wrong with a request's head, beyond what the parser refuses itself.
+def _header_error(headers: list[tuple[bytes, bytes]], url: bytes, version: str) -> str | None:
+    """What is wrong with a request's headers, beyond what the parser refuses.
 
     Source: RFC 9112, 3.2 (one Host) and 6.1 (both lengths, as in request smuggling).
     """
@@ -135,7 +135,7 @@ def _refusal(headers: list[tuple[bytes, bytes]], url: bytes, version: str) -> st
         return _TOO_LARGE
     names = [name for name, _ in headers]
     if names.count(b"host") > 1 or (version == "1.1" and b"host" not in names):
-        return "a request names exactly one host"
+        return "a request must have exactly one Host header"
     if b"content-length" in names and b"transfer-encoding" in names:
-        return "a request has a content-length or a transfer-encoding, not both"
+        return "a request may not have both Content-Length and Transfer-Encoding"
     return None

@@ -1,4 +1,4 @@
-"""Ends the work for a client that has left."""
+"""Cancels the work for a client that has disconnected."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -8,47 +8,49 @@ from fastapi import Request
 from rapl_protocol.errors import ErrorCode, ServiceError
 
 CLIENT_CONNECTION = "rapl_client_connection"
-"""Where a request's scope has the `ClientConnection` that sent it."""
+"""Key in a request's scope: the `ClientConnection` over which it came."""
 
 T = TypeVar("T")
 
 
 class ClientConnection:
-    """Who sends requests over a connection, and is there until it ends. ASGI's own word of that, `http.disconnect`,
-    takes a task that waits for it."""
+    """Whether a client is still connected, and the tasks to cancel when it is not.
+
+    ASGI's own message, `http.disconnect`, needs a task that waits for it: 4 % of the processor's time of a request.
+    """
 
     def __init__(self) -> None:
-        self.has_left = False
+        self.is_gone = False
         self.tasks: set[asyncio.Task[Any]] = set()
-        """What is of no use without it."""
+        """Tasks whose result only this client needs."""
 
     def disconnect(self) -> None:
-        self.has_left = True
+        self.is_gone = True
         for task in self.tasks:
             task.cancel()
 
 
 async def cancel_on_disconnect(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """Awaits the work for a request whose body has been read; when the client goes away it is cancelled.
+    """Awaits the work for a request whose body has been read, and cancels it when the client disconnects.
 
-    A client that gave up sends its request again, and should not find its first one still in the way.
+    A client that gives up usually sends its request again, and should not have to wait for its first one.
 
     Raises:
-        ServiceError: INVALID_REQUEST, which nobody sees but the log.
+        ServiceError: INVALID_REQUEST where the client has disconnected; only the log shows it.
     """
-    client: ClientConnection = request.scope.get(CLIENT_CONNECTION) or ClientConnection()  # only GuardedHttp tells
-    if client.has_left:
+    client: ClientConnection = request.scope.get(CLIENT_CONNECTION) or ClientConnection()  # only GuardedHttp sets it
+    if client.is_gone:
         work.close()
-        raise ServiceError(ErrorCode.INVALID_REQUEST, "the client went away")
+        raise ServiceError(ErrorCode.INVALID_REQUEST, "the client disconnected")
     here = asyncio.current_task()
     assert here
     client.tasks.add(here)
     try:
         return await work
     except asyncio.CancelledError:
-        if not client.has_left:
+        if not client.is_gone:
             raise
         here.uncancel()
-        raise ServiceError(ErrorCode.INVALID_REQUEST, "the client went away") from None
+        raise ServiceError(ErrorCode.INVALID_REQUEST, "the client disconnected") from None
     finally:
         client.tasks.discard(here)

@@ -1,11 +1,11 @@
-"""One packet where a server would send two."""
+"""Joins the writes of one turn of the event loop into one packet."""
 
 import asyncio
 
 
 class GatheredWrites:
-    """A transport that sends at once what is written in one turn of the event loop, such as an answer's head with its
-    body: each packet for itself costs a system call here, and wakes the client for half an answer."""
+    """A transport that sends what is written in one turn of the event loop in one packet, such as a response's headers
+    and body. Each packet costs a system call, and wakes the client."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
