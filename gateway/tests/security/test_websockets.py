@@ -25,6 +25,8 @@ async def echo(websocket: WebSocket) -> None:
         raise ServiceError(ErrorCode.OVERLOADED, "too many sessions", retry_after_s=3)
     await websocket.accept()
     text = await websocket.receive_text()
+    while text == "endless":
+        await websocket.send_text("x" * 100_000)
     if text == "crash":
         raise RuntimeError("a crash on purpose")
     await websocket.send_text(text)
@@ -125,6 +127,19 @@ async def test_a_route_that_crashes_after_the_handshake_closes_the_connection_wi
     assert line_of(caplog).endswith(" error=internal_error")
 
 
+async def test_a_client_that_does_not_read_is_disconnected(url, monkeypatch, caplog):
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr("rapl_service.http.connection.UNREAD_TIMEOUT_S", 0.3)
+    reader, writer = await asyncio.open_connection(*address(url), limit=1000)
+    writer.write(handshake())
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(bytes([0x81, 0x87, 0, 0, 0, 0]) + b"endless")  # a masked text frame
+    async with asyncio.timeout(10):
+        while "method=WEBSOCKET" not in caplog.text:  # noqa: ASYNC110 - it is the server that logs
+            await asyncio.sleep(0.05)
+    writer.close()
+
+
 async def test_a_client_that_leaves_is_no_failure(url, caplog):
     caplog.set_level(logging.INFO)
     async with connect(f"{url}/v1/echo", additional_headers=BEARER):
@@ -148,10 +163,14 @@ async def test_without_the_extension_for_denial_responses_a_refused_handshake_is
     assert sent == [{"type": "websocket.close"}]
 
 
+def address(url: str) -> tuple[str, int]:
+    host, _, port = url.removeprefix("ws://").partition(":")
+    return host, int(port)
+
+
 async def status_of(url: str, request: bytes) -> tuple[bytes, bytes]:
     """First line and body of the response to these bytes."""
-    host, _, port = url.removeprefix("ws://").partition(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
+    reader, writer = await asyncio.open_connection(*address(url))
     writer.write(request)
     answer = await asyncio.wait_for(reader.read(), 5)
     writer.close()

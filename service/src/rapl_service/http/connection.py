@@ -76,6 +76,13 @@ class GuardedHttp(HttpToolsProtocol):
         if self._is_stopping and self.cycle:  # there is none for a WebSocket handshake
             self.cycle.keep_alive = False
 
+    def handle_websocket_upgrade(self) -> None:
+        # Gathered writes would defer back-pressure to the next turn of the event loop, and a route that sends without
+        # a pause never gives it one.
+        self._gathered.flush()
+        self.transport = self._gathered.transport
+        super().handle_websocket_upgrade()
+
     def on_response_complete(self) -> None:
         self._gathered.flush()
         super().on_response_complete()

@@ -8,7 +8,7 @@ class GatheredWrites:
     and body. Each packet costs a system call, and wakes the client."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
+        self.transport = transport
         self._parts: list[bytes] = []
         self._call_soon = asyncio.get_running_loop().call_soon
         self.abort = transport.abort
@@ -16,7 +16,6 @@ class GatheredWrites:
         self.is_closing = transport.is_closing
         self.pause_reading = transport.pause_reading
         self.resume_reading = transport.resume_reading
-        self.set_protocol = transport.set_protocol
 
     def write(self, part: bytes) -> None:
         if not self._parts:
@@ -26,8 +25,8 @@ class GatheredWrites:
     def flush(self) -> None:
         if self._parts:
             whole, self._parts = b"".join(self._parts), []
-            self._transport.write(whole)
+            self.transport.write(whole)
 
     def close(self) -> None:
         self.flush()
-        self._transport.close()
+        self.transport.close()

@@ -1,5 +1,6 @@
 """WebSockets: uvicorn's protocol with our error envelope, and the list of paths that accept one."""
 
+import asyncio
 import email.utils
 import http
 import logging
@@ -12,6 +13,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.datastructures import Headers
 from websockets.http11 import Response
 
+from rapl_service.http import connection
 from rapl_service.http.errors import error_response, refuse
 
 _log = logging.getLogger("uvicorn.error.websocket")
@@ -21,8 +23,11 @@ _CODES = {403: ErrorCode.FORBIDDEN, 405: ErrorCode.METHOD_NOT_ALLOWED, 500: Erro
 class GuardedWebSocket(WebSocketsSansIOProtocol):
     """One WebSocket connection. A handshake that uvicorn or `websockets` refuses is answered in the error envelope.
 
-    A client that stops reading also stops answering pings, so uvicorn ends its connection after 40 s.
+    uvicorn ends a connection whose client does not answer pings for 20 s; here it also ends when a client does not read
+    what it is sent for UNREAD_TIMEOUT_S.
     """
+
+    _unread_timer: asyncio.TimerHandle | None = None
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -37,6 +42,23 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
             answer = b"".join(self.conn.data_to_send())
             self.transport.write(answer or _reject(400, "invalid WebSocket handshake").serialize())
             self.transport.close()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._unread_timer = self.loop.call_later(connection.UNREAD_TIMEOUT_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._stop_unread_timer()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_unread_timer()
+        super().connection_lost(exc)
+
+    def _stop_unread_timer(self) -> None:
+        if self._unread_timer:
+            self._unread_timer.cancel()
+            self._unread_timer = None
 
     async def send(self, message: Any) -> None:
         await super().send(message)
