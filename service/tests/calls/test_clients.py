@@ -310,7 +310,9 @@ async def test_without_speech_detection_a_clip_is_its_audio_alone(http: Http):
 @pytest.mark.parametrize("answer", [b"", b"<html>", SPEECH.to_wav()[:20], AUDIO[:-2], CHECK])
 async def test_a_clip_without_its_audio_is_an_error_that_names_the_service(http: Http, answer: bytes):
     async with served(clip_stub(answer)) as url:
-        with pytest.raises(ServiceError, match=r"engine at .* (closed the connection before|sent a broken response)") as caught:
+        with pytest.raises(
+            ServiceError, match=r"engine at .* (closed the connection before|sent a broken response)"
+        ) as caught:
             await clip_of(http, url).__aenter__()
 
     assert caught.value.code is ErrorCode.BACKEND_UNAVAILABLE

@@ -174,7 +174,7 @@ def _frame_errors(service: Service) -> Generator[None]:
     try:
         yield
     except ValueError as error:
-        raise unavailable(service, fXX) from error
+        raise unavailable(service, f"sent a broken response ({error})") from error
 
 
 class DecodedClip:
