@@ -1,11 +1,9 @@
 """When a service stops, connections that were made before are served, and later ones are refused."""
 
 import asyncio
-import multiprocessing
 import socket
-import time
+import sys
 from collections.abc import Callable
-from multiprocessing.synchronize import Event
 
 import pytest
 import uvloop
@@ -72,44 +70,47 @@ def test_a_later_connection_is_refused_and_a_successor_can_listen_at_once(new_lo
     run(story, new_loop)
 
 
-def connect_until_refused(address: tuple[str, int], has_begun: Event, lost: "multiprocessing.Queue[int]") -> None:
-    """Sends one request after the other, each on a connection of its own, and counts those that are not answered."""
-    count = 0
-    ends = time.monotonic() + LIMIT_S
-    while time.monotonic() < ends:
-        try:
-            client = socket.create_connection(address, timeout=5)
-        except ConnectionRefusedError:
+CONNECT_UNTIL_REFUSED = """
+import socket, sys
+address, sent, lost = (sys.argv[1], int(sys.argv[2])), 0, 0
+while True:
+    try:
+        client = socket.create_connection(address, timeout=5)
+    except ConnectionRefusedError:
+        break
+    with client:
+        if client.getsockname() == client.getpeername():  # the port is free, and was this client's own by chance
             break
-        with client:
-            if client.getsockname() == client.getpeername():  # the port is free, and was this client's own by chance
-                break
-            try:
-                client.sendall(REQUEST)
-                count += client.recv(100) != b"answer"
-            except ConnectionError:
-                count += 1
-        has_begun.set()
-    lost.put(count)
+        try:
+            client.sendall(b"GET / HTTP/1.1\\r\\n\\r\\n")
+            lost += client.recv(100) != b"answer"
+        except ConnectionError:
+            lost += 1
+    sent += 1
+    if sent == 1:
+        print("begun", flush=True)
+print(lost)
+"""
+"""Sends one request after the other, each on a connection of its own. Prints a line after the first one, and at the end
+how many were not answered."""
 
 
 @pytest.mark.parametrize("new_loop", LOOPS)
 def test_no_client_loses_its_request_while_others_connect_without_a_pause(new_loop):
-    context = multiprocessing.get_context("spawn")
-    has_begun, lost = context.Event(), context.Queue()
+    lost: list[str] = []
 
     async def story() -> None:
         server, address = await listen()
-        arguments = (address, has_begun, lost)
-        clients = [context.Process(target=connect_until_refused, args=arguments, daemon=True) for _ in range(2)]
+        command = [sys.executable, "-c", CONNECT_UNTIL_REFUSED, *map(str, address)]
+        clients = [await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE) for _ in range(2)]
         for client in clients:
-            client.start()
-        assert await asyncio.to_thread(has_begun.wait, LIMIT_S)
+            await asyncio.wait_for(client.stdout.readline(), LIMIT_S)
         await asyncio.sleep(0.2)
         await close_after_backlog([server], Answering)
         for client in clients:
-            await asyncio.to_thread(client.join, LIMIT_S)
+            output, _ = await asyncio.wait_for(client.communicate(), LIMIT_S)
+            lost.append(output.decode().strip())
 
     run(story, new_loop)
 
-    assert [lost.get(timeout=5) for _ in range(2)] == [0, 0]
+    assert lost == ["0", "0"]
