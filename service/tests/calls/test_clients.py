@@ -15,6 +15,7 @@ from rapl_protocol.transcript import TranscribeOptions, Transcript
 from rapl_service.calls.call import Http, Service, open_http
 from rapl_service.calls.clients import DecodedClip, PreprocessClient, TranscriberClient
 from rapl_service.engine_app import transcriber_app
+from rapl_service.http.errors import error_response
 from rapl_service.testing import served
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -339,3 +340,35 @@ async def test_a_clips_speech_check_that_fails_is_no_fault_of_the_media(http: Ht
             await clip.speech_check(deadline_s=5)
 
     assert caught.value.code is ErrorCode.BACKEND_UNAVAILABLE
+
+
+@pytest.mark.parametrize("detection", ["on", "off"])
+async def test_the_connection_of_a_clip_is_reused(http: Http, detection: str):
+    ports = []
+
+    async def clip(request: Request) -> Response:
+        await request.body()
+        ports.append(request.client.port)
+        return Response(AUDIO + CHECK if detection == "on" else AUDIO)
+
+    async with served(Starlette(routes=[Route("/v1/clip", clip, methods=["POST"])])) as url:
+        for _ in range(2):
+            async with clip_of(http, url, speech_detection=detection) as decoded:
+                if detection == "on":
+                    await decoded.speech_check(deadline_s=5)
+
+    assert ports[0] == ports[1]
+
+
+async def test_a_clip_that_is_refused_raises_the_services_error(http: Http):
+    refusal = ServiceError(ErrorCode.AUDIO_TOO_LARGE, "longer than 30 s", param="file")
+
+    async def clip(request: Request) -> Response:
+        await request.body()
+        return error_response(refusal)
+
+    async with served(Starlette(routes=[Route("/v1/clip", clip, methods=["POST"])])) as url:
+        with pytest.raises(ServiceError, match="longer than 30 s") as caught:
+            await clip_of(http, url).__aenter__()
+
+    assert caught.value.code is ErrorCode.AUDIO_TOO_LARGE

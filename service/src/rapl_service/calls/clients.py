@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Generator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import IO
 from urllib.parse import quote
 
@@ -135,8 +135,8 @@ class PreprocessClient:
             ServiceError: AUDIO_TOO_LARGE for longer media, AUDIO_UNDECODABLE, BACKEND_UNAVAILABLE or BACKEND_TIMEOUT.
         """
         call = Call(self._http, self.service, "POST", _with_query("/v1/clip", options), request_id)
-        async with call.stream(deadline(deadline_s), media) as response:
-            clip = DecodedClip(self.service, decode_frames(response.content.iter_any()))
+        async with aclosing(call.pieces(deadline_s, media)) as pieces:
+            clip = DecodedClip(self.service, decode_frames(pieces))
             await clip.read_audio(is_last=options.speech_detection == "off")
             yield clip
 

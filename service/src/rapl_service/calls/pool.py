@@ -6,7 +6,7 @@ proxies, content codings) took a fifth of the gateway's own time for a dictated 
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from types import TracebackType
@@ -51,6 +51,9 @@ class _Origin:
 _origin_of = lru_cache(maxsize=64)(_Origin.of)
 
 
+OnBody = Callable[[bytes], None]
+
+
 class HttpPool:
     """Idle connections to every origin that was called; needs a running event loop.
 
@@ -81,7 +84,13 @@ class HttpPool:
         await asyncio.sleep(0)  # lets the sockets close
 
     async def request(
-        self, method: str, url: str, path: str, headers: dict[str, str], body: Sequence[bytes | memoryview] = ()
+        self,
+        method: str,
+        url: str,
+        path: str,
+        headers: dict[str, str],
+        body: Sequence[bytes | memoryview] = (),
+        on_body: OnBody | None = None,
     ) -> Response:
         """Sends a request and returns the complete response. A cancelled call closes its connection.
 
@@ -91,6 +100,7 @@ class HttpPool:
             path: below the base URL, quoted, with the query.
             headers: without the length; without `host`, the URL's is sent.
             body: in pieces, which are not joined.
+            on_body: called with each piece of a 2xx response's body as it arrives; `Response.body` is then empty.
 
         Raises:
             ConnectionRefusedError: no connection could be made, so nothing was sent.
@@ -101,7 +111,7 @@ class HttpPool:
         head = _head(method, origin, path, headers, sum([len(piece) for piece in body]))
         connection = self._take(origin) or await self._connect(origin)
         try:
-            response = await connection.request((head, *body))
+            response = await connection.request((head, *body), on_body)
         except BaseException:
             connection.transport.abort()
             raise
@@ -162,17 +172,18 @@ class _Connection(asyncio.Protocol):
         self._response: asyncio.Future[Response] | None = None
         self._headers: dict[str, str] = {}
         self._pieces: list[bytes] = []
+        self._on_body: OnBody | None = None
         self.is_reusable = True
 
-    async def request(self, pieces: Sequence[bytes | memoryview]) -> Response:
+    async def request(self, pieces: Sequence[bytes | memoryview], on_body: OnBody | None) -> Response:
         if self.transport.is_closing():  # the server has closed it since it was made
             raise ConnectionLost("the connection was closed")
-        self._response = asyncio.get_running_loop().create_future()
+        self._response, self._on_body = asyncio.get_running_loop().create_future(), on_body
         try:
             self.transport.writelines(pieces)
             return await self._response
         finally:
-            self._response = None
+            self._response = self._on_body = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)  # uvloop's transports are not asyncio's types
@@ -192,7 +203,10 @@ class _Connection(asyncio.Protocol):
         self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_body(self, body: bytes) -> None:
-        self._pieces.append(body)
+        if self._on_body and 200 <= self._parser.get_status_code() < 300:
+            self._on_body(body)
+        else:
+            self._pieces.append(body)
 
     def on_message_complete(self) -> None:
         headers, body = self._headers, b"".join(self._pieces)
