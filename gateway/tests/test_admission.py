@@ -7,6 +7,7 @@ import pytest
 from engine_processes import SerialTranscriber
 from rapl_gateway.backends.load import QueuedAudio, Throughput
 from rapl_protocol.testing import make_tone
+from rapl_service.testing import until
 
 CLIP = make_tone(2.0).to_wav()
 KEYS = {"api_keys": "ada,bob"}
@@ -46,13 +47,16 @@ async def test_a_full_queue_is_a_429_whose_retry_after_is_the_time_of_half_the_q
 
 
 async def test_a_full_queue_refuses_before_the_upload_is_kept(start, monkeypatch):
-    fleet = await start(SerialTranscriber(delay_s=1.0), max_queue_s=1.5, mlx_url="http://127.0.0.1:9")
+    engine = SerialTranscriber()
+    fleet = await start(engine, max_queue_s=1.5, mlx_url="http://127.0.0.1:9")
     await fleet.http.get("/v1/models")
+    engine.may_work.clear()
     waiting = asyncio.create_task(transcribe(fleet))
-    await asyncio.sleep(0.3)
+    await until(lambda: engine.arrived)
     monkeypatch.setattr("rapl_gateway.api.transcriptions.received_form", None)
 
     assert (await transcribe(fleet)).status_code == 429
+    engine.may_work.set()
     assert (await waiting).status_code == 200
 
 
@@ -61,8 +65,7 @@ async def test_clients_with_different_keys_take_turns(start):
     fleet = await start(engine, **KEYS)
     first, second = make_tone(1.0).to_wav(), make_tone(2.0).to_wav()
     many = [asyncio.create_task(transcribe(fleet, "ada", first)) for _ in range(30)]
-    while not engine.began:  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
+    await until(lambda: engine.began)
     one = await transcribe(fleet, "bob", second)
 
     assert one.status_code == 200
@@ -71,12 +74,17 @@ async def test_clients_with_different_keys_take_turns(start):
 
 
 async def test_a_client_that_fills_the_queue_does_not_block_another(start):
-    fleet = await start(SerialTranscriber(delay_s=1.0), max_queue_s=3, **KEYS)
+    engine = SerialTranscriber()
+    fleet = await start(engine, max_queue_s=3, **KEYS)
+    engine.may_work.clear()
     waiting = [asyncio.create_task(transcribe(fleet, "ada")) for _ in range(2)]
-    await asyncio.sleep(0.5)
+    await until(lambda: engine.arrived == 2)
 
     assert (await transcribe(fleet, "ada")).status_code == 429
-    assert (await transcribe(fleet, "bob")).status_code == 200
+    accepted = asyncio.create_task(transcribe(fleet, "bob"))
+    await until(lambda: engine.arrived == 3)
+    engine.may_work.set()
+    assert (await accepted).status_code == 200
     await asyncio.gather(*waiting)
 
 
@@ -85,21 +93,21 @@ async def test_the_place_of_a_disconnected_client_is_free_when_the_engine_has_fi
     fleet = await start(engine, max_queue_s=1.5, mlx_url="http://127.0.0.1:9")
     await transcribe(fleet)
     leaving = asyncio.create_task(transcribe(fleet))
-    while len(engine.began) < 2:  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
+    await until(lambda: len(engine.began) == 2)
     leaving.cancel()
-    await asyncio.sleep(0.1)
 
     assert (await transcribe(fleet)).status_code == 429
-    await asyncio.sleep(1.0)
-    assert (await transcribe(fleet)).status_code == 200
+    async with asyncio.timeout(20):
+        while (await transcribe(fleet)).status_code == 429:
+            pass
 
 
 @pytest.mark.parametrize("path", ["/health/live", "/health/ready"])
 async def test_health_answers_while_a_hundred_requests_wait(start, path):
-    fleet = await start(SerialTranscriber(delay_s=0.05))
+    engine = SerialTranscriber(delay_s=0.05)
+    fleet = await start(engine)
     waiting = [asyncio.create_task(transcribe(fleet)) for _ in range(100)]
-    await asyncio.sleep(0.2)
+    await until(lambda: engine.began)
     began = time.perf_counter()
     answer = await fleet.http.get(path)
 

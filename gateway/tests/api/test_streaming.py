@@ -122,12 +122,14 @@ async def test_when_a_streaming_client_disconnects_its_work_ends_and_its_upload_
         "POST", "/v1/audio/transcriptions", headers={"x-request-id": "mine"}, **request
     ) as answer:
         await anext(answer.aiter_raw())
-    await asyncio.sleep(0.3)
+    async with asyncio.timeout(20):
+        while (await fleet.http.get("/v1/progress/mine")).status_code != 404:
+            pass
     begun = len(fleet.sensevoice.calls)
-    await asyncio.sleep(0.4)
+    await fleet.transcribe(model="rapl/selftest")
 
-    assert len(fleet.sensevoice.calls) == begun < 30
-    assert (await fleet.http.get("/v1/progress/mine")).status_code == 404
+    assert begun < 30
+    assert len(fleet.sensevoice.calls) == begun + 1
 
 
 async def test_each_event_is_a_write_of_its_own(fleet):

@@ -10,7 +10,7 @@ from rapl_gateway.app import create_app
 from rapl_gateway.settings import Settings
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_service.http.websocket import GuardedWebSocket
-from rapl_service.testing import served
+from rapl_service.testing import served, until
 from starlette.websockets import WebSocket
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
@@ -56,7 +56,7 @@ async def test_a_client_with_a_key_is_accepted_and_its_connection_is_one_line_in
         assert await websocket.recv() == "hello"
         assert websocket.response
         assert websocket.response.headers["x-request-id"] == "mine"
-    await asyncio.sleep(0.05)
+    await until(lambda: "method=WEBSOCKET" in caplog.text)
 
     line = line_of(caplog)
     assert line.startswith("request_id=mine method=WEBSOCKET path=/v1/echo status=101 took_s=")
@@ -85,7 +85,7 @@ async def test_a_refused_handshake_gets_the_error_envelope_and_a_line_in_the_log
     caplog.set_level(logging.INFO)
     with pytest.raises(InvalidStatus) as caught:
         await connect(f"{url}{path}", additional_headers=headers)
-    await asyncio.sleep(0.05)
+    await until(lambda: "method=WEBSOCKET" in caplog.text)
 
     response = caught.value.response
     assert response.status_code == status
@@ -103,7 +103,7 @@ async def test_another_host_name_is_refused(url, caplog):
     host, _, port = url.removeprefix("ws://").partition(":")
     with pytest.raises(InvalidStatus) as caught:
         await connect(f"ws://evil.example:{port}/v1/echo", host=host, additional_headers=BEARER)
-    await asyncio.sleep(0.05)
+    await until(lambda: "method=WEBSOCKET" in caplog.text)
 
     assert caught.value.response.status_code == 403
     assert line_of(caplog).endswith(" error=forbidden")
@@ -134,9 +134,7 @@ async def test_a_client_that_does_not_read_is_disconnected(url, monkeypatch, cap
     writer.write(handshake())
     await reader.readuntil(b"\r\n\r\n")
     writer.write(bytes([0x81, 0x87, 0, 0, 0, 0]) + b"endless")  # a masked text frame
-    async with asyncio.timeout(10):
-        while "method=WEBSOCKET" not in caplog.text:  # noqa: ASYNC110 - it is the server that logs
-            await asyncio.sleep(0.05)
+    await until(lambda: "method=WEBSOCKET" in caplog.text)
     writer.close()
 
 
@@ -144,7 +142,7 @@ async def test_a_client_that_leaves_is_no_failure(url, caplog):
     caplog.set_level(logging.INFO)
     async with connect(f"{url}/v1/echo", additional_headers=BEARER):
         pass
-    await asyncio.sleep(0.05)
+    await until(lambda: "method=WEBSOCKET" in caplog.text)
 
     assert "error" not in line_of(caplog)
     assert "Traceback" not in caplog.text

@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 
 import uvicorn
@@ -53,3 +53,14 @@ def reference_cycles() -> Generator[set[str]]:
         gc.set_debug(0)
         gc.garbage.clear()
         gc.enable()
+
+
+async def until(condition: Callable[[], object], limit_s: float = 20.0) -> None:
+    """Waits until the condition is true, for what has no event to await, such as a line in the log.
+
+    Raises:
+        TimeoutError: it is not true after `limit_s` seconds.
+    """
+    async with asyncio.timeout(limit_s):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
