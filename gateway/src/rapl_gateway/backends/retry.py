@@ -42,12 +42,18 @@ class Policy:
     """Where preprocess-service fails so, a clip is transcribed without knowing whether it holds speech."""
     cuts_wav_here: bool = False
     """Where preprocess-service fails so, the gateway cuts a canonical WAV into segments by itself."""
+    is_prepared_as_recording: bool = False
+    """Where preprocess-service refuses a small file so, it is prepared as a recording: it is longer than a clip, or it
+    must wait for the service."""
 
 
 POLICIES = {
     ErrorCode.MODEL_NOT_READY: Policy(Retry.UNTIL_DEADLINE, has_fallback=True),
-    ErrorCode.BACKEND_UNAVAILABLE: Policy(Retry.ONCE, has_fallback=True, skips_speech_check=True, cuts_wav_here=True),
+    ErrorCode.BACKEND_UNAVAILABLE: Policy(
+        Retry.ONCE, has_fallback=True, skips_speech_check=True, cuts_wav_here=True, is_prepared_as_recording=True
+    ),
     ErrorCode.BACKEND_TIMEOUT: Policy(skips_speech_check=True),
+    ErrorCode.AUDIO_TOO_LARGE: Policy(is_prepared_as_recording=True),
 }
 _PASS_ON = Policy()
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from rapl_protocol.audio import WavAudio
-from rapl_protocol.errors import ErrorCode, ServiceError
+from rapl_protocol.errors import ServiceError
 from rapl_protocol.prepared import MAX_SEGMENT_S, PrepareEnd, PrepareOptions, SourceInfo, SpeechCheck, SpeechSegment
 from rapl_protocol.transcript import TranscribeOptions, Transcript
 from rapl_service.calls.clients import DecodedClip, PreprocessClient
@@ -96,7 +96,7 @@ class Pipeline:
         try:
             return await stack.enter_async_context(clip)
         except ServiceError as error:
-            if error.code not in (ErrorCode.AUDIO_TOO_LARGE, ErrorCode.BACKEND_UNAVAILABLE):
+            if not policy(error).is_prepared_as_recording:
                 raise
         return None
 
