@@ -1,4 +1,4 @@
-"""A download as the operator sees it: a bar if stderr is a terminal, otherwise a log line every 10 s."""
+"""Shows a download to the operator: a progress bar if stderr is a terminal, otherwise a log line every 10 s."""
 
 import logging
 import sys
@@ -16,7 +16,7 @@ class DownloadDisplay:
         self._log = log
         self._bar: Any = None
         self._last_line_at: float | None = None
-        """On the monotonic clock, seconds."""
+        """Seconds on the monotonic clock."""
 
     def show(self, progress: Progress) -> None:
         if sys.stderr.isatty():
@@ -34,14 +34,14 @@ class DownloadDisplay:
         if self._bar is None:
             from tqdm import tqdm
 
-            # `disable`: a TQDM_DISABLE that silences the hubs' clients does not silence this bar.
+            # With `disable=False`, TQDM_DISABLE hides the bars of the hubs' clients, but not this one.
             self._bar = tqdm(desc=self._model_id, unit="B", unit_scale=True, initial=progress.done_bytes, disable=False)
         self._bar.total, self._bar.n = progress.total_bytes, progress.done_bytes
         self._bar.refresh()
 
 
 def describe(progress: Progress) -> str:
-    """Such as "512 of 2464 MB (20.8%), 41.5 MB/s, 47 s left"."""
+    """A text such as "512 of 2464 MB (20.8%), 41.5 MB/s, 47 s left"."""
     done, total, rate = progress.done_bytes, progress.total_bytes, progress.bytes_per_s
     parts = [f"{done / 1e6:.0f} of {total / 1e6:.0f} MB ({done / total:.1%})" if total else f"{done / 1e6:.0f} MB"]
     if rate:

@@ -11,7 +11,7 @@ HubError
 
 
 class HubError(Exception):
-    """Raised itself if the hub refused, which another attempt will not change."""
+    """A download failed. Raised itself if the hub refused the request; another attempt would fail too."""
 
 
 class HubUnavailable(HubError):
@@ -23,7 +23,7 @@ class HubOffline(HubUnavailable):
 
 
 class NotFound(HubError):
-    """The hub has no such repository, or does not show it without a token."""
+    """The hub has no such repository, or the repository requires a token."""
 
 
 class RevisionNotFound(NotFound):
@@ -31,7 +31,7 @@ class RevisionNotFound(NotFound):
 
 
 class RepositoryGated(NotFound):
-    """Its terms must be accepted first."""
+    """The terms of the repository must be accepted first."""
 
 
 class DamagedFile(HubError):
@@ -39,6 +39,6 @@ class DamagedFile(HubError):
 
 
 def short(error: BaseException) -> str:
-    """The first line of its message, which fits a log line and a state file."""
+    """The first line of an error's message, short enough for a log line and a state file."""
     text = str(error).strip().partition("\n")[0] or type(error).__name__
     return text if len(text) <= 200 else text[:200] + " ..."

@@ -11,14 +11,14 @@ def sha256_of(path: Path) -> str:
 
 
 def git_sha1_of(path: Path) -> str:
-    """The id that git gives to this content. Source: https://git-scm.com/book/en/v2/Git-Internals-Git-Objects"""
+    """Git's id of a file with this content. Source: https://git-scm.com/book/en/v2/Git-Internals-Git-Objects"""
     header = b"blob %d\0" % path.stat().st_size
     with path.open("rb") as content:
         return hashlib.file_digest(content, lambda: hashlib.sha1(header, usedforsecurity=False)).hexdigest()
 
 
 def size_of(path: Path) -> int | None:
-    """In bytes; None if there is no such file."""
+    """The size in bytes; None if there is no such file."""
     try:
         return path.stat().st_size
     except OSError:
@@ -26,7 +26,7 @@ def size_of(path: Path) -> int | None:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """A reader sees the old content or the new, never a part."""
+    """Replaces the file in one step, so that a reader gets the old content or the new, but never a part."""
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     fresh.write_text(text)
     fresh.replace(path)

@@ -1,4 +1,4 @@
-"""What a model hub offers, and the check of a file against the hub's listing."""
+"""The interface of a model hub, and the check of a file against the hub's listing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,17 +20,17 @@ class HubFile:
     """In bytes."""
     sha256: str | None = None
     git_sha1: str | None = None
-    """What Hugging Face publishes of small files instead of a SHA-256."""
+    """Git's hash of the file. Hugging Face publishes it for small files instead of a SHA-256."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
     revision: str
-    """As exact as the hub can say: a commit of Hugging Face, a branch or tag of ModelScope."""
+    """The most exact revision that the hub publishes: a commit on Hugging Face, a branch or tag on ModelScope."""
     files: tuple[HubFile, ...]
 
     def matching(self, patterns: Sequence[str]) -> "Listing":
-        """The same listing with only the files whose name matches a pattern, and none that leaves the folder."""
+        """The listing of the files whose name matches a pattern. Names that lead out of the folder are left out."""
         files = (f for f in self.files if any(fnmatch(f.name, pattern) for pattern in patterns))
         inside = (f for f in files if not f.name.startswith("/") and ".." not in f.name.split("/"))
         return Listing(self.revision, tuple(inside))
@@ -38,9 +38,9 @@ class Listing:
 
 class Hub(Protocol):
     name: str
-    """As in settings and manifests."""
+    """Name of the hub in settings and manifests."""
     title: str
-    """As people write it."""
+    """Name of the hub in messages."""
     repo: str
 
     def list_files(self, revision: str | None) -> Listing:
@@ -48,10 +48,10 @@ class Hub(Protocol):
         ...
 
     def download(self, file: HubFile, revision: str, path: Path) -> None:
-        """Puts the whole, checked file at `path`, resuming what an earlier run left; does nothing if it is there.
+        """Downloads a file to `path` and checks it. Resumes an earlier run; does nothing if the whole file is there.
 
         Raises:
-            HubError: a HubUnavailable keeps what was downloaded so far, a DamagedFile deletes it.
+            HubError: after HubUnavailable the downloaded part is kept, after DamagedFile it is deleted.
         """
         ...
 
@@ -60,7 +60,7 @@ def require_as_listed(file: HubFile, path: Path) -> None:
     """Compares size and content of `path` with the listing.
 
     Raises:
-        DamagedFile: they differ; `path` is deleted.
+        DamagedFile: size or content differs; `path` was deleted.
     """
     if difference := _difference(file, path):
         path.unlink(missing_ok=True)

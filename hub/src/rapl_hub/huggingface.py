@@ -23,13 +23,14 @@ from rapl_hub.hub import HubFile, Listing, require_as_listed
 _TITLE = "Hugging Face"
 _TEMPORARY = frozenset({408, 425, 429, 500, 502, 503, 504})
 _CHUNK_BYTES = 256 << 10
-"""The client writes 10 MB at a time: on a slow line the progress stands still, and a cut connection loses that much."""
+"""The client's default is 10 MB: a slow download would show no progress, and a lost connection would lose that much."""
 
 
 class HuggingFaceHub:
-    """
+    """A model repository on Hugging Face.
+
     Args:
-        part_suffix: of an unfinished file, which lies beside its destination.
+        part_suffix: the suffix of an unfinished file, which lies beside its destination.
     """
 
     name = "huggingface"
@@ -63,10 +64,10 @@ class HuggingFaceHub:
         part.replace(path)
 
     def _resume(self, file: HubFile, revision: str, part: Path) -> None:
-        """Downloads into `part`, after the bytes that it has.
+        """Appends the missing bytes to `part`.
 
-        `hf_hub_download` resumes within one call only: it downloads under a name of its own, which it deletes when the
-        call ends. Source: https://github.com/huggingface/huggingface_hub/pull/4228
+        `hf_hub_download` resumes within one call only: it downloads to a temporary file, which it deletes when the call
+        ends. Source: https://github.com/huggingface/huggingface_hub/pull/4228
         """
         from huggingface_hub import constants, hf_hub_url
         from huggingface_hub.file_download import http_get
@@ -89,7 +90,7 @@ class HuggingFaceHub:
 
 @contextmanager
 def hub_errors(repo: str, revision: str | None) -> Iterator[None]:
-    """Turns the client's exceptions into ours; an OSError of the disk stays what it is."""
+    """Converts the client's exceptions to HubError. An OSError of the disk is not changed."""
     import httpx2
     from huggingface_hub import constants, errors
 

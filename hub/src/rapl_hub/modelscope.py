@@ -1,7 +1,7 @@
 """ModelScope, through its own client (modelscope-hub 0.5.1), at MODELSCOPE_ENDPOINT if that is set.
 
-A repository has branches and tags. The listing gives each file's size and SHA-256, but no commit of the whole; so a
-revision is pinned by the hashes of its files.
+A repository has branches and tags. Its listing has the size and SHA-256 of each file, but no commit. So the hashes of
+the files pin a revision.
 """
 
 from collections.abc import Iterator
@@ -14,9 +14,10 @@ from rapl_hub.hub import HubFile, Listing, require_as_listed
 
 
 class ModelScopeHub:
-    """
+    """A model repository on ModelScope.
+
     Args:
-        cache_dir: for the client's locks, so that it needs no home directory.
+        cache_dir: folder for the client's locks, so that the client needs no home directory.
     """
 
     name = "modelscope"

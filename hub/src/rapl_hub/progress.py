@@ -1,4 +1,4 @@
-"""How far a download is, counted on disk."""
+"""The progress of a download, measured on disk."""
 
 import threading
 import time
@@ -16,9 +16,9 @@ _RATE_WINDOW_S = 10.0
 
 
 class DownloadMeter:
-    """Reports twice a second, from a thread of its own, from `__enter__` to `__exit__` or `stop`.
+    """Reports the progress of a download twice a second, in its own thread, from `__enter__` to `__exit__` or `stop`.
 
-    It counts files and not what a client says: so bytes of an earlier run count, and every client counts alike.
+    It measures the files on disk. So it includes the bytes of earlier runs, and is the same for every hub's client.
 
     Args:
         report: called with the progress, by one thread at a time.
@@ -42,7 +42,7 @@ class DownloadMeter:
         self.stop()
 
     def expect(self, sizes: Mapping[Path, int]) -> None:
-        """`sizes` are the files of this download, each with its size in bytes."""
+        """Sets the files of this download, each with its size in bytes."""
         self._sizes = sizes
         self.report_now()
 
@@ -53,7 +53,7 @@ class DownloadMeter:
             self._report(Progress(done_bytes=done, total_bytes=total, bytes_per_s=self._rate(done)))
 
     def stop(self) -> None:
-        """Reports a last time; nothing is reported afterwards."""
+        """Reports the progress once more and stops."""
         if not self._stopped.is_set():
             self._stopped.set()
             self._thread.join()
@@ -64,7 +64,7 @@ class DownloadMeter:
             self.report_now()
 
     def _rate(self, done: int) -> float | None:
-        """Bytes per second over the last seconds; None before the second count."""
+        """Bytes per second in the last _RATE_WINDOW_S seconds; None before the second measurement."""
         now = time.monotonic()
         self._samples.append((now, done))
         while now - self._samples[0][0] > _RATE_WINDOW_S:
@@ -74,7 +74,7 @@ class DownloadMeter:
 
 
 def bytes_on_disk(path: Path, size: int) -> int:
-    """Of the whole file, or of its unfinished one beside it: `NAME.part`, `NAME.incomplete` and the like."""
+    """Bytes of the file, or of its unfinished download beside it, such as `NAME.part` or `NAME.incomplete`."""
     found = size_of(path)
     if found is None:
         found = sum(size_of(part) or 0 for part in path.parent.glob(f"{path.name}[._]*"))

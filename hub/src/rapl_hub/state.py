@@ -1,4 +1,4 @@
-"""The state of a download in a file beside the model, through which a server sees what another process does."""
+"""The state of a download, in a file beside the model, so that a server can read it while another process downloads."""
 
 import logging
 import time
@@ -15,7 +15,7 @@ from rapl_hub.files import write_atomically
 from rapl_hub.progress import DownloadMeter
 
 STALE_AFTER_S = 30.0
-"""The writer writes twice a second. If it was silent for longer, it was killed, or its machine slept."""
+"""The writer writes twice a second. If the file is older, the writer was killed or its machine slept."""
 
 log = logging.getLogger("rapl.hub")
 
@@ -23,9 +23,9 @@ log = logging.getLogger("rapl.hub")
 class DownloadPhase(StrEnum):
     DOWNLOADING = "downloading"
     WAITING = "waiting"
-    """The hub cannot be reached; the next attempt follows without intervention."""
+    """The hub cannot be reached. The download is retried automatically."""
     CONVERTING = "converting"
-    """All files are there and are being converted to the form that the engine loads."""
+    """All files are downloaded, and are being converted to the format that the engine loads."""
     FAILED = "failed"
 
 
@@ -43,7 +43,7 @@ class DownloadState(BaseModel):
 
     @classmethod
     def read(cls, path: Path) -> "DownloadState | None":
-        """None if there is none, or if it cannot be read."""
+        """The state in the file; None if the file does not exist or cannot be read."""
         try:
             return cls.model_validate_json(path.read_bytes())
         except (OSError, ValidationError):
@@ -76,7 +76,7 @@ class StateWriter:
         self._display.close()
 
     def downloading(self, sizes: Mapping[Path, int]) -> None:
-        """`sizes` are the files of this download, each with its size in bytes."""
+        """Begins the phase `downloading`. `sizes` are the files of this download, each with its size in bytes."""
         self._state = DownloadState(phase=DownloadPhase.DOWNLOADING)
         self._meter.expect(sizes)
 
@@ -85,7 +85,7 @@ class StateWriter:
         self._meter.report_now()
 
     def finish(self) -> None:
-        """Removes the state file: the model is there."""
+        """Removes the state file, because the model is complete."""
         self._meter.stop()
         self._path.unlink(missing_ok=True)
 

@@ -1,1 +1,1 @@
-"""Any mlx-audio speech-to-text model as a RAPL engine: an HTTP parent and one process per loaded model."""
+"""An engine for every speech-to-text model of mlx-audio: an HTTP process, and one process for each loaded model."""

@@ -1,7 +1,7 @@
-"""Which requests mlx-service accepts: those with its token, to a name of this machine, and from no web page.
+"""The access check of mlx-service: requests must have its token and name this machine, and web pages are refused.
 
-A page that is open in a browser on this machine can send requests to 127.0.0.1: by a form, or by a name of its own
-that it makes point here (DNS rebinding). The first has an `Origin` header, the second that name as `Host`.
+A page that is open in a browser on this machine can send requests to 127.0.0.1: by a form, or by its own host name if
+that resolves to 127.0.0.1 (DNS rebinding). The first has an `Origin` header, the second has that name as `Host`.
 """
 
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ class Access:
     """ASGI middleware: refuses a request before its body is read.
 
     Args:
-        app: gets the requests that pass.
+        app: receives the accepted requests.
         token: what clients must send as `Authorization: Bearer`; None requires no token.
         names: further names of this service, beside those of this machine and addresses.
     """

@@ -4,7 +4,7 @@ import platform
 import sys
 
 _MIN_MACOS = 14
-"""MLX has no wheel for an older macOS since 0.30. Source: https://pypi.org/project/mlx/#files"""
+"""Since 0.30, MLX has no wheel for an older macOS. Source: https://pypi.org/project/mlx/#files"""
 
 
 def unsupported_reason(system: str, machine: str, mac_version: str) -> str | None:

@@ -10,7 +10,7 @@ from rapl_mlx.models.catalog import ModelList, split_list
 from rapl_mlx.models.memory import machine_bytes
 
 _MEMORY_FRACTION = 0.6
-"""The rest is for other programs on the machine."""
+"""Share of the machine's memory that models may use by default. The rest is for other programs."""
 DEFAULT_MODEL = "mlx-community/Qwen3-ASR-1.7B-8bit"
 
 
@@ -56,9 +56,9 @@ class Settings(BaseSettings):
     model_ttl_s: float = Field(default=1800, ge=0, validation_alias=AliasChoices("RAPL_MODEL_TTL"))
     """Seconds without a request after which a model is unloaded; 0: never. Models in RAPL_MLX_PRELOAD stay loaded."""
     memory_limit_mb: int | None = Field(default=None, ge=1)
-    """MiB for all models together; the least recently used one is unloaded first. Unset: 60 % of the machine."""
+    """MiB for all models. Beyond it the least recently used one is unloaded. Unset: 60 % of the machine's memory."""
     model_memory_limit_mb: int | None = Field(default=None, ge=1)
-    """MiB for the process of one model; a larger process is restarted. Unset: the limit for all models together."""
+    """MiB for the process of one model. A larger process is restarted. Unset: the limit for all models together."""
 
     max_queue: int = Field(default=64, ge=1)
     """Longest queue of one model, in requests. Beyond it requests get 429."""
@@ -69,7 +69,7 @@ class Settings(BaseSettings):
     deadline_base_s: float = Field(default=30, gt=0)
     """Seconds that a request may run, plus RAPL_MLX_DEADLINE_PER_AUDIO_S for each second of audio."""
     deadline_per_audio_s: float = Field(default=4, ge=0)
-    """Additional seconds for each second of audio. After the deadline the process of the model is restarted."""
+    """Additional seconds for each second of audio. If a request takes longer, the model's process is restarted."""
     # MLX's own limit is about 95 % of the memory; a growth of 12.6 GB in 1.6 minutes was reported.
     # Source: https://github.com/stenolabs/stenoai/issues/465
     cache_limit_mb: int = Field(default=512, ge=0)

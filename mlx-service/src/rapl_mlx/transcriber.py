@@ -69,7 +69,7 @@ class MlxTranscriber:
         return await self._model(options.model).transcribe(audio, options, on_text)
 
     def _model(self, model_id: str) -> ServedModel:
-        """A model that only a pattern allows is listed after its first request."""
+        """Returns the model. If only a pattern allows it, its first request adds it to the list."""
         if model := self._models.get(model_id):
             return model
         source = self._settings.models.resolve(model_id)

@@ -35,7 +35,7 @@ class WavAudio:
 
     @classmethod
     def from_wav(cls, data: bytes | memoryview) -> Self:
-        """Reads a WAV file in that format; the samples are a view of `data`.
+        """Reads a WAV file in the format of this module. The samples are a view of `data`.
 
         Raises:
             ValueError: the data is not a WAV file, is cut off, or is not 16 kHz mono s16; the message says which.
@@ -58,7 +58,7 @@ class WavAudio:
         return b"".join((self.wav_header(), self.pcm))
 
     def wav_header(self) -> bytes:
-        """The 44 bytes in front of the samples in a WAV file."""
+        """The 44-byte header that precedes the samples in a WAV file."""
         size = len(self.pcm)
         return struct.pack(
             "<4sI4s4sIHHIIHH4sI",
@@ -71,7 +71,7 @@ class WavAudio:
 def _chunks(data: memoryview) -> Iterator[tuple[bytes, memoryview, bool]]:
     """Yields (name, body, is_whole) of each RIFF chunk up to and including `data`."""
     if len(data) < 12 or bytes(data[:4]) != b"RIFF" or bytes(data[8:12]) != b"WAVE":
-        raise ValueError("it is not a WAV file")
+        raise ValueError("the data is not a WAV file")
     position = 12
     has_format = False
     while position + 8 <= len(data):
@@ -95,4 +95,6 @@ def _require_canonical(fmt: memoryview) -> None:
     if tag == _EXTENSIBLE_FORMAT_TAG and len(fmt) >= 40 and bytes(fmt[26:40]) == _SUBFORMAT_GUID_TAIL:
         (tag,) = struct.unpack_from("<H", fmt, 24)
     if (tag, channels, rate_hz, bits) != (_PCM_FORMAT_TAG, 1, SAMPLE_RATE_HZ, 16):
-        raise ValueError(f"it is not 16 kHz mono s16 PCM (format {tag}, {rate_hz} Hz, {channels} channels, {bits} bit)")
+        raise ValueError(
+            f"the WAV file is not 16 kHz mono s16 PCM (format {tag}, {rate_hz} Hz, {channels} channels, {bits} bit)"
+        )

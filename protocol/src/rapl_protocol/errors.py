@@ -1,4 +1,4 @@
-"""Every way in which a request can fail, and how an error is sent between services and to clients.
+"""The errors of RAPL, and the format in which they are sent between services and to clients.
 
     ServiceError(code)  ->  OpenAI's envelope + HTTP status  ->  ServiceError(code)
 
@@ -10,7 +10,7 @@ from typing import Any, Self
 
 
 class ErrorCode(StrEnum):
-    """A closed list; a client may branch on it."""
+    """The code of an error. The list is complete, so a client may branch on it."""
 
     INVALID_REQUEST = "invalid_request"
     UNSUPPORTED_PARAMETER = "unsupported_parameter"
@@ -46,9 +46,9 @@ HTTP_STATUS: dict[ErrorCode, int] = {
 }
 
 _MAX_RETRY_AFTER_DIGITS = 7
-"""Longer values of `retry-after`, over four months, are ignored."""
-# OpenAI's SDKs repeat a request, with the whole upload, after 408, 409, 429 and every 5xx. These errors would happen
-# again, so the response says not to. Source: openai-python, _base_client.py.
+"""Most digits of a `retry-after` value. Longer values, over four months, are ignored."""
+# OpenAI's SDKs repeat a request, with the whole upload, after 408, 409, 429 and every 5xx. A retry after these errors
+# would fail too, so their response has `x-should-retry: false`. Source: openai-python, _base_client.py.
 _NOT_RETRYABLE = frozenset({ErrorCode.INTERNAL, ErrorCode.BACKEND_TIMEOUT})
 
 
@@ -56,10 +56,11 @@ class ServiceError(Exception):
     """A failure whose message may be shown to the client.
 
     Args:
-        code: which failure.
-        message: what is wrong and, if the reader can fix it, how. Never a transcript, a file name or a secret.
+        code: the kind of failure.
+        message: what is wrong and, if the reader can fix it, how. It must not contain a transcript, a file name or
+            a secret.
         param: the field of the request that caused it, if one did.
-        retry_after_s: seconds after which a retry may succeed; None where no time is known.
+        retry_after_s: seconds after which a retry may succeed; None if unknown.
     """
 
     def __init__(
@@ -99,7 +100,7 @@ class ServiceError(Exception):
 
     @classmethod
     def from_response(cls, status: int, body: Any, retry_after: str | None = None) -> Self:
-        """The error in the response of another RAPL service; a body that is not an envelope becomes INTERNAL."""
+        """The error in the response of another RAPL service; INTERNAL if the body is not an error envelope."""
         match body:
             case {"error": {"message": str(message), "code": str(code), **rest}} if code in set(ErrorCode):
                 param = rest.get("param")
@@ -109,7 +110,7 @@ class ServiceError(Exception):
 
 
 def seconds_to_wait(retry_after: str | None) -> float | None:
-    """The seconds in a `retry-after` header; None where it is missing, is a date or is out of range."""
+    """The seconds in a `retry-after` header; None if it is missing, is a date or is out of range."""
     if retry_after is None or not retry_after.isdecimal() or len(retry_after) > _MAX_RETRY_AFTER_DIGITS:
         return None
     return float(retry_after)

@@ -29,14 +29,14 @@ def encode_frame(header: dict[str, Any], *payload: bytes | memoryview) -> bytes:
 
 
 def frame_pieces(header: dict[str, Any], *payload: bytes | memoryview) -> tuple[bytes | memoryview, ...]:
-    """The pieces of an encoded frame, not joined."""
+    """The pieces of an encoded frame, which are not joined."""
     size = sum([len(part) for part in payload])
     line = json.dumps({**header, "payload_bytes": size} if size else header)
     return (f"{line}\n".encode(), *payload)
 
 
 def decode_single_frame(body: bytes) -> Frame:
-    """Reads a body that is one frame. Its payload is everything behind the line.
+    """Reads a body that is one frame. Its payload is everything after the line.
 
     Raises:
         ValueError: the body does not begin with a line of JSON.
@@ -51,7 +51,7 @@ async def decode_frames(chunks: AsyncIterable[bytes]) -> AsyncIterator[Frame]:
     """Yields frames as they arrive.
 
     Raises:
-        ValueError: the bytes are not frames, or end in the middle of one.
+        ValueError: the bytes are not frames, or the last frame is incomplete.
     """
     buffer = bytearray()
     header: dict[str, Any] | None = None

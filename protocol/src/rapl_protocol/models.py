@@ -30,33 +30,33 @@ class Capabilities(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     is_known: bool = True
-    """False for a model whose capabilities are unknown until it is first loaded: no option is refused then."""
+    """False if the capabilities are unknown because the model was never loaded. Then no option is refused."""
     languages: tuple[str, ...] | None = None
-    """ISO 639 codes that a request may name; None where the engine does not list them."""
+    """ISO 639 codes that a request may name; None if the engine does not list them."""
     language_detection: bool = True
     prompt: bool = False
     """Whether the model uses a prompt. If not, a prompt is accepted and has no effect."""
     keywords: bool = False
-    """The same for keywords."""
+    """Whether the model uses keywords. If not, they are accepted and have no effect."""
     temperature: bool = False
-    """The same for a temperature."""
+    """Whether the model uses a temperature. If not, it is accepted and has no effect."""
     word_timestamps: bool = False
     translation: bool = False
-    """Into English."""
+    """Whether the model can translate into English."""
     emotion_and_events: bool = False
 
     def require(self, options: TranscribeOptions) -> None:
-        """Refuses options that the model cannot honour. A prompt, keywords and a temperature are always accepted.
+        """Raises an error if the model lacks a requested feature. A prompt, keywords and a temperature are accepted.
 
         Raises:
-            ServiceError: UNSUPPORTED_PARAMETER, naming the request's field.
+            ServiceError: UNSUPPORTED_PARAMETER; `param` is the request's field.
         """
         if not self.is_known:
             return
         if options.translate and not self.translation:
             raise _unsupported("model", f"The model {options.model!r} cannot translate.")
         if options.word_timestamps and not self.word_timestamps:
-            message = f"The model {options.model!r} gives no word timestamps."
+            message = f"The model {options.model!r} does not return word timestamps."
             raise _unsupported("timestamp_granularities", message)
         if options.language and self.languages is not None and options.language not in self.languages:
             spoken = ", ".join(self.languages) or "none; it always detects the language"
@@ -72,7 +72,7 @@ class ModelInfo(BaseModel):
     reason: str | None = None
     """Why the model is not ready, as a sentence for a person."""
     remedy: str | None = None
-    """What a person can do about that."""
+    """What a person can do to make it ready."""
     progress: Progress | None = None
     parallel: int = 1
     """How many segments the engine transcribes at the same time."""

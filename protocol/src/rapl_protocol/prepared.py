@@ -11,11 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from rapl_protocol.audio import WavAudio
 
 MAX_SEGMENT_S = 30.0
-"""The longest segment. SenseVoice's attention grows with the square of the length: 16 MB of scores for a
+"""The longest segment, in seconds. SenseVoice's attention grows with the square of the length: 16 MB of scores for a
 minute, 54 GB for an hour. Source: https://github.com/QwenAudio/SenseVoice/issues/7"""
 
 ENOUGH_SPEECH_S = 1.0
-"""Speech that is enough to know that a clip contains speech; the check stops there."""
+"""Seconds of speech after which the check of a clip stops, because the clip contains speech."""
 
 
 class PrepareOptions(BaseModel):
@@ -27,13 +27,13 @@ class PrepareOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     speech_detection: Literal["on", "off"] = "on"
-    """off: all audio becomes segments, also where there is no speech."""
+    """If it is off, all audio becomes segments, even if it contains no speech."""
     vad_threshold: float = Field(default=0.5, ge=0, le=1, allow_inf_nan=False)
-    """Probability from which on a frame counts as speech; a higher value needs clearer speech."""
+    """Lowest probability at which a frame counts as speech. A higher value requires clearer speech."""
     vad_prefix_padding_ms: int = Field(default=500, ge=0, le=5_000)
     """Milliseconds of audio that a segment keeps before and after its speech."""
     vad_silence_duration_ms: int = Field(default=500, ge=0, le=10_000)
-    """Milliseconds of silence that end an utterance; long audio is cut between utterances where possible."""
+    """Milliseconds of silence that end an utterance; long audio is cut between utterances if possible."""
 
 
 class SpeechCheck(BaseModel):
@@ -43,7 +43,7 @@ class SpeechCheck(BaseModel):
 
     has_speech: bool
     speech_s: float
-    """Seconds of speech without pauses and padding. From ENOUGH_SPEECH_S on it is a lower bound."""
+    """Seconds of speech without pauses and padding. If it is ENOUGH_SPEECH_S or more, it is a lower bound."""
 
 
 class SourceInfo(BaseModel):
@@ -58,11 +58,11 @@ class SourceInfo(BaseModel):
     sample_rate_hz: int
     channels: int
     duration_s: float | None = None
-    """As the file's header states it, which may be wrong; None where it does not."""
+    """Duration in the file's header, which may be wrong; None if the header has none."""
 
 
 class SegmentHeader(BaseModel):
-    """A segment's times in the source; its samples are the frame's payload."""
+    """The times of a segment in the source. Its samples are the payload of the frame."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -70,7 +70,7 @@ class SegmentHeader(BaseModel):
     start_s: float
     end_s: float
     speech_s: float | None = None
-    """Seconds of speech in it; None where speech detection did not run."""
+    """Seconds of speech in the segment; None if speech detection did not run."""
 
 
 class PrepareEnd(BaseModel):
@@ -80,13 +80,13 @@ class PrepareEnd(BaseModel):
 
     type: Literal["end"] = "end"
     duration_s: float
-    """Of the whole source."""
+    """Duration of the whole source."""
     speech_s: float | None = None
-    """Seconds of speech without pauses and padding; None where speech detection did not run."""
+    """Seconds of speech without pauses and padding; None if speech detection did not run."""
 
 
 class PrepareProgress(BaseModel):
-    """Sent when there has been no segment for a while, so that hours of silence do not look like a hung service."""
+    """Sent if there was no segment for a while, so that hours of silence do not look like a hung service."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -97,13 +97,13 @@ class PrepareProgress(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class SpeechSegment:
-    """A piece of the source of at most MAX_SEGMENT_S; times count from the source's start."""
+    """A part of the source of at most MAX_SEGMENT_S. Its times count from the start of the source."""
 
     start_s: float
     end_s: float
     audio: WavAudio
     speech_s: float | None = None
-    """Seconds of speech in it; None where speech detection did not run."""
+    """Seconds of speech in the segment; None if speech detection did not run."""
 
 
 PreparedEvent = SourceInfo | SpeechSegment | PrepareEnd

@@ -15,14 +15,14 @@ PAUSE_FRAMES = 5
 
 
 class Segmenter:
-    """Takes PCM in pieces and yields segments that lie end to end.
+    """Splits PCM, which arrives in pieces, into segments without gaps between them.
 
     It holds at most one segment and the last piece. Audio of up to `longest_s` is one segment.
 
     Args:
         longest_s: longest segment, in seconds.
         search_s: seconds before the limit in which the quiet point may lie.
-        quietest: finds that point; default `quietest_point`.
+        quietest: returns the byte offset of that point; by default `quietest_point`.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Segmenter:
         return None
 
     def feed(self, pcm: bytes | memoryview) -> Iterator[SpeechSegment]:
-        """Adds 16 kHz mono s16le samples, and yields the segments that are complete with them."""
+        """Adds 16 kHz mono s16le samples, and yields the segments that are now complete."""
         self._pending += pcm
         while len(self._pending) > self._max_bytes:
             search_from = self._max_bytes - self._search_bytes
@@ -57,7 +57,7 @@ class Segmenter:
             yield self._cut(search_from + self._quietest(window))
 
     def finish(self) -> Iterator[SpeechSegment]:
-        """Yields the rest, if there is any."""
+        """Yields the remaining audio as the last segment, if there is any."""
         if self._pending:
             yield self._cut(len(self._pending))
 
@@ -69,7 +69,7 @@ class Segmenter:
 
 
 def quietest_point(pcm: bytes) -> int:
-    """The byte offset of the middle of the quietest tenth of a second; of equally quiet ones, the last.
+    """The byte offset of the middle of the quietest tenth of a second; the last one if several are equally quiet.
 
     Args:
         pcm: 16 kHz mono s16le, at least a tenth of a second.

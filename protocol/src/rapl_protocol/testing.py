@@ -1,4 +1,4 @@
-"""Fakes for tests that need a certain failure or result."""
+"""A fake engine and a test tone, for tests that need a certain failure or result."""
 
 import asyncio
 import math
@@ -32,8 +32,8 @@ class FakeTranscriber:
         language: the detected language.
         delay_s: how long a call takes.
         streams: passes the text word by word to `on_text`.
-        capabilities: of its models; by default all.
-        state: of its models; while it is not READY a call fails as a real engine's does.
+        capabilities: the capabilities of its models; by default all.
+        state: the state of its models. If it is not READY, a call fails as it does in a real engine.
         fails_with: raised by every call.
         crashes: every call raises a RuntimeError, which must become a 500.
     """

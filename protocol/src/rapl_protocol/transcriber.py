@@ -19,7 +19,7 @@ class Transcriber(Protocol):
         """Ends every thread and process and frees the memory."""
 
     def models(self) -> Sequence[ModelInfo]:
-        """Every model that a request may name, in the order of the list."""
+        """Every model that a request may name, in the order in which they are listed."""
         ...
 
     async def load(self, model_id: str) -> ModelInfo:
@@ -45,7 +45,7 @@ class Transcriber(Protocol):
 
         Args:
             audio: up to MAX_SEGMENT_S of speech.
-            options: ones that the model's capabilities allow.
+            options: must be allowed by the model's capabilities.
             on_text: called in this event loop with each piece of text, by engines that decode word by word.
 
         Raises:

@@ -20,7 +20,7 @@ class TranscribeOptions(_Wire):
     keywords: tuple[str, ...] = ()
     """Names and terms that probably occur in the audio."""
     temperature: float | None = None
-    """Sampling temperature, 0 to 1; None leaves it to the model."""
+    """Sampling temperature, 0 to 1; None: the model's default."""
     word_timestamps: bool = False
     segment_timestamps: bool = False
     """Whether to return one segment for each utterance, with its times; otherwise one segment may cover all audio."""
@@ -43,13 +43,13 @@ class Segment(_Wire):
     end_s: float
     text: str
     language: str | None = None
-    """ISO 639 code that the model detected; None where it reported none."""
+    """ISO 639 code that the model detected; None if it reported none."""
     emotion: str | None = None
-    """Lower case, such as "happy"; None where the model reported none."""
+    """Lower case, such as "happy"; None if the model reported none."""
     events: tuple[str, ...] = ()
     """Sounds other than speech, lower case, such as "applause" or "bgm"."""
     words: tuple[Word, ...] | None = None
-    """None where the model gives no word timestamps."""
+    """None if the model returns no word timestamps."""
 
     def shifted(self, offset_s: float) -> "Segment":
         """The same segment with `offset_s` added to all of its times."""
@@ -63,7 +63,7 @@ class Segment(_Wire):
 
 class Transcript(_Wire):
     text: str
-    """Without tags; "" where there is no speech."""
+    """The text without tags; "" if there is no speech."""
     language: str | None = None
     duration_s: float
     """Length of the audio in seconds."""
@@ -73,7 +73,7 @@ class Transcript(_Wire):
 
 
 def join_texts(texts: Iterable[str]) -> str:
-    """Joins the texts of consecutive segments, with a space where the script separates words by spaces."""
+    """Joins the texts of consecutive segments, with spaces between them if the script separates words by spaces."""
     joined = ""
     for text in (t.strip() for t in texts):
         if joined and text and not (_is_wide(joined[-1]) or _is_wide(text[0])):
@@ -83,5 +83,5 @@ def join_texts(texts: Iterable[str]) -> str:
 
 
 def _is_wide(character: str) -> bool:
-    # Chinese and Japanese put no space between sentences; Korean, though wide, does.
+    # Chinese and Japanese have no spaces between sentences. Korean characters are wide too, but Korean has spaces.
     return unicodedata.east_asian_width(character) in "WF" and not "\uac00" <= character <= "\ud7a3"

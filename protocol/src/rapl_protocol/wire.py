@@ -44,13 +44,13 @@ class TranscribeRequest:
     options: TranscribeOptions
     audio: WavAudio
     is_streamed: bool
-    """Whether the client wants the text while it is decoded."""
+    """Whether the client receives the text while it is decoded."""
 
 
 def encode_transcribe_request(
     audio: WavAudio, options: TranscribeOptions, *, is_streamed: bool = False
 ) -> tuple[bytes | memoryview, ...]:
-    """The body in pieces; the samples are not copied."""
+    """The body of a request to /v1/transcribe, in pieces. The samples are not copied."""
     header = options.model_dump(exclude_none=True)
     if is_streamed:
         header["stream"] = True
@@ -81,7 +81,7 @@ def decode_transcribe_request(body: bytes) -> TranscribeRequest:
 
 
 def segment_too_long() -> ServiceError:
-    message = f"an engine takes at most {MAX_SEGMENT_S:g} s of audio in one request"
+    message = f"an engine accepts at most {MAX_SEGMENT_S:g} s of audio in one request"
     return ServiceError(ErrorCode.AUDIO_TOO_LARGE, message)
 
 
@@ -93,10 +93,11 @@ def encode_transcript_event(event: str | Transcript) -> bytes:
 
 
 def decode_transcript_event(frame: Frame) -> str | Transcript:
-    """
+    """The new text or the whole transcript in a frame.
+
     Raises:
         ServiceError: the frame is the engine's error.
-        ValueError: it is no frame of a streamed transcript.
+        ValueError: the frame does not belong to a streamed transcript.
     """
     match frame.header:
         case {"type": "text", "text": str(text)}:
@@ -108,12 +109,12 @@ def decode_transcript_event(frame: Frame) -> str | Transcript:
 
 
 def encode_prepare_query(options: PrepareOptions) -> str:
-    """The query of the URL, without `?`; "" where every option has its default."""
+    """The query of the URL, without `?`; "" if every option has its default."""
     return urlencode(options.model_dump(exclude_defaults=True))
 
 
 def encode_prepared_event(event: PreparedEvent | PrepareProgress) -> tuple[bytes | memoryview, ...]:
-    """The frame in pieces; the samples are not copied."""
+    """A frame of /v1/prepare, in pieces. The samples are not copied."""
     match event:
         case SpeechSegment():
             header = SegmentHeader(start_s=event.start_s, end_s=event.end_s, speech_s=event.speech_s)
@@ -125,10 +126,11 @@ def encode_prepared_event(event: PreparedEvent | PrepareProgress) -> tuple[bytes
 
 
 def decode_prepared_event(frame: Frame) -> PreparedEvent | PrepareProgress:
-    """
+    """The event in a frame of /v1/prepare.
+
     Raises:
         ServiceError: the frame is preprocess-service's error.
-        ValueError: it is no event.
+        ValueError: the frame does not belong to /v1/prepare.
     """
     header = frame.header
     match header.get("type"):
@@ -146,17 +148,18 @@ def decode_prepared_event(frame: Frame) -> PreparedEvent | PrepareProgress:
 
 
 def encode_clip_event(event: WavAudio | SpeechCheck) -> bytes:
-    """A frame of a decoded clip: first its audio, then whether it holds speech."""
+    """A frame of a decoded clip: the audio, or whether it contains speech."""
     if isinstance(event, WavAudio):
         return encode_frame({"type": "audio"}, event.pcm)
     return encode_frame({"type": "speech", **event.model_dump()})
 
 
 def decode_clip_event(frame: Frame) -> WavAudio | SpeechCheck:
-    """
+    """The audio or the speech check in a frame of /v1/clip.
+
     Raises:
         ServiceError: the frame is preprocess-service's error.
-        ValueError: it is no frame of a decoded clip.
+        ValueError: the frame does not belong to a decoded clip.
     """
     match frame.header.get("type"):
         case "audio":

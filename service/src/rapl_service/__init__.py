@@ -1,1 +1,1 @@
-"""What every RAPL service process is built from. It builds on `rapl_protocol` and knows no particular service."""
+"""The parts that all RAPL services have in common. The package uses `rapl_protocol` and depends on no service."""

@@ -1,4 +1,4 @@
-"""The order in which waiting requests are taken: short ones before long ones, and clients in turn.
+"""The order of waiting requests: short ones go before long ones, and clients take turns.
 
 `FairQueue` orders the gateway's segments; `BoundedQueue` orders an engine's requests and refuses those beyond a limit.
 """
@@ -13,13 +13,13 @@ from rapl_protocol.errors import ErrorCode, ServiceError
 T = TypeVar("T")
 
 MAX_PASSED = 8
-"""Most short requests that may pass a waiting long one. Without a limit, steady load would keep it waiting for ever."""
+"""Most short requests that may overtake a waiting long one. Without a limit, it could wait for ever."""
 
 
 class FairQueue(Generic[T]):
     """Waiting requests: one queue for short ones and one for long ones. Not thread-safe.
 
-    Iteration yields first what was put back, then the short requests, then the long ones, each in their turn.
+    Iteration yields the requests that were put back, then the short ones, then the long ones. Clients take turns.
     """
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ class FairQueue(Generic[T]):
         (self._long if is_long else self._short).add(item, client_id)
 
     def put_back(self, item: T) -> None:
-        """Puts a request that was already taken at the front: it is the next one again."""
+        """Puts a request that was already taken back to the front, so that it is taken next."""
         self._put_back.appendleft(item)
 
     def take(self) -> T | None:
@@ -62,12 +62,12 @@ class FairQueue(Generic[T]):
         return self._short.take() if self._short else None
 
     def take_early(self, item: T) -> None:
-        """Removes a request before its turn. A short one counts as having passed the long ones that wait."""
+        """Removes a request before its turn. A short one is counted as one that overtook the waiting long ones."""
         self._passed += item in self._short and bool(self._long)
         self.remove(item)
 
     def remove(self, item: T) -> None:
-        """Removes a request, such as one that was cancelled; does nothing if it does not wait here."""
+        """Removes a request, such as a cancelled one. Does nothing if it is not in the queue."""
         if item in self._put_back:
             self._put_back.remove(item)
         self._short.remove(item)
@@ -80,22 +80,22 @@ class BoundedQueue(FairQueue[T]):
     Cancelled requests must be removed with `remove`, so that they are neither run nor counted.
 
     Args:
-        limit: requests that the engine holds: those that wait here, and `in_work`.
+        limit: most requests of the engine: those in the queue and `in_work`.
     """
 
     def __init__(self, limit: int) -> None:
         super().__init__()
         self._limit = limit
         self.in_work = 0
-        """Requests that were taken and still count; 0 for an engine whose limit is one of waiting requests only."""
+        """Requests that were taken and still count against the limit; 0 if the limit is for waiting requests only."""
         self.request_s = 1.0
-        """Seconds that the latest request took, as the engine measured it; a guess before the first one."""
+        """Seconds that the latest request took, measured by the engine; before the first one, an estimate."""
 
     def add(self, item: T, *, is_long: bool, client_id: str = "") -> None:
-        """As `FairQueue.add`.
+        """Same as `FairQueue.add`, with a limit.
 
         Raises:
-            ServiceError: OVERLOADED, with the time in which the requests that are here will be done.
+            ServiceError: OVERLOADED if the queue is full; `retry_after_s` is the estimated time until it is empty.
         """
         held = len(self) + self.in_work
         if held >= self._limit:
@@ -105,11 +105,11 @@ class BoundedQueue(FairQueue[T]):
 
 
 class _ClientTurns(Generic[T]):
-    """A queue for each client. The first client is the next to be served, and then becomes the last."""
+    """One queue for each client. The first client is served next, and then moves to the end."""
 
     def __init__(self) -> None:
         self._queues: dict[str, deque[T]] = {}
-        """By client; none is empty."""
+        """By client id. No queue is empty."""
 
     def __len__(self) -> int:
         return sum(map(len, self._queues.values()))

@@ -1,7 +1,9 @@
-"""`python -m rapl_service.health_probe URL MODULE` exits with 0 if the URL answers 200. Containers have no curl.
+"""The health check of the containers, which have no curl: `python -m rapl_service.health_probe URL MODULE`.
 
-Docker restarts a process that has ended, but not one that hangs. So after `MAX_TIMEOUTS` probes in a row that time out,
-the process of `python -m MODULE` is killed; before that it writes the traceback of each thread to its log.
+It exits with 0 if the URL responds with 200.
+
+Docker restarts a process that has ended, but not one that hangs. So after `MAX_TIMEOUTS` consecutive timeouts the probe
+kills the process of `python -m MODULE`. Before that, the process writes the traceback of each thread to its log.
 """
 
 import contextlib
@@ -21,9 +23,10 @@ TRACEBACK_S = 0.5
 
 
 def is_healthy(url: str, timeout_s: float = 3.0) -> bool:
-    """
+    """Whether the URL responds with 200.
+
     Raises:
-        TimeoutError: a process listens there and does not answer.
+        TimeoutError: a process listens at the URL, but it does not respond.
     """
     try:
         with urllib.request.urlopen(url, timeout=timeout_s) as answer:
@@ -39,10 +42,10 @@ def is_healthy(url: str, timeout_s: float = 3.0) -> bool:
 
 
 def is_healthy_or_killed(url: str, module: str, timeouts: Path, timeout_s: float = 3.0) -> bool:
-    """As `is_healthy`, and kills a process that has not answered MAX_TIMEOUTS times in a row.
+    """Same as `is_healthy`, but also kills the process after MAX_TIMEOUTS consecutive timeouts.
 
     Args:
-        timeouts: a file with one byte for each probe in a row that timed out.
+        timeouts: a file with one byte for each consecutive timeout.
     """
     try:
         result = is_healthy(url, timeout_s)
@@ -66,7 +69,8 @@ def _kill(module: str) -> None:
 
 
 def _pids(module: str) -> Iterator[int]:
-    """The processes of `python -m module`, without Docker's init, whose command line ends with the same words."""
+    """The ids of the processes of `python -m module`. Docker's init, which has the same words at the end of its command
+    line, is left out."""
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             _, *arguments = (folder / "cmdline").read_text().rstrip("\0").split("\0")

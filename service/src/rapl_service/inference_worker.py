@@ -48,12 +48,12 @@ class InferenceWorker:
     of the same kind and length are computed in the same batch; no request waits for a batch to fill. Maintenance jobs,
     such as loading and unloading, run when no request waits.
 
-    A request counts against the limit until its work ends: the thread goes on after the caller was cancelled. A
-    request that is cancelled before its work began is never run and stops counting at once.
+    A request counts against the limit until its work ends, because the thread continues after the caller was cancelled.
+    A request that is cancelled before its work began is never run and stops counting at once.
 
     Args:
-        name: of the thread.
-        max_jobs: requests held at once, those in work included.
+        name: the name of the thread.
+        max_jobs: most requests at once, including those that are being computed.
     """
 
     def __init__(self, name: str, max_jobs: int) -> None:
@@ -85,7 +85,7 @@ class InferenceWorker:
         return self._preparation.submit(job)
 
     async def run(self, job: Callable[[], T], *, is_long: bool = False) -> T:
-        """Runs a request's job in its turn.
+        """Runs a request's job when its turn comes.
 
         Args:
             is_long: whether it is a segment of long audio.
@@ -96,7 +96,7 @@ class InferenceWorker:
         return await self.run_batched(None, _alone(job), is_long=is_long)
 
     async def run_batched(self, item: Item, kind: BatchKind[Item, T], *, is_long: bool = False) -> T:
-        """As `run`, for an item that may share a batch. If a batch fails, its items are computed one by one."""
+        """Same as `run`, for an item that may share a batch. If a batch fails, its items are computed one by one."""
         job = _Job(kind, item, is_long)
         with self._changed:
             self._requests.add(job, is_long=is_long)
@@ -109,7 +109,7 @@ class InferenceWorker:
             raise
 
     async def run_maintenance(self, job: Callable[[], T]) -> T:
-        """Runs a job once no request waits. It is never refused and does not count against the limit."""
+        """Runs a job when no request waits. The job is never refused and does not count against the limit."""
         maintenance = _Job(_alone(job))
         with self._changed:
             self._maintenance.append(maintenance)
@@ -175,5 +175,5 @@ def _alone(job: Callable[[], T]) -> BatchKind[None, T]:
 
 
 def _still_wanted(jobs: Sequence[_Job]) -> list[_Job]:
-    """Those that were not cancelled; from here on they cannot be."""
+    """The jobs that were not cancelled. After this call they cannot be cancelled."""
     return [job for job in jobs if job.future.set_running_or_notify_cancel()]

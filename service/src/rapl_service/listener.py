@@ -1,6 +1,7 @@
-"""Closes listening sockets without a reset for the connections in their backlog.
+"""Closes listening sockets without resetting the connections in their backlog.
 
-The kernel resets every connection that a closed socket has not accepted, and its client may have sent a whole request.
+When a listening socket is closed, the kernel resets the connections that were not accepted yet. Their clients may
+already have sent whole requests.
 """
 
 import asyncio
@@ -19,17 +20,17 @@ async def close_after_backlog(
 ) -> None:
     """Accepts the connections that wait in the servers' backlogs, and closes the servers.
 
-    Connections that are made meanwhile are accepted too. Later ones are refused. One whose handshake ends in the
-    microseconds between the last `accept`, which finds the backlog empty, and the `close` behind it is reset.
+    Connections that are made meanwhile are accepted too. Later ones are refused. A connection is reset only if its
+    handshake ends in the microseconds between the last `accept`, when the backlog is empty, and `close`.
 
     Args:
-        servers: as made by the running event loop.
-        make_protocol: for an accepted connection, as given to `create_server`.
-        tls: likewise.
+        servers: servers of the running event loop.
+        make_protocol: the function that was passed to `create_server`; creates the protocol of a connection.
+        tls: the TLS context that was passed to `create_server`.
     """
     accepted: list[socket.socket] = []
     for server in servers:
-        # The copies keep the sockets open when the server is closed, so that nothing comes between accept and close.
+        # The copies keep the sockets open when the server is closed, so that `close` follows `accept` directly.
         listeners = [socket.socket(fileno=os.dup(each.fileno())) for each in server.sockets]
         server.close()
         await asyncio.sleep(0)  # uvloop closes its own descriptor in the next turn of the event loop
@@ -40,7 +41,7 @@ async def close_after_backlog(
     connecting = [
         loop.connect_accepted_socket(make_protocol, each, ssl=tls, ssl_handshake_timeout=timeout_s) for each in accepted
     ]
-    await asyncio.gather(*connecting, return_exceptions=True)  # a failed TLS handshake concerns its client alone
+    await asyncio.gather(*connecting, return_exceptions=True)  # a failed TLS handshake affects only its client
 
 
 def _accept_all_and_close(listener: socket.socket) -> list[socket.socket]:
@@ -50,7 +51,7 @@ def _accept_all_and_close(listener: socket.socket) -> list[socket.socket]:
         while True:
             try:
                 accepted.append(listener.accept()[0])
-            except ConnectionAbortedError:  # the client has left
+            except ConnectionAbortedError:  # the client has disconnected
                 continue
-            except OSError:  # empty, or too many open files
+            except OSError:  # the backlog is empty, or too many files are open
                 return accepted

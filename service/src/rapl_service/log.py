@@ -15,7 +15,7 @@ def configure_logging(level: str = "INFO") -> None:
     logging.basicConfig(level=level, handlers=[handler], force=True)
     # uvicorn writes two lines for each WebSocket connection; RequestMiddleware writes one.
     logging.getLogger("uvicorn.error.websocket").setLevel(logging.WARNING)
-    # Values that no line shows need not be looked up for each record.
+    # No line shows these values, so they are not looked up for each record.
     # Source: https://docs.python.org/3/howto/logging.html#optimization
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None  # type: ignore[attr-defined]

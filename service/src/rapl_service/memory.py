@@ -1,4 +1,4 @@
-"""Returns memory that a process no longer needs to the system."""
+"""Returns unused memory of a process to the system."""
 
 import contextlib
 import ctypes
@@ -24,8 +24,8 @@ LITTLE_BYTES, LITTLE_AFTER_S = 2 << 20, 60.0
 
 
 def share_one_arena() -> None:
-    """Makes all threads share one arena of glibc's allocator: 13 MB less at the real model's size, and not slower,
-    since the compute libraries have their own allocators. Call it before threads start."""
+    """Makes all threads share one arena of glibc's allocator. This saves 13 MB at the real model's size and is not
+    slower, because the compute libraries have their own allocators. Call it before threads start."""
     with contextlib.suppress(_NotGlibc):
         _glibc().mallopt(_M_ARENA_MAX, 1)
 
@@ -38,16 +38,16 @@ def give_memory_back() -> None:
 
 
 class MemoryTrimmer:
-    """Trims the heap after requests: glibc keeps what was freed below a block that is still in use. After 30 long
-    recordings at once the gateway held 117 MB, of which 63 MB were free."""
+    """Trims the heap after requests, because glibc keeps freed memory below a block that is still in use. After 30 long
+    recordings at once the gateway used 117 MB, and 63 MB of them were free."""
 
     def __init__(self) -> None:
         self._least_bytes = _resident_bytes()
         self._trimmed_at = time.monotonic()
 
     def trim_if_grown(self) -> None:
-        """Trims after large growth at once, after small growth once a minute. It takes some milliseconds: call it while
-        no request is in work."""
+        """Trims at once after large growth, and once a minute after small growth. It takes some milliseconds, so call
+        it while no request is in work."""
         now_bytes = _resident_bytes()
         is_long_ago = time.monotonic() - self._trimmed_at > LITTLE_AFTER_S
         if now_bytes > self._least_bytes + (LITTLE_BYTES if is_long_ago else MUCH_BYTES):
@@ -59,7 +59,7 @@ class MemoryTrimmer:
 
 
 def _resident_bytes() -> int:
-    """0 where the system does not report it."""
+    """Resident memory of this process; 0 if the system does not report it."""
     with contextlib.suppress(OSError):
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     return 0
@@ -69,7 +69,7 @@ def release_file_pages() -> None:
     """Releases the unchanged pages of mapped files: weights that an engine has copied, and code, most of which runs
     only at the start. They are read from the file again when they are used.
 
-    The system would take them when memory is short; until then they count as the process's memory.
+    The system would release them only when memory is short. Until then they count as the process's memory.
     """
     with contextlib.suppress(_NotGlibc):
         madvise = _glibc().madvise
@@ -79,7 +79,7 @@ def release_file_pages() -> None:
 
 
 def _unchanged_file_mappings(smaps: str) -> Iterator[tuple[int, int]]:
-    """Start and end of each mapping, without those that have private pages, such as a library's relocations.
+    """Start and end of each mapping. Mappings with private pages, such as a library's relocations, are left out.
 
     Source: proc_pid_smaps(5).
     """
@@ -94,7 +94,7 @@ class _NotGlibc(Exception):
 
 @functools.cache
 def _glibc() -> ctypes.CDLL:
-    """Loaded once: loading waits while another thread loads a library, and holds the GIL meanwhile.
+    """glibc, loaded once, because loading waits while another thread loads a library, and holds the GIL meanwhile.
 
     Raises:
         _NotGlibc: the system has another C library.

@@ -71,10 +71,10 @@ def run(
     """Runs a service until SIGTERM or SIGINT. An invalid configuration ends the process with the reason.
 
     Args:
-        create_app: makes the application; raises ValueError where the configuration is invalid.
+        create_app: creates the application; raises ValueError if the configuration is invalid.
         settings_class: settings to read from the environment.
-        listen: further options for uvicorn, such as TLS; raises ValueError likewise.
-        ws: the protocol of WebSocket connections; with "none", a request to upgrade is handled as a plain one.
+        listen: further options for uvicorn, such as TLS; raises ValueError if they are invalid.
+        ws: the protocol of WebSocket connections; with "none", an upgrade request is handled as plain HTTP.
     """
     settings = settings_or_exit(settings_class)
     try:
@@ -87,9 +87,9 @@ def run(
 
 def serve(app: FastAPI, settings: ServiceSettings, *, ws: WebSocketProtocol = "none", **options: Any) -> None:
     configure_logging(settings.log_level)
-    # faulthandler is C code, so that SIGUSR1 prints the tracebacks of a process that hangs, too.
+    # faulthandler is C code, so SIGUSR1 prints the tracebacks even if the process hangs.
     faulthandler.register(signal.SIGUSR1, all_threads=True)
-    # uvicorn raises the signal again after an orderly shutdown; by default that would end the process as if killed.
+    # uvicorn raises the signal again after an orderly shutdown; by default the process would end as if killed.
     signal.signal(signal.SIGTERM, _ignore)
     config = uvicorn.Config(
         app,
@@ -116,8 +116,8 @@ def _ignore(number: int, frame: FrameType | None) -> None:
 
 
 def _tune_garbage_collector() -> None:
-    """Makes the cycle collector run less often: requests make few cycles, and imported modules none. The gateway's
-    processor time for a request fell by a tenth (1,062 to 963 us, interleaved medians)."""
+    """Makes the cycle collector run less often: requests create few cycles, and imported modules create none. The
+    gateway's CPU time for a request fell by a tenth (1,062 to 963 us, interleaved medians)."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 50, 50)

@@ -1,4 +1,4 @@
-"""For tests of services: an app on a real socket, and a search for reference cycles."""
+"""Helpers for tests of services: an app on a real socket, and a search for reference cycles."""
 
 import asyncio
 import gc
@@ -19,7 +19,7 @@ async def served(app: ASGIApp, ws: WebSocketProtocol = "none") -> AsyncGenerator
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)
-    # Not `serve()`: it checks only every tenth of a second whether it should stop, and a test has many servers.
+    # `serve()` would check only every tenth of a second whether it should stop, and a test has many servers.
     await server.startup()
     port = server.servers[0].sockets[0].getsockname()[1]
     try:
@@ -36,9 +36,9 @@ still closing when a test's loop ends causes a warning in a later test."""
 
 @contextmanager
 def reference_cycles() -> Generator[set[str]]:
-    """Yields a set that, after the context, has our types whose objects only the cycle collector would free.
+    """Yields a set. After the context it has RAPL's types with objects that only the cycle collector would free.
 
-    The collector runs seldom (`run._tune_garbage_collector`). Until then a cycle holds its objects, such as audio.
+    The collector runs rarely (`run._tune_garbage_collector`). Until it runs, a cycle keeps its objects, such as audio.
     """
     found: set[str] = set()
     gc.collect()
@@ -56,10 +56,10 @@ def reference_cycles() -> Generator[set[str]]:
 
 
 async def until(condition: Callable[[], object], limit_s: float = 20.0) -> None:
-    """Waits until the condition is true, for what has no event to await, such as a line in the log.
+    """Waits until the condition is true. Use it if there is no event to await, such as for a line in the log.
 
     Raises:
-        TimeoutError: it is not true after `limit_s` seconds.
+        TimeoutError: the condition is not true after `limit_s` seconds.
     """
     async with asyncio.timeout(limit_s):
         while not condition():  # noqa: ASYNC110

@@ -37,7 +37,7 @@ class Engine:
 
         mx.set_cache_limit(config.cache_limit_bytes)
         try:
-            # Without strict a checkpoint with missing weights loads without an error and transcribes nonsense.
+            # If strict is false, a checkpoint with missing weights loads without an error and transcribes nonsense.
             model = load(folder, strict=True, model_name_parts=_name_parts(config, folder))
         except (ValueError, RuntimeError, ImportError, KeyError) as error:
             log.warning("model=%s loading failed", config.id, exc_info=True)
@@ -77,7 +77,7 @@ class Engine:
         return self._family.transcript(result, options, audio.duration_s)
 
     def release_buffers(self) -> None:
-        """About half of the families never free the buffers of a request: 17 GB were reported for a 2.9 GB model.
+        """Frees the buffers of a request. About half of the families never do: 17 GB were reported for a 2.9 GB model.
 
         Source: https://github.com/basnijholt/agent-cli/issues/620
         """
@@ -88,7 +88,8 @@ class Engine:
 
 
 def _name_parts(config: ChildConfig, folder: Path) -> list[str]:
-    """mlx-audio recognizes some families by the repository name, which the name of a cache folder may not contain."""
+    """Returns the parts of the model's id and folder name. mlx-audio recognizes some families by their repository name,
+    which may be missing in the name of a cache folder."""
     from mlx_audio.utils import get_model_name_parts
 
     return [*get_model_name_parts(config.id), *get_model_name_parts(folder.name)]

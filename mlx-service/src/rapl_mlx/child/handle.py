@@ -1,4 +1,4 @@
-"""The process of one model, seen from the parent, which never imports mlx."""
+"""The parent's side of the process of one model. The parent never imports mlx."""
 
 import asyncio
 import contextlib
@@ -46,7 +46,7 @@ class ChildProcess:
         return self._process.pid
 
     async def frames(self) -> AsyncIterator[Frame]:
-        """Yields the frames of the child until it ends. A frame that its death cut off is dropped."""
+        """Yields the frames of the child until it ends. An incomplete last frame is dropped."""
         with contextlib.suppress(ValueError):
             async for frame in decode_frames(self._output()):
                 yield frame
@@ -57,7 +57,7 @@ class ChildProcess:
             yield chunk
 
     def send(self, header: dict[str, Any], *payload: bytes | memoryview) -> None:
-        """Sends a frame and never waits: at most one request, of limited size, is pending. Ignores a dead child."""
+        """Sends a frame without waiting: at most one request, of limited size, is pending. Ignores a dead child."""
         assert self._process.stdin
         with contextlib.suppress(OSError, RuntimeError):
             self._process.stdin.write(encode_frame(header, *payload))
@@ -101,6 +101,6 @@ def _config(source: ModelSource, settings: Settings, work_dir: Path) -> ChildCon
 def _environment() -> dict[str, str]:
     environment = {"HF_HUB_DISABLE_TELEMETRY": "1", "TOKENIZERS_PARALLELISM": "false"}
     if sys.platform == "linux":
-        # On Linux MLX compiles C++ on each first call, 1 to 8 s; without g++ it runs uncompiled anyway.
+        # On Linux MLX compiles C++ on each first call, which takes 1 to 8 s. Without g++ it runs uncompiled anyway.
         environment["MLX_DISABLE_COMPILE"] = "1"
     return {**environment, **os.environ}

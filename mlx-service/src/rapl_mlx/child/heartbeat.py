@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 PING_EVERY_S = 1.0
 SILENCE_LIMIT_S = 10.0
-"""The child answers pings from its own thread: while MLX computed for 13 to 24 s (`eval`, `item`, `tolist`, numpy;
-0.32.4) no pong took more than 0.22 s. So only the deadline detects a GPU that hangs."""
+"""The child answers pings in a separate thread: while MLX computed for 13 to 24 s (`eval`, `item`, `tolist`, numpy;
+0.32.4), no pong took more than 0.22 s. So pings do not detect a GPU that hangs; only the deadline does."""
 
 
 class Deadline:
@@ -46,7 +46,7 @@ class Heartbeat:
         self._next()
 
     def reset(self) -> None:
-        """Call it for every frame of the process."""
+        """Restarts the silence limit. Call it for every frame of the process."""
         self._silent_s = 0.0
 
     def stop(self) -> None:
@@ -59,7 +59,7 @@ class Heartbeat:
         self._timer = asyncio.get_running_loop().call_later(PING_EVERY_S, self._check)
 
     def _check(self) -> None:
-        # Counts ticks, not the clock: while this process is suspended too (a sleeping machine), no pong is missing.
+        # Counts ticks and not clock time: if the machine sleeps, both processes are suspended, and no pong is missing.
         self._silent_s += PING_EVERY_S
         if self._silent_s >= SILENCE_LIMIT_S:
             self.stop()

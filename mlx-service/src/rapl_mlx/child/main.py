@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def make_ready(config: ChildConfig, wire: Wire) -> Engine:
-    """Returns the loaded engine. Reports each phase and waits for "load" first. Reports a failure and exits."""
+    """Returns the loaded engine. Reports each phase, and waits for "load" before loading. After a failure it exits."""
 
     def report(progress: Progress) -> None:
         wire.send({"type": "downloading", **progress.model_dump()})

@@ -1,4 +1,4 @@
-"""The pipes to the parent, seen from the child process."""
+"""The child's side of the pipes between a model's process and the parent."""
 
 import json
 import os

@@ -1,9 +1,9 @@
-"""Whether and when a process that died is restarted."""
+"""Decides whether and when a process that died is restarted."""
 
 from rapl_mlx.child.contract import Failure
 
 _MAX_IDLE_DEATHS = 5
-"""Deaths in a row of processes that had no request. After one more the model has failed."""
+"""Most deaths in a row of processes that had no request. After one more the model's state is `failed`."""
 _TRY_AGAIN_S = 60.0
 SEE_LOG = "The log of mlx-service has the cause."
 

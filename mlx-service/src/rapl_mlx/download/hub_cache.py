@@ -5,7 +5,7 @@
         rapl/<revision>.json                      ours: the commit, and the size and hash of each file
 
 The listing is written before the first byte is downloaded: an interrupted download continues with the same commit,
-and a later start needs no network to know that every file is whole.
+and a later start needs no network to check that every file is complete.
 """
 
 import json
@@ -32,7 +32,7 @@ class CachedRepo:
         return self.folder / "snapshots" / commit
 
     def read_listing(self) -> Listing | None:
-        """None if there is none, or if it cannot be read."""
+        """The stored listing; None if there is none, or if it cannot be read."""
         try:
             content = json.loads(self._listing_path.read_bytes())
             files = (HubFile(name, file["size_bytes"], file["sha256"]) for name, file in content["files"].items())
@@ -46,18 +46,18 @@ class CachedRepo:
         write_atomically(self._listing_path, json.dumps({"commit": listing.revision, "files": files}, indent=1))
 
     def sizes(self, listing: Listing) -> dict[Path, int]:
-        """The size of each file, by the path at which its bytes arrive."""
+        """The size of each file, by the path to which it is downloaded."""
         return {self._destination(file, listing.revision): file.size for file in listing.files}
 
     def missing_bytes(self, listing: Listing) -> int:
-        """Of the files that are not in the snapshot, or are there with another size."""
+        """The total size of the files that are missing in the snapshot, or have another size there."""
         snapshot = self.snapshot(listing.revision)
         return sum(file.size for file in listing.files if size_of(snapshot / file.name) != file.size)
 
     def download_large_files(self, hub: HuggingFaceHub, listing: Listing) -> None:
-        """Downloads the files of which the hub publishes the SHA-256, which is also the blob's name in the cache.
+        """Downloads the files for which the hub publishes a SHA-256. The SHA-256 is also the blob's name in the cache.
 
-        `snapshot_download` keeps a blob that is there, so it downloads the small files only, and links all of them.
+        `snapshot_download` keeps existing blobs. So it downloads the small files only, and links all of them.
 
         Raises: HubError, see `Hub`.
         """
@@ -67,7 +67,7 @@ class CachedRepo:
                 continue
             for folder in (blob.parent, self._locks):
                 folder.mkdir(parents=True, exist_ok=True)
-            with WeakFileLock(self._locks / f"{blob.name}.lock"):  # the client's own lock: for every program
+            with WeakFileLock(self._locks / f"{blob.name}.lock"):  # the client's own lock, which every program uses
                 if not blob.exists():
                     hub.download(file, listing.revision, blob)
 
@@ -75,7 +75,7 @@ class CachedRepo:
         """Deletes the files whose size differs from the listing, so that the next download replaces them.
 
         Raises:
-            DamagedFile: there was one.
+            DamagedFile: at least one size differs.
         """
         damaged = []
         for file in listing.files:

@@ -11,7 +11,7 @@ from rapl_hub.errors import DamagedFile
 from rapl_mlx.child.contract import ModelFailed
 
 FILE_PATTERNS = ("*.json", "*.safetensors", "*.model", "*.tiktoken", "*.txt", "*.jinja", "*.jsonl", "*.yaml", "*.npz")
-"""As mlx-audio's own, without *.py and *.pth: loading those runs code. Source: mlx_audio/utils.py, 0.6.2."""
+"""mlx-audio's patterns without *.py and *.pth: loading those files runs code. Source: mlx_audio/utils.py, 0.6.2."""
 CODE_PATTERN = "*.py"
 _INDEX = "model.safetensors.index.json"
 _MAX_HEADER_BYTES = 100 << 20
@@ -19,7 +19,7 @@ _MAX_HEADER_BYTES = 100 << 20
 
 
 def require_whole(folder: Path) -> None:
-    """Raises: DamagedFile, which names a file that is missing or cut off."""
+    """Checks that no file of the model is missing or cut off. Raises: DamagedFile, with the file's name."""
     if not (folder / "config.json").is_file():
         raise DamagedFile(f"config.json is missing in {folder.name!r}")
     _read_json(folder / "config.json")
@@ -43,12 +43,12 @@ def weights_bytes(folder: Path) -> int:
 
 
 def refuse_code(model_id: str, names: Iterable[str], folder: Path | None = None) -> None:
-    """Refuses a repository with Python files, and a folder whose configuration names some.
+    """Raises an error if the repository has Python files, or if a configuration file in the folder names some.
 
-    Several families load their tokenizer with trust_remote_code=True, which runs what `auto_map` names.
+    Several families load their tokenizer with trust_remote_code=True, which runs the code that `auto_map` names.
 
     Raises:
-        ModelFailed: the repository holds code.
+        ModelFailed: the repository contains code.
     """
     code = next((name for name in names if name.endswith(".py")), None)
     if code is None and folder is not None:

@@ -25,7 +25,7 @@ log = logging.getLogger("rapl.mlx")
 
 
 def obtain(config: ChildConfig, report: Callable[[Progress], None]) -> Path:
-    """The folder with the model's files, which are whole.
+    """Returns the folder with the model's files. All of them are complete.
 
     Raises:
         ModelFailed: with the reason and the remedy.
@@ -50,7 +50,7 @@ def _patterns(config: ChildConfig) -> tuple[str, ...]:
 
 
 def _from_cache(config: ChildConfig) -> Path | None:
-    """The snapshot in the cache; None if it is not there or not whole. Needs no network."""
+    """Returns the snapshot in the cache; None if it is missing or incomplete. Needs no network."""
     repo = CachedRepo(config.id, config.revision)
     listing = repo.read_listing()
     try:
@@ -98,7 +98,7 @@ def _require_space(folder: Path, needed_bytes: int) -> None:
     if free_bytes < needed_bytes:
         raise ModelFailed(
             f"the disk has {free_bytes / 1e9:.1f} GB free and the model needs {needed_bytes / 1e9:.1f} GB more",
-            "Free some space, or set HF_HOME to a folder on another disk; then load it again.",
+            "Free some space, or set HF_HOME to a folder on another disk. Then load the model again.",
         )
 
 
@@ -116,27 +116,27 @@ def _failures_explained(config: ChildConfig) -> Iterator[None]:
 def _explained(error: Exception, config: ChildConfig) -> ModelFailed:
     match error:
         case DamagedFile():
-            return ModelFailed(str(error), "Load the model again: the file is then downloaded again.")
+            return ModelFailed(str(error), "Load the model again, to download the file again.")
         case RepositoryGated():
             return ModelFailed(str(error), f"Accept its terms at {constants.ENDPOINT}/{config.id} and set HF_TOKEN.")
         case RevisionNotFound() if config.revision is None:
-            remedy = f"Remove {CachedRepo(config.id, None).folder} and load it again, to take the newest commit."
+            remedy = f"Remove {CachedRepo(config.id, None).folder} and load the model again, to get the newest commit."
             return ModelFailed("the hub no longer has the commit of the first download", remedy)
         case RevisionNotFound():
             return ModelFailed(str(error), "Correct the revision in RAPL_MLX_MODELS.")
         case NotFound():
             return ModelFailed(str(error), "Correct the id in RAPL_MLX_MODELS; for a private model set HF_TOKEN.")
         case HubOffline():
-            remedy = "Unset HF_HUB_OFFLINE once to download it, or copy it into the cache."
+            remedy = "Unset HF_HUB_OFFLINE once to download the model, or copy the model into the cache."
             return ModelFailed("it is not in the cache and HF_HUB_OFFLINE is set", remedy)
         case OSError(errno=errno.ENOSPC):
-            return ModelFailed("the disk is full", "Free some space; then load it again: it resumes.")
+            return ModelFailed("the disk is full", "Free some space, then load the model again; the download resumes.")
         case PermissionError():
-            remedy = "Make it writable, or set HF_HOME to a folder that is."
+            remedy = "Make it writable, or set HF_HOME to a writable folder."
             return ModelFailed(f"the cache {constants.HF_HUB_CACHE} cannot be written to", remedy)
         case HubError():
             reason = f"it is not in the cache, and {error}"
         case _:
-            reason = f"its download broke off ({type(error).__name__})"
-    remedy = "Check the network. It tries again every minute and resumes where it stopped."
+            reason = f"its download was interrupted ({type(error).__name__})"
+    remedy = "Check the network. The download is retried every minute and resumes where it stopped."
     return ModelFailed(reason, remedy, retry_after_s=_RETRY_AFTER_S)

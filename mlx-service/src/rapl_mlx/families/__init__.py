@@ -22,8 +22,8 @@ class Family(Protocol):
 
     @property
     def capabilities(self) -> Capabilities:
-        """`languages` is None if the model takes no language; then a requested language has no effect. It is () if the
-        meaning of the model's language parameter is unknown; then a requested language is refused."""
+        """`languages` is None if the model has no language parameter; then a requested language has no effect. It is ()
+        if the meaning of the model's language parameter is unknown; then a requested language is refused."""
         ...
 
     def arguments(self, options: TranscribeOptions, duration_s: float) -> dict[str, Any]:
@@ -34,7 +34,7 @@ class Family(Protocol):
         """Runs the model. Sends words to the listener as they are decoded, if the family supports it.
 
         Raises:
-            Cancelled: the request was cancelled. Checked between two tokens, if the family yields single tokens.
+            Cancelled: the request was cancelled. This is checked after each token, if the family yields tokens.
         """
         ...
 

@@ -79,7 +79,7 @@ class GenericFamily:
 
 @dataclass
 class StreamedResult:
-    """The collected items of a stream."""
+    """The text, tokens and segments of a stream."""
 
     text: str = ""
     generation_tokens: int = 0

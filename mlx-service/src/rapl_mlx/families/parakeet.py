@@ -1,4 +1,4 @@
-"""Parakeet takes only audio and returns every token's times. Source: mlx_audio/stt/models/nemo/alignment.py, 0.6.2."""
+"""Parakeet accepts only audio and returns each token's times. Source: mlx_audio/stt/models/nemo/alignment.py, 0.6.2."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -26,7 +26,7 @@ def _segment(sentence: Any, options: TranscribeOptions, duration_s: float) -> Se
 
 
 def _words(tokens: Iterable[Any], duration_s: float) -> Iterator[Word | None]:
-    """Joins tokens to words. The first token of a word begins with a space."""
+    """Joins tokens into words. The first token of a word begins with a space."""
     text, start_s, end_s = "", 0.0, 0.0
     for token in tokens:
         if text.strip() and token.text.startswith(" "):

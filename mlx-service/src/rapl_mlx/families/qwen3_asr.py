@@ -22,7 +22,7 @@ _BARE_PREFIX = re.compile(r"\s*(language(\s+\w+)?)?\s*")
 
 class Qwen3Asr:
     def __init__(self, language_names: Iterable[str] = ()) -> None:
-        """`language_names` is the checkpoint's list, in English; if it is empty, all of Qwen3-ASR's are assumed."""
+        """`language_names` is the checkpoint's list, in English; if it is empty, all languages of Qwen3-ASR."""
         codes = tuple(code for name in language_names if (code := language_code(name)) in NAME_BY_CODE)
         self.capabilities = Capabilities(
             languages=codes or tuple(NAME_BY_CODE), prompt=True, keywords=True, temperature=True
@@ -112,7 +112,7 @@ class DecodedText:
             self._is_past_prefix = True
 
     def _emit(self) -> None:
-        """Moves pending text into the text, except white space at its end, which more text may follow or not."""
+        """Moves pending text to `text` and sends it. White space at its end stays pending until more text follows."""
         grown = self._pending.rstrip()
         self._pending = self._pending[len(grown) :]
         grown = grown if self.text else grown.lstrip()

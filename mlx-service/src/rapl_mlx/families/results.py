@@ -11,12 +11,12 @@ from rapl_protocol.transcript import Segment, Transcript, Word
 
 
 class Cancelled(Exception):
-    """The request was cancelled: its client has left."""
+    """The request was cancelled, because its client has disconnected."""
 
 
 @dataclass(frozen=True)
 class ResultListener:
-    """Receives the text of a request as it grows, and knows whether the request was cancelled."""
+    """Receives the text of a request as it grows, and reports whether the request was cancelled."""
 
     on_text: OnText | None = None
     is_cancelled: Callable[[], bool] = lambda: False
@@ -47,7 +47,7 @@ def make_transcript(
     *,
     is_truncated: bool = False,
 ) -> Transcript:
-    """Uses the segments if they contain the whole text and are in order; otherwise one segment that spans the audio."""
+    """Returns a transcript with the segments if they have the whole text, in order; otherwise with one segment."""
     text = text.strip()
     kept = tuple(segment for segment in segments if segment)
     is_complete = _length("".join(segment.text for segment in kept)) >= _length(text)
@@ -78,8 +78,8 @@ def make_segment(
     duration_s: float,
     words: Iterable[Word | None] | None = None,
 ) -> Segment | None:
-    """Returns None if there is no text, or if the times are missing, not finite, or not in order. Words that are not in
-    order are left out."""
+    """Returns a segment; None if there is no text, or if the times are missing, not finite, or not in order. Words that
+    are not in order are left out."""
     times = clamp_times(start_s, end_s, duration_s)
     if times is None or not text.strip():
         return None

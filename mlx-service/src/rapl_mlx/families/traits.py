@@ -29,11 +29,11 @@ class Traits:
     """Whether both may be passed; otherwise only the keywords are passed."""
     max_tokens: bool = False
     most_tokens: int | None = None
-    """Number of positions of the decoder."""
+    """Token limit of the family: the number of positions of the decoder."""
     temperature: bool = False
     streams: bool = False
-    """Whether `stream=True` yields the result of the whole call word by word. False if it runs another algorithm, keeps
-    special tokens, or leaves marks in the text."""
+    """Whether `stream=True` yields the same result as a call without it, word by word. False if it runs another
+    algorithm, keeps special tokens, or leaves marks in the text."""
     has_times: bool = False
     """Whether the times of segments were measured in the audio."""
     fixed: Mapping[str, Any] = field(default_factory=dict)
@@ -59,7 +59,7 @@ TRAITS: dict[str, Traits] = {
         temperature=True,
         fixed=QUIET,
     ),
-    # Its stream keeps special tokens that the whole call removes.
+    # If it streams, it keeps special tokens that a call without `stream` removes.
     "glmasr": Traits(max_tokens=True, temperature=True, fixed=QUIET),
     # Its `language` is the target of a translation.
     "granite_speech": Traits(

@@ -20,7 +20,7 @@ log = logging.getLogger("rapl.mlx")
 
 
 class ModelEviction:
-    """Use it in one event loop.
+    """Unloads models to free memory. Use it in one event loop.
 
     Args:
         models: all models, by id. Unused models that only a pattern allows are removed from it.
@@ -72,7 +72,7 @@ class ModelEviction:
                 continue
             if model.process.is_dormant:
                 del self._models[model_id]
-            else:  # it failed and is retried from time to time
+            else:  # it failed and is retried regularly
                 await model.unload(drain_s=0)
 
     def _used_bytes(self) -> int:
@@ -87,7 +87,7 @@ class ModelEviction:
         return sorted((m for m in self._evictable() if not m.is_busy), key=lambda m: -m.unused_s)
 
     def _evictable(self) -> Collection[ServedModel]:
-        """Loaded models without the preloaded ones, which are never unloaded here."""
+        """Loaded models, except those in RAPL_MLX_PRELOAD, which are never unloaded here."""
         preloaded = self._settings.preload_ids
         return [m for m in self._models.values() if m.process.is_loaded and m.info.id not in preloaded]
 
@@ -107,6 +107,6 @@ def _too_large(needed: int, limit: int) -> Failure:
 def _no_room(needed: int, left: int) -> Failure:
     return Failure(
         reason=f"it needs about {needed >> 20} MiB; the preloaded models leave {max(0, left) >> 20} MiB",
-        remedy="Raise RAPL_MLX_MEMORY_LIMIT_MB, or take models out of RAPL_MLX_PRELOAD.",
+        remedy="Raise RAPL_MLX_MEMORY_LIMIT_MB, or remove models from RAPL_MLX_PRELOAD.",
         retry_after_s=_TRY_AGAIN_S,
     )

@@ -13,7 +13,7 @@ from rapl_protocol.transcript import TranscribeOptions, Transcript
 from rapl_service.fair_queue import BoundedQueue
 
 _MAX_RUNS = 2
-"""A process may die for other reasons than its request, so the request is run once more, but only once."""
+"""Most runs of a request. A process may die for other reasons than its request, so the request gets a second run."""
 
 _numbers = itertools.count(1)
 
@@ -46,7 +46,7 @@ class Job:
                 self.on_text(new)
 
     def succeed(self, transcript: Transcript) -> None:
-        if not self.answer.done():  # it is done if the client has disconnected
+        if not self.answer.done():  # it is done already if the client has disconnected
             self.answer.set_result(transcript)
 
     def fail(self, error: ServiceError) -> None:

@@ -1,4 +1,4 @@
-"""One model that can be requested: its requests, and when it is loaded and unloaded. Its process: `supervisor.py`."""
+"""One model that can be requested: its requests, loading and unloading. `supervisor.py` runs its process."""
 
 import asyncio
 import logging
@@ -24,7 +24,7 @@ log = logging.getLogger("rapl.mlx")
 
 
 class ServedModel:
-    """Must be created and used in one event loop.
+    """One model and its requests. Create it and use it in one event loop.
 
     Args:
         make_room: called before weights of the given size in bytes are loaded. Returns a failure if there is not
@@ -62,7 +62,7 @@ class ServedModel:
         return 0.0 if self.is_busy else asyncio.get_running_loop().time() - self._last_used
 
     async def load(self) -> None:
-        """Starts to load the model, or to retry, and returns at once."""
+        """Starts to load the model, or retries a failed load, and returns at once."""
         async with self._load_lock:
             self.process.start()
 
@@ -132,7 +132,7 @@ class ServedModel:
                 if job := self._finish_job():
                     job.fail(ServiceError.from_response(200, envelope))
             case {"type": "cancelled"}:
-                log.info("model=%s stopped decoding: the client has left", self._id)
+                log.info("model=%s stopped decoding: the client has disconnected", self._id)
                 self._finish_job()
         self._dispatch()
 

@@ -7,14 +7,14 @@ from rapl_hub.display import DownloadDisplay
 from rapl_protocol.models import Capabilities, ModelInfo, ModelState, Progress
 
 _UNKNOWN = Capabilities(is_known=False)
-"""Before the model was loaded for the first time; then its process checks each request."""
+"""Capabilities before the first load. Until then every option is accepted, and the process checks each request."""
 _SETTLED = (ModelState.ABSENT, ModelState.READY, ModelState.FAILED)
 
 log = logging.getLogger("rapl.mlx")
 
 
 class ModelStatus:
-    """Use it in one event loop."""
+    """The current state of one model. Use it in one event loop."""
 
     def __init__(self, model_id: str) -> None:
         self.capabilities = _UNKNOWN

@@ -1,4 +1,4 @@
-"""Supervises the process of one model: starts it, follows its state, kills it when it must, and restarts it.
+"""Supervises the process of one model: starts it, tracks its state, and kills and restarts it if necessary.
 
 absent -> loading -> [downloading -> loading] -> ready
           failed (retried automatically if the failure has `retry_after_s`, and on every `start`)
@@ -44,7 +44,7 @@ class ProcessEvents(Protocol):
 
 
 class ProcessSupervisor:
-    """Use it in one event loop.
+    """Runs the process of one model. Use it in one event loop.
 
     Args:
         status: updated when the state of the model changes.
@@ -95,7 +95,7 @@ class ProcessSupervisor:
 
     @property
     def memory_bytes(self) -> int:
-        """Memory of the process, or what is reserved for it if that is more."""
+        """Memory of the process, or the memory that is reserved for it if that is more."""
         held = process_bytes(self._child.pid) if self._child else None
         return max(held or 0, self.reserved_bytes)
 
@@ -133,7 +133,7 @@ class ProcessSupervisor:
         self._heartbeat.stop()
 
     def kill_if_larger_than(self, limit_bytes: int) -> None:
-        """Kills the process if it exceeds its limit. It restarts, but a model without a request yet fails."""
+        """Kills the process if it exceeds its limit. It is restarted if it had a request; otherwise the model fails."""
         if not self.is_loaded or self.memory_bytes <= limit_bytes:
             return
         if not self._had_request:

@@ -1,6 +1,6 @@
-"""Requests to other services, and the ServiceError for everything that can go wrong on the way.
+"""Requests to other services. Every failure becomes a ServiceError.
 
-A response that is read as a whole uses `HttpPool`; what is streamed, in either direction, uses aiohttp.
+`fetch` and `pieces` use `HttpPool`. `stream`, which can also send a file, uses aiohttp.
 """
 
 import asyncio
@@ -23,11 +23,11 @@ M = TypeVar("M", bound=BaseModel)
 Body = bytes | memoryview | IO[bytes]
 
 CONNECT_TIMEOUT_S = 2.0
-"""A service on this machine or network accepts a connection at once, or does not run."""
+"""A running service on this machine or network accepts a connection at once."""
 _RETRY_AFTER_S = 5
 _LARGE_BODY_BYTES = 1 << 20
 """aiohttp writes a bytes body in one call, which blocks the event loop if the body is large. Larger bodies are sent in
-pieces. Each piece of a mapped file is read only when it is sent, so that an upload of any size takes no memory."""
+pieces. Each piece of a mapped file is read only when it is sent, so that the size of an upload costs no memory."""
 _PIECE_BYTES = 1 << 18
 
 
@@ -40,11 +40,11 @@ class Service:
     """Base URL without a trailing slash, as it is configured and shown in messages."""
     remedy: str
     address: str | None = None
-    """Base URL of one process of the service, where the URL's name has several addresses."""
+    """Base URL of one process of the service, if the URL's name has several addresses."""
     host: str | None = None
     """The `Host` header to send with `address`, which has no host name."""
     token: str | None = field(default=None, repr=False)
-    """Token that is sent as `Authorization: Bearer`; None sends none."""
+    """Token that is sent as `Authorization: Bearer`; None: no token is sent."""
 
     @property
     def base_url(self) -> str:
@@ -56,7 +56,7 @@ class Service:
 
 
 class ConnectError(ServiceError):
-    """No connection to the service was made. The request was not sent, so it may be sent again or elsewhere."""
+    """The connection could not be made. The request was not sent, so it may be sent again or to another address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Http:
 
 @asynccontextmanager
 async def open_http() -> AsyncGenerator[Http]:
-    """Opens them; needs a running event loop."""
+    """Opens the HTTP clients. Requires a running event loop."""
     # An idle connection is closed well before the server closes it: a request that is written to a connection while
     # the server closes it is lost, and a POST cannot simply be sent again.
     keep_s = KEEP_ALIVE_S / 2
@@ -90,16 +90,16 @@ class Call:
     service: Service
     method: str
     path: str
-    """Quoted, with the query."""
+    """The path below the base URL, quoted, with the query."""
     request_id: str | None = None
 
     async def fetch(self, deadline_s: float, *body: bytes | memoryview, on_body: OnBody | None = None) -> bytes:
-        """The body of the response.
+        """Sends the request and returns the body of the response.
 
         Args:
             deadline_s: seconds for the whole call.
-            body: in pieces.
-            on_body: called with each piece of the response as it arrives; then nothing is returned.
+            body: the body of the request, in pieces.
+            on_body: called with each piece of the response as it arrives. Then the returned body is empty.
 
         Raises:
             ServiceError: the service's own error, or ConnectError, BACKEND_UNAVAILABLE or BACKEND_TIMEOUT.
@@ -113,22 +113,22 @@ class Call:
         return answer.body
 
     async def fetch_as(self, kind: type[M], deadline_s: float, *body: bytes | memoryview) -> M:
-        """The body of the response, validated as `kind`.
+        """Sends the request and returns the body of the response, validated as `kind`.
 
         Raises:
-            ServiceError: as `fetch`, and BACKEND_UNAVAILABLE where the body is not valid.
+            ServiceError: same as `fetch`, and BACKEND_UNAVAILABLE if the body is not valid.
         """
         answer = await self.fetch(deadline_s, *body)
         try:
             return kind.model_validate_json(answer)
-        except ValueError:  # without its cause, whose message holds the response
+        except ValueError:  # without its cause: the message of the cause contains the response
             raise unavailable(self.service, f"sent a response that is not a valid {kind.__name__}") from None
 
     async def pieces(self, deadline_s: float, *body: bytes | memoryview) -> AsyncGenerator[bytes]:
         """Yields the body of the response as it arrives, over the pool's connections: 0.5 ms faster than `stream`.
 
         Raises:
-            ServiceError: as `fetch`, also after some pieces.
+            ServiceError: same as `fetch`, also after some pieces.
         """
         arrived: asyncio.Queue[bytes | None] = asyncio.Queue()
         response = asyncio.create_task(self.fetch(deadline_s, *body, on_body=arrived.put_nowait))
@@ -144,10 +144,10 @@ class Call:
     async def stream(
         self, limits: aiohttp.ClientTimeout, body: Body | None = None
     ) -> AsyncGenerator[aiohttp.ClientResponse]:
-        """The response, to be read as it arrives.
+        """Sends the request and yields the response, which can be read as it arrives.
 
         Raises:
-            ServiceError: as `fetch`, also while the body is read.
+            ServiceError: same as `fetch`, also while the body is read.
         """
         headers, data = self._headers(), body
         if isinstance(body, bytes | memoryview) and len(body) > _LARGE_BODY_BYTES:
@@ -174,7 +174,7 @@ def _refusal(service: Service, status: int, body: bytes, retry_after: str | None
     if status == 401:  # our token is wrong, not the API key of our client
         return unavailable(service, "refused the token: set the same token on both sides")
     if status < 400:
-        return unavailable(service, f"responded with {status}, which no RAPL service does")
+        return unavailable(service, f"responded with {status}, so it is not a RAPL service")
     return ServiceError.from_response(status, _json_or_none(body), retry_after)
 
 
@@ -199,7 +199,7 @@ def _json_or_none(body: bytes) -> Any:
 
 
 class service_errors:
-    """Turns what goes wrong with a call into a ServiceError: ConnectError, BACKEND_UNAVAILABLE or BACKEND_TIMEOUT."""
+    """Converts the errors of a call to a ServiceError: ConnectError, BACKEND_UNAVAILABLE or BACKEND_TIMEOUT."""
 
     def __init__(self, service: Service, deadline_s: float | None) -> None:
         self._service = service
@@ -213,7 +213,7 @@ class service_errors:
         match error:
             case ConnectionRefusedError() | aiohttp.ConnectionTimeoutError() | aiohttp.ClientConnectorError():
                 raise _connect_error(service) from error
-            case TimeoutError():  # aiohttp's own are TimeoutErrors too
+            case TimeoutError():  # aiohttp's timeouts are TimeoutErrors too
                 message = f"{service.name} at {service.url} did not answer within {round(self._deadline_s or 0, 1):g} s"
                 raise ServiceError(ErrorCode.BACKEND_TIMEOUT, message) from error
             case ConnectionLost() | aiohttp.ClientError():

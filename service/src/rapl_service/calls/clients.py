@@ -36,7 +36,7 @@ class TranscriberClient:
     async def transcribe(
         self, audio: WavAudio, options: TranscribeOptions, *, deadline_s: float, request_id: str | None = None
     ) -> Transcript:
-        """Raises: ServiceError, the engine's own, or BACKEND_UNAVAILABLE or BACKEND_TIMEOUT."""
+        """Raises: ServiceError, with the engine's code, BACKEND_UNAVAILABLE or BACKEND_TIMEOUT."""
         body = encode_transcribe_request(audio, options)
         call = Call(self._http, self.service, "POST", "/v1/transcribe", request_id)
         return await call.fetch_as(Transcript, deadline_s, *body)
@@ -47,7 +47,7 @@ class TranscriberClient:
         """Yields pieces of text as they are decoded, if the engine decodes word by word, then the whole transcript.
 
         Raises:
-            ServiceError: as `transcribe`, also after some texts. Without an error, the transcript is always the last.
+            ServiceError: same as `transcribe`, also after some texts. Without an error, the transcript is always last.
         """
         body = b"".join(encode_transcribe_request(audio, options, is_streamed=True))
         call = Call(self._http, self.service, "POST", "/v1/transcribe", request_id)
@@ -93,8 +93,8 @@ class PreprocessClient:
 
         Args:
             media: any file that FFmpeg's libraries read, from its start.
-            options: of speech detection. Media without speech yield no segment.
-            idle_s: seconds to wait for the next event; time that the caller takes between events does not count.
+            options: options of speech detection. Media without speech yields no segment.
+            idle_s: seconds to wait for the next event; the time that the caller needs for an event does not count.
             request_id: for the log of preprocess-service.
 
         Raises:
@@ -123,13 +123,13 @@ class PreprocessClient:
         deadline_s: float,
         request_id: str | None = None,
     ) -> AsyncGenerator["DecodedClip"]:
-        """Decodes a file of up to MAX_SEGMENT_S; while the context lasts, `DecodedClip.speech_check` can be awaited.
+        """Decodes a file of up to MAX_SEGMENT_S; inside the context, await `DecodedClip.speech_check`.
 
         Args:
             media: any file that FFmpeg's libraries read.
-            options: what counts as speech.
-            deadline_s: for the whole response.
-            request_id: named in the other service's log.
+            options: options of speech detection.
+            deadline_s: seconds for the whole response.
+            request_id: for the log of preprocess-service.
 
         Raises:
             ServiceError: AUDIO_TOO_LARGE for longer media, AUDIO_UNDECODABLE, BACKEND_UNAVAILABLE or BACKEND_TIMEOUT.
@@ -178,7 +178,7 @@ def _frame_errors(service: Service) -> Generator[None]:
 
 
 class DecodedClip:
-    """The response to a file that was sent as a clip: its audio, and behind it whether it holds speech."""
+    """The response of /v1/clip: first the audio, then whether it contains speech."""
 
     audio: WavAudio
 
@@ -187,14 +187,14 @@ class DecodedClip:
         self._frames = frames
 
     async def read_audio(self, *, is_last: bool) -> None:
-        """Raises: ServiceError: BACKEND_UNAVAILABLE."""
+        """Reads the first frame and sets `audio`. Raises: ServiceError, BACKEND_UNAVAILABLE."""
         event = await self._next(is_last=is_last)
         if not isinstance(event, WavAudio):
             raise unavailable(self._service, "closed the connection before its response was complete")
         self.audio = event
 
     async def speech_check(self, *, deadline_s: float) -> SpeechCheck:
-        """Raises: ServiceError: BACKEND_UNAVAILABLE or BACKEND_TIMEOUT; the media were decoded already."""
+        """Whether the clip contains speech. Raises: ServiceError, BACKEND_UNAVAILABLE or BACKEND_TIMEOUT."""
         with service_errors(self._service, deadline_s):
             async with asyncio.timeout(deadline_s):
                 event = await self._next(is_last=True)
@@ -203,7 +203,7 @@ class DecodedClip:
         return event
 
     async def _next(self, *, is_last: bool) -> WavAudio | SpeechCheck | None:
-        """The next frame. After the last one it reads the end of the response, so that the connection is reused."""
+        """The event of the next frame. After the last one it reads to the end, so that the connection is reused."""
         with _frame_errors(self._service):
             frame = await anext(self._frames, None)
             if is_last:

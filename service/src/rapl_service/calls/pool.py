@@ -1,7 +1,7 @@
 """An HTTP/1.1 connection pool for calls between RAPL's services, with responses that are read as a whole.
 
-It consists of asyncio's transports and uvicorn's parser. What a general client does besides (redirects, cookies,
-proxies, content codings) took a fifth of the gateway's own time for a dictated sentence.
+It uses asyncio's transports and uvicorn's parser. The other features of a general client (redirects, cookies, proxies,
+content codings) took a fifth of the gateway's own time for a dictated sentence.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ class ConnectionLost(ConnectionError):
 class Response:
     status: int
     headers: dict[str, str]
-    """By name, in lower case."""
+    """Values by name. Names are in lower case."""
     body: bytes
 
 
@@ -55,12 +55,12 @@ OnBody = Callable[[bytes], None]
 
 
 class HttpPool:
-    """Idle connections to every origin that was called; needs a running event loop.
+    """A pool of idle connections, by origin. It requires a running event loop.
 
     Args:
         connect_s: timeout for a new connection, in seconds.
-        keep_s: how long an idle connection is kept, in seconds. It must be shorter than the server's time: a request
-            that is written to a connection while the server closes it is lost.
+        keep_s: how long an idle connection is kept, in seconds. It must be shorter than the server's time, because
+            a request that is written to a connection while the server closes it is lost.
     """
 
     def __init__(self, connect_s: float, keep_s: float) -> None:
@@ -97,9 +97,9 @@ class HttpPool:
         Args:
             method: such as "POST".
             url: base URL of the service.
-            path: below the base URL, quoted, with the query.
-            headers: without the length; without `host`, the URL's is sent.
-            body: in pieces, which are not joined.
+            path: the path below the base URL, quoted, with the query.
+            headers: without `content-length`. If `host` is missing, the URL's host is sent.
+            body: the body in pieces, which are not joined.
             on_body: called with each piece of a 2xx response's body as it arrives; `Response.body` is then empty.
 
         Raises:
@@ -122,7 +122,7 @@ class HttpPool:
         return response
 
     def _take(self, origin: _Origin) -> "_Connection | None":
-        """The connection that was used last, so that surplus ones expire."""
+        """The connection that was used last, so that surplus ones expire; None if there is none."""
         idle = self._idle.get(origin)
         while idle:
             connection = idle.pop()
@@ -137,7 +137,7 @@ class HttpPool:
                 _, connection = await loop.create_connection(
                     _Connection, origin.host, origin.port, ssl=True if origin.is_tls else None
                 )
-        except OSError as error:  # a TimeoutError is one too
+        except OSError as error:  # a TimeoutError is an OSError too
             raise ConnectionRefusedError(str(error)) from error
         return connection
 
@@ -147,7 +147,7 @@ class HttpPool:
         self._sweep = self._sweep or asyncio.get_running_loop().call_later(self._keep_s, self._close_expired)
 
     def _close_expired(self) -> None:
-        """The lists are in the order of last use."""
+        """Closes the connections that were idle for `keep_s`. Each list is in the order of last use."""
         idle, self._idle, self._sweep = self._idle, {}, None
         oldest = time.monotonic() - self._keep_s
         for origin, connections in idle.items():
@@ -176,7 +176,7 @@ class _Connection(asyncio.Protocol):
         self.is_reusable = True
 
     async def request(self, pieces: Sequence[bytes | memoryview], on_body: OnBody | None) -> Response:
-        if self.transport.is_closing():  # the server has closed it since it was made
+        if self.transport.is_closing():  # the server has closed it
             raise ConnectionLost("the connection was closed")
         self._response, self._on_body = asyncio.get_running_loop().create_future(), on_body
         try:

@@ -1,1 +1,1 @@
-"""The HTTP server of every service: connections with limits, request ids, one log line a request, one error shape."""
+"""The HTTP server of every service: connections with limits, request ids, log lines, one error format."""

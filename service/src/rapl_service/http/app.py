@@ -1,4 +1,4 @@
-"""Makes the `FastAPI` application of every service."""
+"""Creates the `FastAPI` application of every service."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -14,7 +14,7 @@ from rapl_service.http.middleware import RequestMiddleware
 _NO_TELEMETRY: TelemetryConfig = {
     "tracing": False, "metrics": False, "logs": False, "operation_spans": False, "auto_configure": False,
 }  # fmt: skip
-"""Otherwise the environment (`FASTAPI_OTEL_AUTO_CONFIGURE`) could make a private server export its traces."""
+"""Without it, the variable `FASTAPI_OTEL_AUTO_CONFIGURE` could make a private server export its traces."""
 
 
 def service_app(
@@ -27,10 +27,10 @@ def service_app(
     """An application with request ids, a log line for each request, and every failure in OpenAI's error envelope.
 
     Args:
-        title: of the OpenAPI document.
+        title: the title of the OpenAPI document.
         lifespan: starts and stops what the routes use.
-        openapi_url: path of the OpenAPI document; None serves none.
-        middleware: in the order in which they see a request.
+        openapi_url: path of the OpenAPI document; None: it is not served.
+        middleware: in the order in which they handle a request.
     """
     app = _Service(
         title=title,
@@ -47,7 +47,7 @@ def service_app(
 
 
 class _Service(FastAPI):
-    """The lifespan goes past the middlewares, so that each of them handles HTTP requests and WebSockets alike."""
+    """A `FastAPI` without lifespan events in the middleware: middleware handles only HTTP and WebSockets."""
 
     def build_middleware_stack(self) -> ASGIApp:
         stack = super().build_middleware_stack()

@@ -1,4 +1,4 @@
-"""Reading request bodies: draining refused ones, and a timeout for slow ones."""
+"""Reads the rest of refused request bodies, and ends requests whose bodies arrive too slowly."""
 
 import asyncio
 import time
@@ -7,16 +7,16 @@ from rapl_protocol.errors import ErrorCode, ServiceError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_DRAIN_BYTES = 256 << 20
-"""Of a refused body. If a client sends more, its connection is closed."""
+"""Most bytes of a refused body that are read. If a client sends more, its connection is closed."""
 BODY_GRACE_S = 30.0
 LEAST_BYTES_PER_S = 500
-"""A body may take BODY_GRACE_S plus its size divided by this rate, a quarter of that of the slowest speech codecs."""
+"""A body may take BODY_GRACE_S plus its size divided by this rate, a quarter of the slowest speech codecs' rate."""
 
 
 async def drain(receive: Receive, max_bytes: int = MAX_DRAIN_BYTES) -> None:
     """Reads the rest of a body and discards it, so that a client that is still sending gets the response.
 
-    Node's fetch otherwise reports a broken pipe and sends the request again.
+    Otherwise Node's fetch reports a broken pipe and sends the request again.
     """
     drained = 0
     while drained < max_bytes:

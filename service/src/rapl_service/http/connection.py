@@ -14,18 +14,18 @@ from rapl_service.http.errors import error_response
 from rapl_service.http.gathered import GatheredWrites
 
 HEADERS_S = 15.0
-"""From the start of a connection, or a request's first byte, to the end of the headers."""
+"""Timeout for the headers, from the start of the connection or the first byte of the request."""
 UNREAD_TIMEOUT_S = 60.0
 """How long a client may leave a response unread."""
 IDLE_CLOSE_S, NEW_IDLE_CLOSE_S = 0.1, 1.0
-"""How long an idle connection, or a new one, stays open after the service begins to stop: a request may be on its way
-that has not been read yet."""
+"""How long an idle connection, and a new one, stay open after the service begins to stop, because a request may already
+be on its way."""
 MAX_HEADER_BYTES = 64 << 10
 MAX_HEADERS = 128
 
 
 class GuardedHttp(HttpToolsProtocol):
-    """One connection."""
+    """One HTTP/1.1 connection."""
 
     _headers_timer: asyncio.TimerHandle | None = None
     _unread_timer: asyncio.TimerHandle | None = None
@@ -73,12 +73,12 @@ class GuardedHttp(HttpToolsProtocol):
             raise ValueError(self._header_error)  # the parser reports it as an invalid request
         self.scope[CLIENT_CONNECTION] = self._client_connection  # type: ignore[typeddict-unknown-key]
         super().on_headers_complete()
-        if self._is_stopping and self.cycle:  # there is none for a WebSocket handshake
+        if self._is_stopping and self.cycle:  # a WebSocket handshake has no cycle
             self.cycle.keep_alive = False
 
     def handle_websocket_upgrade(self) -> None:
-        # Gathered writes would defer back-pressure to the next turn of the event loop, and a route that sends without
-        # a pause never gives it one.
+        # With gathered writes, back-pressure would begin in the next turn of the event loop, which never comes while a
+        # route sends without a pause.
         self._gathered.flush()
         self.transport = self._gathered.transport
         super().handle_websocket_upgrade()
@@ -132,12 +132,12 @@ _TOO_LARGE = f"the request's headers are larger than {MAX_HEADER_BYTES} bytes"
 
 
 def _header_error(headers: list[tuple[bytes, bytes]], url: bytes, version: str) -> str | None:
-    """What is wrong with a request's headers, beyond what the parser refuses.
+    """What is wrong with a request's headers that the parser accepts; None if they are valid.
 
     Source: RFC 9112, 3.2 (one Host) and 6.1 (both lengths, as in request smuggling).
     """
     if len(headers) > MAX_HEADERS:
-        return f"more than {MAX_HEADERS} headers"
+        return f"the request has more than {MAX_HEADERS} headers"
     if len(url) + sum(len(name) + len(value) for name, value in headers) > MAX_HEADER_BYTES:
         return _TOO_LARGE
     names = [name for name, _ in headers]

@@ -8,15 +8,15 @@ from fastapi import Request
 from rapl_protocol.errors import ErrorCode, ServiceError
 
 CLIENT_CONNECTION = "rapl_client_connection"
-"""Key in a request's scope: the `ClientConnection` over which it came."""
+"""Key of a request's `ClientConnection` in its scope."""
 
 T = TypeVar("T")
 
 
 class ClientConnection:
-    """Whether a client is still connected, and the tasks to cancel when it is not.
+    """The state of a client's connection, and the tasks to cancel when the client disconnects.
 
-    ASGI's own message, `http.disconnect`, needs a task that waits for it: 4 % of the processor's time of a request.
+    ASGI's own message, `http.disconnect`, requires a task that waits for it, which costs 4 % of a request's CPU time.
     """
 
     def __init__(self) -> None:
@@ -33,10 +33,10 @@ class ClientConnection:
 async def cancel_on_disconnect(request: Request, work: Coroutine[Any, Any, T]) -> T:
     """Awaits the work for a request whose body has been read, and cancels it when the client disconnects.
 
-    A client that gives up usually sends its request again, and should not have to wait for its first one.
+    A client that disconnects usually sends its request again. The second request should not wait for the first one.
 
     Raises:
-        ServiceError: INVALID_REQUEST where the client has disconnected; only the log shows it.
+        ServiceError: INVALID_REQUEST if the client has disconnected. Only the log shows this error.
     """
     client: ClientConnection = request.scope.get(CLIENT_CONNECTION) or ClientConnection()  # only GuardedHttp sets it
     if client.is_gone:

@@ -1,4 +1,4 @@
-"""Every failure of a request, as the error envelope that OpenAI's clients read."""
+"""Converts every failure of a request to the error envelope that OpenAI's clients read."""
 
 from typing import Any
 
@@ -18,29 +18,29 @@ def error_response(error: ServiceError) -> JSONResponse:
 
 
 def logged_error_response(request: Request, error: ServiceError) -> JSONResponse:
-    """The response to a request that failed; its log line gets the error's code."""
+    """The response to a request that failed. It also adds the error's code to the request's log line."""
     log_fields(request)["error"] = error.code.value
     return error_response(error)
 
 
 async def refuse(scope: Scope, receive: Receive, send: Send, error: ServiceError) -> None:
-    """Answers an HTTP request or a WebSocket handshake with the error. The rest of an HTTP body is read first."""
+    """Sends the error as the response to a request or a WebSocket handshake. First reads the rest of an HTTP body."""
     if scope["type"] == "http":
         await drain(receive)
     await send_error(scope, receive, send, error)
 
 
 async def send_error(scope: Scope, receive: Receive, send: Send, error: ServiceError) -> None:
-    """Answers an HTTP request or a WebSocket handshake whose response has not begun; the log line gets the code."""
+    """Sends the error as the response, which must not have begun, and adds its code to the request's log line."""
     scope["rapl_log"]["error"] = error.code.value
     if scope["type"] == "websocket" and "websocket.http.response" not in scope.get("extensions", {}):
-        await send({"type": "websocket.close"})  # such a server can only answer 403
+        await send({"type": "websocket.close"})  # a server without the extension can only respond with 403
     else:
         await error_response(error)(scope, receive, send)
 
 
 def install_error_handlers(app: FastAPI) -> None:
-    """Answers every failure of `app` in OpenAI's envelope. A WebSocket's failures are left to RequestMiddleware."""
+    """Converts every failure of `app` to OpenAI's error envelope. RequestMiddleware handles failures of WebSockets."""
 
     async def on_service_error(request: Request, error: Any) -> JSONResponse:
         return _answer(request, error)

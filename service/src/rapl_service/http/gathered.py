@@ -4,8 +4,8 @@ import asyncio
 
 
 class GatheredWrites:
-    """A transport that sends what is written in one turn of the event loop in one packet, such as a response's headers
-    and body. Each packet costs a system call, and wakes the client."""
+    """A transport that joins everything written in one turn of the event loop, such as a response's headers and body,
+    into one packet. Each packet costs a system call and wakes the client."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self.transport = transport

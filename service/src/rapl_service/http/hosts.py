@@ -1,4 +1,4 @@
-"""Host names and addresses: which of them mean this machine."""
+"""Host names and addresses that refer to this machine."""
 
 import ipaddress
 import socket
@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
 
 CONTAINER_HOST_NAMES = ("host.docker.internal", "host.containers.internal", "host.lima.internal", "host.orb.internal")
-"""Names by which containers call the machine that they run on."""
+"""Names that containers use for the machine on which they run."""
 _MAX_REMEMBERED = 256
 
 
@@ -20,12 +20,12 @@ def is_address(host: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a service that listens there is reached from this machine only."""
+    """Whether a service that listens on this host can be reached from this machine only."""
     return host == "localhost" or (is_address(host) and ipaddress.ip_address(host).is_loopback)
 
 
 def local_names() -> frozenset[str]:
-    """Names that mean this machine wherever they are used, and that no other site can have; `*.` is any subdomain."""
+    """Names that always refer to this machine and that no other site can have; `*.` matches any subdomain."""
     machine = socket.gethostname().lower()
     names = {"localhost", "*.localhost", machine, f"{machine.removesuffix('.local')}.local"}
     return frozenset(names.union(CONTAINER_HOST_NAMES))
@@ -34,10 +34,10 @@ def local_names() -> frozenset[str]:
 class AllowedHosts:
     """Decides whether a `Host` header names this server.
 
-    Every IP address does: DNS rebinding works with names only, so a page from an address is the server's own.
+    Every IP address is allowed: DNS rebinding needs a name, so a page at an address is the server's own.
 
     Args:
-        names: beside the addresses; one may begin with `*.`, and `*` is every name.
+        names: allowed names, besides all addresses. A name may begin with `*.`, and `*` allows every name.
     """
 
     def __init__(self, names: Iterable[str]) -> None:
@@ -45,7 +45,8 @@ class AllowedHosts:
         self._known: dict[bytes, bool] = {}
 
     def allow(self, host: bytes) -> bool:
-        """
+        """Whether the header is allowed.
+
         Args:
             host: the header's value, with or without a port.
         """
@@ -59,7 +60,7 @@ class AllowedHosts:
 
 
 def _without_port(host: str) -> str:
-    """The name in a `Host` header; "" where the header is malformed."""
+    """The name in a `Host` header; "" if the header is malformed."""
     try:
         return urlsplit(f"//{host}").hostname or ""
     except ValueError:

@@ -1,4 +1,4 @@
-"""The outermost middleware of every service: a request id, one log line a request, and an answer to any exception."""
+"""The outermost middleware of every service: request ids, one log line for each request, error responses."""
 
 import logging
 import re
@@ -22,11 +22,11 @@ _SAFE_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _SWITCHING_PROTOCOLS, _FORBIDDEN = 101, 403
 _INTERNAL_ERROR_CLOSE_CODE = 1011
 _DECIMALS = {"audio_s": 2, "speech_s": 2}
-"""Decimals in the log line for durations of audio. Times of work have four: a tenth of a millisecond."""
+"""Decimals of audio durations in the log line. Processing times have four decimals: a tenth of a millisecond."""
 
 
 class RequestMiddleware:
-    """Gives each request an id, answers with it in a header, logs one line, and turns unexpected errors into a 500."""
+    """Gives each request an id, sends it in a response header, logs one line, and converts unexpected errors to 500."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -50,7 +50,7 @@ class RequestMiddleware:
         try:
             await self._app(scope, receive, send_with_id)
         except WebSocketDisconnect:
-            pass  # the client has left, which a route may leave to us
+            pass  # the client has disconnected; routes need not handle this
         except Exception as error:
             if not isinstance(error, ServiceError):
                 log.exception("request_id=%s failed", rid)
@@ -61,7 +61,7 @@ class RequestMiddleware:
                 fields["error"] = error.code.value
                 await send({"type": "websocket.close", "code": _INTERNAL_ERROR_CLOSE_CODE})
             else:
-                raise  # the response has begun: only a cut connection can tell the client that it is incomplete
+                raise  # the response has begun: only a closed connection shows the client that it is incomplete
         finally:
             _log_request(scope, rid, status, time.perf_counter() - began, fields)
 

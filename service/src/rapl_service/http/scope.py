@@ -1,16 +1,16 @@
-"""What the middleware keeps in a request's scope for the routes."""
+"""Values that the middleware stores in a request's scope for the routes."""
 
 from typing import Any
 
 from starlette.requests import HTTPConnection
 
 RESPONSE_START = frozenset({"http.response.start", "websocket.http.response.start"})
-"""The message types that begin an HTTP response; with the second one a server refuses a WebSocket handshake."""
+"""The message types that begin an HTTP response; the second one refuses a WebSocket handshake."""
 
 
 def log_fields(request: HTTPConnection) -> dict[str, Any]:
-    """Fields of the request's log line, to which a route adds: numbers as numbers, with the unit in the name. Never a
-    transcript, a prompt or a file name."""
+    """Fields of the request's log line. A route may add fields: numbers as numbers, with the unit in the name. Never
+    add a transcript, a prompt or a file name."""
     return request.scope["rapl_log"]
 
 

@@ -12,10 +12,10 @@ class BearerTokens:
         self._digests = [_digest(token) for token in tokens]
 
     def known_digest(self, authorization: str) -> bytes | None:
-        """The digest of the token in an `Authorization` header; None where it is not one of these tokens."""
+        """The digest of the token in an `Authorization` header; None if it is not one of these tokens."""
         scheme, _, token = authorization.partition(" ")
         given = _digest(token.strip() if scheme.lower() == "bearer" else "")
-        # Every token is compared, so that the time that it takes says nothing about which one was close.
+        # All tokens are compared, so that the response time does not reveal which one was similar.
         return given if any([hmac.compare_digest(given, known) for known in self._digests]) else None
 
 

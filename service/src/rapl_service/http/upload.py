@@ -1,4 +1,4 @@
-"""A file that arrives in pieces: in memory while it is small, then in an anonymous temporary file."""
+"""A file that arrives in pieces. A small one stays in memory; a large one goes to an anonymous temporary file."""
 
 import mmap
 from tempfile import TemporaryFile
@@ -10,18 +10,18 @@ _WRITE_BYTES = 1 << 20
 
 
 class Upload:
-    """A context that closes the temporary file, if there is one.
+    """An uploaded file. As a context manager it closes the temporary file, if there is one.
 
     The receiver calls `add` and `spool` for each piece, and `end` after the last one.
 
     Args:
-        in_memory_bytes: a file of up to this size stays in memory, in the pieces in which it came.
+        in_memory_bytes: a file of up to this size stays in memory, in the pieces that were added.
     """
 
     def __init__(self, in_memory_bytes: int) -> None:
         self.size_bytes = 0
         self.file: IO[bytes] | None = None
-        """The whole file once it has ended; None if it is in memory."""
+        """The temporary file, which is complete after `end`; None if the upload is in memory."""
         self._in_memory_bytes = in_memory_bytes
         self._pieces: list[bytes] = []
         self._pieces_bytes = 0
@@ -38,7 +38,7 @@ class Upload:
         self.size_bytes += len(piece)
 
     async def spool(self) -> None:
-        """Writes the pieces to the temporary file if they are more than may be in memory."""
+        """Writes the pieces to the temporary file if they are larger than may be kept in memory."""
         if self._pieces_bytes > (_WRITE_BYTES if self.file else self._in_memory_bytes):
             await run_in_threadpool(self._write)
 
@@ -48,7 +48,7 @@ class Upload:
             await run_in_threadpool(self._write)
 
     def content(self) -> bytes | memoryview:
-        """The whole file once it has ended; a temporary file is mapped, so that its size costs no memory."""
+        """The whole file; call it after `end`. A temporary file is mapped, so that its size costs no memory."""
         if self.file:
             return memoryview(mmap.mmap(self.file.fileno(), 0, access=mmap.ACCESS_READ))
         if len(self._pieces) != 1:

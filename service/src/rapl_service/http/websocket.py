@@ -1,4 +1,4 @@
-"""WebSockets: uvicorn's protocol with our error envelope, and the list of paths that accept one."""
+"""WebSockets: uvicorn's protocol with OpenAI's error envelope, and the paths that accept a WebSocket."""
 
 import asyncio
 import email.utils
@@ -21,17 +21,17 @@ _CODES = {403: ErrorCode.FORBIDDEN, 405: ErrorCode.METHOD_NOT_ALLOWED, 500: Erro
 
 
 class GuardedWebSocket(WebSocketsSansIOProtocol):
-    """One WebSocket connection. A handshake that uvicorn or `websockets` refuses is answered in the error envelope.
+    """One WebSocket connection. A refused handshake gets a response in the error envelope.
 
-    uvicorn ends a connection whose client does not answer pings for 20 s; here it also ends when a client does not read
-    what it is sent for UNREAD_TIMEOUT_S.
+    uvicorn closes a connection if the client does not answer pings for 20 s. This class also closes it if the client
+    does not read sent data for UNREAD_TIMEOUT_S.
     """
 
     _unread_timer: asyncio.TimerHandle | None = None
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        # Both write lines of their own about each connection; RequestMiddleware has written one already.
+        # uvicorn and `websockets` log further lines for each connection, but one from RequestMiddleware is enough.
         self.logger = self.conn.logger = _log
         self.conn.reject = _reject
 
@@ -67,7 +67,7 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
 
 
 def _reject(status: int, text: str) -> Response:
-    """Replaces `ServerProtocol.reject`, which answers in plain text."""
+    """Replaces `ServerProtocol.reject`, which returns plain text."""
     status = http.HTTPStatus(status)
     answer = error_response(ServiceError(_CODES.get(status, ErrorCode.INVALID_REQUEST), text.strip()))
     headers = Headers([(name.decode("latin-1"), value.decode("latin-1")) for name, value in answer.raw_headers])
@@ -77,7 +77,7 @@ def _reject(status: int, text: str) -> Response:
 
 
 class WebSocketPaths:
-    """ASGI middleware: a WebSocket handshake is refused with 404, except at the listed paths."""
+    """ASGI middleware: refuses WebSocket handshakes with 404, except at the listed paths."""
 
     def __init__(self, app: ASGIApp, paths: Iterable[str] = ()) -> None:
         self._app = app
