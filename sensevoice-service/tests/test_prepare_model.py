@@ -100,7 +100,7 @@ def test_a_branch_that_has_moved_is_not_accepted_as_what_was_pinned(preparation:
     code, output = preparation.run()
 
     assert code == 1
-    assert "model.pt is no longer the one that was pinned" in output
+    assert "model.pt has changed since it was pinned" in output
     assert "manifest.json" in preparation.state()["remedy"]
 
 

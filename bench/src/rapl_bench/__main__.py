@@ -1,6 +1,6 @@
 """`python -m rapl_bench GROUP...`: measures groups, and writes a report.
 
-`./rapl bench` makes the environments that the groups need, and then runs this module."""
+`./rapl bench` installs the environments that the groups need, and then runs this module."""
 
 import argparse
 import asyncio
@@ -30,7 +30,7 @@ def main() -> int:
         "--publish",
         type=Path,
         metavar="README",
-        help="publish this run, with headlines in this file",
+        help="publish this run, and write its headlines into this file",
     )
     options = parser.parse_args()
     options.state.mkdir(parents=True, exist_ok=True)

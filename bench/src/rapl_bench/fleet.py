@@ -53,7 +53,10 @@ class Fleet:
         )
 
     def sensevoice(self, models: Path | None = None, model: str = SELFTEST) -> ServerProcess:
-        """Waits until `model` is ready. Without a folder of models, the service has the self-test model only."""
+        """Starts sensevoice-service and waits until `model` is ready.
+
+        Without `models` it has only the self-test model.
+        """
         port, models = free_port(), models or self._logs / "no-models"
         models.mkdir(exist_ok=True)
         command = [os.environ[SENSEVOICE_PYTHON], "-m", "rapl_sensevoice"]
@@ -85,7 +88,7 @@ def set_engine_ms(stub: ServerProcess, takes_ms: float) -> None:
 
 
 def transcribed(url: str, media: bytes, model: str, file_name: str = "speech.wav") -> tuple[str, float]:
-    """The text, and the time in seconds."""
+    """Transcribes a file. Returns the text, and the time in seconds."""
     began = time.perf_counter()
     answer = httpx.post(
         f"{url}/v1/audio/transcriptions", data={"model": model}, files={"file": (file_name, media)}, timeout=None

@@ -1,8 +1,8 @@
 """The load generator: a closed loop over persistent connections, on plain sockets.
 
 It builds a request once and sends the same bytes again and again. It shares the cores with the measured program and
-needs about 60 µs for a 160 kB request, which matters in rows with several thousand requests per second. Its limit is
-the row of the stub itself in the same run.
+needs about 60 µs for a 160 kB request, which matters in rows with several thousand requests per second. The row of the
+stub itself in the same run shows its limit.
 """
 
 import selectors

@@ -28,8 +28,8 @@ class MemoryWatch:
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._watch)
         self.private_mb = 0.0
-        """Peak of their sum at one moment, without mapped files: an upload that is mapped from disk is resident too,
-        but the system can reclaim these pages at any time."""
+        """Highest sum over all processes at one moment, without mapped files. An upload that is mapped from disk is
+        also resident, but the system can reclaim its pages at any time."""
         self.peak_mb = 0.0
         """Sum of each process's own peak (VmHWM), with mapped files."""
 

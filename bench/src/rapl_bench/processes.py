@@ -23,7 +23,7 @@ class StartError(Exception):
 
 
 def log_tail(log: Path) -> str:
-    """The end of a program's log, which usually says why it exited."""
+    """Returns the end of a program's log, which usually has the reason why it exited."""
     return log.read_text(errors="replace")[-_LOG_TAIL_CHARACTERS:]
 
 

@@ -41,7 +41,7 @@ model_list:
 
 
 def haproxy_program() -> str | None:
-    """Its path. Debian installs it in a folder that is only on root's PATH."""
+    """Returns the path of HAProxy, or None. Debian installs it in a folder that is only on root's PATH."""
     return shutil.which("haproxy", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 
 

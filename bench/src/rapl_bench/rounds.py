@@ -7,7 +7,7 @@ T = TypeVar("T")
 
 
 def interleaved(contestants: Mapping[str, Callable[[], T]], rounds: int) -> dict[str, list[T]]:
-    """Runs every contestant once per round, each round with another one first; returns the results by name."""
+    """Runs every contestant once per round, and returns the results by name. Each round starts with another one."""
     results: dict[str, list[T]] = {name: [] for name in contestants}
     for number in range(rounds):
         for name in rotated(list(contestants), number):

@@ -50,14 +50,14 @@ async def stream(gateway_url: str, recording: Recording, model: str) -> Streamed
 
 
 def words_right(text: str, recording: Recording) -> float:
-    """Fraction of the recording's words that `text` has in the right order: 0.0 to 1.0."""
+    """Returns the fraction of the recording's words that `text` contains in the right order: 0.0 to 1.0."""
     expected = list(SAMPLE_WORDS) * recording.utterances
     words = text.replace(".", " ").replace(",", " ").split()
     return _in_order(words, expected) / len(expected)
 
 
 def _in_order(words: Sequence[str], expected: Sequence[str]) -> int:
-    """How many words of `expected` are found in order. After a missing or wrong word the search goes on."""
+    """Returns how many words of `expected` are found in order. The search continues after a missing or wrong word."""
     found = position = 0
     for word in expected:
         window = words[position : position + len(SAMPLE_WORDS)]

@@ -1,9 +1,9 @@
 """A stub engine: discards the audio, waits a set time, and answers with generated text.
 
-It has to be faster than what is measured with it. It implements the protocol of RAPL's engines (`/v1/transcribe`) and
-OpenAI's (`/v1/audio/transcriptions`) as far as the measurements need them; of a body it counts the bytes. On one core
-of an AMD EPYC it answered about ten thousand 160 kB requests per second, without the load generator's share of the
-core. The row "the stub itself" of a table shows its cost.
+It must be faster than the programs that are measured with it. It implements the protocol of RAPL's engines
+(`/v1/transcribe`) and OpenAI's (`/v1/audio/transcriptions`) as far as the measurements need them. It only counts the
+bytes of a body. On one core of an AMD EPYC it answered about ten thousand 160 kB requests per second, without the load
+generator's share of the core. The row "the stub itself" of a table shows its cost.
 
     python -m rapl_bench.stub_engine 8020        # PUT /stub/engine-ms with the body 50: each answer takes 50 ms
     python -m rapl_bench.stub_engine 8020 1      # computes one request at a time, like most engines
@@ -21,13 +21,13 @@ import uvloop
 
 MODEL = "stub/engine"
 WORDS_PER_S = 2
-"""The words are consecutive numbers: a natural rate, and never a repetition, so that the gateway finds nothing
-suspicious and does not transcribe a segment twice."""
+"""A natural rate of words. The words are consecutive numbers, which are never repeated, so that the gateway's checks
+find no problem and no segment is transcribed twice."""
 PARALLEL = 256
-"""How many requests it computes at a time. It reports this number, so that the gateway does not queue requests."""
+"""Requests that the stub computes at a time. It reports this number, so that the gateway does not queue requests."""
 _BUFFER_BYTES = 1 << 18
 _KEPT_BODY_BYTES = 4096
-"""The kept start of a body: the options before the audio are shorter."""
+"""Bytes that are kept from the start of a body. The options before the audio are shorter."""
 _WAV_HEADER_BYTES = 44
 _PCM_BYTES_PER_S = 32_000
 _JSON = b"application/json"
@@ -44,7 +44,7 @@ class Engine:
         """A heap: the time at which each of the parallel workers is free."""
 
     def answer(self, path: str, body_start: bytes, body_bytes: int) -> tuple[int, bytes, float]:
-        """Status, body, and the time until the answer in seconds."""
+        """Returns the status, the body, and the time until the answer in seconds."""
         match path:
             case "/v1/transcribe":
                 self.calls += 1
@@ -81,7 +81,7 @@ class Engine:
         return " ".join(map(str, range(before, self._words)))
 
     def _work_s(self) -> float:
-        """How long a request that arrives now takes, with the wait for a free worker."""
+        """Returns the seconds that a request that arrives now takes, including the wait for a free worker."""
         now_s = time.monotonic()
         done_s = max(now_s, self._free_at_s[0]) + self.takes_s
         heapq.heapreplace(self._free_at_s, done_s)

@@ -30,7 +30,7 @@ def _parser() -> argparse.ArgumentParser:
     fleet.add_argument(
         "--mlx",
         action=argparse.BooleanOptionalAction,
-        help="with the MLX engine (the default on a Mac with Apple silicon)",
+        help="also start the MLX engine (the default on a Mac with Apple silicon)",
     )
     fleet.add_argument("--no-download", action="store_true", help="do not download SenseVoiceSmall")
     fleet.add_argument("--detach", action="store_true", help="run in the background; return when the services are up")

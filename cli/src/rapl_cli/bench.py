@@ -1,4 +1,4 @@
-"""`rapl bench`: makes the environments that the measurements need, then runs them."""
+"""`rapl bench`: installs the environments that the measurements need, and then runs the measurements."""
 
 import argparse
 import os
@@ -18,14 +18,14 @@ NEEDED = {
     "fairness": {"RAPL_BENCH_SENSEVOICE_PYTHON": SENSEVOICE},
     "sensevoice": {"RAPL_BENCH_SENSEVOICE_PYTHON": SENSEVOICE, "RAPL_BENCH_FUNASR_PYTHON": FUNASR},
 }
-"""For each group: the environment variables that name the Python interpreters of what it measures."""
+"""For each group: the environments that it measures, by the variable that passes their Python interpreter."""
 FORMER_NAMES = {"lanes": "fairness"}
 """Groups that were renamed; the old name still works."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"one or more of {', '.join(NEEDED)} (default: all)")
-    parser.add_argument("--quick", action="store_true", help="few rounds: a check that it runs, not figures to quote")
+    parser.add_argument("--quick", action="store_true", help="run few rounds, as a check; do not quote the figures")
     parser.add_argument(
         "--publish", action="store_true", help="replace bench/results/latest and the README's table with this run"
     )
@@ -48,7 +48,7 @@ def bench(options: argparse.Namespace) -> int:
 
 
 def _interpreters(groups: list[str]) -> dict[str, str]:
-    """Variables for the groups' interpreters. One that cannot be installed is left out, and the group notes that."""
+    """Returns the variables with the groups' interpreters. An environment that cannot be installed is left out."""
     found = {}
     for variable, environment in {name: env for group in groups for name, env in NEEDED[group].items()}.items():
         try:

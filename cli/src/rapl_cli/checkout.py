@@ -5,7 +5,7 @@ from pathlib import Path
 
 ROOT = Path(os.environ.get("RAPL_ROOT", Path(__file__).resolve().parents[3]))
 STATE = ROOT / ".rapl"
-"""Everything that `rapl` installs and writes. It may be deleted whenever no service runs."""
+"""Everything that `rapl` installs and writes. It may be deleted when no service is running."""
 SAMPLE = ROOT / "samples" / "three-one-four.wav"
 SAMPLE_MODEL = "rapl/selftest"
 SAMPLE_TEXT = "3 1 4 1 5 9."

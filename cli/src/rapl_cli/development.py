@@ -1,4 +1,4 @@
-"""`rapl test`: makes the environments that the tests need, then runs pytest."""
+"""`rapl test`: installs the environments that the tests need, and then runs pytest."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ from rapl_cli.fleet.environments import FUNASR, MLX
 
 
 def test(arguments: list[str]) -> int:
-    """Runs pytest with `arguments`. Variables name the engines' interpreters, so that tests start real engines."""
+    """Runs pytest with `arguments`. Environment variables pass the engines' interpreters to the tests."""
     environ = {
         **os.environ,
         "RAPL_SENSEVOICE_PYTHON": str(FUNASR.ensure()),

@@ -1,4 +1,4 @@
-"""Short calls of the gateway: its models, and the transcript of a small file."""
+"""A client for short calls of the gateway: the list of models, and the transcription of a small file."""
 
 import asyncio
 from pathlib import Path
@@ -8,7 +8,7 @@ import httpx
 
 
 class GatewayError(Exception):
-    """The gateway cannot be reached or answered with an error; the message has the reason."""
+    """The gateway cannot be reached, or it answered with an error. The message has the reason."""
 
 
 class GatewayApi:

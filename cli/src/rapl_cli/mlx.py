@@ -51,7 +51,7 @@ def act(action: str, agent: LaunchAgent, ports: Ports, *, follow: bool = False) 
 
 
 def _is_supported() -> bool:
-    """Whether MLX can run here; prints why not, or what is slow. Checked before anything is installed."""
+    """Returns whether MLX can run here, and prints a reason or a warning. It runs before anything is installed."""
     checked = subprocess.run([sys.executable, str(_MACHINE_CHECK)], capture_output=True, text=True, timeout=60)
     if checked.returncode:
         print(f"rapl: {checked.stderr.strip()}", file=sys.stderr)

@@ -140,7 +140,7 @@ def _print(transcript: bytes) -> None:
 
 
 def _check_writable(folder: Path) -> None:
-    """Creates the folder and checks it before the transcription, which may take an hour. Raises: OSError."""
+    """Creates the folder and checks that it is writable. A transcription may take an hour. Raises: OSError."""
     folder.mkdir(parents=True, exist_ok=True)
     if not os.access(folder, os.W_OK):
         raise PermissionError(f"{_display_name(folder)} is not writable")

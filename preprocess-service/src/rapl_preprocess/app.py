@@ -27,11 +27,11 @@ from rapl_preprocess.upload import receive_media
 from rapl_preprocess.workers.pool import Decoders
 
 MAX_CLIP_BYTES = int(MAX_SEGMENT_S * BYTES_PER_SECOND) + (1 << 16)
-"""Size of a canonical WAV of MAX_SEGMENT_S: its samples, and room for its headers."""
+"""Largest canonical WAV of one segment: MAX_SEGMENT_S of samples, and 64 KiB for the headers."""
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """The service. It starts its threads and processes with the application, and ends them with it."""
+    """Returns the application. Its threads and decoding processes start and stop with it."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -39,7 +39,8 @@ def create_app(settings: Settings) -> FastAPI:
             async with Decoders(settings) as decoders:
                 app.state.detecting, app.state.decoders = detecting, decoders
                 app.state.model = SpeechModel.load()
-                async with anyio.create_task_group():  # loads 45 ms of code that the first streamed response would load
+                # Loads code that takes 45 ms; otherwise the first streamed response would load it.
+                async with anyio.create_task_group():
                     pass
                 yield
 
@@ -86,7 +87,7 @@ def _require_content(upload: Upload) -> None:
 
 
 def _canonical_clip(upload: Upload) -> WavAudio | None:
-    """The upload, if it is a canonical WAV of one segment at most. It is safe to read here, without a decoder."""
+    """Returns the upload's audio if it is a canonical WAV of one segment at most. This is safe without a decoder."""
     if upload.file or upload.size_bytes > MAX_CLIP_BYTES:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Batches: the parts of a response, as bytes, with what the log says about them."""
+"""Batches: the parts of a response as bytes, each with its fields for the request's log line."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -18,10 +18,13 @@ from rapl_preprocess.media.decoding import Damage
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The frames up to and including a segment or a progress report. The last batch contains the end."""
+    """Frames that are sent together.
+
+    A batch ends with a segment or a progress report. The last batch contains the end.
+    """
 
     body: bytes
-    """Frames, one after the other."""
+    """The encoded frames, one after the other."""
     log_fields: dict[str, Any] = field(default_factory=dict)
     """Fields for the request's log line."""
     damage: str | None = None
@@ -30,7 +33,7 @@ class Batch:
 
 
 def in_batches(events: Iterable[PreparedEvent | PrepareProgress | Damage]) -> Iterator[Batch]:
-    """Groups events into batches: each segment and each progress report ends one, so that it is sent at once."""
+    """Groups events into batches. Each segment and each progress report ends a batch, so that it is sent at once."""
     frames: list[bytes | memoryview] = []
     fields: dict[str, Any] = {}
     damage = None
@@ -47,7 +50,7 @@ def in_batches(events: Iterable[PreparedEvent | PrepareProgress | Damage]) -> It
 
 
 def fields_of(event: PreparedEvent | PrepareProgress) -> dict[str, Any]:
-    """The fields of the request's log line that an event provides."""
+    """Returns the fields that an event adds to the request's log line."""
     match event:
         case SourceInfo():
             return {"container": event.container.partition(",")[0], "codec": event.codec}

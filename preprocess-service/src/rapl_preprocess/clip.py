@@ -1,4 +1,4 @@
-"""A short file: first its audio, which an engine can already transcribe, then whether the audio holds speech."""
+"""Decodes a short file. It sends the audio first, so that an engine can start, and then the speech check."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -15,12 +15,12 @@ from rapl_preprocess.speech.segmenter import SpeechSegmenter
 from rapl_preprocess.speech.silero import SpeechModel
 
 _PAUSE_S = 0.003
-"""Between the audio and its speech check. The check takes 2 ms of a core that the services need meanwhile to bring the
-audio to the engine: without the pause it gets there 0.5 ms later (two cores, 5 s of m4a)."""
+"""Pause between the audio and its speech check. The check uses a core for 2 ms, while the services need the cores to
+send the audio to the engine. Without the pause the audio arrives 0.5 ms later (two cores, 5 s of m4a)."""
 
 
 def clip(media: Media, options: PrepareOptions, model: SpeechModel, is_stopped: Callable[[], bool]) -> Iterator[Batch]:
-    """Yields the whole audio of media of up to MAX_SEGMENT_S, then, unless detection is off, the speech check.
+    """Yields the whole audio of a file of up to MAX_SEGMENT_S and then, if speech detection is on, the speech check.
 
     Raises:
         ServiceError: AUDIO_UNDECODABLE, or AUDIO_TOO_LARGE for longer media.
@@ -35,7 +35,7 @@ def clip(media: Media, options: PrepareOptions, model: SpeechModel, is_stopped: 
 
 
 def _decoded(media: Media, *, is_last: bool, is_stopped: Callable[[], bool]) -> tuple[Batch, bytes]:
-    """The batch with the audio, and the audio itself: 16 kHz mono s16le."""
+    """Returns the batch with the audio, and the audio itself as 16 kHz mono s16le."""
     pieces: list[bytes] = []
     fields, damage = {}, None
     for part in bounded(decode(media, MAX_SEGMENT_S, is_stopped), media.size, MAX_SEGMENT_S):

@@ -1,4 +1,4 @@
-"""From media to events: plain generators, without threads, processes or HTTP."""
+"""Turns media into events. These are plain generators, without threads, processes or HTTP."""
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -20,11 +20,11 @@ from rapl_preprocess.speech.segmenter import SpeechSegmenter
 from rapl_preprocess.speech.silero import SpeechModel
 
 PROGRESS_S = 30.0
-"""After this much audio without a segment, a progress event is sent."""
+"""Seconds of audio without a segment after which a progress event is sent."""
 MIN_BYTES_PER_S = 16
-"""Less than any recording has: a second of silence takes 25 bytes even in Opus with DTX."""
+"""Fewest bytes per second of a real recording. A second of silence takes 25 bytes even in Opus with DTX."""
 _FREE_S = 600.0
-"""How much audio any file may hold, however small it is."""
+"""Seconds of audio that every file may contain, even a very small one."""
 _CANONICAL = {"container": "wav", "codec": "pcm_s16le", "sample_rate_hz": SAMPLE_RATE_HZ, "channels": 1}
 
 Event = PreparedEvent | PrepareProgress | Damage
@@ -47,7 +47,7 @@ def prepare(
 def prepare_canonical(
     audio: WavAudio, options: PrepareOptions, max_duration_s: float, model: SpeechModel
 ) -> Iterator[Event]:
-    """Yields the same events for audio that is 16 kHz mono s16le already.
+    """Yields the events of `prepare` for audio that is already 16 kHz mono s16le.
 
     Raises:
         ServiceError: AUDIO_UNDECODABLE or AUDIO_TOO_LARGE.
@@ -82,15 +82,15 @@ def _segmented(parts: Iterable[Decoded | memoryview], options: PrepareOptions, m
 
 
 def no_audio() -> ServiceError:
-    return undecodable("The audio file holds no audio that could be decoded.")
+    return undecodable("The audio file contains no audio that can be decoded.")
 
 
 def bounded(parts: Iterable[Decoded], media_bytes: int, max_duration_s: float) -> Iterator[Decoded]:
     """Yields the decoded parts until they exceed a limit.
 
     Raises:
-        ServiceError: AUDIO_TOO_LARGE beyond `max_duration_s`; AUDIO_UNDECODABLE when there is more audio than a
-            recording of `media_bytes` can hold. Parts within the limits were yielded before.
+        ServiceError: AUDIO_TOO_LARGE for more than `max_duration_s`; AUDIO_UNDECODABLE for more audio than a recording
+            of `media_bytes` can contain. The parts before the limit have already been yielded.
     """
     plausible_s = _FREE_S + media_bytes / MIN_BYTES_PER_S
     decoded_s = 0.0
@@ -101,6 +101,6 @@ def bounded(parts: Iterable[Decoded], media_bytes: int, max_duration_s: float) -
                 raise too_long(max_duration_s)
             if decoded_s > plausible_s:
                 raise undecodable(
-                    f"The file is too small to hold the {plausible_s:.0f} s of audio that were decoded from it."
+                    f"The file is too small to contain the {plausible_s:.0f} s of audio that were decoded from it."
                 )
         yield part

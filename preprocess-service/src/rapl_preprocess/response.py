@@ -19,7 +19,7 @@ log = logging.getLogger("rapl")
 
 
 async def batch_response(request: Request, batches: Batches) -> Response:
-    """Responds as soon as the first batch is there; if it is also the last one, with a response that is not streamed.
+    """Returns the response when the first batch is ready. If it is also the last batch, the response is not streamed.
 
     Raises:
         ServiceError: an error before the first batch. A later error is sent as a frame.

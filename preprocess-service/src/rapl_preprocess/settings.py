@@ -24,10 +24,10 @@ class Settings(BaseSettings):
     max_workers: int = Field(32, ge=1, le=1024)
     """Most decoding processes, one for each file that is being decoded. Further files wait."""
     worker_memory_bytes: int = Field(512 << 20, ge=128 << 20)
-    """Memory that decoding one file may take. A file that needs more gets 400. Only Linux enforces it."""
+    """Most memory for decoding one file, in bytes. A file that needs more gets 400. Only Linux enforces it."""
     worker_stall_s: float = Field(8.0, gt=0, le=3600)
-    """CPU time that decoding the next segment, or the next 30 s of audio, may take. A file that needs more gets 400."""
+    """Most CPU seconds for decoding the next segment or the next 30 s of audio. A file that needs more gets 400."""
     worker_cpu_s: float = Field(900.0, gt=0)
-    """CPU time that decoding one file may take. A file that needs more gets 400."""
+    """Most CPU seconds for decoding one file. A file that needs more gets 400."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """DEBUG also logs health checks."""

@@ -1,4 +1,4 @@
-"""Runs a generator that computes in threads, so that it does not block the event loop."""
+"""Runs a generator in threads, so that its computation does not block the event loop."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterator
@@ -9,9 +9,9 @@ T = TypeVar("T")
 
 
 async def iterate_in_threads(items: Iterator[T], threads: Executor) -> AsyncGenerator[T, None]:
-    """Yields the items of an iterator. While the caller uses one item, a thread makes the next one, and no more.
+    """Yields the items of an iterator. While the caller uses one item, a thread computes only the next one.
 
-    A thread is used only while an item is made: a slow reader blocks no thread.
+    A thread is used only while it computes an item, so a slow reader does not block a thread.
     """
     step = threads.submit(next, items, None)
     try:

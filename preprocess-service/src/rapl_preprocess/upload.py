@@ -6,15 +6,16 @@ from rapl_service.http.upload import Upload
 from starlette.requests import Request
 
 IN_MEMORY_BYTES = 2 << 20
-"""A minute in most compressed formats. A larger file goes to disk: mp4 has to be read back and forth."""
+"""Largest upload in memory: a minute in most compressed formats. A larger file is written to disk, because an mp4 has
+to be read at several positions."""
 
 
 async def receive_media(request: Request, max_bytes: int) -> Upload:
     """Reads a body of at most `max_bytes`. The caller closes the upload.
 
     Raises:
-        ServiceError: AUDIO_TOO_LARGE, after the rest of the body was read and discarded: a client that is still
-            sending would not see the response. INVALID_REQUEST if the client disconnected.
+        ServiceError: AUDIO_TOO_LARGE for a larger body; the rest is read and discarded first, because a client that is
+            still sending would not see the response. INVALID_REQUEST if the client disconnected.
     """
     upload = Upload(IN_MEMORY_BYTES)
     try:
@@ -22,7 +23,7 @@ async def receive_media(request: Request, max_bytes: int) -> Upload:
         while has_more:
             message = await request.receive()
             if message["type"] == "http.disconnect":
-                raise ServiceError(ErrorCode.INVALID_REQUEST, "The upload broke off.")
+                raise ServiceError(ErrorCode.INVALID_REQUEST, "The connection closed before the end of the upload.")
             has_more = message.get("more_body", False)
             upload.add(message.get("body", b""))
             if upload.size_bytes > max_bytes:

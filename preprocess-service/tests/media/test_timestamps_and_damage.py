@@ -92,7 +92,7 @@ async def test_an_mp4_whose_index_was_cut_off_is_refused(prepare: Prepare, encod
 
 
 async def test_a_file_without_one_whole_packet_is_refused(prepare: Prepare, encode):
-    with pytest.raises(ServiceError, match="holds no audio") as caught:
+    with pytest.raises(ServiceError, match="contains no audio") as caught:
         await prepare(encode("matroska", "flac", broken_packets=range(10_000)))
 
     assert caught.value.code is ErrorCode.AUDIO_UNDECODABLE

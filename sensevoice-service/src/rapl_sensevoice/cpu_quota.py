@@ -7,10 +7,10 @@ CGROUP = Path("/sys/fs/cgroup")
 
 
 def cpu_quota(cgroup: Path = CGROUP) -> int:
-    """Whole cores, at least 1: the lower of the container's CPU limit and the process's affinity.
+    """Returns whole cores, at least 1: the lower of the container's CPU limit and the process's affinity.
 
     One thread too many is worse than one too few: with another process on one of two cores, torch's two threads took
-    1.6 to 2.4 s for a clip that takes 0.32 s, spinning at barriers.
+    1.6 to 2.4 s for a clip that takes 0.32 s, because they spin at barriers.
     """
     limit = _cgroup_limit(cgroup)
     available = _affinity()
@@ -24,7 +24,10 @@ def _affinity() -> int:
 
 
 def _cgroup_limit(cgroup: Path) -> float | None:
-    """Source: https://docs.kernel.org/admin-guide/cgroup-v2.html (cpu.max); cgroup v1 has two files instead."""
+    """Returns the container's CPU limit in cores, or None if there is none.
+
+    Source: https://docs.kernel.org/admin-guide/cgroup-v2.html (cpu.max). cgroup v1 has two files instead.
+    """
     if line := _read(cgroup / "cpu.max"):
         quota, period = line.split()
         return None if quota == "max" else int(quota) / int(period)

@@ -30,12 +30,13 @@ log = logging.getLogger("rapl.sensevoice")
 
 
 class HostedModel:
-    """
+    """A model that the service loads when its weights are complete, and then transcribes with.
+
     Args:
-        model_id: the id that requests name.
+        model_id: the model's id in requests.
         weights: the model's files.
         runtime: loads and computes the model; not shared with another model.
-        max_jobs: requests held at once.
+        max_jobs: most requests at once, waiting or running.
     """
 
     def __init__(self, model_id: str, weights: Weights, runtime: Runtime, max_jobs: int) -> None:
@@ -57,7 +58,10 @@ class HostedModel:
         await asyncio.to_thread(self._worker.close)
 
     async def refresh(self) -> None:
-        """Looks at the files and begins to load them once they are complete; files that failed, only after a change."""
+        """Checks the files, and starts to load them when they are complete.
+
+        Files that could not be loaded are loaded again only after they have changed.
+        """
         if not self._is_wanted or self._is_loading() or self.info.state is ModelState.READY:
             return
         status = await asyncio.to_thread(self._weights.look)
@@ -78,7 +82,7 @@ class HostedModel:
         return self.info
 
     async def unload(self) -> ModelInfo:
-        """Answers the requests that were already accepted, then frees the memory, then returns."""
+        """Completes the requests that were already accepted, and then frees the memory."""
         if self.info.state not in (ModelState.READY, ModelState.LOADING):
             return self.info  # it holds no memory
         self._is_wanted = False
@@ -90,7 +94,7 @@ class HostedModel:
         return self.info
 
     async def transcribe(self, audio: WavAudio, options: TranscribeOptions) -> Transcript:
-        CAPABILITIES.require(options)  # FunASR would silently detect the language instead of refusing one
+        CAPABILITIES.require(options)  # FunASR would ignore an unsupported language and detect it
         if self.info.state is not ModelState.READY:
             raise self.info.not_ready_error()
         with_times = options.word_timestamps or options.segment_timestamps

@@ -34,7 +34,7 @@ log = logging.getLogger("rapl.prepare-model")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns the exit code: 0 if the weights are there and whole, 1 if not, 130 after a signal."""
+    """Returns the exit code: 0 if the weights are complete, 1 if not, 130 after a signal."""
     parser = argparse.ArgumentParser(
         prog="prepare-model", description="Downloads SenseVoice's weights and converts them, once."
     )
@@ -60,17 +60,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _silence_clients() -> None:
-    """The hubs' clients draw a bar and log a line for each file; ours covers all files.
+    """Turns off the progress bars and log lines of the hubs' clients. They are per file; our display covers all files.
 
-    They read these variables when they are imported, which is later.
+    The clients read these variables when they are imported, which happens later.
     """
     os.environ |= {"TQDM_DISABLE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_VERBOSITY": "error"}
     logging.getLogger("httpx2").setLevel(logging.WARNING)
 
 
 def _interrupt(*_: object) -> None:
-    """Raises KeyboardInterrupt, and again until it takes effect: Python ignores what a finalizer raises, and the hubs'
-    clients have finalizers."""
+    """Raises KeyboardInterrupt, again and again until it takes effect.
+
+    Python ignores exceptions in finalizers, and the hubs' clients have finalizers.
+    """
     signal.setitimer(signal.ITIMER_REAL, RAISE_AGAIN_AFTER_S)
     raise KeyboardInterrupt
 
@@ -105,7 +107,7 @@ def _prepare(settings: Settings, folder: Path, keep_trying: bool) -> int:
 
 
 def _explained(error: BaseException, folder: Path) -> tuple[str, str]:
-    """The reason and the remedy."""
+    """Returns the reason and the remedy to report."""
     match error:
         case ModelUnusable():
             return error.reason, error.remedy
@@ -128,12 +130,12 @@ def _explained(error: BaseException, folder: Path) -> tuple[str, str]:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Two runs at once would write into the same files. The second one waits, and then finds the files there."""
+    """Locks the folder, so that two runs do not write the same files. A second run waits, and then finds the files."""
     with (folder / ".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            log.info("waiting for another prepare-model that works in %s", folder)
+            log.info("waiting for another prepare-model that is running in %s", folder)
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -161,7 +163,7 @@ def _convert(folder: Path, precision: Precision | None, state: StateWriter) -> N
 
     log.info("converting the weights; this is done once")
     state.enter(DownloadPhase.CONVERTING)
-    DownloadedWeights(folder).verify()  # what an earlier run downloaded may have changed since
+    DownloadedWeights(folder).verify()  # files of an earlier run may have changed since then
     convert(folder, precision)
 
 

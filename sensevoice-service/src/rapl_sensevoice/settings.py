@@ -26,13 +26,13 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     """Address to listen on."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8020
-    """Port to listen on; 0 takes a free one."""
+    """Port to listen on; 0 selects a free port."""
     model_dir: Path = Path("~/.cache/rapl/models")
     """Directory of the weights. `prepare-model` writes it; the server only reads it."""
     hub: Hub = "modelscope"
     """Hub from which `prepare-model` downloads."""
     revision: str = "master"
-    """Branch, tag or commit to download. "master" is the newest one until the first download has pinned a version."""
+    """Branch, tag or commit to download. "master" is the newest version; the first download pins it."""
     runtime: RuntimeName = Field(
         default="openvino", validation_alias=AliasChoices("RAPL_SENSEVOICE_RUNTIME", "SENSEVOICE_RUNTIME")
     )
@@ -43,9 +43,9 @@ class Settings(BaseSettings):
     device: str = "cpu"
     """torch device, such as "cpu" or "cuda:0". Devices other than "cpu" need the runtime "funasr"."""
     threads: Annotated[int, Field(ge=1)] = Field(default_factory=cpu_quota)
-    """Threads per computation; by default as many as the process may use cores."""
+    """Threads per computation. The default is the number of cores that the process may use."""
     max_queue: Annotated[int, Field(ge=1)] = 32
-    """Most requests that one model holds at once, including the ones in work. Beyond it requests get 429."""
+    """Most requests of one model at once, waiting or running. Further requests get 429."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Lowest severity that is logged."""
 
@@ -63,7 +63,7 @@ class Settings(BaseSettings):
 
     @property
     def graph_precision(self) -> Precision | None:
-        """None if the runtime loads FunASR's checkpoint instead of a graph."""
+        """Precision of the graph; None if the runtime loads FunASR's checkpoint instead of a graph."""
         return self.precision if self.runtime == "openvino" else None
 
     @field_validator("model_dir")

@@ -25,11 +25,12 @@ log = logging.getLogger("rapl.sensevoice")
 
 
 class SenseVoiceTranscriber:
-    """
+    """`Transcriber` with two models: SenseVoiceSmall and the self-test model.
+
     Args:
         model_dir: directory into which `prepare-model` downloads weights.
         make_runtime: makes the runtime of one model; called once per model.
-        max_jobs: requests that one model holds at once.
+        max_jobs: most requests of one model at once, waiting or running.
         selftest_folder: the weights of the self-test model.
         precision: of the graphs that the runtimes load; None if they load FunASR's checkpoints.
     """
@@ -86,7 +87,7 @@ class SenseVoiceTranscriber:
         raise ServiceError(ErrorCode.MODEL_NOT_FOUND, message, param="model")
 
     async def _watch_weights(self) -> None:
-        """Notices weights that are downloaded while the server runs, so that it needs no restart."""
+        """Checks the weights every LOOK_EVERY_S, so that the server loads new ones without a restart."""
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             await self._look()

@@ -2,9 +2,10 @@
 
 
 class ModelUnusable(Exception):
-    """
+    """A model cannot be used.
+
     Args:
-        reason: what is wrong, naming the file or the setting.
+        reason: what is wrong, with the name of the file or the setting.
         remedy: what the operator can do about it.
     """
 

@@ -98,4 +98,4 @@ def test_a_ready_made_export_is_there_to_be_loaded(layout: str):
 def test_an_empty_folder_says_where_and_how_to_get_weights(tmp_path: Path):
     status = GraphWeights(tmp_path, "int8").look()
 
-    assert (status.state, status.reason) == (ModelState.ABSENT, f"weights are not in {tmp_path}")
+    assert (status.state, status.reason) == (ModelState.ABSENT, f"there are no weights in {tmp_path}")

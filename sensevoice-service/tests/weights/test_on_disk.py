@@ -44,7 +44,7 @@ def test_weights_that_are_not_there_say_where_and_how_to_get_them(tmp_path: Path
     status = DownloadedWeights(tmp_path / "nowhere").look()
 
     assert status.state is ModelState.ABSENT
-    assert status.reason == f"weights are not in {tmp_path / 'nowhere'}"
+    assert status.reason == f"there are no weights in {tmp_path / 'nowhere'}"
     assert "prepare-model" in (status.remedy or "")
 
 

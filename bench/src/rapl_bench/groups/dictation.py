@@ -1,4 +1,4 @@
-"""A dictated sentence through all services, compared with the engine alone: the cost of everything around an engine.
+"""A dictated sentence through all services, compared with the engine alone. It shows the cost of the other services.
 
 Gateway, preprocess-service, engine and load generator share the cores, as on a user's machine.
 """

@@ -22,7 +22,7 @@ from rapl_bench.streamed import stream
 
 CLIP_S, EVERY_S = 5.0, 2.0
 _IDLE_EVERY_S = 0.5
-"""Without other work, the moment at which a clip arrives does not matter."""
+"""Seconds between clips on idle services. Without other work the time of arrival does not matter."""
 IDLE, LOADED = "idle", "while a long recording is transcribed"
 _SEGMENT = "one segment of 30 s, the engine alone"
 _LIMIT_S = 120.0
@@ -72,8 +72,8 @@ def _table(idle_s: Sequence[float], loaded_s: Sequence[float], segment_s: Sequen
         ),
         plotted="p95",
         notes=(
-            "The last row is what a clip may have to wait for: an engine finishes the segment that it has started. "
-            "Above idle is the p95 minus the p50 of the idle services.",
+            "The last row is the longest wait of a clip: an engine first finishes the segment that it has started. "
+            "`p95 above idle` is the p95 minus the p50 of the idle services.",
         ),
         settings={"clips": str(clips)},
     )

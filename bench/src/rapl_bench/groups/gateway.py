@@ -19,9 +19,9 @@ RAPL, RAPL_UNCHECKED = "RAPL", "RAPL, speech check off"
 ENGINE_MS = 50.0
 _WARM_UP = 20
 _NOTES = (
-    "The load generator, the stub and the measured program share the cores. The row of the stub itself has nothing in "
-    "between: no other row can be faster.",
-    "HAProxy copies bytes: it neither reads the form nor knows an engine's state. RAPL with its speech check also "
+    "The load generator, the stub and the measured program share the cores. In the row of the stub itself, requests go "
+    "directly to the stub, so no other row can be faster.",
+    "HAProxy copies bytes: it does not read the form or track an engine's state. RAPL with its speech check also "
     "decides whether the clip contains speech.",
 )
 

@@ -1,4 +1,4 @@
-"""Recordings of an hour and of ten hours: time compared with the engine's own, first words, memory, completeness."""
+"""Recordings of one hour and of ten hours: total time, time to the first words, memory and completeness."""
 
 import os
 import sys
@@ -24,9 +24,9 @@ from rapl_bench.stub_engine import MODEL as STUB_MODEL
 
 WHOLE, PARTS = "RAPL, the file through the gateway", "its parts, one after another"
 ENGINE_PARALLEL = 2
-"""Like a real engine: the gateway then holds only the segments that the engine computes, and a few ahead."""
+"""Segments at once, as in a real engine. The gateway holds the segments that the engine computes, and a few more."""
 ENGINE_MS = 20.0
-"""For the memory table: with an engine slower than the decoder, decoded audio could accumulate."""
+"""Time per segment for the memory table. The engine is slower than the decoder, so decoded audio could accumulate."""
 _LIMIT_S = 600.0
 _NO_REMEDY = "It was started by the benchmark."
 
@@ -90,10 +90,10 @@ async def _time(settings: BenchSettings) -> Table:
         rows=rows,
         plotted="wall",
         notes=(
-            "Its parts are preprocess-service alone, and then the engine, called directly with each of its segments. "
-            "Below 1, the gateway saves more time by running both at once than it costs.",
-            "First words count from the end of the upload. The self-test model is tiny: a real engine takes ten to a "
-            "hundred times as long for the same segments; the other times do not change.",
+            "The parts are preprocess-service alone, and then the engine, called directly with each of the segments. "
+            "A ratio below 1 means that the gateway saves more time by running both at once than it adds.",
+            "The first words are timed from the end of the upload. The self-test model is tiny: a real engine takes ten "
+            "to a hundred times as long for the same segments; the other times do not change.",
         ),
         settings={
             "rounds": str(rounds),
@@ -146,8 +146,8 @@ async def _memory(settings: BenchSettings) -> Table:
         rows=tuple(rows),
         plotted="private",
         notes=(
-            "Each recording gets new processes; their children count. A large upload is a mapped file: its pages count "
-            "until the system reclaims them.",
+            "Each recording has new processes; child processes are included. A large upload is a mapped file: its "
+            "pages count until the system reclaims them.",
         ),
         settings={"engine": f"stub, {ENGINE_MS:g} ms a segment, {ENGINE_PARALLEL} at once"},
     )

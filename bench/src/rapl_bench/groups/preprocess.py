@@ -33,7 +33,7 @@ SPAWNED = "ffmpeg, spawned for each clip"
 FFMPEG_ABSENT = "ffmpeg was not measured: it is not on the PATH (Debian: `apt-get install ffmpeg`)."
 _ENGINE_MS = 50.0
 _LOST_S = 0.2
-"""How much a decoder may cut at the ends of a clip."""
+"""Seconds of audio that a decoder may cut at the ends of a clip."""
 
 
 class WrongAudio(Exception):
@@ -77,8 +77,8 @@ def _table(settings: BenchSettings) -> Table:
         notes=(
             "One clip at a time. preprocess-service gets it over HTTP and returns PCM; ffmpeg reads a file that is "
             "written first, as in a server without libav.",
-            "Neither ffmpeg nor bare libav detects speech. With detection, preprocess-service's answer ends after the "
-            "whole clip was checked; it sends the audio, and an engine starts, as soon as it finds speech.",
+            "Neither ffmpeg nor bare libav detects speech. With detection, preprocess-service sends the audio as soon "
+            "as it finds speech, so that an engine can start; its answer ends when the whole clip has been checked.",
             f"The engine is a stub that takes {_ENGINE_MS:g} ms. The time of the same audio as WAV at the stub itself "
             "is subtracted from the clip's time through the gateway, which detects speech.",
             *(() if ffmpeg else (FFMPEG_ABSENT,)),

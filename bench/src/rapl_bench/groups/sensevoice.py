@@ -38,7 +38,7 @@ CASES = {
 }
 """Lengths of the clips in seconds, one after another."""
 NOT_MEASURED = {("RAPL, float32", "8 x 5 s"), ("RAPL, float32", "mixed lengths, 1 to 12 s")}
-"""These take long, and float32 is not chosen for its speed."""
+"""Contestants and cases that are left out: they take long, and float32 is not chosen for its speed."""
 ROUNDS, QUICK_ROUNDS = 5, 1
 _FOLDER = Path(__file__).parent
 _PREPARE_LIMIT_S = 600
@@ -84,7 +84,12 @@ class Contestant:
 
 
 async def measure(settings: BenchSettings) -> Sequence[Table]:
-    """Raises: GroupUnavailable, and ContestantError, also if the model or an export cannot be made."""
+    """Returns the group's tables.
+
+    Raises:
+        GroupUnavailable: the environment with FunASR is missing.
+        ContestantError: a contestant exited, or the model or an export could not be made.
+    """
     python = os.environ.get(PYTHON)
     if not python:
         raise GroupUnavailable("the environment with FunASR could not be made")

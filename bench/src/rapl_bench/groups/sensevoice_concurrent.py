@@ -38,7 +38,7 @@ async def table(service: ServerProcess, model: str, rounds: int) -> Table:
 
 
 async def _times(transcribe: Transcribe, lengths_s: Sequence[float], rounds: int) -> dict[str, list[float]]:
-    """Milliseconds of each round; the two variants alternate in going first."""
+    """Returns the milliseconds of each round. The two variants take turns in going first."""
     clips = [_noise(length_s) for length_s in lengths_s]
 
     async def in_a_row() -> None:

@@ -18,7 +18,7 @@ import numpy as np
 RATE_HZ = 16_000
 THREADS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 Transcribe = Callable[[Any], object]
-"""Takes int16, (samples,), 16 kHz."""
+"""Its argument is int16, (samples,), 16 kHz."""
 
 
 def rapl(folder: Path, precision: Any) -> Transcribe:

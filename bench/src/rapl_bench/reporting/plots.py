@@ -59,8 +59,10 @@ def _places(rows: list[Row]) -> tuple[list[float], dict[str, float]]:
 
 
 def _ranges(measures: list[Measure]) -> list[list[float]]:
-    """Distances from each value down to its low and up to its high. 0 if the value lies outside of them, which a
-    percentile of all rounds together may."""
+    """Returns the distances from each value down to its low and up to its high.
+
+    A distance is 0 if the value lies outside this range, which is possible for a percentile of all rounds together.
+    """
     down = [max(0.0, m.value - m.low) if m.low is not None else 0.0 for m in measures]
     up = [max(0.0, m.high - m.value) if m.high is not None else 0.0 for m in measures]
     return [down, up]

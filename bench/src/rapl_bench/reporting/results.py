@@ -18,7 +18,7 @@ class BenchSettings:
     """Settings of a run."""
 
     quick: bool
-    """Fewer rounds, and nothing that takes minutes: a check that it runs, not figures to quote."""
+    """Fewer rounds, and nothing that takes minutes, as a check. The figures must not be quoted."""
     scratch: Path
     """Existing folder for logs and other files of this run."""
     cache: Path
@@ -89,6 +89,6 @@ class Table:
 
 
 def quantile(values: Sequence[float], fraction: float) -> float:
-    """The value that is not exceeded by `fraction` of all values. It is a measured value, never an interpolated one."""
+    """Returns a quantile: with a `fraction` of 0.95, the p95. It is a measured value, never an interpolated one."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(fraction * len(ordered)))]

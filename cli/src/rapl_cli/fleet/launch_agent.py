@@ -1,4 +1,4 @@
-"""The MLX engine as a macOS LaunchAgent: starts at login, and restarts after a crash."""
+"""The MLX engine as a macOS LaunchAgent. It starts at login, and restarts after a crash."""
 
 import os
 import plistlib
@@ -18,7 +18,10 @@ LABEL = "dev.rapl.mlx"
 _COPIED = re.compile(r"RAPL_MLX_\w+|RAPL_MODEL_TTL|HF_\w+|HTTPS?_PROXY|NO_PROXY|SSL_CERT_FILE")
 """Variables that `install` copies into the plist. Variables that are set later do not reach the engine."""
 _PATH = "/opt/homebrew/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
-"""launchd's default has no Homebrew. Source: https://github.com/basnijholt/agent-cli/issues/481"""
+"""PATH of the job: launchd's default does not include Homebrew.
+
+Source: https://github.com/basnijholt/agent-cli/issues/481
+"""
 _STOP_S = 40
 """After SIGTERM the service finishes its running requests within 30 s."""
 _ATTEMPTS, _PAUSE_S = 10, 0.5
@@ -60,10 +63,10 @@ class LaunchAgent:
             "RunAtLoad": True,
             "KeepAlive": {"SuccessfulExit": False},
             "ThrottleInterval": 10,
-            # As "Background", the default, 87 tokens a second became 11. Source: dryvist/nix-ai issue 916.
+            # With "Background", the default, 87 tokens a second became 11. Source: dryvist/nix-ai issue 916.
             "ProcessType": "Interactive",
             "ExitTimeOut": _STOP_S,
-            # Only errors from before the log is open.
+            # These files get only the errors that occur before the log is open.
             "StandardOutPath": early_log,
             "StandardErrorPath": early_log,
         }
@@ -99,7 +102,7 @@ class LaunchAgent:
         return was_loaded or was_there
 
     def status(self) -> dict[str, str] | None:
-        """launchd's `state`, `pid` and `last exit code` of the job, if known; None if it is not installed."""
+        """Returns launchd's `state`, `pid` and `last exit code` of the job, if known; None if it is not installed."""
         result = self._launchctl("print", f"{self._domain}/{LABEL}")
         if result.returncode:
             return None

@@ -95,13 +95,13 @@ def probe_from_container() -> Probe | None:
 def explain(
     host: Probe, container: Probe | None, *, gateway_error: str | None, system: str = platform.system()
 ) -> Finding:
-    """Whether the gateway reaches mlx-service; if not, the cause and the fix.
+    """Returns whether the gateway reaches mlx-service; if not, the cause and the fix.
 
     Args:
         host: the probe from this machine.
         container: the probe from the gateway's container, if there is one.
         gateway_error: why the gateway cannot reach mlx-service (perhaps at another URL); None if it can.
-        system: as `platform.system()`.
+        system: the operating system, in the form of `platform.system()`.
     """
     if gateway_error is None:
         return Finding(True, "the gateway reaches it")

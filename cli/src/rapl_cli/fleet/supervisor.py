@@ -1,4 +1,4 @@
-"""Runs programs side by side: joins their logs, restarts a program that dies, and stops all of them in order."""
+"""Runs programs side by side: merges their logs, restarts a program that exits, and stops all of them in order."""
 
 import asyncio
 import os
@@ -28,7 +28,7 @@ class Supervisor:
         self._stopping = asyncio.Event()
         self._tails: dict[str, list[str]] = {program.name: [] for program in programs}
         self.died: asyncio.Event = asyncio.Event()
-        """Set when a program has ended that should still run."""
+        """Set when a program has exited that should still be running."""
 
     async def run(self) -> None:
         """Runs until `stop()`, and returns when every program has ended."""

@@ -1,4 +1,4 @@
-"""Calls of the gateway's transcription endpoint. Files of any size: they are read from disk while they are sent."""
+"""Calls the gateway's transcription endpoint. A file may have any size: it is read from disk while it is sent."""
 
 import asyncio
 import os
@@ -48,7 +48,7 @@ class TranscriptionCalls:
             mounts={"all://127.0.0.1": None, "all://localhost": None},  # local requests must not go through a proxy
         )
         self._has_answered = False
-        """The gateway answered a request before: if it cannot be reached now, it may be restarting."""
+        """Whether the gateway has answered a request. If so, and it cannot be reached now, it may be restarting."""
 
     async def __aenter__(self) -> "TranscriptionCalls":
         return self
@@ -60,7 +60,7 @@ class TranscriptionCalls:
         """Sends a file, and retries if the gateway is busy or the connection is lost.
 
         Raises:
-            GatewayError: with the gateway's reason.
+            GatewayError: the transcription failed; the message has the gateway's reason.
             OSError: the file cannot be read.
         """
         for attempt in range(1, RETRIES + 1):
@@ -123,7 +123,7 @@ class TranscriptionCalls:
 
 
 async def _chunks(form: httpx.Request, display: RecordingDisplay) -> AsyncIterator[bytes]:
-    """The body, 64 KiB at a time, read in a thread: httpx would read the file in the event loop."""
+    """Yields the body, 64 KiB at a time. A thread reads it, because httpx would read the file in the event loop."""
     assert isinstance(form.stream, httpx.SyncByteStream)
     chunks = iter(form.stream)
     while chunk := await asyncio.to_thread(next, chunks, b""):

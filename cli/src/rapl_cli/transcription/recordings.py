@@ -60,8 +60,8 @@ def find(arguments: Iterable[str]) -> Found:
 def recordings(found: Found, suffix: str, output_dir: Path | None) -> list[Recording]:
     """Each file with its output: `talk.srt` for `talk.mp3`, or `talk.mp3.srt` if two files would share that name.
 
-    `output_dir` gets the folder tree below the current folder or, for files from elsewhere, below the deepest folder
-    that contains all of them.
+    The folder tree below the current folder is repeated in `output_dir`. For files from elsewhere, it is the tree below
+    the deepest folder that contains all of them.
     """
     if not found.files:
         return []

@@ -1,4 +1,4 @@
-"""Opens media files by their content alone. Nothing in a file can open another file or a network address."""
+"""Opens media files. Only the content decides the format, and no file can open another file or a network address."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -11,17 +11,17 @@ from av.error import FFmpegError
 from rapl_protocol.errors import ErrorCode, ServiceError
 
 BARE_STREAMS = ("mp3", "aac", "loas", "ac3", "eac3", "dts", "dtshd")
-"""Lossy packets one after another, without a file header."""
+"""Formats that are a sequence of lossy packets without a file header."""
 # Formats that contain their audio and are recognised by their first bytes. Left out on purpose: formats that name
 # other files or addresses (hls, dash, concat, sdp, image2, imf, ...), pictures and subtitles, headerless PCM (any bytes
-# would pass for it), and game and studio formats.
+# would be accepted as PCM), and game and studio formats.
 DEMUXERS = (
     *BARE_STREAMS,
     *("wav", "w64", "aiff", "caf", "au", "voc", "iff"),  # PCM, and what is stored like it
     *("amr", "flac", "ape", "wv", "tta", "tak", "dsf", "mpc", "mpc8"),  # one track, compressed
     *("ogg", "matroska", "mov", "asf", "flv", "avi", "mpegts", "mpeg"),  # containers; mov is also mp4, m4a and 3gp
 )
-# The codecs found in them: recordings by people, phones, recorders and studios. Game and disc codecs are left out.
+# The codecs in these formats that people, phones, recorders and studios use. Game and disc codecs are left out.
 DECODERS = (
     *("aac", "aac_latm", "alac", "als", "ape", "flac", "shorten", "tak", "tta", "wavpack"),
     *("mp1", "mp1float", "mp2", "mp2float", "mp3", "mp3float", "mp3adufloat", "mp3on4float", "mpc7", "mpc8"),
@@ -50,12 +50,12 @@ DECODERS = (
 NOT_MEDIA = "The audio file could not be decoded or its format is not supported."
 TOO_MUCH_MEMORY = "The audio file would take more memory to decode than this server allows."
 MAX_STREAMS = 64
-"""A film has a dozen or two. FFmpeg's libraries allow 1,000 by default, and probe each."""
+"""Most streams in a file. A film has a dozen or two. FFmpeg's libraries allow 1,000 by default, and probe each."""
 _NO_PROTOCOL = "none"
 
 
 class Media(Protocol):
-    """A complete file, read at any position."""
+    """A complete file that can be read at any position."""
 
     @property
     def size(self) -> int: ...
@@ -75,7 +75,7 @@ class MediaInMemory:
 
 
 class MediaOnDisk:
-    """A file that is read piece by piece. A mapping would count as memory of the process, up to the file's size."""
+    """A file on disk, read piece by piece. It is not mapped, because mapped pages count as the process's memory."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -100,7 +100,7 @@ def open_media(media: Media, is_stopped: Callable[[], bool]) -> Iterator[InputCo
 
     Args:
         media: any file.
-        is_stopped: called at each read; once it returns True, the file seems to end.
+        is_stopped: called at each read; when it returns True, the read returns no data, as at the end of the file.
 
     Raises:
         ServiceError: AUDIO_UNDECODABLE.
@@ -112,9 +112,9 @@ def open_media(media: Media, is_stopped: Callable[[], bool]) -> Iterator[InputCo
             container_options={
                 "format_whitelist": ",".join(DEMUXERS),
                 "max_streams": str(MAX_STREAMS),
-                # If a demuxer tries to open another file or an address all the same, no protocol is allowed.
+                # A second protection: if a demuxer tries to open another file or an address, no protocol is allowed.
                 "protocol_whitelist": _NO_PROTOCOL,
-                # Without video decoders: opening an h264 or vp9 file spent 15 to 29 ms in them.
+                # This excludes video decoders: opening an h264 or vp9 file spent 15 to 29 ms in them.
                 "codec_whitelist": ",".join(DECODERS),
                 **_wav_options(media),
             },
@@ -127,20 +127,20 @@ def open_media(media: Media, is_stopped: Callable[[], bool]) -> Iterator[InputCo
 
 
 def _wav_options(media: Media) -> dict[str, str]:
-    """Options for WAV files: with them 5 s of 44.1 kHz stereo s16 take 4 ms, without them 24."""
+    """Returns options that make WAV files faster: 5 s of 44.1 kHz stereo s16 take 4 ms instead of 24 ms."""
     start = media.read(0, 12)
     if start[:4] != b"RIFF" or start[8:] != b"WAVE":
         return {}
-    # max_probe_packets: do not search PCM for DTS. max_size: packets of up to a second, not of 64 ms, are fewer calls;
-    # two hours of 8 kHz u8 went from 4.8 s to 1.0 s.
+    # max_probe_packets: do not search the PCM for DTS. max_size: packets of up to a second instead of 64 ms need fewer
+    # calls; two hours of 8 kHz u8 take 1.0 s instead of 4.8 s.
     return {"max_probe_packets": "1", "max_size": "65536"}
 
 
 class _Reader:
-    """The file object that PyAV reads. It has no name, from which FFmpeg's libraries would guess a format.
+    """The file object that PyAV reads. It has no name, because FFmpeg's libraries would guess a format from it.
 
-    It must not raise: if a demuxer ignores the error of a callback, PyAV keeps the exception and raises it in whatever
-    the same thread decodes next.
+    Its methods must not raise: if a demuxer ignores the error of a callback, PyAV keeps the exception and raises it in
+    the next file that the same thread decodes.
     """
 
     def __init__(self, media: Media, is_stopped: Callable[[], bool]) -> None:

@@ -16,27 +16,32 @@ from rapl_preprocess.media.containers import BARE_STREAMS, NOT_MEDIA, Media, ope
 from rapl_preprocess.media.track import MAX_SILENCE_S, Track
 
 MAX_START_S = 10.0
-"""A file whose first timestamp is later was cut out of a longer one: its clock did not start with the file."""
+"""Latest first timestamp of a file with its own clock. A file with a later one was cut out of a longer recording."""
 _DISCONTINUITY_S = 10.0
-"""In formats whose timestamps may jump, a longer jump is a new clock. Source: `dts_delta_threshold` of https://ffmpeg.org/ffmpeg.html"""
+"""If the timestamps of a format may jump, a longer jump is the start of a new clock.
+
+Source: `dts_delta_threshold` of https://ffmpeg.org/ffmpeg.html
+"""
 _TS_DISCONT = 0x0200
 """AVFMT_TS_DISCONT, the flag of formats whose timestamps may start anywhere and may jump.
 
 Source: https://ffmpeg.org/doxygen/trunk/avformat_8h.html
 """
-# Other formats have a guess from the bit rate, or a value that was written before the duration was known.
+# Formats with the exact duration in their header. Other formats have an estimate from the bit rate, or a value that was
+# written before the duration was known.
 _DURATION_IN_HEADER = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "flac"})
 _BARE_STREAM_MIN_FRAMES = 3
-"""One or two frames occur in other files by chance: in 2 of 2,000 system files (terminfo files, read as mp1)."""
+"""Fewest frames of a bare stream. Other files contain one or two frames by chance: 2 of 2,000 system files do (terminfo
+files, read as mp1)."""
 
 
 @dataclass(slots=True)
 class Damage:
-    """What could not be decoded. The rest of the file was."""
+    """The parts of a file that could not be decoded. The rest of the file was decoded."""
 
     broken_packets: int = 0
     broken_s: float = 0.0
-    """Duration of the broken packets, as far as they state one."""
+    """Total duration of the broken packets. A packet without a duration counts as 0."""
     is_cut_off: bool = False
     """Whether the container became unreadable before its end."""
 
@@ -51,13 +56,13 @@ Packets = Iterator["Packet[AudioStream]"]
 def decode(media: Media, max_duration_s: float, is_stopped: Callable[[], bool]) -> Iterator[Decoded]:
     """Yields SourceInfo, then the audio as 16 kHz mono s16le, then Damage if there was any.
 
-    The first sample is at time 0 of the file (see `_origin_s`). Where audio is missing, according to the file's
-    timestamps, there is silence. Media without any decodable audio yield no SourceInfo and no PCM.
+    The first sample is at time 0 of the file (see `_origin_s`). If the timestamps show that audio is missing, silence
+    replaces it. A file without decodable audio yields neither SourceInfo nor PCM.
 
     Args:
         media: any file.
-        max_duration_s: a file whose header announces more is refused. Others are decoded.
-        is_stopped: called at each read; once it returns True, the file seems to end.
+        max_duration_s: a file with a longer duration in its header is refused. Other files are decoded.
+        is_stopped: called at each read; when it returns True, the read returns no data, as at the end of the file.
 
     Raises:
         ServiceError: AUDIO_UNDECODABLE or AUDIO_TOO_LARGE.
@@ -95,7 +100,7 @@ def _first_audio_stream(container: InputContainer) -> AudioStream:
         raise undecodable("The file has no audio track.")
     stream = container.streams.audio[0]
     if stream.codec_context is None:
-        raise undecodable("The file's audio is coded in a way that is not supported.")
+        raise undecodable("The file's audio codec is not supported.")
     stream.codec_context.thread_count = 1
     for other in container.streams:
         if other.index != stream.index:
@@ -108,10 +113,11 @@ def _may_jump(container: InputContainer) -> bool:
 
 
 def _origin_s(container: InputContainer) -> float:
-    """The timestamp that is time 0 of the file.
+    """Returns the timestamp that counts as time 0 of the file.
 
-    Usually 0.0, so that an mp4 whose edit list starts with a pause keeps the pause. In formats whose timestamps may
-    start anywhere it is the earliest timestamp in any track, so that audio which starts after the video stays late.
+    It is usually 0.0, so that a pause at the start of an mp4's edit list is kept. If the timestamps of a format may
+    start anywhere, it is the earliest timestamp of all tracks, so that audio that starts after the video keeps its
+    delay.
     """
     start_s = (container.start_time or 0) / 1_000_000
     return start_s if _may_jump(container) or start_s > MAX_START_S else 0.0
@@ -148,7 +154,11 @@ def _frames(
 
 
 def _require_several_frames(frames: Iterator[tuple[AudioFrame, float]]) -> Iterator[tuple[AudioFrame, float]]:
-    """Raises: ServiceError, AUDIO_UNDECODABLE, if there are too few frames for a file of its format."""
+    """Yields the frames.
+
+    Raises:
+        ServiceError: AUDIO_UNDECODABLE if there are fewer than _BARE_STREAM_MIN_FRAMES.
+    """
     first = list(islice(frames, _BARE_STREAM_MIN_FRAMES))
     if len(first) < _BARE_STREAM_MIN_FRAMES:
         raise undecodable(NOT_MEDIA)

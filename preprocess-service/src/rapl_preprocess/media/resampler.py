@@ -15,7 +15,7 @@ class Resampler:
     """Resamples frames that have the rate, layout and sample format of the first one.
 
     Raises:
-        FFmpegError: the channels cannot be mixed down, such as 9 or 32 without a layout.
+        FFmpegError: the channels cannot be mixed down to mono, for example 9 or 32 channels without a layout.
     """
 
     def __init__(self, first: AudioFrame) -> None:
@@ -29,7 +29,7 @@ class Resampler:
         return self._pulled(self._graph)
 
     def flush(self) -> list[AudioFrame]:
-        """Returns the last samples. No frame may follow."""
+        """Returns the last samples. `resample` must not be called after it."""
         if self._graph is None:
             return []
         self._graph.push(None)

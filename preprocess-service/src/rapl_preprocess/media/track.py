@@ -11,30 +11,31 @@ from rapl_preprocess.media.containers import undecodable
 from rapl_preprocess.media.resampler import Resampler
 
 GAP_S = 0.1
-"""Timestamps that are ahead of the samples by more than this mean missing audio; less is jitter.
+"""If a timestamp is ahead of the samples by more than this, audio is missing. A smaller difference is jitter.
 
 Source: `min_hard_comp` of https://ffmpeg.org/ffmpeg-resampler.html
 """
 MAX_SILENCE_S = 3600.0
-"""The most silence that a file's timestamps may add. One wrong byte made a 1 s avi 3.4 hours long."""
+"""Most silence that the timestamps of a file may add, in seconds. One wrong byte made a 1 s avi 3.4 hours long."""
 SAMPLE_RATES_HZ = range(2_000, 768_001)
 """Sample rates that are accepted. A WAV header with 1.6 GHz kept the resampler busy for 35 s."""
 _BLOCK_SAMPLES = 8192
-"""Samples that are resampled in one call: 5 s take 1.9 ms; in AAC frames of 1024 they took 3.1, mostly for calls."""
+"""Samples in one call of the resampler. 5 s of audio take 1.9 ms; in AAC frames of 1024 samples they took 3.1 ms,
+mostly for the calls."""
 _SILENT_SECOND = bytes(BYTES_PER_SECOND)
 
 
 class Track:
     """Converts one audio stream to 16 kHz mono s16le.
 
-    Missing audio becomes silence, so that the rest keeps its time. Audio is never dropped: where timestamps fall
-    behind the samples, it continues without a gap.
+    Silence replaces missing audio, so that the rest keeps its time. Audio is never dropped: if the timestamps fall
+    behind the samples, the audio continues without a gap.
 
     Args:
         origin_s: the timestamp that is time 0.
-        max_gap_s: a longer jump of the timestamps is a new clock.
-        has_clock: False if timestamps are not stored but counted from the packets, which is wrong after a change of
-            the sample rate.
+        max_gap_s: a longer jump of the timestamps is the start of a new clock and adds no silence.
+        has_clock: False if the file stores no timestamps. They are then counted from the packets, which is wrong after
+            a change of the sample rate.
     """
 
     def __init__(self, origin_s: float, max_gap_s: float = MAX_SILENCE_S, has_clock: bool = True) -> None:
@@ -53,8 +54,8 @@ class Track:
         """Yields PCM for `frame`, and the silence before it.
 
         Args:
-            frame: as decoded; it may differ from the last one in rate, layout and sample format.
-            lost_s: duration of the broken packets before it, as far as they state one.
+            frame: a decoded frame; its rate, layout and sample format may differ from those of the previous frame.
+            lost_s: total duration of the broken packets before it. A packet without a duration counts as 0.
         """
         if not frame.sample_rate or not frame.samples:
             return
@@ -68,7 +69,7 @@ class Track:
             yield from self.finish()
             self._shape = shape
         self._position_s += frame.samples / frame.sample_rate
-        frame.pts = None  # the queue would compare it with the samples so far
+        frame.pts = None  # otherwise the queue compares it with its own sample count
         self._waiting.write(frame)
         if self._waiting.samples >= _BLOCK_SAMPLES:
             yield from self._resampled()
@@ -87,13 +88,13 @@ class Track:
         try:
             self._resampler = self._resampler or Resampler(block)
             frames = self._resampler.resample(block)
-        except FFmpegError as error:  # such as 9 or 32 channels without a layout
+        except FFmpegError as error:  # for example 9 or 32 channels without a layout
             channels = block.layout.nb_channels
             raise undecodable(f"The file's {channels} channels cannot be mixed down to one.") from error
         yield from self._pcm(frames)
 
     def _gap_s(self, frame: AudioFrame, lost_s: float) -> float:
-        """The duration of the audio that is missing before `frame`; 0.0 if none is."""
+        """Returns the duration of the audio that is missing before `frame`, or 0.0."""
         if frame.time is None or not self._has_clock:
             return min(lost_s, self._silence_left_s)
         is_first, self._has_begun = not self._has_begun, True
@@ -118,5 +119,5 @@ class Track:
     def _pcm(self, frames: list[AudioFrame]) -> Iterator[bytes]:
         for frame in frames:
             self._samples_out += frame.samples
-            # A plane is padded to its alignment; take the samples only.
+            # A plane has padding for alignment after the samples.
             yield bytes(memoryview(frame.planes[0])[: frame.samples * SAMPLE_WIDTH_BYTES])

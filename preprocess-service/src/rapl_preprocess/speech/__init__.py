@@ -1,1 +1,1 @@
-"""Finds where speech lies (Silero VAD) and cuts the audio into segments."""
+"""Detects speech (Silero VAD) and cuts the audio into segments."""

@@ -1,4 +1,4 @@
-"""Whether a canonical WAV holds speech."""
+"""Checks whether a canonical WAV contains speech."""
 
 from rapl_protocol.audio import WavAudio
 from rapl_protocol.errors import ErrorCode, ServiceError
@@ -10,7 +10,7 @@ from rapl_preprocess.speech.silero import SpeechModel
 
 
 def check_speech(media: bytes | memoryview, model: SpeechModel, options: PrepareOptions) -> SpeechCheck:
-    """Applies the rules of `prepare`. It stops as soon as ENOUGH_SPEECH_S of speech were found.
+    """Returns whether the audio contains speech, by the rules of `prepare`. It stops after ENOUGH_SPEECH_S of speech.
 
     Args:
         media: a canonical WAV of up to MAX_SEGMENT_S.
@@ -19,7 +19,7 @@ def check_speech(media: bytes | memoryview, model: SpeechModel, options: Prepare
         ServiceError: AUDIO_UNDECODABLE, AUDIO_TOO_LARGE, or INVALID_REQUEST if detection is off.
     """
     if options.speech_detection == "off":
-        raise ServiceError(ErrorCode.INVALID_REQUEST, "speech_detection is off.", param="speech_detection")
+        raise ServiceError(ErrorCode.INVALID_REQUEST, "speech_detection must be on.", param="speech_detection")
     audio = _canonical(media)
     return SpeechSegmenter(model, options).check(audio.pcm)
 

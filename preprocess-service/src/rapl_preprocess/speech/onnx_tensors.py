@@ -15,7 +15,7 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
 def float_tensors(model: bytes) -> dict[str, np.ndarray]:
-    """The float32 initializers of the graph by their names.
+    """Returns the float32 initializers of the graph by name.
 
     Raises:
         ValueError: the file is not an ONNX file.
@@ -59,7 +59,7 @@ def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
 
 
 def _varint(message: memoryview, at: int) -> tuple[int, int]:
-    """The number at `at`, and the position behind it."""
+    """Returns the number at `at`, and the position after it."""
     value = shift = 0
     while True:
         byte = message[at]

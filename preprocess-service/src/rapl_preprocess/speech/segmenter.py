@@ -15,11 +15,11 @@ _ENOUGH_SAMPLES = int(ENOUGH_SPEECH_S * SAMPLE_RATE_HZ)
 
 
 class SpeechSegmenter:
-    """Takes PCM as it comes and returns the segments that hold speech, each at most MAX_SEGMENT_S long.
+    """Cuts PCM that arrives in pieces into segments with speech, each at most MAX_SEGMENT_S long.
 
-    A source of up to MAX_SEGMENT_S with any speech in it is one segment, untrimmed. It is yielded as soon as the first
-    speech was found; the rest is processed for `speech_s` after that. Of a longer source it keeps one segment, the
-    silence that may follow within it, and the last PCM that was fed.
+    A source of up to MAX_SEGMENT_S that contains speech is one segment, untrimmed. The segment is yielded as soon as
+    the first speech is found; the rest is processed afterwards, for `speech_s`. Of a longer source, only one segment,
+    the silence that may still belong to it, and the PCM of the last `feed` are kept in memory.
     """
 
     def __init__(self, model: SpeechModel, options: PrepareOptions) -> None:
@@ -30,7 +30,7 @@ class SpeechSegmenter:
 
     @property
     def duration_s(self) -> float:
-        """Duration of all audio that was fed."""
+        """Duration of all audio so far."""
         return self._samples / SAMPLE_RATE_HZ
 
     @property
@@ -39,7 +39,7 @@ class SpeechSegmenter:
         return self._spans.speech_samples / SAMPLE_RATE_HZ
 
     def feed(self, pcm: bytes | memoryview) -> Iterator[SpeechSegment]:
-        """Adds 16 kHz mono s16le samples, and yields the segments that are complete with them."""
+        """Adds 16 kHz mono s16le samples, and yields the segments that they complete."""
         self._buffer.pcm += pcm
         if self._samples > MAX_SAMPLES:
             while self._judged_samples + BLOCK_SAMPLES <= self._samples:
@@ -56,9 +56,9 @@ class SpeechSegmenter:
         yield from map(self._segment, self._spans.finish(self._samples))
 
     def check(self, pcm: bytes | memoryview) -> SpeechCheck:
-        """Whether a whole source of up to MAX_SEGMENT_S holds speech; used instead of `feed` and `finish`.
+        """Returns whether a whole source of up to MAX_SEGMENT_S contains speech. It replaces `feed` and `finish`.
 
-        It stops as soon as ENOUGH_SPEECH_S of speech were found.
+        It stops after ENOUGH_SPEECH_S of speech.
         """
         self._buffer.pcm += pcm
         while self._judged_samples < self._samples:
@@ -115,7 +115,7 @@ class _PcmBuffer:
 
     @property
     def end(self) -> int:
-        """Position behind the last sample in the source, in samples."""
+        """Position after the last sample in the source, in samples."""
         return self._begin + len(self.pcm) // SAMPLE_WIDTH_BYTES
 
     def between(self, start: int, end: int) -> bytes:
@@ -128,7 +128,7 @@ class _PcmBuffer:
         return start + quietest_point(self.between(start, sample)) // SAMPLE_WIDTH_BYTES
 
     def discard_before(self, sample: int) -> None:
-        """Discards audio, but only a second or more at once, because the rest has to be moved."""
+        """Discards the audio before `sample`, but only if it is at least a second, because the rest has to be moved."""
         size = (sample - self._begin) * SAMPLE_WIDTH_BYTES
         if size >= BYTES_PER_SECOND:
             del self.pcm[:size]

@@ -15,7 +15,8 @@ from rapl_preprocess.speech.onnx_tensors import float_tensors
 from rapl_preprocess.speech.silero_network import CONTEXT_SAMPLES, FRAME_SAMPLES, Network
 
 BLOCK_FRAMES = 32
-"""About a second. A larger block is hardly faster per frame, and its buffers do not fit into the CPU cache."""
+"""Frames in a block: about a second. A larger block is hardly faster per frame, and its buffers do not fit into the CPU
+cache."""
 BLOCK_SAMPLES = BLOCK_FRAMES * FRAME_SAMPLES
 _WEIGHTS = "silero_vad/data/silero_vad_16k_sequence.onnx"
 
@@ -28,7 +29,10 @@ class SpeechModel:
 
     @classmethod
     def load(cls) -> Self:
-        """Takes about 10 ms. From then on numpy uses one thread: several files are processed in parallel instead."""
+        """Loads the weights in about 10 ms.
+
+        It also limits numpy to one thread, because several files are processed in parallel.
+        """
         threadpool_limits(1, user_api="blas")
         path = Path(str(distribution("silero-vad").locate_file(_WEIGHTS)))
         return cls(Network(float_tensors(path.read_bytes())))

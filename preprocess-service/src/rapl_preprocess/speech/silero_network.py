@@ -12,9 +12,9 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 FRAME_SAMPLES = 512
-"""One frame: the network gives one probability for it."""
+"""Samples in a frame. The network computes one probability for each frame."""
 CONTEXT_SAMPLES = 64
-"""Samples of the previous frame that the network takes with each frame."""
+"""Samples of the previous frame that are part of the network's input for each frame."""
 _WINDOW, _HOP, _WINDOWS = 256, 128, 4
 _REFLECTED = 64
 """Samples at a frame's end that are appended to it in reverse order."""
@@ -36,13 +36,13 @@ class LstmState:
 
 
 class Network:
-    """May be used by several threads at once, each with its own `LstmState`.
+    """The network. Several threads may use it at once, each with its own `LstmState`.
 
     Args:
         tensors: the weights by their names in the ONNX file.
 
     Raises:
-        KeyError: the file holds another model.
+        KeyError: the weights belong to another model.
     """
 
     def __init__(self, tensors: dict[str, np.ndarray]) -> None:
@@ -88,7 +88,8 @@ class Network:
         gates, kept = np.empty(4 * _HIDDEN, np.float32), np.empty(_HIDDEN, np.float32)
         input_gate, output_gate, forget_gate, candidate = gates.reshape(4, _HIDDEN)  # in the order of ONNX
         hidden, cell = state.hidden, state.cell.copy()
-        # Into existing arrays: a new array or a Python number in one of these lines would take as long as the line.
+        # Results go into existing arrays: a new array or a Python number in a line would take as long as the line
+        # itself.
         for before, output in zip(sums, outputs, strict=True):
             np.dot(hidden, self._lstm_hidden, out=gates)
             np.add(gates, before, out=gates)
@@ -105,7 +106,7 @@ class Network:
 
 
 def _as_matrix(weight: np.ndarray) -> np.ndarray:
-    """(outputs, inputs, taps) as (taps * inputs, outputs)."""
+    """Reshapes (outputs, inputs, taps) to (taps * inputs, outputs)."""
     return np.ascontiguousarray(weight.transpose(2, 1, 0).reshape(-1, len(weight)))
 
 

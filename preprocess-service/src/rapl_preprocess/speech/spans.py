@@ -11,16 +11,17 @@ from rapl_preprocess.speech.silero_network import FRAME_SAMPLES
 
 MAX_SAMPLES = int(MAX_SEGMENT_S * SAMPLE_RATE_HZ)
 HYSTERESIS = 0.15
-"""Speech pauses when the probability is below the threshold by this much.
+"""A pause begins when the probability is this much below the threshold.
 
 Source: `neg_threshold` of https://github.com/snakers4/silero-vad/blob/master/src/silero_vad/utils_vad.py
 """
 PAUSE = 3 * FRAME_SAMPLES
-"""In samples: a tenth of a second. A shorter silence is a stop consonant."""
+"""Shortest pause, in samples: a tenth of a second. A shorter silence is part of a stop consonant."""
 MIN_SPEECH = 4 * FRAME_SAMPLES
-"""In samples: the least speech in an utterance, 0.128 s. A spoken "no" has 0.2 s, a false alarm in music less."""
+"""Least speech in an utterance, in samples: 0.128 s. A spoken "no" has 0.2 s, and a false alarm in music has less."""
 MAX_GAP = 2 * SAMPLE_RATE_HZ
-"""In samples: a longer silence between utterances is left out; a shorter one costs less than another segment."""
+"""Longest silence within a span, in samples. A longer silence between utterances is left out; a shorter one costs less
+than another segment."""
 
 
 @dataclass(slots=True)
@@ -30,7 +31,7 @@ class Run:
     start: int
     end: int
     continues_segment: bool = False
-    """Whether the segment before it was cut within its utterance: then it is speech, however short it is."""
+    """Whether the previous segment was cut within this utterance. If so, the run is speech even if it is short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +44,16 @@ class Span:
     start: int
     end: int
     speech: int
-    """How many of its samples are speech."""
+    """Number of samples in the span that are speech."""
 
 
 class SpeechSpans:
-    """Takes the probability of each frame and returns spans: in order, without overlap, none longer than MAX_SAMPLES.
+    """Turns the probability of each frame into spans: in order, without overlap, each at most MAX_SAMPLES long.
 
-    A run ends with a pause, an utterance with `vad_silence_duration_ms` of silence, a span with a silence longer than
-    MAX_GAP, or when it would become too long. A span that would become too long is cut in the last silence between
-    two of its utterances; if it is one utterance, in the longest pause of its later half; if it has no pause, at its
-    quietest point.
+    A run ends with a pause, and an utterance with `vad_silence_duration_ms` of silence. A span ends with a silence
+    longer than MAX_GAP, or when it would become too long. A span that would become too long is cut in the last silence
+    between two of its utterances. If it is one utterance, it is cut in the longest pause of its later half; if it has
+    no pause, at its quietest point.
 
     Args:
         options: threshold, padding and silence.
@@ -75,22 +76,22 @@ class SpeechSpans:
 
     @property
     def earliest(self) -> int:
-        """No span that is still to come begins before this sample."""
+        """The earliest sample at which a later span can begin."""
         begin = self._runs[0].start if self._runs else self._position
         return max(begin - self._padding, self._last_end)
 
     @property
     def has_speech(self) -> bool:
-        """Whether there was a span, or will be one."""
+        """Whether there was a span, or the current runs have enough speech for one."""
         return self._last_end > 0 or _spoken(self._runs) >= MIN_SPEECH
 
     @property
     def least_speech_samples(self) -> int:
-        """A lower bound of the speech so far: the last utterance may still turn out to be too short."""
+        """A lower bound of the speech so far, in samples: the last utterance may still be dropped as too short."""
         return max(0, self.speech_samples + _spoken(self._runs) - MIN_SPEECH)
 
     def feed(self, probabilities: Iterable[float]) -> Iterator[Span]:
-        """Yields the spans that are complete with these frames."""
+        """Yields the spans that these frames complete."""
         for probability in probabilities:
             self._add_frame(probability)
             if self._runs:
@@ -138,7 +139,7 @@ class SpeechSpans:
             yield self._cut_without_pause()
 
     def _best_pause(self, gaps: list[int]) -> int:
-        """Index of the longest pause in the later half of the span; the later one of equals."""
+        """Returns the index of the longest pause in the later half of the span; if several are equal, the last one."""
         half = self.earliest + MAX_SAMPLES // 2
         return max(range(len(gaps)), key=lambda i: (self._runs[i].end >= half, gaps[i], i))
 

@@ -1,1 +1,1 @@
-"""The processes that decode, and the limits that the kernel enforces on them."""
+"""The decoding processes, and the limits that the kernel enforces on them."""

@@ -1,12 +1,14 @@
-"""A decoding process: it decodes one file after another and may crash. It communicates over sockets only:
+"""A decoding process. It decodes one file after another. A crash affects one file only.
+
+It communicates over sockets only:
 
     control   <-  {"kind": "prepare" or "clip", "options": {...}, "max_duration_s": 43200.0, "inline_bytes": 70213}\\n
                   + descriptors
     control   ->  b"."  ready for a file
-    output    <-  the file's bytes, if there is no descriptor of it
+    output    <-  the file's bytes, if its descriptor was not sent
     output    ->  frames: {"log": {...}, "is_last": false} with a batch as payload; or {"error": {...}, "status": 400}
 
-Each file has its own output socket. The service closes the other end when the result is no longer wanted.
+Each file has its own output socket. The service closes the other end when the result is no longer needed.
 """
 
 import json
@@ -50,12 +52,15 @@ def serve(control: socket.socket, limits: Limits, model: SpeechModel) -> None:
             output = stack.enter_context(socket.socket(fileno=descriptors[0]))
             for descriptor in descriptors[1:]:
                 stack.callback(os.close, descriptor)
-            with suppress(BrokenPipeError, ConnectionResetError):  # the result is no longer wanted
+            with suppress(BrokenPipeError, ConnectionResetError):  # the result is no longer needed
                 _answer(output, descriptors[1:], job, limits, model)
 
 
 def _received(control: socket.socket) -> tuple[bytes, list[int]]:
-    """The job, and the descriptors of the output and, if there is one, of the file. Empty when `control` is closed."""
+    """Returns the job, and the descriptors of the output and, if it was sent, of the file.
+
+    Both are empty if `control` is closed.
+    """
     line, descriptors = b"", []
     while not line.endswith(b"\n"):
         piece, more, _, _ = socket.recv_fds(control, MAX_JOB_BYTES, 2)
@@ -109,7 +114,7 @@ def _inline(output: socket.socket, size: int) -> Media:
 
 
 def _disconnect_check(output: socket.socket) -> Callable[[], bool]:
-    """A function that returns whether the other end was closed; it takes a microsecond."""
+    """Returns a function that checks whether the other end was closed. A call takes a microsecond."""
     poll = select.poll()
     poll.register(output, 0)
     return lambda: bool(poll.poll(0))

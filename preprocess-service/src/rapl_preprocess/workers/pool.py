@@ -1,4 +1,4 @@
-"""Owns the decoding processes. If one crashes, hangs or exceeds its limits, only its file is refused."""
+"""The pool of decoding processes. If a process crashes, hangs or exceeds its limits, only its file is refused."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ from rapl_preprocess.media.containers import undecodable
 from rapl_preprocess.settings import Settings
 from rapl_preprocess.workers.limits import Limits
 
-DECODER_ENDED = "The audio file could not be decoded: decoding it crashed or took more time or memory than it may."
+DECODER_ENDED = "The audio file could not be decoded: the decoder crashed, or exceeded its limit of time or memory."
 _START_LIMIT_S = 60.0
 _RETRY_S = 1.0
 _RECEIVE_BYTES = 1 << 18
@@ -31,10 +31,10 @@ log = logging.getLogger("rapl")
 
 
 class Decoders:
-    """A context that keeps `settings.workers` processes ready, and has at most `settings.max_workers`.
+    """A context manager that keeps `settings.workers` processes ready, and starts at most `settings.max_workers`.
 
-    A process decodes one file from its start to its end. While the client reads slowly the process waits, and holds at
-    most one segment. So there may be many more processes than cores.
+    A process decodes one file from its start to its end. If the client reads slowly, the process waits and holds at
+    most one segment, so there may be many more processes than cores.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -71,7 +71,8 @@ class Decoders:
             kind: "prepare" for segments, "clip" for the whole audio of a short file.
 
         Raises:
-            ServiceError: as `prepare` and `clip`; AUDIO_UNDECODABLE if the decoder ended before the file did.
+            ServiceError: the errors of `prepare` and `clip`; AUDIO_UNDECODABLE if the decoder exited before the end of
+                the file.
         """
         output, remote = socket.socketpair()
         output.setblocking(False)
@@ -98,7 +99,7 @@ class Decoders:
     async def _send_job(
         self, upload: Upload, options: PrepareOptions, kind: JobKind, output: socket.socket
     ) -> socket.socket:
-        """Hands the file to a decoder, and returns the decoder's control socket."""
+        """Sends the file to a decoder, and returns the decoder's control socket."""
         job = {"kind": kind, "options": options.model_dump(), "max_duration_s": self._settings.max_duration_s}
         line = json.dumps({**job, "inline_bytes": 0 if upload.file else upload.size_bytes}).encode() + b"\n"
         descriptors = [output.fileno(), *([upload.file.fileno()] if upload.file else [])]
@@ -127,7 +128,7 @@ class Decoders:
             try:
                 self._request_fork(remote)
             except (BrokenPipeError, ConnectionResetError):
-                log.warning("the zygote of the decoders has ended; starting another")
+                log.warning("the process that forks the decoders has exited; starting a new one")
                 self._end_zygote()
                 self._request_fork(remote)
         self._alive.add(control)
@@ -159,7 +160,7 @@ class Decoders:
         task.add_done_callback(self._tasks.discard)
 
     async def _return_to_idle(self, control: socket.socket, is_new: bool) -> None:
-        """Puts a decoder back when it is ready for another file. If it has ended, another one replaces it if needed."""
+        """Marks a decoder as idle when it is ready for another file. If it has exited, starts another one if needed."""
         try:
             is_ready = await asyncio.get_running_loop().sock_recv(control, 1)
         except ConnectionResetError:
@@ -180,7 +181,7 @@ class Decoders:
 
 
 async def _received(output: socket.socket) -> AsyncIterator[bytes]:
-    """Receives only when the caller wants more: a decoder cannot send what the client does not read."""
+    """Yields what a decoder sends. It receives only when the caller reads, so a slow client slows the decoder down."""
     loop = asyncio.get_running_loop()
     while piece := await loop.sock_recv(output, _RECEIVE_BYTES):
         yield piece

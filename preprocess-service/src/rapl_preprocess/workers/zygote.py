@@ -1,7 +1,7 @@
-"""`python -m rapl_preprocess.workers.zygote`: loads everything that decoding needs, and then only forks decoders.
+"""`python -m rapl_preprocess.workers.zygote`: loads the code and the model for decoding, and then forks decoders.
 
-A forked decoder starts in milliseconds and shares most of its memory with the others. One that is started from
-scratch takes a second on a busy machine. Forking is safe because the process has one thread.
+A forked decoder starts in milliseconds and shares most of its memory with the others. A new Python process takes a
+second to start on a busy machine. Forking is safe because the process has one thread.
 """
 
 import gc
@@ -78,7 +78,7 @@ def _reap(*_: object) -> None:
         if not pid:
             return
         if os.WIFSIGNALED(status):
-            log.warning("decoder %d ended by %s", pid, signal.Signals(os.WTERMSIG(status)).name)
+            log.warning("decoder %d was killed by %s", pid, signal.Signals(os.WTERMSIG(status)).name)
 
 
 if __name__ == "__main__":

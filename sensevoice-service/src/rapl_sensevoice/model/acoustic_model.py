@@ -13,8 +13,8 @@ from rapl_sensevoice.unusable import ModelUnusable
 from rapl_sensevoice.weights.graph_files import GraphFiles
 
 ACTIVATIONS_PER_SCALE = 512
-"""Activations that share a scale if the matrices are 8 bits: those of a frame. OpenVINO's default of 32 is 20 to 25 %
-slower (decision 0007)."""
+"""Number of activations that share a scale if the matrices have 8 bits: all of a frame. OpenVINO's default of 32 is 20
+to 25 % slower (decision 0007)."""
 FRAME_MULTIPLE = 8
 """A clip is padded to a multiple of this many frames, 0.48 s, so there are only 63 lengths up to 30 s. OpenVINO keeps
 kernels for every length: 578 MB after 120 lengths, and 694 MB without padding (decision 0007)."""
@@ -36,7 +36,8 @@ _INPUTS = (
 
 
 class AcousticModel:
-    """
+    """The compiled graph with its normalisation. It computes tokens from features.
+
     Args:
         files: the graph's files.
         precision: "f32" computes in float32; "int8" uses bfloat16 if the processor has it.
@@ -56,7 +57,7 @@ class AcousticModel:
         self.cmvn = Cmvn.read(files.cmvn) if files.cmvn else _cmvn_of(model)
         self._names = [each.any_name for each in model.inputs]
         if set(self._names) not in _INPUTS:
-            raise ModelUnusable(f"{files.graph.name} has inputs {', '.join(self._names)}", "Replace it.")
+            raise ModelUnusable(f"{files.graph.name} has unexpected inputs: {', '.join(self._names)}", "Replace it.")
         if self._is_ours and precision != "f32" and (has_amx_int8() if scales_frames is None else scales_frames):
             scale_each_frame(model)
         self._request = _compiled(model, precision, threads).create_infer_request()
@@ -71,7 +72,7 @@ class AcousticModel:
         """Computes clips of shape (frames, DIMENSIONS) in one batch, padded to the longest one.
 
         Returns:
-            For each clip four tags, then the most probable token of each frame.
+            For each clip, four tags and then the most probable token of each frame.
         """
         language_queries = [LANGUAGE_QUERIES[language] for language in languages]
         if not self._is_ours:
@@ -106,7 +107,7 @@ class AcousticModel:
 
 
 def padded_length(frames: int) -> int:
-    """The number of frames, queries included, that `frames` are padded to."""
+    """Returns the number of frames after padding, queries included."""
     return -(-frames // FRAME_MULTIPLE) * FRAME_MULTIPLE
 
 
@@ -135,7 +136,7 @@ def _compiled(model: Any, precision: Precision, threads: int) -> Any:
 
 
 def _cmvn_of(model: Any) -> Cmvn:
-    """Reads the metadata that sherpa-onnx's export writes."""
+    """Reads the normalisation from the metadata that sherpa-onnx's export writes."""
     try:
         texts = [model.get_rt_info(["framework", key]).astype(str) for key in ("neg_mean", "inv_stddev")]
         rows = [np.array(text.split(","), np.float32) for text in texts]

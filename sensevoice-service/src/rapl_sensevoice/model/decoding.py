@@ -20,8 +20,8 @@ class Emission:
 def emissions(tokens: Sequence[int]) -> tuple[Emission, ...]:
     """Merges repetitions and drops blanks.
 
-    The times need no forced alignment: it looks for the most probable path that emits these tokens, and that is the
-    path of the most probable token of each frame.
+    The times need no forced alignment. An alignment is the most probable path that emits these tokens, and the most
+    probable token of each frame is already this path.
     """
     found = []
     at = 0

@@ -1,4 +1,4 @@
-"""SenseVoice's input: log-mel frames, stacked and normalised exactly as by FunASR's WavFrontend.
+"""SenseVoice's input: log-mel frames, stacked and normalised exactly as in FunASR's WavFrontend.
 
 Source: funasr/frontends/wav_frontend.py and funasr/utils/fbank.py, FunASR 1.4.16.
 """
@@ -20,7 +20,7 @@ FRONTEND_CONF = {
     "fs": SAMPLE_RATE_HZ, "window": "hamming", "n_mels": MEL_BINS,
     "frame_length": WINDOW_MS, "frame_shift": SHIFT_MS, "lfr_m": STACKED, "lfr_n": STEP,
 }  # fmt: skip
-"""The same settings under their names in FunASR's config.yaml."""
+"""The same settings, with their names in FunASR's config.yaml."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,7 +53,10 @@ class Cmvn:
 
 
 def features(audio: WavAudio, cmvn: Cmvn) -> Floats:
-    """float32, (frames, DIMENSIONS): one frame per 60 ms. Audio shorter than one window is padded with silence."""
+    """Returns float32, (frames, DIMENSIONS): one frame per 60 ms.
+
+    Audio shorter than one window is padded with silence.
+    """
     return (_stacked(log_mel(_samples(audio))) + cmvn.shift) * cmvn.scale
 
 
@@ -71,7 +74,7 @@ def _samples(audio: WavAudio) -> Floats:
 
 
 def _stacked(frames: Floats) -> Floats:
-    """Stacks frames; repeats the first frame at the start and the last one at the end, to fill all stacks."""
+    """Stacks frames. To fill all stacks, it repeats the first frame at the start and the last one at the end."""
     stacks = -(-len(frames) // STEP)
     before = (STACKED - 1) // 2
     after = max(0, (stacks - 1) * STEP + STACKED - before - len(frames))

@@ -1,4 +1,4 @@
-"""Kaldi's log-mel filter bank in numpy, in a third of kaldi-native-fbank's time (decision 0007).
+"""Kaldi's log-mel filter bank in numpy. It takes a third of kaldi-native-fbank's time (decision 0007).
 
 Source: feature-window.cc and mel-computations.cc of Kaldi, with the options of funasr/frontends/wav_frontend.py,
 except dither, which would give different texts for the same audio.
@@ -16,30 +16,30 @@ Floats: TypeAlias = npt.NDArray[np.float32]
 MEL_BINS = 80
 WINDOW_MS, SHIFT_MS = 25, 10
 WINDOW_SAMPLES = SAMPLE_RATE_HZ * WINDOW_MS // 1000
-"""Shorter audio gives no frame."""
+"""Samples in a window. Shorter audio has no frame."""
 _SHIFT_SAMPLES = SAMPLE_RATE_HZ * SHIFT_MS // 1000
 _TRANSFORM_SAMPLES = 512
 _LOWEST_HZ, _HIGHEST_HZ = 20.0, SAMPLE_RATE_HZ / 2
 _EMPHASIS = np.float32(0.97)
 _LEAST_ENERGY = np.finfo(np.float32).eps
 _FRAMES_AT_ONCE = 32
-"""The spectra of 32 frames fit into a core's cache. From 64 frames on the product with the filters uses BLAS's threads,
-which spin: two to four times the processor time."""
+"""The spectra of 32 frames fit into a core's cache. With 64 frames or more, the product with the filters uses BLAS's
+threads. They spin, which takes two to four times the processor time."""
 
 
 def log_mel(samples: Floats) -> Floats:
-    """float32, (frames, MEL_BINS): one frame per 10 ms, for whole windows only.
+    """Returns float32, (frames, MEL_BINS): one frame per 10 ms, for whole windows only.
 
     Args:
         samples: (samples,), at least WINDOW_SAMPLES, in the range of 16-bit integers.
     """
     count = 1 + (len(samples) - WINDOW_SAMPLES) // _SHIFT_SAMPLES
     starts = np.arange(count) * _SHIFT_SAMPLES
-    samples = samples - np.rint(samples.mean())  # each window's mean is removed anyway; so float32 is more precise
+    samples = samples - np.rint(samples.mean())  # float32 is more precise near 0; window means are removed anyway
     emphasised = samples.copy()
     emphasised[1:] -= _EMPHASIS * samples[:-1]
     windows = np.lib.stride_tricks.sliding_window_view(emphasised, WINDOW_SAMPLES)[::_SHIFT_SAMPLES]
-    firsts = samples[starts] * (1 - _EMPHASIS)  # of each window; Kaldi repeats the first sample before it
+    firsts = samples[starts] * (1 - _EMPHASIS)  # the first value of each window: Kaldi repeats its first sample
     offsets = _means(samples, starts) * (1 - _EMPHASIS)
     frames = np.empty((count, MEL_BINS), np.float32)
     for begin in range(0, count, _FRAMES_AT_ONCE):

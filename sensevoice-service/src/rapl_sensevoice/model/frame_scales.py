@@ -52,7 +52,7 @@ def scale_each_frame(model: Any) -> None:
 
 
 def _has_8_bit_matrix(node: Any) -> bool:
-    """Whether it is a product with a matrix as `graph` writes them: integers times one scale per row."""
+    """Whether the node is a product with an 8-bit matrix as `graph` writes it: integers times one scale per row."""
     if node.get_type_name() != "MatMul":
         return False
     matrix = node.input_value(1).get_node()

@@ -6,8 +6,8 @@
     is_real   float32 (batch, 4 + frames, 1)          1, or 0 for padding
     tokens    int32   (batch, 4 + frames)             the most probable token of each frame: four tags, then the text
 
-It is built and not traced, without ONNX, so that it consists of the operations that OpenVINO runs fast
-(`docs/decisions/0007`). Padding has no effect on other frames.
+The graph is built directly, not traced and not converted from ONNX, so that it contains only operations that OpenVINO
+runs fast (`docs/decisions/0007`). Padding has no effect on other frames.
 
 Source: funasr/models/sense_voice/model.py, FunASR 1.4.16.
 """
@@ -32,9 +32,9 @@ _NEVER = np.float32(-1e9)
 
 
 def positions(frames: int, dimensions: int) -> npt.NDArray[np.float32]:
-    """float32, (1, frames, dimensions): sines and cosines, from position 1 on.
+    """Returns float32, (1, frames, dimensions): sines and cosines, from position 1 on.
 
-    It is an input of the graph because bfloat16 cannot tell neighbouring positions beyond 256 apart.
+    It is an input of the graph, because bfloat16 cannot distinguish neighbouring positions above 256.
     """
     step = np.log(np.float32(10_000)) / np.float32(dimensions / 2 - 1)
     inverse = np.exp(np.arange(dimensions / 2, dtype=np.float32) * -step)
@@ -78,7 +78,7 @@ def sensevoice_graph(weights: Weights, heads: int, precision: Precision) -> Any:
 
 
 class _Builder:
-    """The layers. A `name` is the prefix of the layer's weights; tensors are (batch, frames, width)."""
+    """Builds the layers. `name` is the prefix of a layer's weights; tensors are (batch, frames, width)."""
 
     def __init__(self, weights: Weights, heads: int, precision: Precision, is_real: Any) -> None:
         from openvino import opset13
@@ -97,7 +97,7 @@ class _Builder:
         return len(names)
 
     def block(self, x: Any, name: str) -> Any:
-        """Attention with a memory, then two linear layers, each after a norm. The first block is wider at its input."""
+        """Attention with a memory, then two linear layers, each after a norm. The input of the first block is wider."""
         op = self._op
         attended = self._attention(self.norm(x, f"{name}.norm1"), f"{name}.self_attn")
         same_width = self._weights[f"{name}.norm1.weight"].shape == self._weights[f"{name}.norm2.weight"].shape
@@ -117,9 +117,9 @@ class _Builder:
     def most_probable(self, x: Any, name: str) -> Any:
         """(batch, frames): the token with the highest logit of a linear layer.
 
-        It finds the row of 128 logits with the highest one, then searches that row. Searching all 25,055 logits takes
-        26 ms of a 30 s clip's 1,030, and this takes 3. Both searches first multiply with an identity matrix: after
-        the last matrix OpenVINO computes in float32, and converting all logits took 20 ms.
+        It finds the row of 128 logits that contains the highest one, and then searches that row. For a 30 s clip (1,030
+        ms), this takes 3 ms; a search of all 25,055 logits takes 26 ms. Both searches first multiply by an identity
+        matrix, because OpenVINO computes in float32 after the last matrix, and converting all logits took 20 ms.
         """
         op = self._op
         weight, bias = self._weights[f"{name}.weight"], self._weights[f"{name}.bias"]
@@ -145,7 +145,10 @@ class _Builder:
         return op.add(op.matmul(x, self._matrix(weight), False, True), op.constant(bias))
 
     def _matrix(self, matrix: Floats) -> Any:
-        """(out, in). "int8" is integers times one scale per output row, which OpenVINO multiplies as they are."""
+        """Returns the matrix, (out, in).
+
+        "int8" is integers times one scale per output row. OpenVINO multiplies the integers as they are.
+        """
         op = self._op
         if self._precision == "f32":
             return op.constant(matrix)

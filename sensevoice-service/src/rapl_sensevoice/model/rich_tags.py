@@ -31,7 +31,7 @@ class RichText:
 
 
 def parse_rich_text(rich_text: str) -> RichText:
-    """Splits text and tags. Tags that are no known value (`EMO_UNKNOWN`, `Event_UNK`, `withitn`, ...) are dropped."""
+    """Splits text and tags. Tags without a known value (`EMO_UNKNOWN`, `Event_UNK`, `withitn`, ...) are dropped."""
     tags = [tag.strip().lower() for tag in _TAG.findall(rich_text)]
     # A tag becomes a space only in scripts that put spaces between words.
     text = "" if _NO_SPEECH in tags[:1] else join_texts(_TAG.split(rich_text)[::2])

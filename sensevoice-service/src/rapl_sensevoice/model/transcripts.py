@@ -1,4 +1,4 @@
-"""From SenseVoice's output to a `Transcript`."""
+"""Converts SenseVoice's output to a `Transcript`."""
 
 from rapl_protocol.audio import WavAudio
 from rapl_protocol.transcript import Segment, TranscribeOptions, Transcript
@@ -10,7 +10,10 @@ from rapl_sensevoice.runtimes.runtime import Decoded
 
 
 def transcript_from(decoded: Decoded, audio: WavAudio, options: TranscribeOptions) -> Transcript:
-    """Returns one segment, or one per utterance if `segment_timestamps` is set; none without text and events."""
+    """Returns a transcript with one segment, or with one per utterance if `segment_timestamps` is set.
+
+    Without text and events it has no segment.
+    """
     rich, duration_s = parse_rich_text(decoded.rich_text), audio.duration_s
     if not rich.text and not rich.events:
         return Transcript(text="", language=rich.language, duration_s=duration_s)

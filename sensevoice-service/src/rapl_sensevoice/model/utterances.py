@@ -1,4 +1,4 @@
-"""Cuts a segment into utterances, such as subtitles show."""
+"""Cuts a segment into utterances that are short enough for subtitles."""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -13,18 +13,19 @@ LONGEST_S = 7.0
 _SENTENCE_ENDS = ".?!。？！"
 _FRAME_S = 0.02
 _QUIET = 0.1
-"""Level of silence relative to the word: 20 dB below it."""
+"""Level of silence, relative to the loudest frame of the word: 20 dB below it."""
 _LONGEST_TAIL_S = 0.6
 
 
 def utterances(segment: Segment, audio: WavAudio) -> tuple[Segment, ...]:
-    """Cuts a segment at pauses, after sentences, and where it is too long. A segment without words stays whole.
+    """Cuts a segment at pauses and after sentences, and cuts long utterances. A segment without words stays whole.
 
     Each utterance has the language, emotion and events of the segment, because the model reports them only once.
 
     Args:
-        segment: with its words. The end of a word is where the model recognised it, often before its sound ends.
-        audio: of the segment. An utterance ends where its sound ends.
+        segment: the segment with its words. The end of a word is the time at which the model recognised it, often
+            before the end of its sound.
+        audio: the segment's audio. An utterance ends when its sound ends.
     """
     starts = _starts(segment.text, segment.words or ())
     if not segment.words or starts is None:
@@ -35,7 +36,7 @@ def utterances(segment: Segment, audio: WavAudio) -> tuple[Segment, ...]:
 
 
 def _starts(text: str, words: Sequence[Word]) -> list[int] | None:
-    """The offset of each word in the text; None if the text does not contain all of them."""
+    """Returns the offset of each word in the text, or None if the text does not contain all words."""
     starts, at = [], 0
     for word in words:
         at = text.find(word.word, at)
@@ -54,7 +55,7 @@ def _is_cut(segment: Segment, starts: Sequence[int], n: int) -> bool:
 
 
 def _short(words: Sequence[Word], first: int, behind: int) -> Iterator[tuple[int, int]]:
-    """Splits words that are too long for one utterance, at the longest gap in the middle half of them."""
+    """Yields ranges of words. A range longer than LONGEST_S is split at the longest gap in its middle half."""
     if words[behind - 1].end_s - words[first].start_s <= LONGEST_S or behind - first < 2:
         yield first, behind
         return

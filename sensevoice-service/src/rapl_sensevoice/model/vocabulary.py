@@ -1,4 +1,4 @@
-"""The vocabulary: from token numbers to text."""
+"""The vocabulary: converts token numbers to text."""
 
 import json
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from rapl_sensevoice.unusable import ModelUnusable
 
 class Vocabulary(Protocol):
     def piece(self, token: int) -> str:
-        """The token's text, with the mark of a word's beginning."""
+        """Returns the token's text. It starts with WORD_BEGINS if it begins a word."""
         ...
 
     def text(self, tokens: Sequence[int]) -> str: ...

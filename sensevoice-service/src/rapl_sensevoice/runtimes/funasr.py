@@ -30,7 +30,8 @@ _RANDOM_WEIGHTS = ("miss key in ckpt", "init_param does not exist")
 
 
 class FunAsrRuntime:
-    """
+    """`Runtime` that computes SenseVoice with FunASR's AutoModel.
+
     Args:
         device: torch device, such as "cpu" or "cuda:0".
         threads: threads per computation.
@@ -52,12 +53,12 @@ class FunAsrRuntime:
                 model=str(folder),
                 device=self._device,
                 ncpu=self._threads,
-                # Otherwise FunASR asks the package index for its newest version, without a time limit.
+                # Otherwise FunASR queries the package index for its newest version, without a time limit.
                 disable_update=True,
                 disable_pbar=True,
                 # By default FunASR adds random dither, so the same audio could give different texts.
                 frontend_conf={"dither": 0.0},
-                # By default a tensor of another shape stays random and is only logged.
+                # By default a tensor with a wrong shape keeps its random values, and FunASR only logs it.
                 ignore_init_mismatch=False,
             )
         if self._auto_model.kwargs["device"] != self._device:  # FunASR silently falls back to the CPU
@@ -111,7 +112,8 @@ def _import_funasr() -> None:
     """Imports FunASR's 4,000 modules with the garbage collector off, and excludes them from later collections.
 
     Otherwise each collection of them stops all threads for 0.15 to 0.3 s, about once a second during the import and
-    sometimes later. While a model loaded, a health check's p99 was 325 ms, and is 25 to 110 ms so (2 busy cores).
+    sometimes later. While a model loads, the p99 of health checks is 25 to 110 ms; without this function it was 325 ms
+    (2 busy cores).
     """
     gc.disable()
     try:
@@ -138,19 +140,19 @@ def _samples(audio: WavAudio) -> Any:
 
 
 def _tokens(result: dict[str, Any]) -> tuple[TimedToken, ...]:
-    """Empty if nothing was said: FunASR then omits both lists."""
+    """Returns the tokens with their times; none if there is no speech, because FunASR then omits both lists."""
     pairs = zip(result.get("words", ()), result.get("timestamp", ()), strict=True)
     return tuple(TimedToken(text, start_ms / 1000, end_ms / 1000) for text, (start_ms, end_ms) in pairs)
 
 
 def _is_error(record: logging.LogRecord) -> bool:
-    """Filters out FunASR's warnings, which are about its own defaults, such as "trust_remote_code: False"."""
+    """Keeps errors only. FunASR's warnings are about its own defaults, for example "trust_remote_code: False"."""
     return record.levelno >= logging.ERROR
 
 
 @contextlib.contextmanager
 def _captured_output() -> Iterator[io.StringIO]:
-    """Keeps FunASR's log lines and output out of our log, and yields what it printed.
+    """Keeps FunASR's log lines and output out of our log, and yields the output.
 
     FunASR configures the root logger if it has no handlers, and logs to it.
     """

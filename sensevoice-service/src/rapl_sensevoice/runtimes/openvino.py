@@ -18,15 +18,17 @@ from rapl_sensevoice.unusable import ModelUnusable
 from rapl_sensevoice.weights.graph_files import own_graph, ready_made
 
 MAX_BATCH_FRAMES = 512
-"""Most frames in a batch, queries included: five clips of 5 s, 21 of 1 s. A batch takes about the time and memory of
-one clip of 30 s."""
+"""Most frames in a batch, queries included: five clips of 5 s, or 21 clips of 1 s. A batch takes about the time and
+memory of one clip of 30 s."""
 _WARM_UP = tuple(WavAudio(bytes(2 * 16_000 * duration_s)) for duration_s in (1, 5, 30))
 
 
 class OpenVinoRuntime:
-    """
+    """`Runtime` that computes SenseVoice with OpenVINO.
+
     Args:
-        precision: of the graph to load; if it is missing, a ready-made export or the int8 graph is loaded.
+        precision: precision of the graph to load. If this graph is missing, a ready-made export or the int8 graph is
+            loaded.
         threads: threads per computation.
         scales_frames: see `AcousticModel`.
     """
@@ -53,7 +55,7 @@ class OpenVinoRuntime:
             self._transcribe(silence)
         release_file_pages()
         give_memory_back()
-        self._transcribe(_WARM_UP[0])  # maps the pages that a request needs again
+        self._transcribe(_WARM_UP[0])  # maps again the pages that a request needs
 
     def _transcribe(self, audio: WavAudio) -> None:
         self.decode(self.features(audio), None, with_times=False)
@@ -67,7 +69,7 @@ class OpenVinoRuntime:
         return features(audio, self._model.cmvn)
 
     def batch_key(self, audio: WavAudio) -> tuple[Hashable, int]:
-        """Clips of one padded length share a batch. Padding them further would cost more than a batch saves."""
+        """Clips with the same padded length share a batch. More padding would cost more than a batch saves."""
         assert self._model
         frames = padded_length(frames_of(audio) + QUERIES)
         return frames, max(1, MAX_BATCH_FRAMES // frames) if self._model.batches_well else 1

@@ -49,5 +49,5 @@ class Runtime(Protocol):
         ...
 
     def decode_batch(self, requests: Sequence[DecodeRequest]) -> Sequence[Decoded]:
-        """As `decode`, for several clips with one batch key. Each result is the same as without the batch."""
+        """Transcribes several clips with the same batch key. Each result is the same as that of `decode`."""
         ...

@@ -16,14 +16,14 @@ _ENCODER_CONF = {
     "input_layer": "pe", "pos_enc_class": "SinusoidalPositionEncoder", "normalize_before": True, "sanm_shfit": 0,
     "selfattention_layer_type": "sanm",
 }  # fmt: skip
-"""What the graph assumes, with the names of FunASR's config.yaml (the misspelling is FunASR's)."""
+"""Configuration that the graph assumes, with the names of FunASR's config.yaml (the misspelling is FunASR's)."""
 
 
 def convert(folder: Path, precision: Precision) -> None:
-    """Writes the graph beside `model.pt`, and its manifest last: an interrupted run leaves no graph that is loaded.
+    """Writes the graph beside `model.pt`, and its manifest last. A graph without a manifest is not loaded.
 
     Raises:
-        ModelUnusable: the model is not built as SenseVoiceSmall is.
+        ModelUnusable: the model does not have the structure of SenseVoiceSmall.
     """
     heads = _heads(folder)
     try:
@@ -57,7 +57,7 @@ def _heads(folder: Path) -> int:
 
 
 def _weights(path: Path) -> dict[str, Any]:
-    """float32 arrays by name, memory-mapped where the file allows it."""
+    """Returns float32 arrays by name, memory-mapped if the file allows it."""
     import torch
 
     checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
@@ -73,4 +73,4 @@ def _save(graph: Any, folder: Path, name: str) -> None:
     fresh.replace(folder / f"{name}.xml")
 
 
-_OTHER = "Choose another revision with RAPL_SENSEVOICE_REVISION, or RAPL_SENSEVOICE_RUNTIME=funasr."
+_OTHER = "Choose another revision with RAPL_SENSEVOICE_REVISION, or set RAPL_SENSEVOICE_RUNTIME=funasr."

@@ -1,4 +1,4 @@
-"""Which of a repository's files SenseVoice needs, and their download at a pinned revision."""
+"""Selects the files of a repository that SenseVoice needs, and downloads them at a pinned revision."""
 
 from fnmatch import fnmatch
 from pathlib import Path
@@ -36,13 +36,13 @@ def is_downloaded(folder: Path, revision: str) -> bool:
 
 
 def download(hub: Hub, revision: str, folder: Path, state: StateWriter) -> None:
-    """Downloads what is missing in `folder`, and writes the manifest last.
+    """Downloads the files that are missing in `folder`, and writes the manifest last.
 
     Raises:
         HubError: see `Hub`.
-        ModelUnusable: the repository is not what was pinned, or lacks a file that the model needs.
+        ModelUnusable: a file differs from the pinned one, or the repository lacks a file that the model needs.
     """
-    if is_downloaded(folder, revision):  # by an earlier run, or by the one for which this one waited
+    if is_downloaded(folder, revision):  # by an earlier run, or by the run that held the lock
         return
     pinned = _pinned(hub, revision, folder)
     listing = hub.list_files(pinned.revision if pinned else _branch(hub, revision))
@@ -53,7 +53,7 @@ def download(hub: Hub, revision: str, folder: Path, state: StateWriter) -> None:
     for file in files:
         hub.download(file, listing.revision, folder / file.name)
     if missing := missing_files(folder):
-        raise ModelUnusable(f"configuration.json names files that are not there: {', '.join(missing)}", _OTHER_REVISION)
+        raise ModelUnusable(f"configuration.json names files that are missing: {', '.join(missing)}", _OTHER_REVISION)
     Manifest(
         hub=hub.name,
         repo=hub.repo,
@@ -66,7 +66,7 @@ def download(hub: Hub, revision: str, folder: Path, state: StateWriter) -> None:
 
 
 def files_to_download(listing: Listing, hub: Hub) -> tuple[HubFile, ...]:
-    """The files that the model needs, smallest first; never a program.
+    """Returns the files that the model needs, smallest first. They do not include programs.
 
     Raises:
         ModelUnusable: the repository lacks one of them.
@@ -79,12 +79,12 @@ def files_to_download(listing: Listing, hub: Hub) -> tuple[HubFile, ...]:
 
 
 def _branch(hub: Hub, revision: str) -> str:
-    """The setting's default is ModelScope's default branch, which Hugging Face calls `main`."""
+    """Returns the hub's name of the branch. ModelScope's default `master` is `main` on Hugging Face."""
     return "main" if (hub.name, revision) == ("huggingface", "master") else revision
 
 
 def _pinned(hub: Hub, revision: str, folder: Path) -> Manifest | None:
-    """The manifest of an earlier run for the same hub and revision."""
+    """Returns the manifest of an earlier run for the same hub and revision, or None."""
     manifest = Manifest.read(folder)
     source = (hub.name, hub.repo, revision)
     return manifest if manifest and (manifest.hub, manifest.repo, manifest.requested_revision) == source else None
@@ -94,8 +94,8 @@ def _require_same(pinned: Manifest, files: tuple[HubFile, ...]) -> None:
     sha256 = {file.name: file.sha256 for file in pinned.files}
     for file in files:
         if file.sha256 and sha256.get(file.name, file.sha256) != file.sha256:
-            remedy = f"Delete {MANIFEST_NAME} beside it to take the hub's newest version."
-            raise ModelUnusable(f"the hub's {file.name} is no longer the one that was pinned", remedy)
+            remedy = f"Delete {MANIFEST_NAME} in the model's folder to download the hub's newest version."
+            raise ModelUnusable(f"the hub's {file.name} has changed since it was pinned", remedy)
 
 
 OTHER_SOURCE = "Choose another hub with RAPL_SENSEVOICE_HUB or another revision with RAPL_SENSEVOICE_REVISION."

@@ -1,4 +1,4 @@
-"""Which files make a model that the OpenVINO runtime can load, in the three layouts that there are.
+"""The files of a model that the OpenVINO runtime can load, in one of three layouts.
 
 | layout | graph | normalisation | tokens |
 |---|---|---|---|
@@ -21,11 +21,14 @@ FORMAT = 2
 
 
 class GraphManifest(ManifestFiles):
-    """What `prepare-model` converted, and from what. It is written last: a graph without it is not loaded."""
+    """The files that `prepare-model` converted, and their source.
+
+    It is written last: a graph without it is not loaded.
+    """
 
     format: int
     source_sha256: str
-    """Of model.pt."""
+    """SHA-256 of model.pt."""
     engine: str
     """Version of OpenVINO."""
 
@@ -35,7 +38,7 @@ class GraphManifest(ManifestFiles):
 
     @classmethod
     def read(cls, folder: Path, precision: Precision) -> "GraphManifest | None":
-        """None if there is none that this version can use."""
+        """Returns None if there is no manifest that this version can use."""
         try:
             found = cls.model_validate_json(cls.path(folder, precision).read_bytes())
         except (OSError, ValidationError):
@@ -65,7 +68,7 @@ def own_graph(folder: Path, precision: Precision) -> GraphFiles | None:
 
 
 def ready_made(folder: Path) -> GraphFiles | None:
-    """An export that the operator put there."""
+    """Returns the export that the operator put into the folder, if there is one."""
     if tokens := _first(folder, "tokens.txt"):
         graph, cmvn = _first(folder, "model.int8.onnx", "model.onnx"), None
     else:

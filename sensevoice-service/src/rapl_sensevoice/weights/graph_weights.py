@@ -1,4 +1,4 @@
-"""The weights in the form that the OpenVINO runtime loads: a graph by `prepare-model`, or a ready-made export."""
+"""The weights in the form that the OpenVINO runtime loads: `prepare-model`'s graph, or a ready-made export."""
 
 import time
 from pathlib import Path
@@ -48,7 +48,7 @@ class GraphWeights:
         return not_there(self.folder)
 
     def verify(self) -> None:
-        """A ready-made export has no manifest to check against; a damaged one fails when it is loaded."""
+        """Checks the files against the manifest. A ready-made export has none; if it is damaged, loading it fails."""
         if manifest := GraphManifest.read(self.folder, self._precision):
             _require_unchanged(manifest, self.folder, f"Delete it in {self.folder} and run `prepare-model` again.")
 

@@ -1,4 +1,4 @@
-"""The manifest that `prepare-model` writes into a model directory: the proof that the weights are whole."""
+"""The manifest that `prepare-model` writes into a model directory. It proves that the weights are complete."""
 
 import json
 from collections.abc import Iterator
@@ -25,18 +25,18 @@ class ManifestFile(BaseModel):
 
 
 class ManifestFiles(BaseModel):
-    """What every manifest has: the files, and whether they are in a folder as listed."""
+    """The base of every manifest: a list of files, and checks whether a folder contains them unchanged."""
 
     model_config = ConfigDict(frozen=True)
 
     files: tuple[ManifestFile, ...]
 
     def first_wrong_size(self, folder: Path) -> str | None:
-        """The name of a file that is missing or has another size, if there is one."""
+        """Returns the name of the first file that is missing or has another size, or None."""
         return next((f.name for f in self.files if size_of(folder / f.name) != f.size), None)
 
     def first_wrong_hash(self, folder: Path) -> str | None:
-        """The name of a file with other content, if there is one. Reads every byte."""
+        """Returns the name of the first file with other content, or None. Reads every byte."""
         return next((f.name for f in self.files if sha256_of(folder / f.name) != f.sha256), None)
 
 
@@ -44,15 +44,15 @@ class Manifest(ManifestFiles):
     hub: str
     repo: str
     revision: str
-    """As exact as the hub can say: a commit of Hugging Face, the branch or tag of ModelScope."""
+    """As exact as the hub reports it: a commit of Hugging Face, or a branch or tag of ModelScope."""
     requested_revision: str = Field(
         validation_alias=AliasChoices("requested_revision", "asked_revision"), serialization_alias="asked_revision"
     )
-    """The setting for which it was downloaded; `asked_revision` is its name in the file."""
+    """The value of the setting at the download. Its name in the file is `asked_revision`."""
 
     @classmethod
     def read(cls, folder: Path) -> "Manifest | None":
-        """None if there is none, or if it cannot be read."""
+        """Returns None if the manifest is missing or cannot be read."""
         try:
             return cls.model_validate_json((folder / MANIFEST_NAME).read_bytes())
         except (OSError, ValidationError):
@@ -63,7 +63,7 @@ class Manifest(ManifestFiles):
 
 
 def missing_files(folder: Path) -> list[str]:
-    """The files that FunASR needs and would not find.
+    """Returns the files that FunASR needs and that are missing.
 
     FunASR does not report them: it drops the entries of `configuration.json` whose file is missing, and a model
     without `model.pt` runs on random weights.

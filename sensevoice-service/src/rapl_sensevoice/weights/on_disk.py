@@ -1,4 +1,4 @@
-"""Where a model's weights are and whether they are whole; if not, the state, reason and remedy to report."""
+"""Checks whether a model's weights are complete; if not, provides the state, reason and remedy to report."""
 
 import time
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ class Weights(Protocol):
     folder: Path
 
     def look(self) -> WeightsStatus:
-        """Checks names and sizes only; cheap enough for once a second."""
+        """Returns the state of the weights. Checks names and sizes only, which is cheap enough for once a second."""
         ...
 
     def verify(self) -> None:
@@ -100,11 +100,11 @@ def _require_files(folder: Path, remedy: str) -> None:
 
 def not_there(folder: Path) -> WeightsStatus:
     remedy = f"{PREPARE} (it needs a network); the server then loads the model without a restart."
-    return WeightsStatus(ModelState.ABSENT, f"weights are not in {folder}", remedy)
+    return WeightsStatus(ModelState.ABSENT, f"there are no weights in {folder}", remedy)
 
 
 def status_of_preparation(state: DownloadState, now: float) -> WeightsStatus:
-    """What to report while `prepare-model` runs, or after it failed."""
+    """Returns the status to report while `prepare-model` runs, or after it failed."""
     if state.phase is DownloadPhase.FAILED:
         return WeightsStatus(ModelState.FAILED, state.reason, state.remedy)
     if state.is_stale(now):
