@@ -1,4 +1,4 @@
-"""An HTTP/1.1 connection pool for calls between RAPL's services; a response is read as a whole, or piece by piece.
+"""An HTTP/1.1 connection pool for calls between RAPL's services. A response is read whole or piece by piece.
 
 It uses asyncio's transports and uvicorn's parser. The other features of a general client (redirects, cookies, proxies,
 content codings) took a fifth of the gateway's own time for a dictated sentence.
