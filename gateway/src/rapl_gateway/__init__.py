@@ -1,1 +1,1 @@
-"""RAPL's gateway: OpenAI's speech-to-text API, routed by model to engines."""
+"""RAPL's gateway: serves OpenAI's speech-to-text API and sends each request to the engine of its model."""

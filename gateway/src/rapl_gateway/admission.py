@@ -1,4 +1,4 @@
-"""Whether a request may come in now: its client's place in the queue, and how many requests start at once."""
+"""Admission of requests: refuses a request if the queue is full, and limits how many requests start at once."""
 
 import asyncio
 from collections import deque
@@ -13,14 +13,16 @@ from rapl_gateway.backends.backend import Backends
 from rapl_gateway.security.api_keys import CLIENT_ID
 
 STARTS_PER_TURN = 4
-"""This many requests start in one turn of the event loop: one or two milliseconds of work."""
+"""Most requests that start in one turn of the event loop. Together they take one or two milliseconds."""
 
 
 async def admit(request: Request, backends: Backends) -> str:
-    """Returns the id of the client, by which the queue takes turns: its key's digest, or its address without keys.
+    """Admits a request and returns the id of its client. The queue takes turns between client ids.
+
+    The id is the digest of the client's API key, or the client's address if the gateway has no keys.
 
     Raises:
-        ServiceError: OVERLOADED, if every backend would refuse the request. Its body was read and thrown away.
+        ServiceError: OVERLOADED, if every backend would refuse the request. The body has been read and discarded.
     """
     client_id = request.scope.get(CLIENT_ID) or (request.client.host if request.client else "")
     try:
@@ -32,13 +34,13 @@ async def admit(request: Request, backends: Backends) -> str:
 
 
 def expected_s(size_bytes: int) -> float:
-    """An estimate of the seconds of audio in an upload's first segment: exact for canonical WAV, else too low."""
+    """Estimates the seconds of audio in an upload's first segment: exact for a canonical WAV, too low otherwise."""
     return min(MAX_SEGMENT_S, size_bytes / BYTES_PER_SECOND)
 
 
 class StartLimiter:
-    """Starts at most `per_turn` requests in one turn of the event loop and the others in order in the turns after it,
-    so that nothing else waits for a whole burst of requests."""
+    """Spreads a burst of requests over several turns of the event loop, so that other work does not wait for all of
+    them. At most `per_turn` requests start in one turn; the others start in later turns, in order."""
 
     def __init__(self, per_turn: int = STARTS_PER_TURN) -> None:
         self._per_turn = per_turn

@@ -1,4 +1,4 @@
-"""Puts the gateway together."""
+"""Builds the gateway's FastAPI application."""
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
@@ -23,11 +23,16 @@ from rapl_gateway.settings import Settings
 from rapl_gateway.timing import ServerTiming
 
 WEBSOCKET_PATHS: tuple[str, ...] = ()
-"""The paths that accept WebSocket connections; a handshake at any other one gets 404."""
+"""The paths that accept WebSocket connections. A handshake at any other path gets 404."""
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """Raises: ValueError, where the model catalog or the key file is invalid, or a network address has no keys."""
+    """Returns the gateway's application.
+
+    Raises:
+        ValueError: the model catalog or the key file is invalid, or the gateway would listen on a network address
+            without API keys.
+    """
     require_keys_beyond_loopback(settings)
     catalog, keys = ModelCatalog.load(settings), settings.keys()
 
@@ -44,7 +49,7 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 def _middleware(settings: Settings, keys: Sequence[str]) -> list[Middleware]:
-    """In the order in which they see a request."""
+    """Returns the middleware in the order in which it handles a request."""
     origins = settings.cors_origins
     return [
         Middleware(BodyTimeout),

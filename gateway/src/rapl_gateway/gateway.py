@@ -1,4 +1,4 @@
-"""The objects that every route uses, as long as the gateway runs."""
+"""The objects that all routes share while the gateway runs."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -24,7 +24,7 @@ class Gateway:
     preprocess: RetryingPreprocessClient
     pipeline: Pipeline
     running: dict[str, Job] = field(default_factory=dict[str, Job])
-    """The transcriptions in work, by request id."""
+    """The transcriptions in progress, by request id."""
 
 
 @asynccontextmanager

@@ -1,7 +1,7 @@
-"""Languages: as clients write them, and by the names that OpenAI's responses use.
+"""Parses the languages that clients send, and lists the names that OpenAI's responses use.
 
-Source of the codes and names: https://github.com/openai/whisper, whisper/tokenizer.py (LANGUAGES), which is what
-OpenAI's `language` field in verbose_json speaks.
+Source of the codes and names: https://github.com/openai/whisper, whisper/tokenizer.py (LANGUAGES). OpenAI's `language`
+field in verbose_json uses these names.
 """
 
 from rapl_protocol.errors import ErrorCode, ServiceError
@@ -25,19 +25,19 @@ NAMES = {
     "tt": "tatar", "uk": "ukrainian", "ur": "urdu", "uz": "uzbek", "vi": "vietnamese", "yi": "yiddish",
     "yo": "yoruba", "yue": "cantonese", "zh": "chinese",
 }  # fmt: skip
-# Further names that clients may send, beside those that responses use.
+# Clients may also send names that responses do not use.
 _CODES = {name: code for code, name in NAMES.items()} | {"mandarin": "zh", "burmese": "my", "flemish": "nl"}
 _AUTOMATIC = ("", "auto", "automatic", "detect", "none", "null")
 
 
 def parse_language(text: str | None, param: str = "language") -> str | None:
-    """Parses a code, a code with a region (`en-US`, `zh_CN`), an English name, `auto`, or nothing.
+    """Parses a code, a code with a region (`en-US`, `zh_CN`), an English name, `auto`, or an empty value.
 
     Args:
         text: the field's value.
         param: the field's name, for the error.
 
-    Returns: the ISO 639 code; None: detect the language.
+    Returns: the ISO 639 code, or None if the language is to be detected.
 
     Raises:
         ServiceError: INVALID_REQUEST, if it is none of these.
@@ -52,5 +52,5 @@ def parse_language(text: str | None, param: str = "language") -> str | None:
         return "yue"
     if code in NAMES:
         return code
-    message = f"Invalid language {wanted[:32]!r}: an ISO 639-1 code such as 'en', or nothing for detection."
+    message = f"Invalid language {wanted[:32]!r}. Send an ISO 639-1 code such as 'en', or no language to detect it."
     raise ServiceError(ErrorCode.INVALID_REQUEST, message, param=param)

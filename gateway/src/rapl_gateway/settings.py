@@ -39,16 +39,16 @@ class Settings(BaseSettings):
     config: Path = Path("rapl.toml")
     """File with the model catalog. Optional: everything in it has a default."""
     default_model: str | None = None
-    """Model for requests without one; overrides the file, BACKEND and LOCAL_MODEL."""
+    """Model for requests that name none. Overrides the catalog file, BACKEND and LOCAL_MODEL."""
     unknown_model: Literal["error", "default"] | None = None
-    """For an unknown model: `error` answers 404, `default` uses the default model."""
+    """What a request for an unknown model gets: with `error` a 404, with `default` the default model."""
     preprocess_url: BaseUrl = "http://127.0.0.1:8010"
     """URL of preprocess-service."""
     sensevoice_url: BaseUrls = "http://127.0.0.1:8020"
-    """URL of sensevoice-service. Several URLs, separated by commas, are replicas; so are several addresses
-    behind one name."""
+    """URL of sensevoice-service. For several replicas, set several URLs, separated by commas, or one URL with a host
+    name that has several addresses."""
     mlx_url: BaseUrls = "http://127.0.0.1:8030"
-    """URL of mlx-service; several, as for sensevoice-service."""
+    """URL of mlx-service. Several replicas are set as for sensevoice-service."""
     mlx_token: SecretStr | None = None
     """Token that is sent to mlx-service."""
     restart_wait_s: float = Field(8.0, ge=0)
@@ -57,29 +57,29 @@ class Settings(BaseSettings):
     max_queue_s: float = Field(1800.0, gt=0)
     """Longest queue per engine slot, in seconds of audio. Beyond it requests get 429."""
     max_upload_bytes: int = Field(1 << 30, gt=0)
-    """Largest request body."""
+    """Largest request body, in bytes. Larger ones get 413."""
     speech_detection: Literal["on", "off"] = "on"
-    """`off` sends all audio to the engines, with speech or without: for speech that is hard to detect in noise."""
+    """`off` sends all audio to the engines, even audio without speech. Use it if noise makes speech hard to detect."""
     deadline_base_s: float = Field(60.0, gt=0)
-    """Deadline of an engine for a segment, in seconds, without its audio."""
+    """Fixed part of the time that an engine has for a segment, in seconds."""
     deadline_per_audio_s: float = Field(10.0, ge=0)
-    """Seconds added to this deadline for each second of audio in the segment."""
+    """Seconds that an engine has in addition for each second of audio in the segment."""
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)] = ()
     """API keys, separated by commas. Every request must send one of them. Empty: no key is required."""
     api_keys_file: Path | None = None
     """File with further API keys, one per line."""
     allow_anyone: Literal["yes", "no"] = "no"
-    """`yes`: listen on a network address without API keys."""
+    """`yes` allows the gateway to listen on a network address without API keys."""
     publish: str | None = None
-    """In a container: the address of the host on which its port is published."""
+    """In a container: the host's address on which the container's port is published."""
     allowed_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = ()
     """Further host names that clients may use, separated by commas. IP addresses and localhost always work."""
     tls_cert: Path | None = None
-    """TLS certificate with its chain, in PEM: serves HTTPS instead of HTTP."""
+    """File with the TLS certificate and its chain, in PEM. If it is set, the gateway serves HTTPS instead of HTTP."""
     tls_key: Path | None = None
-    """Private key of the TLS certificate, in PEM."""
+    """File with the private key of the TLS certificate, in PEM."""
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = ()
-    """Origins whose web pages may call the API, separated by commas; `*`: every web page."""
+    """Origins of web pages that may call the API, separated by commas. `*` allows every web page."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """DEBUG also logs health checks."""
 
@@ -90,11 +90,11 @@ class Settings(BaseSettings):
     """The default model's id, on the engine that BACKEND names."""
 
     def deadline_s(self, audio_s: float) -> float:
-        """Deadline of an engine for `audio_s` seconds of audio."""
+        """Returns how many seconds an engine has for `audio_s` seconds of audio."""
         return self.deadline_base_s + self.deadline_per_audio_s * audio_s
 
     def keys(self) -> list[str]:
-        """Every API key, from the setting and from the file.
+        """Returns every API key, from the setting and from the file.
 
         Raises:
             ValueError: the file cannot be read.

@@ -1,4 +1,4 @@
-"""How long each stage of a request took: in the response's `Server-Timing` header and in the log."""
+"""Measures how long each stage of a request takes, for the response's `Server-Timing` header and the log."""
 
 import time
 
@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class Stopwatch:
-    """Adds up the time of named stages; its total counts from its creation."""
+    """Adds up the time of named stages, and measures the total time since its creation."""
 
     def __init__(self) -> None:
         self._began = time.perf_counter()
@@ -43,7 +43,7 @@ class Stage:
 class ServerTiming:
     """ASGI middleware: gives each request a stopwatch and writes its times into the response's headers.
 
-    Source: https://www.w3.org/TR/server-timing/; `openai-processing-ms` is the total under OpenAI's own name.
+    Source: https://www.w3.org/TR/server-timing/. `openai-processing-ms` is OpenAI's header for the total time.
     """
 
     def __init__(self, app: ASGIApp) -> None:

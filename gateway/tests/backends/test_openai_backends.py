@@ -143,6 +143,14 @@ class TestAnotherServer:
 
         assert (await ask(fleet)).json()["text"] == "from the stub"
 
+    async def test_loading_a_model_that_only_a_pattern_allows_is_not_an_error(self, stub, start, tmp_path):
+        backend = f'[backends.other]\nkind = "openai"\nurl = "{stub.url}"\n'
+        (tmp_path / "rapl.toml").write_text(f'{backend}[models."other/*"]\nbackend = "other"\n')
+        fleet = await start()
+        answer = await fleet.http.post("/v1/models/other/any/load")
+
+        assert (answer.status_code, answer.json()["engine_model"]) == (200, "other/any")
+
     async def test_a_server_without_streaming_answers_a_stream_at_its_end(self, stub, plugged):
         answer = await ask(await plugged(stub.url), stream="true")
 

@@ -92,8 +92,8 @@ async def _time(settings: BenchSettings) -> Table:
         notes=(
             "The parts are preprocess-service alone, and then the engine, called directly with each of the segments. "
             "A ratio below 1 means that the gateway saves more time by running both at once than it adds.",
-            "The first words are timed from the end of the upload. The self-test model is tiny: a real engine takes ten "
-            "to a hundred times as long for the same segments; the other times do not change.",
+            "The first words are timed from the end of the upload. The self-test model is tiny: a real engine takes "
+            "ten to a hundred times as long for the same segments; the other times do not change.",
         ),
         settings={
             "rounds": str(rounds),

@@ -1,1 +1,1 @@
-"""OpenAI's contract over HTTP: routes, forms, uploads, response formats, server-sent events."""
+"""OpenAI's API over HTTP: routes, forms, uploads, response formats, server-sent events."""

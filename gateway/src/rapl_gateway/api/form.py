@@ -1,6 +1,6 @@
-"""OpenAI's form fields, their defaults and tolerances; no other module knows them.
+"""Parses OpenAI's form fields, with their defaults and accepted variants. No other module reads them.
 
-Source: https://platform.openai.com/docs/api-reference/audio/createTranscription, and the requests of its clients.
+Source: https://platform.openai.com/docs/api-reference/audio/createTranscription, and the requests of OpenAI's clients.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ E = TypeVar("E", bound=StrEnum)
 
 
 class ResponseFormat(StrEnum):
-    """DIARIZED_JSON is a format of OpenAI's that is refused: no model distinguishes speakers."""
+    """OpenAI's response formats. DIARIZED_JSON is refused, because no model distinguishes speakers."""
 
     JSON = "json"
     TEXT = "text"
@@ -46,12 +46,12 @@ class Granularity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TranscriptionForm:
-    """A request to transcribe or translate, parsed."""
+    """A parsed request to transcribe or translate."""
 
     file: Upload
     model: str | None
     language: str | None
-    """ISO 639 code; None: detected."""
+    """ISO 639 code, or None if the language is to be detected."""
     prompt: str | None
     keywords: tuple[str, ...]
     response_format: ResponseFormat
@@ -64,7 +64,7 @@ class TranscriptionForm:
 
     @classmethod
     def parse(cls, form: Form, speech_detection: Literal["on", "off"], *, translate: bool = False) -> Self:
-        """Reads the fields. An empty field counts as not sent, and an unknown one is ignored.
+        """Parses the fields. An empty field counts as not sent. Unknown fields are ignored.
 
         Args:
             form: the fields and files of the request.
@@ -125,7 +125,7 @@ def _text(form: Form, field: str) -> str | None:
 
 
 def _texts(form: Form, field: str) -> Sequence[str]:
-    """Every value of an array, as SDKs send it (`name[]` repeated) and as people do (`name`, or `a,b`)."""
+    """Returns every value of an array. SDKs repeat `name[]`; other clients send `name`, also with commas (`a,b`)."""
     repeated, listed = form.fields.get(f"{field}[]"), form.fields.get(field)
     if not repeated and not listed:
         return ()
@@ -158,7 +158,7 @@ def _checked_number(field: str, value: Any, most: float) -> float:
         number = float(value)
     except (TypeError, ValueError, OverflowError):
         number = -1.0
-    if not 0 <= number <= most:  # NaN too
+    if not 0 <= number <= most:  # also true for NaN
         raise _invalid(field, f"'{field}' must be a number from 0 to {most:g}")
     return number
 
@@ -172,7 +172,8 @@ def _response_format(form: Form) -> ResponseFormat:
 
 
 def _language(form: Form) -> str | None:
-    """`languages[]` with one entry is `language`. With several entries the model detects the language."""
+    """Returns the requested language. One entry in `languages[]` counts as `language`; with several entries the model
+    detects the language."""
     language, languages = _text(form, "language"), _texts(form, "languages")
     if language and languages:
         raise _invalid("languages", "send either 'language' or 'languages', not both")
@@ -190,7 +191,7 @@ def _prompt(form: Form) -> str | None:
 def _keywords(form: Form) -> tuple[str, ...]:
     keywords = tuple(_texts(form, "keywords"))
     if len(keywords) > MAX_KEYWORDS:
-        raise _invalid("keywords", f"more than {MAX_KEYWORDS} keywords")
+        raise _invalid("keywords", f"there are more than {MAX_KEYWORDS} keywords")
     if any(character in keyword for keyword in keywords for character in "<>\r\n"):
         raise _invalid("keywords", "a keyword may not contain '<', '>' or a line break")
     return keywords
@@ -203,16 +204,19 @@ def _granularities(form: Form) -> frozenset[Granularity]:
 
 
 def _refuse_unsupported(form: Form) -> None:
-    """A response without these would mislead a client that relies on them."""
+    """Refuses unsupported fields. If they were ignored, the response would mislead a client that relies on them."""
     if _texts(form, "include"):
-        raise _unsupported("include", "'include' is not supported: no engine gives log probabilities.")
+        raise _unsupported("include", "'include' is not supported: no engine returns log probabilities.")
     for field in ("known_speaker_names", "known_speaker_references"):
         if _texts(form, field):
             raise _unsupported(field, f"'{field}' is not supported: no model distinguishes speakers.")
 
 
 def _chunking_strategy(form: Form, speech_detection: Literal["on", "off"]) -> PrepareOptions:
-    """`auto`, or an object, as SDKs send it (`chunking_strategy[type]`) or as JSON. Long audio is always cut."""
+    """Parses `auto` or an object. SDKs send the object as fields (`chunking_strategy[type]`), other clients as JSON.
+
+    Long audio is cut into segments with every value.
+    """
     field = "chunking_strategy"
     text = _text(form, field)
     sent: Any = {

@@ -1,4 +1,8 @@
-"""/health/live: the gateway runs. /health/ready: a request for the default model would be served."""
+"""GET /health/live and GET /health/ready.
+
+`live` returns 200 while the gateway runs. `ready` returns 200 if a request for the default model would be served, else
+503.
+"""
 
 from typing import Any
 
@@ -16,7 +20,7 @@ async def live() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@router.get("/health/ready", responses={503: {"description": "Not ready; the body has the reason."}})
+@router.get("/health/ready", responses={503: {"description": "The gateway is not ready. The body has the reason."}})
 async def ready(request: Request) -> JSONResponse:
     gateway = gateway_of(request)
     await gateway.backends.first_poll()
@@ -35,12 +39,12 @@ def _problems(gateway: Gateway) -> dict[str, str | None]:
 
 
 def _default_problem(gateway: Gateway) -> str | None:
-    """Why a request for the default model would fail; None if it would not."""
+    """Returns why a request for the default model would fail; None if it would succeed."""
     route = gateway.catalog.resolve(None, gateway.backends.discovered())
     backend = gateway.backends[route.backend]
     if backend.problem:
         return backend.problem.message
     info = backend.info(route.engine_model)
     if info is None:
-        return f"{backend.spec.service_name} does not know the model {route.engine_model!r}."
+        return f"{backend.spec.service_name} does not have the model {route.engine_model!r}."
     return None if info.state is ModelState.READY else info.not_ready_error().message

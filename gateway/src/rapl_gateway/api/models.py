@@ -1,4 +1,7 @@
-"""GET /v1/models and /v1/models/{id}, with each model's state beside OpenAI's fields; and POST .../load."""
+"""GET /v1/models, GET /v1/models/{id} and POST /v1/models/{id}/load.
+
+A model has OpenAI's fields and, in addition, its state.
+"""
 
 from typing import Any
 
@@ -11,7 +14,7 @@ from rapl_gateway.gateway import Gateway, gateway_of
 router = APIRouter()
 
 CREATED = 1_735_689_600
-"""OpenAI's schema requires a time of creation. No engine has one, so all models have 2025-01-01."""
+"""Creation time of every model: 2025-01-01. OpenAI's schema requires one, and no engine reports one."""
 
 
 @router.get("/v1/models", responses=errors(401))
@@ -33,8 +36,8 @@ async def retrieve_model(model: str, request: Request) -> dict[str, Any]:
 
 @router.post("/v1/models/{model:path}/load", responses=errors(401, 403, 404, 429, 503, 504))
 async def load_model(model: str, request: Request) -> dict[str, Any]:
-    """Loads a model before it is needed, for example when the user presses the key of a dictation app. Answers at once
-    with the model's state."""
+    """Loads a model before it is needed, for example when the user presses the key of a dictation app. Returns the
+    model's state at once."""
     gateway = gateway_of(request)
     route = gateway.catalog.find(model, gateway.backends.discovered())
     await gateway.backends[route.backend].load(route.engine_model)
@@ -55,5 +58,5 @@ def _model(gateway: Gateway, model: str, route: Route) -> dict[str, Any]:
         return described | {"state": "unreachable", "reason": backend.problem.message}
     info = backend.info(route.engine_model)
     if info is None:
-        return described | {"state": "absent", "reason": f"{backend.spec.service_name} has not loaded it yet"}
+        return described | {"state": "absent", "reason": f"{backend.spec.service_name} has not loaded the model yet"}
     return described | info.model_dump(mode="json", exclude={"id"})

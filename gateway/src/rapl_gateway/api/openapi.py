@@ -30,14 +30,17 @@ _TRANSCRIPTION_FIELDS: dict[str, Any] = {
     },
     "model": {"type": "string", "description": "A model of GET /v1/models; the default model if empty."},
     "language": {"type": "string", "description": "ISO 639-1 code; detected if empty."},
-    "languages[]": {**_STRINGS, "description": "One entry sets the language; with several it is detected."},
+    "languages[]": {
+        **_STRINGS,
+        "description": "One entry sets the language. With several entries the language is detected.",
+    },
     "prompt": {"type": "string", "description": "Context for the model, if it uses a prompt."},
     "keywords[]": {**_STRINGS, "description": "Likely names and terms, if the model uses them."},
     "response_format": {"enum": [each.value for each in ResponseFormat], "default": "json"},
     "temperature": {"type": "number", "minimum": 0, "maximum": 1},
     "timestamp_granularities[]": {"type": "array", "items": {"enum": [each.value for each in Granularity]}},
     "stream": {"type": "boolean", "default": False},
-    "include[]": {**_STRINGS, "description": "Must be empty: no engine gives log probabilities."},
+    "include[]": {**_STRINGS, "description": "Must be empty: no engine returns log probabilities."},
     "chunking_strategy": {"type": "string", "description": "`auto`, or a `server_vad` object as JSON."},
 }
 _TRANSLATION_FIELDS = {
@@ -55,7 +58,7 @@ TRANSLATION_REQUEST = _form(_TRANSLATION_FIELDS)
 
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The error responses of a route, all of the same form."""
+    """Returns the error responses of a route. All have the same form."""
     return {status: {"model": ErrorEnvelope} for status in statuses}
 
 

@@ -1,4 +1,4 @@
-"""Maps the paths that clients build from different base URLs to our routes.
+"""Maps the paths that clients build from different base URLs to the gateway's routes.
 
 Clients append `/audio/transcriptions` or `/v1/audio/transcriptions` to the configured base URL, which may be the host,
 the host with `/v1` or the whole address. There is no redirect: some clients lose the body when they follow one.
@@ -11,7 +11,7 @@ _MODELS = "/models"
 
 
 def canonical_path(path: str) -> str:
-    """The path of our route, such as `/v1/models/iic/SenseVoiceSmall`; any other path is returned unchanged."""
+    """Returns the path of the matching route, such as `/v1/models/iic/SenseVoiceSmall`; other paths are unchanged."""
     trimmed = path.rstrip("/")
     for endpoint in _AUDIO:
         if trimmed.endswith(endpoint):
@@ -25,7 +25,7 @@ def canonical_path(path: str) -> str:
 
 
 class CanonicalPath:
-    """ASGI middleware: replaces each request's path by the canonical one."""
+    """ASGI middleware: replaces each request's path with the canonical path."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""Writes the response formats of `form.ResponseFormat`, as OpenAI's server does."""
+"""Renders a transcript in every format of `form.ResponseFormat`, as OpenAI's server does."""
 
 import math
 import zlib
@@ -13,11 +13,11 @@ from rapl_gateway.languages import NAMES
 from rapl_gateway.transcription.result import TranscriptBuilder
 
 UNKNOWN_LANGUAGE = "unknown"
-"""`language` in verbose_json if the engine reported none: the field is required, and must not be invented."""
+"""`language` in verbose_json if the engine reported none. The field is required, and RAPL does not guess it."""
 
 
 def render(result: TranscriptBuilder, form: TranscriptionForm) -> Response:
-    """The response in the requested format."""
+    """Returns the response in the requested format."""
     transcript = result.transcript()
     match form.response_format:
         case ResponseFormat.TEXT:
@@ -33,7 +33,7 @@ def render(result: TranscriptBuilder, form: TranscriptionForm) -> Response:
 
 
 def coverage_headers(result: TranscriptBuilder) -> dict[str, str]:
-    """How much of the speech has text, as headers for every format."""
+    """Returns how much of the speech has text, and the number of problems, as headers for every format."""
     headers: dict[str, str] = {}
     if result.coverage is not None:
         headers["x-rapl-coverage"] = f"{result.coverage:.4f}"
@@ -43,7 +43,7 @@ def coverage_headers(result: TranscriptBuilder) -> dict[str, str]:
 
 
 def coverage_fields(result: TranscriptBuilder) -> dict[str, Any]:
-    """The same as fields of a JSON response."""
+    """Returns how much of the speech has text, and the problems, as fields of a JSON response."""
     fields: dict[str, Any] = {} if result.coverage is None else {"coverage": round(result.coverage, 4)}
     if result.problems:
         fields["problems"] = [
@@ -54,7 +54,7 @@ def coverage_fields(result: TranscriptBuilder) -> dict[str, Any]:
 
 
 def language_codes(result: TranscriptBuilder) -> list[dict[str, str]]:
-    """`languages` in OpenAI's form."""
+    """Returns the field `languages` in OpenAI's form."""
     return [{"code": code} for code in result.languages]
 
 
@@ -65,7 +65,7 @@ def _json(transcript: Transcript, result: TranscriptBuilder, form: Transcription
 
 
 def _usage(transcript: Transcript) -> dict[str, Any]:
-    """OpenAI reports whole seconds, rounded up."""
+    """Returns the field `usage`. OpenAI reports whole seconds, rounded up."""
     return {"type": "duration", "seconds": math.ceil(transcript.duration_s)}
 
 
@@ -88,9 +88,11 @@ def _verbose(transcript: Transcript, form: TranscriptionForm) -> dict[str, Any]:
 
 
 def _segment(number: int, segment: Segment) -> dict[str, Any]:
-    """OpenAI's ten fields, then RAPL's own. Strict clients refuse the whole response if one of the ten is missing.
+    """Returns OpenAI's ten fields, then RAPL's own. Strict clients refuse the whole response if one of the ten is
+    missing.
 
-    `tokens`, `avg_logprob` and `no_speech_prob` are empty or 0 because the engines give none; README says so.
+    `tokens` is empty, and `avg_logprob` and `no_speech_prob` are 0, because the engines do not report them. README.md
+    documents this.
     """
     text = segment.text.encode()
     return {

@@ -1,4 +1,4 @@
-"""The response to requests that are still in work when the time for an orderly shutdown is over."""
+"""The response to requests that are still in progress when the shutdown grace period ends."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ _ERROR = ServiceError(
 
 
 class ShutdownResponder:
-    """ASGI middleware: a request that is cancelled, which happens only when the server stops, still gets a response."""
+    """ASGI middleware: sends an error to each request that is cancelled. This happens only when the server stops."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,7 +1,7 @@
 """The events of `stream=true`, in the form that OpenAI's SDKs read.
 
-Source: https://platform.openai.com/docs/api-reference/audio/transcript-text-delta-event; `[DONE]` ends the real
-server's stream too. Each event is one write: some clients cannot join one from two reads.
+Source: https://platform.openai.com/docs/api-reference/audio/transcript-text-delta-event. OpenAI's server also ends its
+stream with `[DONE]`. Each event is sent in one write, because some clients cannot join an event from two reads.
 """
 
 import asyncio
@@ -16,19 +16,21 @@ from rapl_gateway.api.rendering import coverage_fields, language_codes
 from rapl_gateway.transcription.result import TranscriptBuilder
 
 KEEP_ALIVE_S = 15.0
-"""After this long without an event a comment is sent: proxies and clients close a silent stream after a minute."""
+"""After this many seconds without an event a comment is sent. Proxies and clients close a silent stream after a
+minute."""
 _KEEP_ALIVE = ": still working\n\n"
 
 
 async def event_stream(
     first: asyncio.Task[str | None], texts: AsyncGenerator[str, None], result: TranscriptBuilder
 ) -> AsyncGenerator[str, None]:
-    """Writes each text as a delta, then the whole text, then the end; or an error.
+    """Yields a delta event for each text, then an event with the whole text, then `[DONE]`. If the transcription
+    fails, it yields an error event and ends.
 
     Args:
-        first: the first text, which may not have come yet; None if there is none.
-        texts: the texts after it.
-        result: the transcript that the texts are parts of; complete when they end.
+        first: a task that returns the first text, or None if there is no text. It may still be running.
+        texts: the texts after the first one.
+        result: the transcript, which is complete when `texts` ends.
     """
     async with aclosing(texts):
         pending, sent_s = first, 0.0
@@ -46,7 +48,7 @@ async def event_stream(
                     yield _progress(result)
                 pending = next_text(texts)
         except ServiceError as error:
-            # Both SDKs raise it. They take a stream that only ends for a complete one.
+            # OpenAI's two SDKs raise this event as an error. They treat a stream that ends without it as complete.
             yield f"event: error\n{_event(error.envelope())}"
             return
         finally:
@@ -57,7 +59,7 @@ async def event_stream(
 
 
 def next_text(texts: AsyncGenerator[str, None]) -> asyncio.Task[str | None]:
-    """The next text as a task: waiting for it can be interrupted without losing it."""
+    """Returns the next text as a task, so that the text is not lost if waiting for it is interrupted."""
 
     async def take() -> str | None:
         return await anext(texts, None)
@@ -73,7 +75,8 @@ async def _cancelled(task: asyncio.Task[Any]) -> None:
 
 
 def _progress(result: TranscriptBuilder) -> str:
-    """A comment, which OpenAI's clients ignore. They would hand an event of an unknown type to the program."""
+    """Returns the progress as a comment, which OpenAI's clients ignore. They would pass an event of an unknown type on
+    to the program that uses them."""
     progress = {"done_s": round(result.done_s, 3), "duration_s": result.announced_s}
     return f": progress {json.dumps(progress)}\n\n"
 

@@ -1,4 +1,4 @@
-"""SubRip and WebVTT, byte for byte as OpenAI's server formats them."""
+"""Formats subtitles as SubRip and WebVTT, byte for byte as OpenAI's server does."""
 
 from collections.abc import Iterable
 
@@ -25,9 +25,9 @@ def _with_text(segments: Iterable[Segment]) -> Iterable[Segment]:
 
 
 def _line(segment: Segment) -> str:
-    """The text as one line: a line break or an arrow in it would end or break the cue.
+    """Returns the text as one line without arrows. A line break would end the cue, and an arrow would break it.
 
-    Source: https://github.com/openai/whisper, whisper/utils.py (SubtitlesWriter), for the arrow.
+    Source for the arrow: https://github.com/openai/whisper, whisper/utils.py (SubtitlesWriter).
     """
     return " ".join(segment.text.split()).replace("-->", "->")
 

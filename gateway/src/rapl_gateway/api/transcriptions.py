@@ -25,7 +25,8 @@ from rapl_gateway.timing import stopwatch_of
 from rapl_gateway.transcription.pipeline import Job, Pipeline
 
 FIRST_TEXT_S = 20.0
-"""How long a streamed response waits for its first text: until then an error still has its own HTTP status."""
+"""Seconds that a streamed response waits for its first text before it begins. An error in this time is sent with its
+own HTTP status."""
 
 router = APIRouter()
 
@@ -35,7 +36,7 @@ class Progress(BaseModel):
 
     done_s: float
     duration_s: float | None
-    """As the file states it; None if it does not."""
+    """Duration that the file states; None if it states none."""
 
 
 @router.post("/v1/audio/transcriptions", openapi_extra=TRANSCRIPTION_REQUEST, responses=TRANSCRIPTION_ANSWERS)
@@ -49,8 +50,11 @@ async def create_translation(request: Request) -> Response:
 
 
 class DirectRoutes:
-    """ASGI middleware: calls the two routes above directly. What FastAPI does around each request is a tenth of the
-    gateway's time, and they use nothing of it. FastAPI describes them in /openapi.json and answers other methods."""
+    """ASGI middleware: calls the two routes above directly, without FastAPI.
+
+    FastAPI's work on each request is a tenth of the gateway's time, and these routes use none of it. FastAPI still
+    describes them in /openapi.json and responds to other methods.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -76,10 +80,10 @@ class DirectRoutes:
 
 @router.get("/v1/progress/{request_id}", responses=errors(401, 404))
 async def progress(request_id: str, request: Request) -> Progress:
-    """Progress of the transcription in work that was sent with this `x-request-id`."""
+    """Returns the progress of the running transcription with this `x-request-id`."""
     job = gateway_of(request).running.get(request_id)
     if job is None:
-        raise ServiceError(ErrorCode.NOT_FOUND, "no transcription with this request id is in work")
+        raise ServiceError(ErrorCode.NOT_FOUND, "no transcription with this request id is in progress")
     return Progress(done_s=round(job.result.done_s, 3), duration_s=job.result.announced_s)
 
 
@@ -138,8 +142,8 @@ async def _streamed(pipeline: Pipeline, job: Job, upload: ExitStack) -> Response
 
 
 class _EventStream(StreamingResponse):
-    """Sends events as they come. However it ends, for example by a disconnect, the work is cancelled and the upload
-    deleted."""
+    """Sends events as they arrive. When the response ends, also by a disconnect, the work is cancelled and the upload
+    is deleted."""
 
     def __init__(self, events: AsyncGenerator[str, None], upload: ExitStack, more: dict[str, str]) -> None:
         headers = {**more, "cache-control": "no-cache", "x-accel-buffering": "no"}

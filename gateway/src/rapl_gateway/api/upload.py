@@ -1,4 +1,5 @@
-"""Receives a multipart form: limited in size while it arrives, with large files in an anonymous temporary file."""
+"""Receives a multipart form. Its size is limited while it arrives, and large files are kept in an anonymous temporary
+file."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,10 +24,10 @@ _MAX_PART_HEADERS = 32
 
 @dataclass(slots=True)
 class Form:
-    """The parts of a form, in any order."""
+    """The fields and files of a form."""
 
     fields: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
-    """Every value of each field, in their order."""
+    """All values of each field, in the order in which they were sent."""
     files: dict[str, Upload] = field(default_factory=dict[str, Upload])
 
     def close(self) -> None:
@@ -35,19 +36,19 @@ class Form:
 
 
 async def received_form(request: Request, max_bytes: int, stopwatch: Stopwatch) -> Form:
-    """Reads a multipart body, with or without Content-Length. The caller closes the form.
+    """Reads a multipart body, with or without Content-Length, and returns the form. The caller must close it.
 
     Raises:
-        ServiceError: AUDIO_TOO_LARGE if more than `max_bytes` come; the rest is read and thrown away first, because a
-            client that is still sending would not read the response. INVALID_REQUEST if the body is not a form or
-            is incomplete.
+        ServiceError: AUDIO_TOO_LARGE if the body is larger than `max_bytes`. The rest is read and discarded first,
+            because a client that is still sending would not read the response. INVALID_REQUEST if the body is not a
+            form or is incomplete.
     """
     content_type = request.headers.get("content-type", "")
     if not content_type.lower().startswith("multipart/form-data"):
         raise _invalid("the body must be multipart/form-data, as OpenAI's clients send it")
     _, options = parse_options_header(content_type)
     if b"boundary" not in options:
-        raise _unreadable("its content type names no boundary")
+        raise _unreadable("the Content-Type header has no boundary")
     form = Form()
     try:
         with stopwatch.stage("receive"):
@@ -98,7 +99,8 @@ class _Parts:
         self._fields = self._files = 0
 
     def parser(self, boundary: bytes) -> MultipartParser:
-        """Returns a parser that calls these methods. It is not kept here: a reference cycle would keep the file.
+        """Returns a parser that calls these methods. The parser is not stored in this object, because
+        the reference cycle would keep the file open.
 
         Raises:
             FormParserError: the boundary is invalid.

@@ -1,1 +1,1 @@
-"""Who computes: the catalog of models, backends and their replicas, the queue, retries and fallback."""
+"""The engines: the catalog of models, backends and their replicas, the queue, retries and fallback."""

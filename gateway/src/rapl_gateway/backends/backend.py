@@ -1,4 +1,4 @@
-"""The engines that the gateway knows: the replicas of each, and the models they last reported."""
+"""The engines of the gateway: the replicas of each, and the models that they last reported."""
 
 import asyncio
 import logging
@@ -21,11 +21,12 @@ from rapl_gateway.settings import Settings
 
 RESOLVE_INTERVAL_S = 2.0
 FIRST_POLL_S = 1.0
-"""How long a list of models waits for backends that have not answered a poll yet."""
+"""Seconds that a request for the list of models waits for backends that have not been polled yet."""
 _MIN_QUEUE_S = 4 * MAX_SEGMENT_S
-"""However slow an engine is, the segments of one long recording must not fill its queue."""
+"""Lower bound of the limit that follows from an engine's speed, in seconds of audio. The segments of one long recording
+must not fill the queue of a slow engine."""
 _MAX_RETRY_AFTER_S = 60.0
-"""OpenAI's Node SDK ignores anything longer."""
+"""Largest `retry-after`, in seconds. OpenAI's Node SDK ignores longer ones."""
 
 log = logging.getLogger("rapl")
 
@@ -34,10 +35,10 @@ class Backend:
     """One engine: all processes that serve the same models.
 
     Args:
-        name: in the catalog.
+        name: its name in the catalog.
         spec: how it is reached.
-        connect: makes the client of one process.
-        settings: how much may wait, and for how long.
+        connect: creates the client of one process.
+        settings: the gateway's settings, with the limits of the queue and of waiting.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class Backend:
         self.was_polled = asyncio.Event()
         """Set when every replica that was known at the start has been polled once."""
         self._watches: dict[str, asyncio.Task[None]] = {}
-        """By address."""
+        """The tasks that poll the replicas, by address."""
         for url in spec.urls:
             self._add(url, url)
 
@@ -61,13 +62,13 @@ class Backend:
 
     @property
     def problem(self) -> ServiceError | None:
-        """Why none of its replicas can be used, if that is so."""
+        """The error of a replica if no replica can be used; None if one can be used."""
         problems = [replica.problem for replica in self.replicas]
         return problems[0] if all(problems) else None
 
     @property
     def models(self) -> list[ModelInfo]:
-        """The models of all replicas; each as a replica reports it that has it ready, if there is one."""
+        """The models of all replicas. If a reachable replica reports a model as ready, that report is used."""
         if len(self.replicas) == 1:
             return self.replicas[0].models
         best: dict[str, ModelInfo] = {}
@@ -92,7 +93,7 @@ class Backend:
             raise failures[0]
 
     async def watch(self) -> None:
-        """Looks for its replicas and polls each, as long as the gateway runs."""
+        """Finds the replicas and polls each of them while the gateway runs."""
         try:
             while True:
                 for url in self.spec.urls:
@@ -104,10 +105,12 @@ class Backend:
             await asyncio.gather(*self._watches.values(), return_exceptions=True)
 
     def require_room(self, client_id: str) -> None:
-        """A client that uses less than its fair share of the queue is still accepted, up to twice the limit.
+        """Refuses a request if the queue is full.
+
+        A client that uses less than its fair share of the queue is still accepted, up to twice the limit.
 
         Raises:
-            ServiceError: OVERLOADED; `retry_after_s` is the time in which half of the queue will be done.
+            ServiceError: OVERLOADED. `retry_after_s` is the estimated time until half of the queue is done.
         """
         queued = self.scheduler.queued
         if queued.total_s < min(_MIN_QUEUE_S, self._settings.max_queue_s):
@@ -122,7 +125,8 @@ class Backend:
         raise ServiceError(ErrorCode.OVERLOADED, message, retry_after_s=wait_s and min(_MAX_RETRY_AFTER_S, wait_s))
 
     def _limit_s(self) -> float:
-        """Seconds of audio: no more than can be transcribed in half of a request's deadline."""
+        """Returns the limit of the queue in seconds of audio: what can be transcribed in half of a request's deadline,
+        but not more than the setting allows."""
         limit_s = self._settings.max_queue_s * max(1, self.scheduler.slots())
         time_per_second_s = self.scheduler.throughput.time_s(1.0)
         if time_per_second_s is None:
@@ -133,7 +137,7 @@ class Backend:
         try:
             found = set(await addresses_of(url))
         except OSError:
-            return  # as when all containers behind the name are stopped: the known ones may start again
+            return  # for example, all containers behind the name are stopped: the known ones may start again
         known = {replica.address for replica in self.replicas if replica.client.service.url == url}
         for address in sorted(found - known):
             self._add(url, address)
@@ -155,7 +159,7 @@ class Backend:
         log.info("backend=%s address=%s added", self.name, address)
 
     def _remove(self, address: str) -> None:
-        """It finishes the segments it has and gets no more."""
+        """Removes a replica. It finishes the segments that it has and gets no new ones."""
         self.scheduler.replicas[:] = [replica for replica in self.replicas if replica.address != address]
         if task := self._watches.pop(address, None):
             task.cancel()
@@ -180,7 +184,7 @@ class Backends:
 
     @asynccontextmanager
     async def watched(self) -> AsyncGenerator[None]:
-        """Polls every backend as long as the context lasts."""
+        """Polls every backend until the context ends."""
         tasks = [spawn(backend.watch()) for backend in self]
         try:
             yield
@@ -190,7 +194,7 @@ class Backends:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def first_poll(self) -> None:
-        """Waits until every backend was polled once, at most FIRST_POLL_S."""
+        """Waits until every backend has been polled once, but not longer than FIRST_POLL_S."""
         waits = [asyncio.create_task(backend.was_polled.wait()) for backend in self if not backend.was_polled.is_set()]
         if waits:
             _, late = await asyncio.wait(waits, timeout=FIRST_POLL_S)
@@ -198,7 +202,7 @@ class Backends:
                 task.cancel()
 
     def discovered(self) -> list[Route]:
-        """A route for every model that a backend reported."""
+        """Returns a route for every model that a backend reported."""
         return [Route(info.id, info.id, backend.name) for backend in self for info in backend.models]
 
     def require_room(self, client_id: str) -> None:
@@ -222,9 +226,9 @@ class Backends:
         """Reserves room in the queue of the route's backend.
 
         Args:
-            route: the requested model's.
-            client_id: whose request it is.
-            expected_s: seconds of audio that its first segment will probably have.
+            route: the route of the requested model.
+            client_id: the client that sent the request.
+            expected_s: expected length of the request's first segment, in seconds of audio.
 
         Raises:
             ServiceError: OVERLOADED.

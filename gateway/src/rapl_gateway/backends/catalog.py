@@ -1,4 +1,5 @@
-"""The models that the gateway offers and the backend of each: built in, and changed by `rapl.toml`."""
+"""The model catalog: the models that the gateway offers, and the backend of each. `rapl.toml` changes the built-in
+catalog."""
 
 import os
 import re
@@ -28,7 +29,7 @@ OPENAI_NAMES = (
     "gpt-live-transcribe",
     "gpt-realtime-whisper",
 )
-"""Model names that are fixed in clients; each is an alias of the default model."""
+"""Model names that are hard-coded in clients. Each is an alias of the default model."""
 _ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)*", re.ASCII)
 _MAX_SHOWN = 200
 
@@ -39,11 +40,11 @@ class _BackendEntry(BaseModel):
     url: BaseUrl | list[BaseUrl]
     """URL of one process, or a list of several that serve the same models."""
     kind: Literal["rapl", "openai"] = "rapl"
-    """`rapl`: an engine of RAPL. `openai`: any server that speaks OpenAI's transcription API."""
+    """`rapl`: an engine of RAPL. `openai`: any server with OpenAI's transcription API."""
     key_env: str | None = None
     """Name of the environment variable that holds the key for this server."""
     parallel: int | None = Field(None, ge=1)
-    """How many segments one process works on at once, if it does not report that itself."""
+    """How many segments one process works on at once. Overrides what the process reports."""
     remedy: str = "Look at its log."
 
 
@@ -53,9 +54,9 @@ class _ModelEntry(BaseModel):
     backend: str
     """Name of the backend that serves the model."""
     id: str | None = None
-    """The engine's own id of the model, if it differs."""
+    """The engine's id of the model, if it differs from the public id."""
     fallback: list[str] = []
-    """Models that take over while this one's engine cannot be reached."""
+    """Models that are used instead while the engine of this model cannot be reached."""
 
 
 class _File(BaseModel):
@@ -88,16 +89,16 @@ class BackendSpec:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where a request goes."""
+    """The backend and the engine's model that serve a public model id."""
 
     model: str
     """The model's public id."""
     engine_model: str
-    """The engine's own id for it."""
+    """The engine's id of the model."""
     backend: str
     """Name of the backend."""
     fallback: tuple[str, ...] = ()
-    """Public ids of the models that take over if its engine cannot be reached."""
+    """Public ids of the models that are used instead while the engine of this model cannot be reached."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ class ModelCatalog:
 
     @classmethod
     def load(cls, settings: Settings) -> Self:
-        """Reads the file, if it exists, over the built-in catalog.
+        """Returns the built-in catalog with the changes of the catalog file, if the file exists.
 
         Raises:
             ValueError: the file is invalid, or names a model or backend that is not defined; the message names it.
@@ -143,7 +144,7 @@ class ModelCatalog:
         return catalog
 
     def ids(self) -> list[str]:
-        """Every public id without patterns: models first, then aliases."""
+        """Returns every public id that is not a pattern: models first, then aliases."""
         return [*(model for model in self.routes if not _is_pattern(model)), *self.aliases]
 
     def resolve(self, model: str | None, discovered: Iterable[Route] = ()) -> Route:
@@ -165,24 +166,24 @@ class ModelCatalog:
             return self.find(self.default_model, discovered)
 
     def find(self, model: str, discovered: Iterable[Route] = ()) -> Route:
-        """The route of the model with exactly this id or alias.
+        """Returns the route of the model with exactly this id or alias.
 
         Raises:
             ServiceError: MODEL_NOT_FOUND, with the model's name.
         """
         found = self._find(self.aliases.get(model, model), discovered)
         if found is None:
-            message = f"The model `{model[:_MAX_SHOWN]}` does not exist; GET /v1/models lists those that do."
+            message = f"The model `{model[:_MAX_SHOWN]}` does not exist. GET /v1/models lists the available models."
             raise ServiceError(ErrorCode.MODEL_NOT_FOUND, message, param="model")
         return found
 
     def with_fallbacks(self, route: Route, discovered: Iterable[Route] = ()) -> list[Route]:
-        """The route, then those of its fallback models."""
+        """Returns the route, followed by the routes of its fallback models."""
         discovered = list(discovered) if route.fallback else ()
         return [route, *(self.find(model, discovered) for model in route.fallback)]
 
     def engine_models(self, backend: str) -> list[str]:
-        """The engine's own ids of the models that the catalog names for this backend."""
+        """Returns the engine's ids of the models that the catalog has for this backend."""
         return [r.engine_model for r in self.routes.values() if r.backend == backend and not _is_pattern(r.model)]
 
     def _find(self, model: str, discovered: Iterable[Route] = ()) -> Route | None:
@@ -211,7 +212,7 @@ class ModelCatalog:
 
 
 def _is_id(model: str) -> bool:
-    """Whether it can be the id of a model on a hub. Such an id is safe in a path, a header and a log."""
+    """Returns whether this can be the id of a model on a hub. Such an id is safe in a path, a header and a log."""
     return len(model) <= _MAX_SHOWN and _ID.fullmatch(model) is not None and ".." not in model
 
 

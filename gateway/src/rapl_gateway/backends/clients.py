@@ -1,4 +1,4 @@
-"""Makes the client of one engine process: one of RAPL's own, or any server that speaks OpenAI's transcription API."""
+"""Creates the clients of engine processes: RAPL's own engines, and any server with OpenAI's transcription API."""
 
 from collections.abc import Callable, Sequence
 
@@ -15,12 +15,12 @@ class RaplEngine(TranscriberClient):
 
 
 def engine_client(http: Http, spec: BackendSpec, engine_models: Sequence[str]) -> Callable[[Service], EngineClient]:
-    """Returns what makes the client of one process of this backend.
+    """Returns a function that creates the client of one process of this backend.
 
     Args:
-        http: the connections.
+        http: the HTTP clients of the gateway.
         spec: the backend.
-        engine_models: the engine's own ids of the models that the catalog names for it.
+        engine_models: the engine's ids of the models that the catalog has for this backend.
     """
     if spec.kind == "openai":
         return lambda service: OpenAIServer(http.streams, service, engine_models)

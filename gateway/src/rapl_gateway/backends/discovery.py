@@ -1,4 +1,4 @@
-"""Finds every replica behind a host name: Compose, Swarm and Kubernetes give one name many addresses."""
+"""Finds every replica behind a host name. In Compose, Swarm and Kubernetes one name can have many addresses."""
 
 import asyncio
 import socket
@@ -12,8 +12,9 @@ _URL_HOST = {socket.AF_INET: "{}", socket.AF_INET6: "[{}]"}
 async def addresses_of(url: str) -> list[str]:
     """Returns the base URLs of all replicas behind `url`, sorted.
 
-    Two addresses of the same family are two replicas. One IPv4 and one IPv6 address, as `localhost` has, are the same
-    replica: the URL is returned unchanged. So is an https URL, because the certificate is for the name.
+    Two addresses of the same family are two replicas. One IPv4 and one IPv6 address, as for `localhost`, are the same
+    replica, and the URL is returned unchanged. An https URL is also returned unchanged, because the certificate is for
+    the name.
 
     Raises:
         OSError: the name cannot be resolved.
@@ -31,5 +32,5 @@ async def addresses_of(url: str) -> list[str]:
 
 
 def host_of(url: str) -> str:
-    """The value of the `Host` header for requests to this URL."""
+    """Returns the value of the `Host` header for requests to this URL."""
     return urlsplit(url).netloc.rpartition("@")[2]

@@ -1,4 +1,4 @@
-"""One request's reservation at a backend: its part of the queue, and the models that take over if its own is down."""
+"""A request's reservation in the queue of its backend, and the fallback to other models if that backend is down."""
 
 import logging
 from collections.abc import AsyncGenerator, Generator, Sequence
@@ -25,11 +25,12 @@ class Target:
 
 
 class LoadReservation:
-    """
+    """A request's reservation in the queue of its backend.
+
     Args:
         targets: the requested model, then its fallbacks as the catalog declares them.
-        client_id: whose request it is.
-        expected_s: seconds of audio that its first segment will probably have.
+        client_id: the client that sent the request.
+        expected_s: expected length of the request's first segment, in seconds of audio.
     """
 
     def __init__(self, targets: Sequence[Target], client_id: str, expected_s: float) -> None:
@@ -45,7 +46,7 @@ class LoadReservation:
 
     @contextmanager
     def held(self) -> Generator[None]:
-        """Counts the expected audio as queued until the first segment comes, whose length is known."""
+        """Counts the expected audio as queued until the first segment is queued with its exact length."""
         self._scheduler.queued.add(self._client_id, self._expected_s)
         self.client.on_first_segment = self._release
         try:
@@ -62,7 +63,7 @@ class LoadReservation:
 class FallbackClient:
     """Transcribes like the client of one engine, with fallback to other models.
 
-    It falls back only before the first answer, so that one transcript is never made by two models.
+    It falls back only before the first text or transcript, so that no result has text of two models.
     """
 
     def __init__(self, targets: Sequence[Target], client_id: str) -> None:
@@ -70,7 +71,7 @@ class FallbackClient:
         self._client_id = client_id
         self._index = 0
         self._is_fixed = False
-        """An answer has come: from now on the model stays."""
+        """Whether the model can no longer change: its first text has been received, or `headers` has been called."""
         self.on_first_segment = _nothing
 
     @property
@@ -78,14 +79,19 @@ class FallbackClient:
         return self._targets[self._index]
 
     def headers(self) -> dict[str, str]:
-        """Names the model that took over, if one did. After this call none takes over any more."""
+        """Returns a header with the name of the fallback model, if one is used. After this call the model can no longer
+        change."""
         self._is_fixed = True
         return {"x-rapl-fallback": self.target.route.model} if self._index else {}
 
     async def transcribe(
         self, audio: WavAudio, options: TranscribeOptions, *, deadline_s: float, request_id: str | None = None
     ) -> Transcript:
-        """Raises: ServiceError, of the last model that was tried."""
+        """Returns the transcript of the first model that succeeds.
+
+        Raises:
+            ServiceError: the error of the last model that was tried.
+        """
         self.on_first_segment()
         while True:
             index, call = self._index, self._call(deadline_s, request_id)
@@ -100,7 +106,11 @@ class FallbackClient:
     async def stream(
         self, audio: WavAudio, options: TranscribeOptions, *, deadline_s: float, request_id: str | None = None
     ) -> AsyncGenerator[str | Transcript, None]:
-        """Raises: ServiceError, of the last model that was tried."""
+        """Yields the words and the transcript of the first model that succeeds.
+
+        Raises:
+            ServiceError: the error of the last model that was tried.
+        """
         self.on_first_segment()
         while True:
             index, call = self._index, self._call(deadline_s, request_id)
@@ -121,7 +131,7 @@ class FallbackClient:
         return options.model_copy(update={"model": self.target.route.engine_model}) if self._index else options
 
     def _fall_back(self, index: int, error: ServiceError) -> None:
-        """Raises: the error, if no other model may take over."""
+        """Changes to the next model. Raises the error if there is none, or if the model can no longer change."""
         if index != self._index:
             return  # another segment of this request has already fallen back
         if self._is_fixed or not policy(error).has_fallback or index + 1 == len(self._targets):

@@ -1,15 +1,15 @@
-"""How fast a backend works, as measured, and how much audio is queued for it. A 429's `retry-after` is made of both."""
+"""The measured speed of a backend, and the audio queued for it. The `retry-after` of a 429 is computed from both."""
 
 import time
 from collections import Counter
 from collections.abc import Callable
 
 _MEMORY_S = 60.0
-"""Seconds of work after which what was measured before counts half."""
+"""Seconds of work after which earlier measurements count half."""
 
 
 class Throughput:
-    """Seconds of audio that a backend transcribes in one second in which it has work."""
+    """Measures how many seconds of audio a backend transcribes in one second of work."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -23,7 +23,7 @@ class Throughput:
         self._running += 1
 
     def end(self, audio_s: float) -> None:
-        """Counts `audio_s` seconds of transcribed audio; 0 where the work was cancelled or failed."""
+        """Counts `audio_s` seconds of transcribed audio; 0 if the work was cancelled or failed."""
         now = self._clock()
         self._busy_s += now - self._since
         self._since = now
@@ -34,7 +34,7 @@ class Throughput:
             self._done_s /= 2
 
     def time_s(self, audio_s: float) -> float | None:
-        """How long `audio_s` seconds of audio take; None before anything was measured."""
+        """Returns how many seconds of work `audio_s` seconds of audio take; None before the first measurement."""
         return audio_s * self._busy_s / self._done_s if self._done_s else None
 
 
@@ -60,5 +60,5 @@ class QueuedAudio:
         return self._by_client[client_id]
 
     def clients(self, client_id: str) -> int:
-        """How many clients have audio queued, `client_id` included in any case."""
+        """Returns how many clients have audio queued. `client_id` is always counted."""
         return len(self._by_client.keys() | {client_id})

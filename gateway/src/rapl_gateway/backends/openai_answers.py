@@ -1,4 +1,4 @@
-"""Reads the answers of another server in OpenAI's formats: `json`, `verbose_json`, and errors."""
+"""Parses the responses of other servers in OpenAI's formats: `json`, `verbose_json`, and errors."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -12,7 +12,7 @@ from rapl_gateway.languages import parse_language
 
 _MAX_MESSAGE_CHARACTERS = 300
 _MAX_TIME_S = 86_400.0
-"""A time beyond a day is nonsense: no engine gets more than 30 s of audio."""
+"""Longest valid time: one day. A longer one must be an error, because an engine gets at most 30 s of audio."""
 _UNAVAILABLE = frozenset({502, 503, 504})
 _WRONG_KEY = frozenset({401, 403})
 
@@ -37,7 +37,7 @@ class _Language(BaseModel):
 
 
 class _Answer(BaseModel):
-    """`json` or `verbose_json`: only `text` must be there."""
+    """A response in `json` or `verbose_json`. Only `text` is required."""
 
     text: str
     language: str | None = None
@@ -51,7 +51,7 @@ class _Answer(BaseModel):
         try:
             return parse_language(text)
         except ServiceError:
-            return None  # such as "unknown"
+            return None  # for example "unknown"
 
     def words_of(self, segment: _Segment) -> tuple[Word, ...] | None:
         if self.words is None:
@@ -64,13 +64,14 @@ class _Answer(BaseModel):
 
 
 def transcript_of(body: Any, duration_s: float) -> Transcript:
-    """
+    """Returns the transcript in a response.
+
     Args:
-        body: the answer's parsed JSON.
-        duration_s: of the audio that was sent.
+        body: the parsed JSON of the response.
+        duration_s: duration of the audio that was sent, in seconds.
 
     Raises:
-        ValueError: the answer is not a transcript.
+        ValueError: the response is not a transcript.
     """
     answer = _Answer.model_validate(body)
     text, language = answer.text.strip(), answer.language_code()
@@ -84,7 +85,7 @@ def transcript_of(body: Any, duration_s: float) -> Transcript:
 
 
 def refusal(service: Service, status: int, body: Any, headers: Mapping[str, str]) -> ServiceError:
-    """The error that a status of 400 or more means for the gateway's client."""
+    """Returns the error for the gateway's client after a response with a status of 400 or more."""
     if status in _UNAVAILABLE:
         return unavailable(service, f"answered {status}")
     if status in _WRONG_KEY:

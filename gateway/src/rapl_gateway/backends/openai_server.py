@@ -1,4 +1,4 @@
-"""The client of any server that speaks OpenAI's transcription API, with the interface of RAPL's own engines.
+"""A client for any server with OpenAI's transcription API. It has the same interface as the client of RAPL's engines.
 
 Source: https://platform.openai.com/docs/api-reference/audio/createTranscription
 """
@@ -21,16 +21,16 @@ from rapl_gateway.backends.openai_answers import refusal, transcript_of
 
 MODELS_DEADLINE_S = 5.0
 _CAPABILITIES = Capabilities(prompt=True, word_timestamps=True, translation=True)
-"""What the API has a field for. The server itself refuses what its model cannot do."""
+"""The options that the API has fields for. The server refuses an option that its model does not support."""
 
 
 class OpenAIServer:
-    """One server.
+    """The client of one server.
 
     Args:
-        http: the connections.
-        service: its base URL, including `/v1` if it has that, and its key.
-        models: the server's own ids of the models that the catalog names.
+        http: the HTTP client session.
+        service: the server's base URL, including `/v1` if it has that, and the key for it.
+        models: the server's ids of the models that the catalog has for it.
     """
 
     poll_interval_s = 15.0
@@ -45,7 +45,11 @@ class OpenAIServer:
     async def transcribe(
         self, audio: WavAudio, options: TranscribeOptions, *, deadline_s: float, request_id: str | None = None
     ) -> Transcript:
-        """Raises: ServiceError: the server's own refusal, BACKEND_UNAVAILABLE or BACKEND_TIMEOUT."""
+        """Returns the transcript of the audio.
+
+        Raises:
+            ServiceError: the server's own error, BACKEND_UNAVAILABLE or BACKEND_TIMEOUT.
+        """
         wants_more = options.word_timestamps or options.model not in self._only_json
         try:
             answer = await self._request(
@@ -60,16 +64,18 @@ class OpenAIServer:
             return transcript_of(answer, audio.duration_s)
 
     async def load(self, model_id: str) -> ModelInfo:
-        """Loads nothing: the API has no such request. A model loads at its first request."""
-        return next(info for info in await self.models() if info.id == model_id)
+        """Returns the model's state and loads nothing: the API has no request for it. The first transcription loads
+        the model."""
+        return next((info for info in await self.models() if info.id == model_id), _info(model_id, None))
 
     async def stream(
         self, audio: WavAudio, options: TranscribeOptions, *, deadline_s: float, request_id: str | None = None
     ) -> AsyncGenerator[str | Transcript, None]:
-        """Yields texts as they come, if the server streams, and then the whole transcript.
+        """Yields texts as they arrive, if the server streams, and then the whole transcript. It always ends with the
+        transcript or an error.
 
         Raises:
-            ServiceError: as `transcribe`, also after some texts. It always ends with the transcript or an error.
+            ServiceError: as in `transcribe`. It can also be raised after some texts.
         """
         form = _form(audio, options, "json")
         form.add_field("stream", "true")
@@ -85,17 +91,17 @@ class OpenAIServer:
                         text += delta
                         yield delta
                     case {"type": "transcript.text.done", "text": str(whole), **rest}:
-                        # Text that was sent cannot be changed, even if the server's final text differs.
+                        # Text that has been sent cannot be changed, even if the server's final text differs from it.
                         yield transcript_of({**rest, "text": text or whole}, audio.duration_s)
                         return
                     case {"error": _}:
                         raise unavailable(self.service, "ended its stream with an error")
                     case _:
-                        pass  # events of types that the API may add
+                        pass  # the API may add other types of events
         raise unavailable(self.service, "ended its stream too early")
 
     async def models(self) -> list[ModelInfo]:
-        """The catalog's models of this server. One that the server does not list counts as ready."""
+        """Returns the catalog's models of this server. A model that the server does not list counts as ready."""
         limits = deadline(MODELS_DEADLINE_S)
         with service_errors(self.service, MODELS_DEADLINE_S):
             url = f"{self.service.base_url}/models"
@@ -139,8 +145,9 @@ class OpenAIServer:
         except (
             ValueError,
             LineTooLong,
-        ):  # without their cause: its message quotes the answer, which may be a transcript
-            raise unavailable(self.service, "gave an answer that is not in OpenAI's format") from None
+        ):
+            # The cause is left out: its message quotes the response, which may be a transcript.
+            raise unavailable(self.service, "sent a response that is not in OpenAI's format") from None
 
 
 def _form(audio: WavAudio, options: TranscribeOptions, response_format: str) -> aiohttp.FormData:
@@ -162,7 +169,7 @@ def _form(audio: WavAudio, options: TranscribeOptions, response_format: str) -> 
 
 
 class _Listed(BaseModel):
-    """An entry of a list of models. `state` and `reason` are RAPL's own."""
+    """An entry of a list of models. Only RAPL sends `state` and `reason`."""
 
     id: str
     state: str = "ready"
@@ -174,14 +181,15 @@ class _ModelList(BaseModel):
 
 
 def _info(model: str, listed: _Listed | None) -> ModelInfo:
-    """If the server is a RAPL gateway it reports the model's state; the models of others are ready."""
+    """Returns the model with the state that the server reports. Only a RAPL gateway reports one; without it the model
+    counts as ready."""
     listed = listed or _Listed(id=model)
     state = ModelState(listed.state) if listed.state in set(ModelState) else ModelState.FAILED
     return ModelInfo(id=model, state=state, reason=listed.reason, capabilities=_CAPABILITIES)
 
 
 def _listed(answer: Any) -> dict[str, _Listed]:
-    """The entries of a list of models, by id; none if the server has no such list."""
+    """Returns the entries of a list of models, by id; empty if the server has no such list."""
     try:
         return {entry.id: entry for entry in _ModelList.model_validate(answer).data}
     except ValueError:

@@ -1,4 +1,4 @@
-"""One process of an engine: the models it last reported, whether it can be reached, and how much work it holds."""
+"""One process of an engine: the models that it last reported, whether it can be reached, and how much work it has."""
 
 import asyncio
 import contextlib
@@ -14,10 +14,10 @@ from rapl_protocol.transcript import TranscribeOptions, Transcript
 from rapl_service.calls.call import Service, unavailable
 
 PROBE_INTERVAL_S = 0.5
-"""How often a replica that cannot be reached is polled."""
+"""Seconds between two polls of a replica that cannot be reached."""
 _MAX_TIMEOUTS = 2
-"""This many polls in a row without an answer, and the replica counts as unreachable. A single one may be late because
-all of its cores compute."""
+"""After this many polls in a row that time out, the replica counts as unreachable. A single poll may time out because
+all of the replica's cores are busy."""
 
 log = logging.getLogger("rapl")
 
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 class EngineClient(Protocol):
-    """How the gateway calls one engine process."""
+    """The interface through which the gateway calls one engine process."""
 
     service: Service
     poll_interval_s: float
@@ -51,16 +51,16 @@ class Replica:
     models: list[ModelInfo] = field(default_factory=list[ModelInfo])
     """As last reported; kept while the replica cannot be reached, so that its models stay in the list."""
     parallel: int = 1
-    """How many segments it works on at once, as it reports."""
+    """How many segments the replica works on at once, as it last reported."""
     problem: ServiceError | None = None
-    """Why it gets no requests at present."""
+    """Why the replica gets no requests now; None if it gets requests."""
     was_polled: bool = False
     segments: int = 0
-    """How many segments it holds: in work, or waiting inside it."""
+    """How many segments the replica has, both in progress and in its own queue."""
     audio_s: float = 0.0
     """Seconds of audio in these segments."""
     not_ready: set[str] = field(default_factory=set[str])
-    """Models for which it answered MODEL_NOT_READY, until a poll says that they are ready."""
+    """Models for which the replica returned MODEL_NOT_READY. A poll that reports a model as ready removes it here."""
     _timeouts: int = 0
     _poll_now: asyncio.Event = field(default_factory=asyncio.Event)
     _calls: set[asyncio.Timeout] = field(default_factory=set[asyncio.Timeout])
@@ -84,17 +84,17 @@ class Replica:
         return self.problem is None and info is not None and info.state is ModelState.LOADING
 
     def assign(self, audio_s: float) -> None:
-        """Counts a segment that is sent to it."""
+        """Counts a segment that is sent to the replica."""
         self.segments += 1
         self.audio_s += audio_s
 
     def release(self, audio_s: float) -> None:
-        """Counts the end of a segment that it had."""
+        """Stops counting a segment that has ended."""
         self.segments -= 1
         self.audio_s = self.audio_s - audio_s if self.segments else 0.0
 
     async def watch(self) -> None:
-        """Polls it for its models as long as it runs; at once after a request to it failed."""
+        """Polls the replica for its models until the task is cancelled. After a failed request it polls at once."""
         while True:
             await self.refresh()
             interval_s = PROBE_INTERVAL_S if self.problem or self.not_ready else self.client.poll_interval_s
@@ -104,7 +104,7 @@ class Replica:
                     await self._poll_now.wait()
 
     async def refresh(self) -> None:
-        """Polls it once."""
+        """Polls the replica once."""
         try:
             models = await self.client.models()
         except ServiceError as error:
@@ -121,12 +121,12 @@ class Replica:
         self.on_change()
 
     async def load(self, model: str) -> None:
-        """Raises: ServiceError."""
+        """Loads a model and polls the replica. Raises: ServiceError."""
         await self.client.load(model)
         await self.refresh()
 
     def mark_unreachable(self, error: ServiceError) -> None:
-        """Sends it no more requests until a poll succeeds."""
+        """Sends the replica no more requests until a poll succeeds."""
         self._set_problem(error)
         self._poll_now.set()
 
@@ -135,15 +135,15 @@ class Replica:
         self._poll_now.set()
 
     def interrupt(self) -> None:
-        """Ends the calls that wait for its answer with BACKEND_UNAVAILABLE."""
+        """Ends the calls that wait for a response of this replica. They fail with BACKEND_UNAVAILABLE."""
         for call in self._calls:
             call.reschedule(asyncio.get_running_loop().time())
 
     async def interruptible(self, answer: Awaitable[T]) -> T:
-        """Awaits an answer of this replica.
+        """Waits for a response of this replica and returns it.
 
         Raises:
-            ServiceError: as the call does; BACKEND_UNAVAILABLE after `interrupt`.
+            ServiceError: the call's own error, or BACKEND_UNAVAILABLE after `interrupt`.
         """
         try:
             async with asyncio.timeout(None) as call:

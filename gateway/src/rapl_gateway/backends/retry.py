@@ -1,7 +1,7 @@
-"""What the gateway does when a service fails: one table, from the error code to what happens.
+"""What the gateway does when a service fails: one table with a policy for each error code.
 
-Every other error code is passed on to the client as it is. Which errors a client's SDK sends again by itself is in
-`rapl_protocol.errors`.
+An error with any other code is passed on to the client unchanged. `rapl_protocol.errors` defines which errors tell a
+client's SDK not to repeat the request.
 """
 
 import math
@@ -13,22 +13,23 @@ from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_service.calls.call import ConnectError
 
 MAX_ATTEMPTS = 2
-"""Attempts of one request, the first included, that may end with a failed service: it may die for reasons of its own,
-so the request is sent once more. If that fails too, the request is the probable cause."""
+"""Most attempts of one request, including the first, in which the service may fail. A service can fail for reasons
+unrelated to the request, so the request is sent once more. If the service fails again, the request is the probable
+cause."""
 LONG_WAIT_FACTOR = 8
-"""A segment of a long recording waits this many times longer for a restart: no person waits for it, and the whole
-recording fails with it."""
+"""A segment of a long recording waits this many times longer for a restart. Its text is not needed at once, and if the
+segment fails, the whole recording fails."""
 
 
 class Retry(Enum):
-    """Whether the same request is sent again, to another replica or to the same one once it is back."""
+    """Whether a request is sent again, to another replica or to the same one after its restart."""
 
     NEVER = auto()
     UNTIL_DEADLINE = auto()
-    """The service did no work on the request."""
+    """The request is sent again until its deadline, because the service did no work on it."""
     ONCE = auto()
-    """The service may have failed because of the request (`MAX_ATTEMPTS`). A request that could not be sent at all
-    (`ConnectError`) is sent again without limit."""
+    """The request is sent again once, because it may be the cause of the failure (`MAX_ATTEMPTS`). A request that could
+    not be sent at all (`ConnectError`) is sent again without limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +38,14 @@ class Policy:
 
     retry: Retry = Retry.NEVER
     has_fallback: bool = False
-    """A model that `rapl.toml` declares as fallback takes over, if none of the text was sent yet."""
+    """Whether a model that `rapl.toml` declares as fallback is used, if no text has been sent yet."""
     skips_speech_check: bool = False
-    """Where preprocess-service fails so, a clip is transcribed without knowing whether it holds speech."""
+    """Whether a clip is transcribed without a speech check if preprocess-service fails with this error."""
     cuts_wav_here: bool = False
-    """Where preprocess-service fails so, the gateway cuts a canonical WAV into segments by itself."""
+    """Whether the gateway itself cuts a canonical WAV into segments if preprocess-service fails with this error."""
     is_prepared_as_recording: bool = False
-    """Where preprocess-service refuses a small file so, it is prepared as a recording: it is longer than a clip, or it
-    must wait for the service."""
+    """Whether a small file is prepared as a recording if preprocess-service refuses to decode it as a clip: it is too
+    long for one, or must wait for the service."""
 
 
 POLICIES = {
@@ -63,13 +64,13 @@ def policy(error: ServiceError) -> Policy:
 
 
 class Attempts:
-    """Counts how often a request was sent to a service that failed while it had it."""
+    """Counts how often a service failed while it worked on one request."""
 
     def __init__(self) -> None:
         self._failed = 0
 
     def may_retry(self, error: ServiceError) -> bool:
-        """Counts this failure. Returns whether the request may be sent again after it."""
+        """Counts this failure and returns whether the request may be sent again."""
         retry = policy(error).retry
         if retry is Retry.ONCE and not isinstance(error, ConnectError):
             self._failed += 1
@@ -77,10 +78,12 @@ class Attempts:
 
 
 class RestartWindow:
-    """How long requests wait for a service that is down: it was ready a moment ago, so it probably restarts.
+    """The time in which requests wait for a service that is down. A service that was ready a moment ago is probably
+    restarting.
 
     Args:
-        wait_s: seconds, counted from when it was last ready. Requests never wait for a service that was never ready.
+        wait_s: length of this time, in seconds since the service was last ready. Requests do not wait for a service
+            that was never ready.
     """
 
     def __init__(self, wait_s: float) -> None:

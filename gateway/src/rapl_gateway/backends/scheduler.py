@@ -1,7 +1,7 @@
-"""The queue of one backend: gives each segment to a replica that has room for it.
+"""The queue of one backend: assigns each segment to a replica that has room for it.
 
-Short segments go before those of long recordings, and clients take turns (`FairQueue`). Of several replicas the one
-with the least audio gets the segment. What happens after a failure is in `retry.py`.
+Short segments go before those of long recordings, and clients take turns (`FairQueue`). If several replicas have room,
+the one with the least audio gets the segment. `retry.py` defines what happens after a failure.
 """
 
 import asyncio
@@ -20,8 +20,8 @@ from rapl_gateway.backends.replica import Replica
 from rapl_gateway.backends.retry import Attempts, RestartWindow
 
 LONG_PREFETCH, SHORT_PREFETCH = 1, 8
-"""How many segments a replica gets beyond those it works on, so that it never waits for the next one. Of a long
-recording it gets few: the others wait in this queue, where short segments overtake them."""
+"""How many segments a replica gets in addition to those that it works on, so that it never waits for the next one. It
+gets few segments of long recordings: the others wait in this queue, where short segments overtake them."""
 _MAX_RELEASE_DELAY_S = 30.0
 
 log = logging.getLogger("rapl")
@@ -29,14 +29,14 @@ log = logging.getLogger("rapl")
 
 @dataclass(frozen=True, slots=True)
 class CallOptions:
-    """For whom and until when a segment is transcribed."""
+    """The client, the deadline and the fallback of a call to an engine."""
 
     client_id: str
-    """Clients take turns."""
+    """The queue takes turns between clients."""
     deadline_s: float
     request_id: str | None
     has_fallback: bool
-    """Whether another model takes over if this one cannot be reached."""
+    """Whether another model is used if this one cannot be reached."""
 
 
 @dataclass(eq=False, slots=True)
@@ -48,23 +48,24 @@ class QueuedSegment:
     is_long: bool
     call: CallOptions
     deadline: float
-    """When it fails with BACKEND_TIMEOUT, on the event loop's clock."""
+    """The time at which the segment fails with BACKEND_TIMEOUT, on the event loop's clock."""
     assigned: asyncio.Future[Replica] = field(init=False)
     is_done: bool = False
     attempts: Attempts = field(default_factory=Attempts)
     not_ready: ServiceError | None = None
-    """The replica's MODEL_NOT_READY error, if one answered so."""
+    """The last MODEL_NOT_READY error of a replica, if there was one."""
 
     def time_left_s(self) -> float:
         return self.deadline - _now()
 
 
 class Scheduler:
-    """
+    """The queue of one backend.
+
     Args:
-        name: the backend's, for messages.
-        restart_wait_s: how long a segment waits for a replica to come back, counted from when the model was last ready.
-        parallel: how many segments a replica works on at once; None: as it reports.
+        name: the backend's name, for messages.
+        restart_wait_s: how long a segment waits for a replica to restart, in seconds since the model was last ready.
+        parallel: how many segments a replica works on at once; None uses the number that the replica reports.
     """
 
     def __init__(self, name: str, restart_wait_s: float, parallel: int | None = None) -> None:
@@ -76,12 +77,16 @@ class Scheduler:
         self._parallel = parallel
         self._waiting: FairQueue[QueuedSegment] = FairQueue()
         self._without_replica: list[QueuedSegment] = []
-        """Segments that no reachable replica can take at present."""
+        """Segments that no reachable replica has room for now."""
         self._restart_windows: dict[str, RestartWindow] = {}
-        """By model."""
+        """The restart window of each model."""
 
     async def transcribe(self, audio: WavAudio, options: TranscribeOptions, call: CallOptions) -> Transcript:
-        """Raises: ServiceError: the replica's own, or BACKEND_TIMEOUT if no replica was free before the deadline."""
+        """Returns the transcript of a segment.
+
+        Raises:
+            ServiceError: the replica's own error, or BACKEND_TIMEOUT if no replica was free before the deadline.
+        """
         segment = _queued(audio, options, call)
         while True:
             async with Lease(self, segment) as replica:
@@ -98,7 +103,11 @@ class Scheduler:
     async def stream(
         self, audio: WavAudio, options: TranscribeOptions, call: CallOptions
     ) -> AsyncGenerator[str | Transcript, None]:
-        """Raises: as `transcribe`. It is not retried after the first text."""
+        """Yields the words and the transcript of a segment. There is no retry after the first text.
+
+        Raises:
+            ServiceError: as in `transcribe`.
+        """
         segment = _queued(audio, options, call)
         while True:
             has_begun = False
@@ -119,11 +128,11 @@ class Scheduler:
                     self._require_retry(segment, replica, error)
 
     def slots(self) -> int:
-        """How many segments all reachable replicas together work on at once."""
+        """Returns how many segments all reachable replicas together work on at once."""
         return sum(self._slots(replica) for replica in self.replicas if replica.problem is None)
 
     def schedule(self) -> None:
-        """Gives waiting segments to replicas. To be called after any change of a replica."""
+        """Assigns waiting segments to replicas. It must be called after every change of a replica."""
         for replica in self.replicas:
             for info in replica.models:
                 if replica.is_ready(info.id):
@@ -132,7 +141,7 @@ class Scheduler:
         self._assign_waiting()
 
     async def assigned(self, segment: QueuedSegment) -> Replica:
-        """Waits for a replica that has room for the segment."""
+        """Waits until a replica has room for the segment, and returns the replica."""
         segment.assigned = asyncio.Future()
         self._enqueue(segment)
         self._assign_waiting()
@@ -150,12 +159,12 @@ class Scheduler:
             raise
 
     def release(self, replica: Replica, segment: QueuedSegment) -> None:
-        """Ends a lease, and gives the free place to the next segment."""
+        """Ends a lease and assigns the free place to the next segment."""
         self.queued.remove(segment.call.client_id, segment.audio_s)
         self._free(replica, segment)
 
     def remaining_s(self, segment: QueuedSegment, began: float) -> float:
-        """An estimate of how long a replica still works on a segment that it got at `began`; at most
+        """Estimates how many seconds a replica will still work on a segment that it got at `began`, at most
         _MAX_RELEASE_DELAY_S."""
         whole_s = (self.throughput.time_s(segment.audio_s) or 0.0) * max(1, self.slots())
         return min(_MAX_RELEASE_DELAY_S, max(0.0, whole_s - (_now() - began)))
@@ -172,8 +181,8 @@ class Scheduler:
                 self._assign(segment)
 
     def _next(self) -> QueuedSegment | None:
-        """The next segment that a replica may have room for. If no replica can be reached every segment is returned:
-        `_assign` lets it fail or wait for a restart."""
+        """Returns the next segment that a replica may have room for; None if there is none. If no replica can be
+        reached, it returns every segment, and `_assign` lets it fail or wait for a restart."""
         if not self._waiting:
             return None
         reachable = [replica for replica in self.replicas if replica.problem is None]
@@ -185,7 +194,7 @@ class Scheduler:
     def _assign(self, segment: QueuedSegment) -> None:
         able = [replica for replica in self.replicas if replica.may_serve(segment.model)]
         if not able and not self._may_recover(segment):
-            if segment.not_ready is None:  # a reachable replica answers that it does not know the model
+            if segment.not_ready is None:  # a reachable replica returns the error for a model that it does not have
                 able = [replica for replica in self.replicas if replica.problem is None]
             if not able:
                 segment.assigned.set_exception(self._failure(segment))
@@ -208,14 +217,15 @@ class Scheduler:
         self._assign_waiting()
 
     def _withdraw(self, segment: QueuedSegment) -> None:
-        """Takes a segment out of the queue; frees its place if it was assigned in this very turn of the event loop."""
+        """Removes a segment from the queue. If it was assigned in the same turn of the event loop, its place is
+        freed."""
         assigned = segment.assigned
         if assigned.done() and not assigned.cancelled() and assigned.exception() is None:
             self._free(assigned.result(), segment)
         assigned.cancel()
 
     def _require_retry(self, segment: QueuedSegment, replica: Replica, error: ServiceError) -> None:
-        """Raises: the error, if the segment must not be sent again."""
+        """Marks the replica after a failure. Raises the error if the segment must not be sent again."""
         if error.code is ErrorCode.MODEL_NOT_READY:
             segment.not_ready = error
             replica.mark_not_ready(segment.model)
@@ -226,8 +236,8 @@ class Scheduler:
         log.warning("backend=%s address=%s error=%s: retry of a segment", self._name, replica.address, error.code.value)
 
     def _may_recover(self, segment: QueuedSegment) -> bool:
-        """Whether a segment that no replica can take now waits: a replica was ready a moment ago, or loads a model
-        that was ready before."""
+        """Returns whether a segment that no replica can take now should wait. It waits if its model was ready a moment
+        ago, or if a replica is loading the model again."""
         window = self._restart_window(segment.model)
         if window.is_open(is_long=segment.is_long):
             return True

@@ -1,1 +1,1 @@
-"""Who may call: API keys, allowed hosts and origins, and the checks before the gateway starts."""
+"""Access control: API keys, allowed hosts and origins, and the checks before the gateway starts."""

@@ -10,12 +10,14 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 CLIENT_ID = "rapl_client_id"
-"""Key in a request's scope: the digest of its API key, in hexadecimal. Clients take turns by it."""
+"""Key in a request's scope. Its value is the digest of the request's API key, in hexadecimal, and identifies the
+client in the queue."""
 _OPEN_PATHS = frozenset({"/health/live", "/health/ready"})
 
 
 def cors_policy(origins: Sequence[str]) -> dict[str, Any]:
-    """Options of CORSMiddleware for pages of these origins. They may read the headers that OpenAI's clients read."""
+    """Returns the options of CORSMiddleware for pages of these origins. The pages may read the headers that OpenAI's
+    clients read."""
     return {
         "allow_origins": list(origins),
         "allow_methods": ["GET", "POST", "OPTIONS"],

@@ -1,7 +1,7 @@
-"""Refuses what web pages of other sites could do to a server on this machine.
+"""Protects a server on this machine from web pages of other sites.
 
-A page may send requests to 127.0.0.1; they have the page's `Origin`. A page whose own name is made to point here
-afterwards (DNS rebinding) may even read the responses; its requests have that name as `Host`.
+A page can send requests to 127.0.0.1. These requests have the page's `Origin`. With DNS rebinding, the page's own host
+name later points to this machine, and the page can even read the responses. These requests have that name as `Host`.
 """
 
 from collections.abc import Iterable
@@ -17,12 +17,13 @@ _COMPOSE_NAME = "gateway"
 
 
 class HostAndOriginCheck:
-    """ASGI middleware: a request must name this server as its host, and another site's page may not change anything.
+    """ASGI middleware: refuses requests with a `Host` that is not this server, and requests from pages of other sites
+    that could change something.
 
     Args:
-        app: gets the requests that pass.
-        hosts: further names of this server; one may begin with `*.`, and `*` is every name.
-        origins: whose pages may send any request; `*` is every origin.
+        app: the application that gets the requests that are not refused.
+        hosts: further names of this server. A name may begin with `*.`; `*` allows every name.
+        origins: origins of pages that may send any request; `*` allows every origin.
     """
 
     def __init__(self, app: ASGIApp, hosts: Iterable[str], origins: Iterable[str]) -> None:
@@ -47,14 +48,15 @@ class HostAndOriginCheck:
         if host is not None and not self._hosts.allow(host):
             message = "The Host header does not name this server. To allow the name, add it to RAPL_ALLOWED_HOSTS."
             return ServiceError(ErrorCode.FORBIDDEN, message)
-        is_reading = scope.get("method") in _READING  # a WebSocket has no method, and may change anything
+        is_reading = scope.get("method") in _READING  # a WebSocket has no method and counts as writing
         if origin and not is_reading and not self._may_write(origin, host):
             message = "Web pages of this origin may not use the server. To allow them, add it to RAPL_CORS_ORIGINS."
             return ServiceError(ErrorCode.FORBIDDEN, message)
         return None
 
     def _may_write(self, origin: str, host: bytes | None) -> bool:
-        """Sites have `http` or `https`, or `null` in a sandboxed frame; installed programs have other schemes."""
+        """Returns whether pages of this origin may change something. The origin of a web page has the scheme `http` or
+        `https`, or is `null` in a sandboxed frame. Installed programs have other schemes, which are allowed."""
         if origin in self._origins or "*" in self._origins:
             return True
         scheme, _, origin_host = origin.partition("://")

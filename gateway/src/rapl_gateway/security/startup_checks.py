@@ -1,4 +1,4 @@
-"""Configurations with which the gateway does not start: no keys on a network address, half of a certificate."""
+"""Refuses unsafe settings at startup: a network address without API keys, or an incomplete TLS certificate."""
 
 import ssl
 from typing import Any
@@ -9,7 +9,11 @@ from rapl_gateway.settings import Settings
 
 
 def require_keys_beyond_loopback(settings: Settings) -> None:
-    """Raises: ValueError, where other machines can reach the gateway without a key and RAPL_ALLOW_ANYONE is not set."""
+    """Requires API keys if other machines can reach the gateway.
+
+    Raises:
+        ValueError: other machines can reach the gateway without a key, and RAPL_ALLOW_ANYONE is not `yes`.
+    """
     reached_at = settings.publish or settings.host
     if is_loopback(reached_at) or settings.keys() or settings.allow_anyone == "yes":
         return
@@ -20,7 +24,7 @@ def require_keys_beyond_loopback(settings: Settings) -> None:
 
 
 def tls_options(settings: Settings) -> dict[str, Any]:
-    """uvicorn's options for TLS; empty where RAPL_TLS_CERT and RAPL_TLS_KEY are not set.
+    """Returns uvicorn's options for TLS; empty if RAPL_TLS_CERT and RAPL_TLS_KEY are not set.
 
     Raises:
         ValueError: only one of the two is set, or the files are not a certificate and its key.

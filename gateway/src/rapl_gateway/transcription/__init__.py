@@ -1,1 +1,1 @@
-"""From media to text: segments, one engine task for each, checks of the text, and the result."""
+"""Turns media into text: segments, one engine task for each segment, checks of the text, and the result."""

@@ -1,8 +1,8 @@
 """Checks a segment's text for the typical signs of lost words.
 
-Engines lose words without an error: a token budget ends in the middle of a sentence, a decoder repeats one phrase to
-the end of the segment or writes all of it twice, a segment comes back empty or with the text of the one before. Each of
-these can be recognised from the text and the duration of the speech.
+Engines lose words without an error. The engine reaches its token limit in the middle of a sentence, repeats one phrase
+until the end of the segment, writes the whole segment twice, or returns no text or the text of the previous segment.
+Each of these can be recognised from the text and the duration of the speech.
 """
 
 import math
@@ -14,30 +14,32 @@ from enum import StrEnum
 from rapl_protocol.prepared import ENOUGH_SPEECH_S
 
 _MIN_FOR_TEXT_S = 0.3
-"""Less speech than this needs no text."""
+"""Seconds of speech. With less speech than this, a segment without text is not suspicious."""
 _MIN_SPEECH_S = ENOUGH_SPEECH_S
-"""Less speech may well be no word: a cough, an "mm". Speech detection stops after this much in a clip."""
+"""Seconds of speech. Less speech than this may contain no word, only a cough or an "mm". In a clip, speech detection
+stops after this much."""
 _MIN_FOR_PACE_S = 1.5
-"""Shorter segments are not used to measure the recording's pace."""
+"""Seconds of speech. Segments with less are not used to measure the recording's pace, in words per second of speech."""
 _MIN_SEGMENTS = 3
 _MIN_WORDS = 4
 """If fewer words are expected, their number is not checked."""
 _LONG_SPEECH_S = 5.0
-"""From this much speech on the pace alone proves that words are missing; below it is only a reason for a retry."""
+"""Seconds of speech from which the pace alone proves that words are missing. With less speech, the pace is only a
+reason for a retry."""
 _SLOW, _FAST = 0.6, 1.7
 """Bounds as factors of the recording's pace. One speaker's segments of half a minute differ by much less; text that is
 written twice has double the pace."""
 _VERY_SLOW, _VERY_FAST = 0.5, 1.9
 """The same for less than _LONG_SPEECH_S of speech."""
 _MIN_SAME = 8
-"""This many words in a row are hardly repeated by chance."""
+"""Number of words from which two segments with the same text are suspicious. Shorter texts may be equal by chance."""
 _LOOP_REPEATS = 5
 _LOOP_SHARE = 0.5
 _WORD = re.compile(r"\w+(?:['’-]\w+)*")
 
 
 class Suspicion(StrEnum):
-    """Why a text may be incomplete. TRUNCATED is found by `SegmentTask.checked`, from the engine's own answer."""
+    """Why a text may be incomplete. The engine itself reports TRUNCATED; `SegmentTask.checked` sets it."""
 
     NO_TEXT = "speech without text"
     LOOP = "the same words again and again"
@@ -48,19 +50,19 @@ class Suspicion(StrEnum):
 
 
 _REMAINS_FROM_S = {Suspicion.NO_TEXT: _MIN_SPEECH_S, Suspicion.TOO_LITTLE: _LONG_SPEECH_S, Suspicion.TRUNCATED: 0.0}
-"""From this much speech on the suspicion remains if the retry gives the same text."""
+"""Seconds of speech from which a suspicion remains if the retry returns the same text."""
 _SAME_LENGTH = 0.9
 
 
 class TranscriptChecks:
-    """Checks the segments of one recording in their order."""
+    """Checks the segments of one recording, in order."""
 
     def __init__(self) -> None:
         self._paces: list[float] = []
         self._previous: list[str] = []
 
     def suspicion(self, text: str, speech_s: float) -> Suspicion | None:
-        """Why the text of `speech_s` seconds of speech may be incomplete; None if it looks complete."""
+        """Returns why the text of `speech_s` seconds of speech may be incomplete; None if it looks complete."""
         words = words_of(text)
         if not words:
             return Suspicion.NO_TEXT if speech_s >= _MIN_FOR_TEXT_S else None
@@ -82,12 +84,12 @@ class TranscriptChecks:
         return Suspicion.TOO_MUCH if words > fast * expected else None
 
     def compare(self, suspicion: Suspicion, first: str, again: str, speech_s: float) -> tuple[bool, Suspicion | None]:
-        """Compares the text of a retry, in another cut of the same audio, with the first text.
+        """Compares the text of a retry, for which the same audio was cut differently, with the first text.
 
         Returns:
             Whether to keep the second text, and the suspicion that remains about the text that is kept. If both texts
-            are equal, a suspicion of too many words is cleared, and one of missing words only if there was little
-            speech: words that an engine loses twice are still lost.
+            are equal, a suspicion of too many words is cleared. A suspicion of missing words is then cleared only if
+            there was little speech, because an engine can lose the same words twice.
         """
         before, now = words_of(first), words_of(again)
         if now == before:
@@ -100,14 +102,15 @@ class TranscriptChecks:
         return True, remaining
 
     def accept(self, text: str, speech_s: float) -> None:
-        """Uses this text to measure the pace of the recording."""
+        """Adds this text to the measured pace of the recording, and compares the next segment with it."""
         self._previous = words_of(text)
         if speech_s >= _MIN_FOR_PACE_S:
             self._paces.append(len(self._previous) / speech_s)
 
 
 def words_of(text: str) -> list[str]:
-    """The words in lower case without punctuation; the single characters of scripts without spaces between words."""
+    """Returns the words in lower case, without punctuation. In scripts without spaces between words, each character
+    counts as one word."""
     if text.isascii():
         return _WORD.findall(text.casefold())
     found: list[str] = []
@@ -117,7 +120,7 @@ def words_of(text: str) -> list[str]:
 
 
 def has_loop(words: list[str]) -> bool:
-    """Whether one phrase, repeated without a break, makes up at least half of the words."""
+    """Returns whether one phrase, repeated without a break, makes up at least half of the words."""
     for period in range(1, len(words) // _LOOP_REPEATS + 1):
         run = longest = 0
         for before, now in zip(words, words[period:], strict=False):

@@ -1,4 +1,4 @@
-"""Media to text: preprocess, transcribe segment by segment, join the texts."""
+"""Turns media into text: preprocesses it, transcribes each segment and joins the texts."""
 
 import asyncio
 import logging
@@ -34,7 +34,8 @@ log = logging.getLogger("rapl")
 
 RequestSpeechCheck = Callable[[], Awaitable[SpeechCheck]]
 _MAX_CLIP_BYTES = 2 << 20
-"""A larger file is hardly a clip of 30 s, unless it is uncompressed; sending it at once would block the event loop."""
+"""A larger file is treated as a recording. Only uncompressed clips of 30 s are larger, and sending a larger file in one
+piece would block the event loop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,24 +49,25 @@ class Job:
     request_id: str
     stopwatch: Stopwatch
     is_streamed: bool = False
-    """Whether words are wanted as they are decoded, from engines that stream."""
+    """Whether words are sent to the client as they are decoded, if the engine streams."""
     is_model_ready: bool = True
     result: TranscriptBuilder = field(default_factory=TranscriptBuilder)
     checks: TranscriptChecks = field(default_factory=TranscriptChecks)
 
 
 class Pipeline:
-    """Keeps as many segments of a job in work as its backend works on at once, and one more."""
+    """Transcribes jobs. It keeps one more segment of a job in progress than the job's backend works on at once."""
 
     def __init__(self, preprocess: PreprocessClient, settings: Settings) -> None:
         self._preprocess = preprocess
         self._settings = settings
 
     def texts(self, job: Job) -> AsyncGenerator[str, None]:
-        """Yields what each segment adds to the text; at the end `job.result` is complete.
+        """Yields the text that each segment adds. At the end `job.result` is complete.
 
         Raises:
-            ServiceError: also after some texts. A segment that fails fails the job: no text is missing silently.
+            ServiceError: can also be raised after some texts. If one segment fails, the whole job fails, so that no
+                text is missing without an error.
         """
         clip = canonical_wav(job.media)
         if clip and clip.duration_s <= MAX_SEGMENT_S:
@@ -78,7 +80,7 @@ class Pipeline:
         return self._small_file(job)
 
     async def _small_file(self, job: Job) -> AsyncGenerator[str, None]:
-        """Decodes the file; up to 30 s of audio is a clip, more is a recording."""
+        """Decodes the file. Up to 30 s of audio is transcribed as a clip, more as a recording."""
         async with AsyncExitStack() as stack:
             with job.stopwatch.stage("prepare"):
                 clip = await self._decoded(job, stack)
@@ -91,7 +93,8 @@ class Pipeline:
                     yield text
 
     async def _decoded(self, job: Job, stack: AsyncExitStack) -> DecodedClip | None:
-        """None if it is longer than a clip, or if preprocess-service cannot be reached: a recording waits for it."""
+        """Returns the decoded clip. None if the audio is longer than a clip, or if preprocess-service cannot be
+        reached: the file is then transcribed as a recording, which waits for the service."""
         clip = self._preprocess.clip(job.media, job.prepare, deadline_s=PREPARE_IDLE_S, request_id=job.request_id)
         try:
             return await stack.enter_async_context(clip)
@@ -101,8 +104,8 @@ class Pipeline:
         return None
 
     async def _clip(self, job: Job, audio: WavAudio, check: RequestSpeechCheck) -> AsyncGenerator[str, None]:
-        """Sends the clip to the engine at once, while preprocess-service looks for speech in it. Without speech the
-        engine's work is cancelled and its text is not used."""
+        """Transcribes a clip. The engine gets it at once, while preprocess-service checks it for speech. If there is no
+        speech, the engine's work is cancelled and its text is not used."""
         job.result.announced_s = audio.duration_s
         clip = SpeechSegment(0.0, audio.duration_s, audio)
         task = self._start(job, clip) if _is_likely_speech(job, audio) else None
@@ -120,10 +123,10 @@ class Pipeline:
         job.result.end(PrepareEnd(duration_s=audio.duration_s, speech_s=speech_s))
 
     async def _speech_s(self, job: Job, check: RequestSpeechCheck) -> float | None:
-        """Seconds of speech in a clip; None if that cannot be found out."""
+        """Returns the seconds of speech in a clip: 0 without speech, None if they are unknown."""
         if job.prepare.speech_detection == "off":
             return None
-        await asyncio.sleep(0)  # the engine's request is written first
+        await asyncio.sleep(0)  # so that the engine's request is written first
         try:
             found = await check()
         except ServiceError as error:
@@ -157,7 +160,7 @@ class Pipeline:
                         return
 
     async def _segment_texts(self, job: Job, task: SegmentTask) -> AsyncGenerator[str, None]:
-        """Yields what a segment adds to the text: word by word if the engine streams, else all at once."""
+        """Yields the text that a segment adds: word by word if the engine streams, otherwise all at once."""
         while True:
             with job.stopwatch.stage("infer"):
                 text = await task.next()
@@ -174,8 +177,11 @@ class Pipeline:
 
 
 def _is_likely_speech(job: Job, audio: WavAudio) -> bool:
-    """Whether a clip is sent to its engine before speech detection has ended. Not if the engine would have to load its
-    model, and not what sounds like silence, noise or music: then it waits the 10 ms."""
+    """Returns whether a clip is sent to its engine before speech detection has ended.
+
+    A clip waits the 10 ms for speech detection if it sounds like silence, noise or music, or if the engine would have
+    to load its model.
+    """
     if job.prepare.speech_detection == "off":
         return True
     return job.is_model_ready and has_pauses(audio)

@@ -12,12 +12,13 @@ Event = SourceInfo | SegmentTask | PrepareEnd
 
 
 class SegmentPrefetcher:
-    """Takes the events of preprocessing as they come and returns them in order, each segment as a running SegmentTask.
+    """Reads the events of preprocessing as they arrive and returns them in order. A segment is returned as a running
+    SegmentTask.
 
     Args:
-        events: from preprocess-service; read no further while `width` segments are held.
+        events: the events of preprocess-service. Reading pauses while `width` segments are held.
         start: starts the task of a segment.
-        width: how many segments are held, in work or waiting for their turn; at least two.
+        width: most segments that are held at once, each until `done` is called for it; at least two.
     """
 
     def __init__(
@@ -44,10 +45,10 @@ class SegmentPrefetcher:
                     self._ready.put_nowait(event)
 
     async def next(self) -> Event | None:
-        """The next event, or None at the end.
+        """Returns the next event, or None at the end.
 
         Raises:
-            ServiceError: what ended preprocessing, after all events before it were returned.
+            ServiceError: the error that ended preprocessing, after all earlier events were returned.
         """
         event = self._put_back.pop() if self._put_back else await self._ready.get()
         if event is None:
@@ -60,13 +61,13 @@ class SegmentPrefetcher:
         return event
 
     async def done(self, task: SegmentTask) -> None:
-        """Makes room for another segment."""
+        """Closes a task and makes room for another segment."""
         self._held.remove(task)
         await task.close()
         self._places.release()
 
     async def close(self) -> None:
-        """Cancels everything that is in work."""
+        """Cancels everything that is in progress."""
         self._task.cancel()
         await asyncio.wait({self._task})
         for task in self._held:

@@ -19,22 +19,23 @@ _NO_OPTIONS = PrepareOptions()
 
 
 class RetryingPreprocessClient(PreprocessClient):
-    """Sends a request that broke off again, and continues after the last event: the same media give the same events.
+    """Repeats an interrupted request and continues after the last event that was received. This is possible because the
+    same media always produce the same events.
 
     Args:
-        http: the connections.
-        service: where it listens.
-        restart_wait_s: how long requests wait for the service, counted from when it last answered.
+        http: the HTTP clients of the gateway.
+        service: the address of preprocess-service.
+        restart_wait_s: how long requests wait for the service, in seconds since it last responded.
     """
 
     def __init__(self, http: Http, service: Service, restart_wait_s: float) -> None:
         super().__init__(http, service)
         self._restart_window = RestartWindow(restart_wait_s)
         self.problem: str | None = None
-        """Why the last poll failed."""
+        """Why the last poll failed; None if it succeeded."""
 
     async def watch(self) -> None:
-        """Polls the service as long as the gateway runs."""
+        """Polls the service while the gateway runs."""
         while True:
             if await self.is_live():
                 self._mark_ready()
@@ -50,7 +51,8 @@ class RetryingPreprocessClient(PreprocessClient):
         idle_s: float,
         request_id: str | None = None,
     ) -> AsyncGenerator[PreparedEvent, None]:
-        """As PreprocessClient. A canonical WAV is not retried: the gateway can cut it without the service."""
+        """Same as `PreprocessClient.prepare`, with retries. A canonical WAV is not retried before its first event: the
+        gateway can cut it without the service."""
         yielded, attempts = 0, Attempts()
         while True:
             events = super().prepare(media, options=options, idle_s=idle_s, request_id=request_id)

@@ -1,4 +1,4 @@
-"""Progress of a long transcription for the operator: a bar on a terminal, otherwise a log line now and then."""
+"""Shows the operator the progress of a long transcription: a bar on a terminal, otherwise a log line every 10 s."""
 
 import logging
 import sys
@@ -8,7 +8,7 @@ from typing import Any, TextIO
 from tqdm import tqdm
 
 LONG_S = 60.0
-"""Shorter audio shows no progress."""
+"""Seconds of audio. No progress is shown for shorter audio."""
 LINE_EVERY_S = 10.0
 
 log = logging.getLogger("rapl")
@@ -18,9 +18,9 @@ class ProgressDisplay:
     """Shows nothing until more than LONG_S of audio is expected or done.
 
     Args:
-        request_id: names the transcription.
+        request_id: identifies the transcription.
         out: where a bar is drawn, if it is a terminal; stderr by default.
-        line_every_s: seconds between log lines, if it is not.
+        line_every_s: seconds between log lines, if `out` is not a terminal.
     """
 
     def __init__(self, request_id: str, out: TextIO | None = None, line_every_s: float = LINE_EVERY_S) -> None:
@@ -31,9 +31,10 @@ class ProgressDisplay:
         self._bar: tqdm[Any] | None = None
 
     def show(self, done_s: float, announced_s: float | None) -> None:
-        """
+        """Shows the progress.
+
         Args:
-            done_s: seconds of the source that are transcribed.
+            done_s: seconds of the source that have been transcribed.
             announced_s: duration of the source as its file states it.
         """
         if max(done_s, announced_s or 0.0) <= LONG_S:

@@ -1,4 +1,4 @@
-"""Joins the transcripts of consecutive segments to one, and counts what may be missing."""
+"""Joins the transcripts of consecutive segments into one, and records where text may be missing."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from rapl_gateway.transcription.checks import Suspicion
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A stretch of the source whose text may be incomplete."""
+    """A part of the source that may have incomplete text."""
 
     start_s: float
     end_s: float
@@ -19,7 +19,8 @@ class Problem:
 
 
 class TranscriptBuilder:
-    """Takes segments in order. What `add_text` and `add` return, concatenated, is the text of `transcript()`."""
+    """Joins segments, which must be added in order. The text of `transcript()` is everything that `add_text` and `add`
+    returned, concatenated."""
 
     def __init__(self) -> None:
         self._text = ""
@@ -31,11 +32,11 @@ class TranscriptBuilder:
         self._has_speech_detection = False
         self.problems: list[Problem] = []
         self.duration_s = 0.0
-        """Of the whole source; known at the end."""
+        """Duration of the whole source, in seconds; 0 until `end` is called."""
         self.announced_s: float | None = None
-        """Duration of the whole source as its file states it; None if it does not."""
+        """Duration of the whole source that its file states, in seconds; None if it states none."""
         self.done_s = 0.0
-        """How much of the source has been transcribed."""
+        """Seconds of the source that have been transcribed."""
 
     @property
     def partial(self) -> str:
@@ -52,7 +53,7 @@ class TranscriptBuilder:
 
         Args:
             part: the engine's transcript.
-            segment: what was transcribed.
+            segment: the segment that was transcribed.
             suspicion: why the transcript may be incomplete.
 
         Raises:
@@ -67,7 +68,7 @@ class TranscriptBuilder:
         return grown
 
     def end(self, end: PrepareEnd) -> None:
-        """Adds what is known only at the end: the duration, and whether speech detection was on."""
+        """Adds the values that are known only at the end: the duration, and whether speech detection was on."""
         self.duration_s = end.duration_s
         self._has_speech_detection = self._has_speech_detection or end.speech_s is not None
 

@@ -17,8 +17,9 @@ from rapl_gateway.settings import Settings
 from rapl_gateway.transcription.checks import Suspicion, TranscriptChecks
 
 INTERACTIVE_S = 25.0
-"""A segment that ends after this many seconds of the source is queued as part of a long recording: short ones overtake
-it. The first segment of a long recording is longer than this, so all of its segments are."""
+"""A segment that ends later than this, in seconds from the start of the source, is queued as part of a long recording,
+and short segments overtake it. The first segment of a long recording is longer than this, so the rule applies to all of
+its segments."""
 _MIN_TO_CUT_S = 6.0
 _SILENCE_S = 0.25
 
@@ -35,7 +36,7 @@ class EngineCall:
     settings: Settings
 
     async def transcribe(self, audio: WavAudio, options: TranscribeOptions | None = None) -> Transcript:
-        """Raises: ServiceError."""
+        """Returns the transcript of the audio. Raises: ServiceError."""
         return await self.client.transcribe(
             audio,
             options or self.options,
@@ -47,19 +48,19 @@ class EngineCall:
         """Yields the words as they are decoded, if the engine streams, then the transcript.
 
         Raises:
-            ServiceError: also after some words.
+            ServiceError: can also be raised after some words.
         """
         deadline_s = self.settings.deadline_s(audio.duration_s)
         return self.client.stream(audio, options, deadline_s=deadline_s, request_id=self.request_id)
 
 
 class SegmentTask:
-    """Starts to transcribe the segment when it is made.
+    """The transcription of one segment. It starts when the object is created.
 
     Args:
-        engine: transcribes it.
-        segment: the audio, and where it lies.
-        is_streamed: whether words are wanted as they are decoded.
+        engine: the engine that transcribes the segment.
+        segment: the audio, and its position in the source.
+        is_streamed: whether `next` returns words as they are decoded.
     """
 
     def __init__(self, engine: EngineCall, segment: SpeechSegment, *, is_streamed: bool = False) -> None:
@@ -74,7 +75,7 @@ class SegmentTask:
         )
 
     async def _stream(self, words: asyncio.Queue[str | None]) -> Transcript:
-        """Queues the words as they come. An engine's stream ends with the transcript or an error."""
+        """Queues the words as they arrive and returns the transcript. An engine's stream ends with it or an error."""
         transcript: Transcript | None = None
         try:
             async with aclosing(self._engine.stream(self.segment.audio, self._options)) as texts:
@@ -89,10 +90,10 @@ class SegmentTask:
         return transcript
 
     async def next(self) -> str | Transcript:
-        """The next words, if they are streamed; at last the transcript.
+        """Returns the next words, if they are streamed, and at the end the transcript.
 
         Raises:
-            ServiceError: the engine's.
+            ServiceError: the engine's error.
         """
         if self._words is not None and (text := await self._words.get()) is not None:
             return text
@@ -110,8 +111,8 @@ class SegmentTask:
 
         Args:
             first: the engine's transcript of the segment.
-            checks: of this recording; they learn from this segment.
-            is_sent: whether words of it were streamed already: these cannot be changed.
+            checks: the checks of this recording. A segment without a remaining suspicion is added to them.
+            is_sent: whether words of the segment have already been streamed. Such words cannot be changed.
         """
         suspicion = Suspicion.TRUNCATED if first.is_truncated else checks.suspicion(first.text, self._speech_s)
         if suspicion is Suspicion.NO_TEXT and self.segment.speech_s is None:
@@ -126,10 +127,10 @@ class SegmentTask:
     async def _retranscribed(
         self, first: Transcript, suspicion: Suspicion, checks: TranscriptChecks
     ) -> tuple[Transcript, Suspicion | None]:
-        """Transcribes the segment again in another cut. Returns the better transcript and the suspicion that
+        """Cuts the segment differently and transcribes it again. Returns the better transcript and the suspicion that
         remains."""
         log.warning(
-            "request_id=%s at_s=%.1f doubt=%r: retry in another cut",
+            "request_id=%s at_s=%.1f doubt=%r: retry with the audio cut differently",
             self._engine.request_id, self.segment.start_s, suspicion.value,
         )  # fmt: skip
         audio = self.segment.audio
@@ -150,11 +151,11 @@ class SegmentTask:
 
     @property
     def _speech_s(self) -> float:
-        """Without speech detection all of the segment may be speech."""
+        """Seconds of speech in the segment. Without speech detection, the whole segment may be speech."""
         return self.segment.audio.duration_s if self.segment.speech_s is None else self.segment.speech_s
 
     async def close(self) -> None:
-        """Cancels what the engine has not done yet."""
+        """Cancels the transcription if it is not finished."""
         if not self._task.done():
             self._task.cancel()
             await asyncio.wait({self._task})
@@ -168,9 +169,10 @@ def _within(segment: Segment, duration_s: float) -> Segment:
 
 
 def recut(audio: WavAudio) -> list[SpeechSegment]:
-    """The same audio in another form, in which an engine rarely fails in the same way.
+    """Returns the same audio cut differently, so that an engine rarely fails in the same way.
 
-    Two halves, cut at the quietest point of the middle third; audio below 6 s whole, between added silence.
+    The audio is cut into two parts at the quietest point of its middle third. Audio shorter than 6 s is not cut: it
+    gets 0.25 s of silence before and after it.
     """
     if audio.duration_s < _MIN_TO_CUT_S:
         silence = bytes(int(_SILENCE_S * BYTES_PER_SECOND))

@@ -1,4 +1,4 @@
-"""Media to segments of speech, by preprocess-service or, for a canonical WAV, without it."""
+"""Cuts media into segments of speech, with preprocess-service or, for a canonical WAV, without it."""
 
 import logging
 from collections.abc import AsyncGenerator, Iterator
@@ -13,17 +13,20 @@ from rapl_service.calls.clients import PreprocessClient
 from rapl_gateway.backends.retry import policy
 
 PREPARE_IDLE_S = 60.0
-"""Longest time between two events of preprocess-service; decoding 30 s of audio takes well under one second."""
+"""Longest time between two events of preprocess-service, in seconds. Decoding 30 s of audio takes well under one
+second."""
 SPEECH_CHECK_S = 1.0
-"""Longest time to find out whether a clip holds speech: usually ten milliseconds. Dictation must not wait longer."""
+"""Longest time for the speech check of a clip, in seconds. It usually takes ten milliseconds, and dictation must not
+wait longer than this."""
 _FEED_BYTES = 1 << 16
 _SAMPLE_STEP = 64
-"""One sample of 64 is enough to measure loudness: 0.05 ms for 5 s of audio."""
+"""Loudness is measured on one sample in 64. This takes 0.05 ms for 5 s of audio."""
 _FRAME = 20
-"""Of these samples: 80 ms."""
+"""Number of these samples in a frame of 80 ms."""
 _PAUSE_RATIO = 16
-"""24 dB between the loud and the quiet tenth. Measured: dictation with noise 20 dB below it 25 dB, 30 dB below it 35;
-white noise 4, a tone 1, chords with drums 18."""
+"""Audio has pauses if the 90th percentile of its frames' levels is more than 24 dB above the 10th percentile. Measured:
+25 dB for dictation with noise 20 dB below it, 35 dB for dictation with noise 30 dB below it; 4 dB for white noise, 1 dB
+for a tone, 18 dB for chords with drums."""
 
 log = logging.getLogger("rapl")
 
@@ -31,10 +34,11 @@ log = logging.getLogger("rapl")
 async def prepared_events(
     preprocess: PreprocessClient, media: bytes | memoryview, options: PrepareOptions, request_id: str
 ) -> AsyncGenerator[PreparedEvent, None]:
-    """The events of preprocess-service. If it cannot be reached a canonical WAV is cut here, without speech detection.
+    """Yields the events of preprocess-service. If it cannot be reached, a canonical WAV is cut here, without speech
+    detection.
 
     Raises:
-        ServiceError: also after some events.
+        ServiceError: can also be raised after some events.
     """
     began = False
     events = preprocess.prepare(media, options=options, idle_s=PREPARE_IDLE_S, request_id=request_id)
@@ -53,7 +57,7 @@ async def prepared_events(
 
 
 def canonical_wav(media: bytes | memoryview) -> WavAudio | None:
-    """The audio of a 16 kHz mono s16 WAV, which needs no decoding; None for other media."""
+    """Returns the audio of a 16 kHz mono s16 WAV, which needs no decoding; None for other media."""
     try:
         return WavAudio.from_wav(media)
     except ValueError:
@@ -61,7 +65,8 @@ def canonical_wav(media: bytes | memoryview) -> WavAudio | None:
 
 
 def has_pauses(audio: WavAudio) -> bool:
-    """Whether the audio is quiet now and then. Speech near a microphone is; noise, tones and most music are not."""
+    """Returns whether the audio has quiet moments. Speech near a microphone has them; noise, tones and most music do
+    not."""
     levels = list(map(abs, _samples(audio)[::_SAMPLE_STEP]))
     frames = sorted(sum(levels[i : i + _FRAME]) for i in range(0, len(levels), _FRAME))
     tenth = len(frames) // 10
