@@ -23,7 +23,7 @@ class Restarts:
         if self.deaths <= _MAX_IDLE_DEATHS:
             return None
         return Failure(
-            reason=f"its process ended {_MAX_IDLE_DEATHS} times in a row ({how})",
+            reason=f"its process ended {self.deaths} times in a row ({how})",
             remedy=SEE_LOG,
             retry_after_s=_TRY_AGAIN_S,
         )

@@ -41,7 +41,7 @@ DECODERS = (
         "dvaudio",
         "s302m",
     ),
-    *("dsd_lsbf", "dsd_lsbf_planar", "dsd_msbf", "dsd_msbf_planar", "dvaudio", "s302m"),
+    *("dsd_lsbf", "dsd_lsbf_planar", "dsd_msbf", "dsd_msbf_planar"),
     *(f"pcm_{name}" for name in ["alaw", "mulaw", "vidc", "u8", "s8", "s8_planar", "bluray", "dvd", "f16le", "f24le"]),
     *(f"pcm_{kind}{bits}{order}" for kind in "su" for bits in (16, 24, 32) for order in ("le", "be")),
     *(f"pcm_{kind}{order}" for kind in ("f32", "f64") for order in ("le", "be")),
