@@ -93,10 +93,6 @@ class RestartWindow:
     def mark_ready(self) -> None:
         self._ready_at = time.monotonic()
 
-    @property
-    def was_ready(self) -> bool:
-        return self._ready_at > -math.inf
-
     def is_open(self, *, is_long: bool = False) -> bool:
         wait_s = self._wait_s * (LONG_WAIT_FACTOR if is_long else 1)
         return time.monotonic() < self._ready_at + wait_s

@@ -79,7 +79,7 @@ class Scheduler:
         self._without_replica: list[QueuedSegment] = []
         """Segments that no reachable replica has room for now."""
         self._restart_windows: dict[str, RestartWindow] = {}
-        """The restart window of each model."""
+        """By model; only for models that were ready: requests may name any number of others."""
 
     async def transcribe(self, audio: WavAudio, options: TranscribeOptions, call: CallOptions) -> Transcript:
         """Returns the transcript of a segment.
@@ -136,7 +136,7 @@ class Scheduler:
         for replica in self.replicas:
             for info in replica.models:
                 if replica.is_ready(info.id):
-                    self._restart_window(info.id).mark_ready()
+                    self._mark_ready(info.id)
         self._interrupt_unreachable()
         self._assign_waiting()
 
@@ -213,7 +213,7 @@ class Scheduler:
         replica.release(segment.audio_s)
         self.throughput.end(segment.audio_s if segment.is_done else 0.0)
         if segment.is_done:
-            self._restart_window(segment.model).mark_ready()
+            self._mark_ready(segment.model)
         self._assign_waiting()
 
     def _withdraw(self, segment: QueuedSegment) -> None:
@@ -238,17 +238,18 @@ class Scheduler:
     def _may_recover(self, segment: QueuedSegment) -> bool:
         """Returns whether a segment that no replica can take now should wait. It waits if its model was ready a moment
         ago, or if a replica is loading the model again."""
-        window = self._restart_window(segment.model)
+        window = self._restart_windows.get(segment.model)
+        if window is None:
+            return False
         if window.is_open(is_long=segment.is_long):
             return True
         is_loading = any(replica.is_loading(segment.model) for replica in self.replicas)
-        return is_loading and window.was_ready and not segment.call.has_fallback
+        return is_loading and not segment.call.has_fallback
 
-    def _restart_window(self, model: str) -> RestartWindow:
-        window = self._restart_windows.get(model)
-        if window is None:
-            window = self._restart_windows[model] = RestartWindow(self._restart_wait_s)
-        return window
+    def _mark_ready(self, model: str) -> None:
+        if model not in self._restart_windows:
+            self._restart_windows[model] = RestartWindow(self._restart_wait_s)
+        self._restart_windows[model].mark_ready()
 
     def _failure(self, segment: QueuedSegment) -> ServiceError:
         error = segment.not_ready or next(replica.problem for replica in self.replicas if replica.problem)
