@@ -44,6 +44,8 @@ class Capabilities(BaseModel):
     translation: bool = False
     """Whether the model can translate into English."""
     emotion_and_events: bool = False
+    decoding: tuple[str, ...] = ()
+    """Fields of `transcript.Decoding` that the engine reports; in a response, the others have neutral values."""
 
     def require(self, options: TranscribeOptions) -> None:
         """Raises an error if the model lacks a requested feature. A prompt, keywords and a temperature are accepted.

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 
 from pydantic import BaseModel, ConfigDict
 
+from rapl_protocol.intervals import Intervals
+
 
 class _Wire(BaseModel):
     model_config = ConfigDict(frozen=True)
@@ -36,6 +38,21 @@ class Word(_Wire):
     end_s: float
 
 
+class Decoding(_Wire):
+    """How an engine decoded a segment, in OpenAI's terms. A field is None if the engine does not report it."""
+
+    seek: int | None = None
+    """Start of the window in which the segment was decoded, in hundredths of a second."""
+    tokens: tuple[int, ...] | None = None
+    temperature: float | None = None
+    """The temperature of the attempt that was kept."""
+    avg_logprob: float | None = None
+    """Mean log-probability of the tokens; finite."""
+    compression_ratio: float | None = None
+    """Length of the text divided by its length after compression: high for a text that repeats itself."""
+    no_speech_prob: float | None = None
+
+
 class Segment(_Wire):
     """A part of the audio with its text. Times count from the start of the audio in the request."""
 
@@ -50,14 +67,24 @@ class Segment(_Wire):
     """Sounds other than speech, lower case, such as "applause" or "bgm"."""
     words: tuple[Word, ...] | None = None
     """None if the model returns no word timestamps."""
+    decoding: Decoding | None = None
+    """None if the engine reports nothing about its decoding."""
 
     def shifted(self, offset_s: float) -> "Segment":
         """The same segment with `offset_s` added to all of its times."""
         words = self.words and tuple(
             Word(word=w.word, start_s=w.start_s + offset_s, end_s=w.end_s + offset_s) for w in self.words
         )
+        decoding = self.decoding
+        if decoding and decoding.seek is not None:
+            decoding = decoding.model_copy(update={"seek": decoding.seek + round(offset_s * 100)})
         return self.model_copy(
-            update={"start_s": self.start_s + offset_s, "end_s": self.end_s + offset_s, "words": words}
+            update={
+                "start_s": self.start_s + offset_s,
+                "end_s": self.end_s + offset_s,
+                "words": words,
+                "decoding": decoding,
+            }
         )
 
 
@@ -68,6 +95,9 @@ class Transcript(_Wire):
     duration_s: float
     """Length of the audio in seconds."""
     segments: tuple[Segment, ...] = ()
+    text_spans: Intervals | None = None
+    """Where in the audio the engine found the text, as a set of intervals; None if it does not measure times, and then
+    the times of the segments only span the audio."""
     is_truncated: bool = False
     """Whether the engine stopped at its token limit, so that the end of the text may be missing."""
 
