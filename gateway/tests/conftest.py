@@ -64,8 +64,10 @@ class FakePreprocess:
         if name not in LENGTHS_S:
             return error_response(NOT_MEDIA)
         length_s = LENGTHS_S[name]
-        detected = {"speech_s": length_s} if name == b"SPEECH" else {}
+        detected = {"speech": [(0.0, length_s)]} if name == b"SPEECH" else {}
         detected_at_end = {"speech_s": int(count) * length_s} if name != b"MEDIA" else {}
+        if name == b"LATE":
+            detected_at_end["speech"] = [(0.0, length_s)]
         pcm = make_tone(length_s, amplitude=0.01).pcm
         frames = [
             encode_frame({"type": "segment", "start_s": n * length_s, "end_s": (n + 1) * length_s, **detected}, pcm)
@@ -95,7 +97,7 @@ class FakePreprocess:
     async def _verdict(self, duration_s: float) -> dict[str, object]:
         await self.may_detect.wait()
         speech_s = duration_s if self.speech_s is None else self.speech_s
-        return {"has_speech": speech_s > 0, "speech_s": speech_s}
+        return {"speech": [(0.0, speech_s)] if speech_s else []}
 
     async def _speech(self, request: Request) -> Response:
         self.uploads.append(request.url.path)

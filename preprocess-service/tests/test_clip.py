@@ -105,13 +105,13 @@ async def test_it_is_checked_for_speech_as_its_wav_is(client: PreprocessClient, 
         audio, check = await clip_of(client, encode(container, codec, 48_000, sound=sound))
 
         assert check == await client.speech(audio, deadline_s=10)
-        assert check.has_speech == (sound is spoken)
+        assert bool(check.speech) == (sound is spoken)
 
 
 async def test_the_options_of_detection_apply_to_it(client: PreprocessClient, encode):
     _, check = await clip_of(client, encode("mp4", "aac"), PrepareOptions(vad_threshold=0))
 
-    assert check.has_speech
+    assert check.speech
 
 
 async def test_its_audio_comes_before_the_speech_check(http: Http, url: str, encode):
@@ -121,7 +121,7 @@ async def test_its_audio_comes_before_the_speech_check(http: Http, url: str, enc
     first, _, rest = body.partition(b"\n")
     header = json.loads(first)
     assert header["type"] == "audio"
-    assert json.loads(rest[header["payload_bytes"] :]) == {"type": "speech", "has_speech": False, "speech_s": 0.0}
+    assert json.loads(rest[header["payload_bytes"] :]) == {"type": "speech", "speech": []}
 
 
 async def clip_of(client: PreprocessClient, media: bytes, options: PrepareOptions = ON) -> list[WavAudio | SpeechCheck]:

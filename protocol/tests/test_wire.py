@@ -3,6 +3,7 @@
 import pytest
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.frames import Frame, decode_single_frame, encode_frame
+from rapl_protocol.intervals import Interval
 from rapl_protocol.prepared import PrepareEnd, PrepareOptions, PrepareProgress, SourceInfo, SpeechSegment
 from rapl_protocol.testing import make_tone
 from rapl_protocol.transcript import Segment, TranscribeOptions, Transcript
@@ -77,7 +78,7 @@ def test_a_frame_of_a_streamed_transcript_is_decoded_as_it_was_encoded(event: st
     "event",
     [
         SourceInfo(container="wav", codec="pcm_s16le", sample_rate_hz=8000, channels=1),
-        SpeechSegment(1.0, 1.2, AUDIO, speech_s=0.1),
+        SpeechSegment(1.0, 1.2, AUDIO, speech=(Interval(0.05, 0.15),)),
         SpeechSegment(1.0, 1.2, AUDIO),
         PrepareProgress(position_s=60.0),
         PrepareEnd(duration_s=90.0, speech_s=3.0),

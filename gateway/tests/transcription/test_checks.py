@@ -1,103 +1,186 @@
+"""Judgements about transcripts whose faults are known."""
+
 import pytest
-from rapl_gateway.transcription.checks import Suspicion, TranscriptChecks, has_loop, words_of
+from rapl_gateway.transcription.checks import Suspicion, TranscriptChecks, better
+from rapl_gateway.transcription.pace import usual_s
+from rapl_protocol.audio import BYTES_PER_SECOND, WavAudio
+from rapl_protocol.intervals import Interval, Intervals
+from rapl_protocol.prepared import SpeechSegment
+from rapl_protocol.transcript import Decoding, Segment, Transcript
 
-SENTENCE = "the quick brown fox jumps over the lazy dog and then it goes home to sleep"
+FIRST = "the quick brown fox jumps over the lazy dog and then it goes home to sleep until the sun comes up"
+SECOND = "while nobody says a word about what has become of all the others there or of their old houses"
+SENTENCE_S = 5.6
+"""Seconds of speech of each of the two."""
+WHOLE = ((0.0, SENTENCE_S, FIRST), (SENTENCE_S, 2 * SENTENCE_S, SECOND))
 
-OTHER = " while nobody says a word about what has become of all the others there"
+
+def segment_of(*speech: tuple[float, float], duration_s: float = 30.0, is_detected: bool = True) -> SpeechSegment:
+    audio = WavAudio(bytes(int(duration_s) * BYTES_PER_SECOND))
+    return SpeechSegment(0.0, audio.duration_s, audio, tuple(Interval(*s) for s in speech) if is_detected else None)
+
+
+def timed(*texts: tuple[float, float, str], duration_s: float = 30.0, **decoding: float) -> Transcript:
+    """A transcript of an engine that measures the times of its segments."""
+    report = Decoding(**decoding) if decoding else None
+    segments = tuple(Segment(start_s=start, end_s=end, text=text, decoding=report) for start, end, text in texts)
+    spans: Intervals = tuple(Interval(start, end) for start, end, _ in texts)
+    text = " ".join(text for _, _, text in texts)
+    return Transcript(text=text, duration_s=duration_s, segments=segments, text_spans=spans)
+
+
+def untimed(text: str, duration_s: float = 30.0) -> Transcript:
+    segments = (Segment(start_s=0.0, end_s=duration_s, text=text),) if text else ()
+    return Transcript(text=text, duration_s=duration_s, segments=segments)
+
+
+SPOKEN = segment_of((0.2, 2 * SENTENCE_S), duration_s=12)
+
+
+def suspicions(transcript: Transcript, segment: SpeechSegment = SPOKEN, checks: TranscriptChecks | None = None):
+    return {doubt.suspicion for doubt in (checks or TranscriptChecks()).judge(transcript, segment).judgement.doubts}
+
+
+@pytest.mark.parametrize("transcript", [timed(*WHOLE), untimed(f"{FIRST} {SECOND}")])
+def test_a_complete_transcript_is_not_in_doubt_and_covers_its_speech(transcript: Transcript):
+    judgement = TranscriptChecks().judge(transcript, SPOKEN).judgement
+
+    assert judgement.doubts == ()
+    assert judgement.covered_s == pytest.approx(judgement.speech_s)
+    assert judgement.speech_s == pytest.approx(2 * SENTENCE_S - 0.2)
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("It's 5 o'clock.", ["it's", "5", "o'clock"]),
-        ("你好，world!", ["你", "好", "world"]),
-        ("안녕 하세요", ["안", "녕", "하", "세", "요"]),
-        ("... !", []),
-    ],
+    ("kept", "lost"),
+    [(WHOLE[:1], Interval(SENTENCE_S + 0.5, 2 * SENTENCE_S)), (WHOLE[1:], Interval(0.2, SENTENCE_S - 0.5))],
 )
-def test_words_are_counted_in_any_script(text: str, words: list[str]):
-    assert words_of(text) == words
+def test_speech_without_text_is_in_doubt_at_its_place(kept, lost: Interval):
+    judgement = TranscriptChecks().judge(timed(*kept), SPOKEN).judgement
+
+    assert [(doubt.suspicion, doubt.place) for doubt in judgement.doubts] == [(Suspicion.NO_TEXT, lost)]
+    assert judgement.covered_s == pytest.approx(judgement.speech_s - lost.duration_s)
+
+
+def test_a_lost_middle_is_in_doubt_at_its_place():
+    spoken = segment_of((0.0, 3 * SENTENCE_S))
+    lost = timed((0.0, SENTENCE_S, FIRST), (2 * SENTENCE_S, 3 * SENTENCE_S, SECOND))
+
+    [doubt] = TranscriptChecks().judge(lost, spoken).judgement.doubts
+
+    assert doubt.suspicion is Suspicion.NO_TEXT
+    assert doubt.place == Interval(SENTENCE_S + 0.5, 2 * SENTENCE_S - 0.5)
+
+
+@pytest.mark.parametrize(("speech_s", "is_doubted"), [(0.2, False), (0.5, True), (20.0, True)])
+@pytest.mark.parametrize("text", ["", "... !"])
+def test_no_words_are_in_doubt_if_there_is_speech(text: str, speech_s: float, is_doubted: bool):
+    assert suspicions(untimed(text), segment_of((1.0, 1.0 + speech_s))) == (
+        {Suspicion.NO_TEXT} if is_doubted else set()
+    )
+
+
+def test_without_speech_detection_missing_text_may_be_silence():
+    unknown = segment_of(is_detected=False)
+
+    assert suspicions(untimed(""), unknown) == set()
+    assert suspicions(timed(*WHOLE[:1]), unknown) == set()
+    assert suspicions(untimed("ok"), unknown) == set()
+
+
+def test_far_too_little_text_is_in_doubt_even_in_the_first_segment():
+    judgement = TranscriptChecks().judge(untimed("quick brown"), SPOKEN).judgement
+
+    assert [doubt.suspicion for doubt in judgement.doubts] == [Suspicion.TOO_LITTLE]
+    assert judgement.covered_s == pytest.approx(usual_s("quick brown"))
+
+
+def test_a_part_whose_times_hide_a_loss_is_in_doubt_at_its_place():
+    [doubt] = TranscriptChecks().judge(timed(WHOLE[0], (SENTENCE_S, 2 * SENTENCE_S, "while")), SPOKEN).judgement.doubts
+
+    assert doubt.suspicion is Suspicion.TOO_LITTLE
+    assert doubt.place.start_s == pytest.approx(SENTENCE_S)
 
 
 @pytest.mark.parametrize(
-    ("text", "is_loop"),
+    ("text", "suspicion"),
     [
-        (SENTENCE, False),
-        ("no no no no", False),
-        ("thank you " * 20, True),
-        (SENTENCE + " so so so so so so so so so so so so so so so so so so", True),
-        (SENTENCE + " very very very good", False),
-        ("谢谢" * 12, True),
-        ("", False),
+        (f"{FIRST} {SECOND} " * 3, Suspicion.TOO_MUCH),
+        (f"{FIRST} and then" + " and then" * 9, Suspicion.LOOP),
+        ("Thanks for watching!", Suspicion.STOCK_PHRASE),
+        ("Продолжение следует...", Suspicion.STOCK_PHRASE),
+        (FIRST, Suspicion.SAME_AGAIN),
+        (f"{FIRST} {SECOND}", Suspicion.SAME_AGAIN),
     ],
 )
-def test_a_loop_is_a_phrase_that_fills_the_text_and_not_a_word_said_twice(text: str, is_loop: bool):
-    assert has_loop(words_of(text)) is is_loop
-
-
-@pytest.mark.parametrize(
-    ("text", "speech_s", "suspicion"),
-    [
-        ("", 20.0, Suspicion.NO_TEXT),
-        ("...", 20.0, Suspicion.NO_TEXT),
-        ("", 0.5, Suspicion.NO_TEXT),
-        ("", 0.2, None),
-        ("quick", 4.0, Suspicion.TOO_LITTLE),
-        ("the quick brown fox", 4.0, None),
-        ("ok ok ok ok ok ok ok ok", 8.0, Suspicion.LOOP),
-        ("the quick brown fox", 20.0, Suspicion.TOO_LITTLE),
-        (SENTENCE + OTHER, 20.0, None),
-        (SENTENCE * 2, 20.0, Suspicion.SAME_AGAIN),
-        (SENTENCE * 2 + OTHER * 2, 20.0, Suspicion.TOO_MUCH),
-        ("the quick", 2.0, None),
-    ],
-)
-def test_typical_signs_of_lost_words_are_a_suspicion(text: str, speech_s: float, suspicion: Suspicion | None):
+def test_typical_signs_of_a_wrong_text_are_in_doubt(text: str, suspicion: Suspicion):
     checks = TranscriptChecks()
-    for _ in range(3):
-        checks.accept(SENTENCE * 2, 20.0)
+    before = segment_of((0.0, SENTENCE_S))
+    checks.accept(checks.judge(untimed(FIRST), before), before)
 
-    assert checks.suspicion(text, speech_s) is suspicion
-
-
-@pytest.mark.parametrize(("suspicion", "text"), [(Suspicion.NO_TEXT, ""), (Suspicion.TOO_LITTLE, "quick")])
-def test_the_same_text_again_clears_a_suspicion_about_little_speech(suspicion: Suspicion, text: str):
-    checks = TranscriptChecks()
-    for _ in range(3):
-        checks.accept(SENTENCE * 2, 20.0)
-
-    assert checks.compare(suspicion, text, text, 0.8) == (False, None)
-
-
-def test_a_pace_is_compared_only_with_the_recordings_own():
-    assert TranscriptChecks().suspicion("slowly", 20.0) is None
+    assert suspicion in suspicions(untimed(text), checks=checks)
 
 
 @pytest.mark.parametrize(
-    ("suspicion", "first", "again", "is_better", "remaining"),
+    ("decoding", "suspicion"),
     [
-        (Suspicion.NO_TEXT, "", SENTENCE + OTHER, True, None),
-        (Suspicion.NO_TEXT, "", "the quick", True, Suspicion.TOO_LITTLE),
-        (Suspicion.NO_TEXT, "", "", False, Suspicion.NO_TEXT),
-        (Suspicion.LOOP, "a " * 9, SENTENCE + OTHER, True, None),
-        (Suspicion.LOOP, "a " * 9, "A. " * 9, False, None),
-        (Suspicion.LOOP, "a " * 9, "b " * 9, False, Suspicion.LOOP),
-        (Suspicion.TOO_LITTLE, "the quick", SENTENCE + OTHER, True, None),
-        (Suspicion.TOO_LITTLE, "the quick", "the quick", False, Suspicion.TOO_LITTLE),
-        (Suspicion.TOO_LITTLE, "the quick", "the", False, Suspicion.TOO_LITTLE),
-        (Suspicion.TOO_LITTLE, "the quick", "the quick brown", True, Suspicion.TOO_LITTLE),
-        (Suspicion.TOO_MUCH, (SENTENCE + OTHER) * 2, SENTENCE + OTHER, True, None),
-        (Suspicion.TOO_MUCH, (SENTENCE + OTHER) * 2, (SENTENCE + OTHER) * 2, False, None),
-        (Suspicion.TOO_MUCH, (SENTENCE + OTHER) * 2, (OTHER + SENTENCE) * 2, True, None),
-        (Suspicion.SAME_AGAIN, SENTENCE * 2, SENTENCE + OTHER, True, None),
-        (Suspicion.SAME_AGAIN, SENTENCE * 2, SENTENCE * 2, False, None),
+        ({"avg_logprob": -0.4, "compression_ratio": 1.6}, None),
+        ({"avg_logprob": -1.3}, Suspicion.UNSURE),
+        ({"compression_ratio": 4.0}, Suspicion.LOOP),
     ],
 )
-def test_a_retry_is_kept_if_it_is_better_and_the_remaining_suspicion_is_returned(
-    suspicion, first, again, is_better, remaining
+def test_the_engines_own_confidence_counts(decoding: dict[str, float], suspicion: Suspicion | None):
+    assert suspicions(timed(*WHOLE, **decoding)) == ({suspicion} if suspicion else set())
+
+
+def test_a_recording_is_measured_by_its_own_pace():
+    checks = TranscriptChecks()
+    fast = segment_of((0.0, SENTENCE_S / 1.6))
+    for text in (FIRST, SECOND, FIRST):
+        judged = checks.judge(untimed(text), fast)
+        assert judged.judgement.doubts == ()
+        checks.accept(judged, fast)
+
+    half = suspicions(untimed(SECOND), segment_of((0.0, 2 * SENTENCE_S / 1.6)), checks)
+
+    assert half == {Suspicion.TOO_LITTLE}
+    assert suspicions(untimed(SECOND), segment_of((0.0, 2 * SENTENCE_S / 1.6))) == set()
+
+
+def test_an_early_segment_is_judged_again_by_the_pace_and_no_longer_counts_for_it():
+    checks = TranscriptChecks()
+    early = segment_of((0.0, 10.0))
+    fast = segment_of((0.0, SENTENCE_S / 1.6))
+    believed = checks.judge(untimed(FIRST), early)
+    checks.accept(believed, early)
+    assert believed.judgement.doubts == ()
+    for text in (SECOND, FIRST, SECOND):
+        checks.accept(checks.judge(untimed(text), fast), fast)
+
+    again = checks.judge_by_pace(believed, early)
+
+    assert [doubt.suspicion for doubt in again.judgement.doubts] == [Suspicion.TOO_LITTLE]
+    assert checks.pace.value == pytest.approx(usual_s(FIRST) / SENTENCE_S * 1.6, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "is_second", "remaining"),
+    [
+        (untimed(""), untimed(f"{FIRST} {SECOND}"), True, set()),
+        (untimed(""), untimed(""), False, {Suspicion.NO_TEXT}),
+        (timed(*WHOLE[:1]), timed(*WHOLE), True, set()),
+        (timed(*WHOLE[:1]), timed(*WHOLE[:1]), False, {Suspicion.NO_TEXT}),
+        (untimed("quick brown"), untimed("quick brown"), False, {Suspicion.TOO_LITTLE}),
+        (untimed("a " * 9), untimed(f"{FIRST} {SECOND}"), True, set()),
+        (untimed(f"{FIRST} {SECOND} " * 3), untimed(f"{FIRST} {SECOND} " * 3), False, set()),
+        (timed(*WHOLE, avg_logprob=-1.3), timed(*WHOLE, avg_logprob=-0.4), True, set()),
+    ],
+)
+def test_the_attempt_with_less_speech_in_doubt_is_kept(
+    first: Transcript, second: Transcript, is_second: bool, remaining: set[Suspicion]
 ):
     checks = TranscriptChecks()
-    for _ in range(3):
-        checks.accept(SENTENCE * 2, 20.0)
 
-    assert checks.compare(suspicion, first, again, 20.0) == (is_better, remaining)
+    kept = better(checks.judge(first, SPOKEN), checks.judge(second, SPOKEN))
+
+    assert kept.transcript is (second if is_second else first)
+    assert {doubt.suspicion for doubt in kept.judgement.doubts} == remaining

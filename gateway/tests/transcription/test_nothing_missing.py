@@ -96,7 +96,7 @@ async def test_words_that_stay_lost_are_reported_in_every_format(start, fault, r
     answer = await fleet.transcribe(SIX_SEGMENTS, model="rapl/selftest", response_format=response_format)
 
     assert answer.headers["x-rapl-problems"] == "1"
-    assert answer.headers["x-rapl-coverage"] == "0.8333"
+    assert 0.83 < float(answer.headers["x-rapl-coverage"]) < 0.9  # five of six segments, and a third of the sixth
     if response_format == "verbose_json":
         [problem] = answer.json()["problems"]
         assert (problem["start"], problem["end"]) == (45.0, 54.0)

@@ -10,6 +10,7 @@ from typing import Annotated
 import anyio
 from fastapi import FastAPI, Query, Request, Response
 from rapl_protocol.audio import BYTES_PER_SECOND, WavAudio
+from rapl_protocol.intervals import total_s
 from rapl_protocol.prepared import MAX_SEGMENT_S, PrepareOptions
 from rapl_service.http.app import service_app
 from rapl_service.http.scope import log_fields
@@ -70,7 +71,7 @@ def create_app(settings: Settings) -> FastAPI:
         with await receive_media(request, MAX_CLIP_BYTES) as upload:
             work = partial(check_speech, upload.content(), app.state.model, options)
             check = await asyncio.get_running_loop().run_in_executor(app.state.detecting, work)
-        log_fields(request)["speech_s"] = check.speech_s
+        log_fields(request)["speech_s"] = total_s(check.speech)
         return Response(check.model_dump_json(), media_type="application/json")
 
     @app.get("/health/live")

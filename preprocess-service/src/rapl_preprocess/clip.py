@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from rapl_protocol.audio import BYTES_PER_SECOND, WavAudio
+from rapl_protocol.intervals import total_s
 from rapl_protocol.prepared import MAX_SEGMENT_S, PrepareEnd, PrepareOptions, SourceInfo
 from rapl_protocol.wire import encode_clip_event
 
@@ -15,7 +16,7 @@ from rapl_preprocess.speech.segmenter import SpeechSegmenter
 from rapl_preprocess.speech.silero import SpeechModel
 
 _PAUSE_S = 0.003
-"""Pause between the audio and its speech check. The check uses a core for 2 ms, while the services need the cores to
+"""Pause between the audio and its speech check. The check uses a core for 4 ms, while the services need the cores to
 send the audio to the engine. Without the pause the audio arrives 0.5 ms later (two cores, 5 s of m4a)."""
 
 
@@ -31,7 +32,7 @@ def clip(media: Media, options: PrepareOptions, model: SpeechModel, is_stopped: 
     if checks_speech:
         time.sleep(_PAUSE_S)
         check = SpeechSegmenter(model, options).check(pcm)
-        yield Batch(encode_clip_event(check), {"speech_s": check.speech_s}, is_last=True)
+        yield Batch(encode_clip_event(check), {"speech_s": total_s(check.speech)}, is_last=True)
 
 
 def _decoded(media: Media, *, is_last: bool, is_stopped: Callable[[], bool]) -> tuple[Batch, bytes]:

@@ -78,7 +78,7 @@ def _segmented(parts: Iterable[Decoded | memoryview], options: PrepareOptions, m
     if not segmenter.duration_s:
         raise no_audio()
     yield from segmenter.finish()
-    yield PrepareEnd(duration_s=segmenter.duration_s, speech_s=segmenter.speech_s)
+    yield PrepareEnd(duration_s=segmenter.duration_s, speech_s=segmenter.speech_s, speech=segmenter.late_speech)
 
 
 def no_audio() -> ServiceError:

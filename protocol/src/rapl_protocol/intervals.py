@@ -17,6 +17,10 @@ class Interval(NamedTuple):
     def duration_s(self) -> float:
         return self.end_s - self.start_s
 
+    @property
+    def middle_s(self) -> float:
+        return (self.start_s + self.end_s) / 2
+
     def shifted(self, offset_s: float) -> "Interval":
         return Interval(self.start_s + offset_s, self.end_s + offset_s)
 

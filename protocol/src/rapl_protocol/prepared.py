@@ -9,13 +9,11 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from rapl_protocol.audio import WavAudio
+from rapl_protocol.intervals import Intervals, total_s
 
 MAX_SEGMENT_S = 30.0
 """The longest segment, in seconds. SenseVoice's attention grows with the square of the length: 16 MB of scores for a
 minute, 54 GB for an hour. Source: https://github.com/QwenAudio/SenseVoice/issues/7"""
-
-ENOUGH_SPEECH_S = 1.0
-"""Seconds of speech after which the check of a clip stops, because the clip contains speech."""
 
 
 class PrepareOptions(BaseModel):
@@ -37,13 +35,12 @@ class PrepareOptions(BaseModel):
 
 
 class SpeechCheck(BaseModel):
-    """Whether a clip would become a segment, by the rules of /v1/prepare."""
+    """Where a clip contains speech, by the rules of /v1/prepare."""
 
     model_config = ConfigDict(frozen=True)
 
-    has_speech: bool
-    speech_s: float
-    """Seconds of speech without pauses and padding. If it is ENOUGH_SPEECH_S or more, it is a lower bound."""
+    speech: Intervals
+    """Speech without pauses and padding. A clip without any would not become a segment."""
 
 
 class SourceInfo(BaseModel):
@@ -69,8 +66,8 @@ class SegmentHeader(BaseModel):
     type: Literal["segment"] = "segment"
     start_s: float
     end_s: float
-    speech_s: float | None = None
-    """Seconds of speech in the segment; None if speech detection did not run."""
+    speech: Intervals | None = None
+    """Speech in the segment, without pauses and padding, from the segment's start; None if it is not known."""
 
 
 class PrepareEnd(BaseModel):
@@ -83,6 +80,8 @@ class PrepareEnd(BaseModel):
     """Duration of the whole source."""
     speech_s: float | None = None
     """Seconds of speech without pauses and padding; None if speech detection did not run."""
+    speech: Intervals | None = None
+    """The speech of a source that is one segment, which was sent before its speech was known; otherwise None."""
 
 
 class PrepareProgress(BaseModel):
@@ -102,8 +101,14 @@ class SpeechSegment:
     start_s: float
     end_s: float
     audio: WavAudio
-    speech_s: float | None = None
-    """Seconds of speech in the segment; None if speech detection did not run."""
+    speech: Intervals | None = None
+    """Speech in the segment, without pauses and padding, from the segment's start. None if speech detection did not
+    run, or has not ended for a source that is one segment: `PrepareEnd` then has it."""
+
+    @property
+    def speech_s(self) -> float | None:
+        """Seconds of speech in the segment."""
+        return None if self.speech is None else total_s(self.speech)
 
 
 PreparedEvent = SourceInfo | SpeechSegment | PrepareEnd

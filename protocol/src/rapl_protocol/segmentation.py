@@ -47,6 +47,11 @@ class Segmenter:
         """None: speech detection did not run."""
         return None
 
+    @property
+    def late_speech(self) -> None:
+        """None: speech detection did not run."""
+        return None
+
     def feed(self, pcm: bytes | memoryview) -> Iterator[SpeechSegment]:
         """Adds 16 kHz mono s16le samples, and yields the segments that are now complete."""
         self._pending += pcm

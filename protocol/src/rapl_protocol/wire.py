@@ -117,7 +117,7 @@ def encode_prepared_event(event: PreparedEvent | PrepareProgress) -> tuple[bytes
     """A frame of /v1/prepare, in pieces. The samples are not copied."""
     match event:
         case SpeechSegment():
-            header = SegmentHeader(start_s=event.start_s, end_s=event.end_s, speech_s=event.speech_s)
+            header = SegmentHeader(start_s=event.start_s, end_s=event.end_s, speech=event.speech)
             return frame_pieces(header.model_dump(exclude_none=True), event.audio.pcm)
         case SourceInfo() | PrepareEnd() | PrepareProgress():
             return frame_pieces(event.model_dump())
@@ -138,7 +138,7 @@ def decode_prepared_event(frame: Frame) -> PreparedEvent | PrepareProgress:
             return SourceInfo.model_validate(header)
         case "segment":
             times = SegmentHeader.model_validate(header)
-            return SpeechSegment(times.start_s, times.end_s, WavAudio(frame.payload), times.speech_s)
+            return SpeechSegment(times.start_s, times.end_s, WavAudio(frame.payload), times.speech)
         case "progress":
             return PrepareProgress.model_validate(header)
         case "end":
@@ -148,7 +148,7 @@ def decode_prepared_event(frame: Frame) -> PreparedEvent | PrepareProgress:
 
 
 def encode_clip_event(event: WavAudio | SpeechCheck) -> bytes:
-    """A frame of a decoded clip: the audio, or whether it contains speech."""
+    """A frame of a decoded clip: the audio, or where it contains speech."""
     if isinstance(event, WavAudio):
         return encode_frame({"type": "audio"}, event.pcm)
     return encode_frame({"type": "speech", **event.model_dump()})

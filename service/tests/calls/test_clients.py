@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager
 import pytest
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.frames import encode_frame
+from rapl_protocol.intervals import Interval
 from rapl_protocol.models import ModelState
 from rapl_protocol.prepared import PrepareEnd, PrepareOptions, SourceInfo, SpeechCheck, SpeechSegment
 from rapl_protocol.testing import FakeTranscriber, make_tone
@@ -272,7 +273,7 @@ async def test_incomplete_events_are_an_error_and_never_a_short_result(http: Htt
 
 
 AUDIO = encode_frame({"type": "audio"}, SPEECH.pcm)
-CHECK = encode_frame({"type": "speech", "has_speech": True, "speech_s": 0.2})
+CHECK = encode_frame({"type": "speech", "speech": [[0.1, 0.3]]})
 
 
 def clip_stub(*frames: bytes, pause: asyncio.Event | None = None) -> Starlette:
@@ -300,7 +301,7 @@ async def test_a_clips_audio_is_there_before_it_has_been_checked_for_speech(http
     async with served(clip_stub(AUDIO, CHECK, pause=pause)) as url, clip_of(http, url) as clip:
         assert clip.audio == SPEECH
         pause.set()
-        assert await clip.speech_check(deadline_s=5) == SpeechCheck(has_speech=True, speech_s=0.2)
+        assert await clip.speech_check(deadline_s=5) == SpeechCheck(speech=(Interval(0.1, 0.3),))
 
 
 async def test_without_speech_detection_a_clip_is_its_audio_alone(http: Http):

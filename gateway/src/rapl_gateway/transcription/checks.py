@@ -1,132 +1,294 @@
-"""Checks a segment's text for the typical signs of lost words.
+"""Judges whether the transcript of a segment contains everything that was said in it.
 
-Engines lose words without an error. The engine reaches its token limit in the middle of a sentence, repeats one phrase
-until the end of the segment, writes the whole segment twice, or returns no text or the text of the previous segment.
-Each of these can be recognised from the text and the duration of the speech.
+Engines lose words without an error. They stop early, leave out a passage, repeat one phrase until the end of the
+segment, write the previous segment's text again, or write a phrase that they know from their training. A judgement
+compares what is known: where speech lies and where text lies, how much text the speech should have, the engine's own
+confidence, and the segment before. `docs/decisions/0006` has the measurements behind the thresholds.
 """
 
 import math
-import re
-import statistics
-import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
 from enum import StrEnum
+from itertools import zip_longest
 
-from rapl_protocol.prepared import ENOUGH_SPEECH_S
+from rapl_protocol.intervals import Interval, Intervals, difference, intersection, merged, total_s
+from rapl_protocol.prepared import SpeechSegment
+from rapl_protocol.transcript import Segment, Transcript
+
+from rapl_gateway.transcription.pace import FASTEST, SLOWEST, Pace, usual_s
+from rapl_gateway.transcription.stock_phrases import is_stock_phrase
+from rapl_gateway.transcription.words import loop_words, words_of
 
 _MIN_FOR_TEXT_S = 0.3
-"""Seconds of speech. With less speech than this, a segment without text is not suspicious."""
-_MIN_SPEECH_S = ENOUGH_SPEECH_S
-"""Seconds of speech. Less speech than this may contain no word, only a cough or an "mm". In a clip, speech detection
-stops after this much."""
+"""Seconds of speech. With less speech than this, a segment without text is not in doubt."""
+_MIN_GAP_S = 1.0
+"""Seconds of speech without text, within a segment that has text, that put it in doubt."""
+_TEXT_EDGE_S = 0.5
+"""Seconds before and after a text that count as text: an engine's times are no better than this."""
+_SPEECH_GAP_S = 1.5
+"""Seconds of silence between two passages without text that count as one passage."""
 _MIN_FOR_PACE_S = 1.5
-"""Seconds of speech. Segments with less are not used to measure the recording's pace, in words per second of speech."""
-_MIN_SEGMENTS = 3
-_MIN_WORDS = 4
-"""If fewer words are expected, their number is not checked."""
+"""Seconds of speech from which the amount of text is compared with the usual amount."""
 _LONG_SPEECH_S = 5.0
-"""Seconds of speech from which the pace alone proves that words are missing. With less speech, the pace is only a
-reason for a retry."""
+"""Seconds of speech from which the recording's own pace is a narrow bound."""
 _SLOW, _FAST = 0.6, 1.7
-"""Bounds as factors of the recording's pace. One speaker's segments of half a minute differ by much less; text that is
-written twice has double the pace."""
-_VERY_SLOW, _VERY_FAST = 0.5, 1.9
+"""Bounds as factors of the recording's own pace."""
+_VERY_SLOW, _VERY_FAST = 0.5, 2.0
 """The same for less than _LONG_SPEECH_S of speech."""
-_MIN_SAME = 8
-"""Number of words from which two segments with the same text are suspicious. Shorter texts may be equal by chance."""
-_LOOP_REPEATS = 5
-_LOOP_SHARE = 0.5
-_WORD = re.compile(r"\w+(?:['’-]\w+)*")
+_MIN_SAME = 5
+"""Number of words from which a text that begins with the text of the segment before is in doubt."""
+_UNSURE_LOGPROB = -1.0
+"""Mean log-probability below which Whisper itself tries again."""
+_REPETITIVE = 2.4
+"""Compression ratio above which Whisper itself tries again."""
+_AGREEMENT = 0.85
+"""Share of equal words from which two attempts agree."""
 
 
 class Suspicion(StrEnum):
-    """Why a text may be incomplete. The engine itself reports TRUNCATED; `SegmentTask.checked` sets it."""
+    """Why a text may be incomplete or wrong."""
 
     NO_TEXT = "speech without text"
     LOOP = "the same words again and again"
-    TOO_LITTLE = "much less text than in the rest of the recording"
-    TOO_MUCH = "much more text than in the rest of the recording"
+    TOO_LITTLE = "too little text for so much speech"
+    TOO_MUCH = "too much text for so little speech"
     SAME_AGAIN = "the same text as before it"
+    STOCK_PHRASE = "a phrase that engines write where they recognize nothing"
+    UNSURE = "the engine is not sure of its text"
     TRUNCATED = "the engine stopped before the end"
 
 
-_REMAINS_FROM_S = {Suspicion.NO_TEXT: _MIN_SPEECH_S, Suspicion.TOO_LITTLE: _LONG_SPEECH_S, Suspicion.TRUNCATED: 0.0}
-"""Seconds of speech from which a suspicion remains if the retry returns the same text."""
-_SAME_LENGTH = 0.9
+_REMAINS_FROM_S = {
+    Suspicion.NO_TEXT: 1.0,
+    Suspicion.TOO_LITTLE: _LONG_SPEECH_S,
+    Suspicion.TRUNCATED: 0.0,
+    Suspicion.UNSURE: 0.0,
+}
+"""Length of a place, in seconds, from which a doubt remains if another attempt returns the same text. An engine can
+lose the same words twice; less speech than this may be a cough or an "mm"."""
+_OF_OTHER_SPEECH = frozenset({Suspicion.LOOP, Suspicion.SAME_AGAIN, Suspicion.STOCK_PHRASE})
+"""Doubts about a text that may belong to no speech here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    suspicion: Suspicion
+    place: Interval
+    """The part of the segment that is in doubt, from the segment's start."""
+
+    def shifted(self, offset_s: float) -> "Doubt":
+        return Doubt(self.suspicion, self.place.shifted(offset_s))
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What was found about the transcript of one segment."""
+
+    doubts: tuple[Doubt, ...]
+    speech_s: float
+    """Seconds of speech in the segment."""
+    covered_s: float
+    """Seconds of this speech that lie under text."""
+    doubted_s: float
+    """Seconds of this speech that lie in a doubted place."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A part of a segment, and the text that the engine placed there."""
+
+    place: Interval
+    text: str
+    speech_s: float
+    """Seconds of speech in it."""
+    covered_s: float
+    """Seconds of this speech that lie under text."""
+    is_detected: bool
+    """Whether speech detection ran. Without it, the whole part counts as speech, and some of it may be silence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A transcript of a segment with the judgement about it."""
+
+    transcript: Transcript
+    judgement: Judgement
 
 
 class TranscriptChecks:
-    """Checks the segments of one recording, in order."""
+    """Judges the segments of one recording, in order."""
 
     def __init__(self) -> None:
-        self._paces: list[float] = []
+        self.pace = Pace()
         self._previous: list[str] = []
 
-    def suspicion(self, text: str, speech_s: float) -> Suspicion | None:
-        """Returns why the text of `speech_s` seconds of speech may be incomplete; None if it looks complete."""
-        words = words_of(text)
-        if not words:
-            return Suspicion.NO_TEXT if speech_s >= _MIN_FOR_TEXT_S else None
-        if has_loop(words):
-            return Suspicion.LOOP
-        if len(words) >= _MIN_SAME and words == self._previous:
-            return Suspicion.SAME_AGAIN
-        return self._suspicion_of_pace(len(words), speech_s)
+    def judge(self, transcript: Transcript, segment: SpeechSegment) -> Judged:
+        """Returns the transcript of a segment with the doubts about it, and with how much of the speech has text."""
+        parts = _parts(transcript, segment)
+        doubts = (*self._doubts(transcript, segment, parts), *self._doubts_of_pace(parts))
+        return self._judged(transcript, segment, parts, doubts)
 
-    def _suspicion_of_pace(self, words: int, speech_s: float) -> Suspicion | None:
-        if len(self._paces) < _MIN_SEGMENTS:
-            return None
-        expected = speech_s * statistics.median(self._paces)
-        if expected < _MIN_WORDS:
-            return None
-        slow, fast = (_SLOW, _FAST) if speech_s >= _LONG_SPEECH_S else (_VERY_SLOW, _VERY_FAST)
-        if words < slow * expected:
-            return Suspicion.TOO_LITTLE
-        return Suspicion.TOO_MUCH if words > fast * expected else None
-
-    def compare(self, suspicion: Suspicion, first: str, again: str, speech_s: float) -> tuple[bool, Suspicion | None]:
-        """Compares the text of a retry, for which the same audio was cut differently, with the first text.
+    def judge_by_pace(self, judged: Judged, segment: SpeechSegment) -> Judged:
+        """Judges a segment again that was accepted without a doubt, before the recording's pace was known.
 
         Returns:
-            Whether to keep the second text, and the suspicion that remains about the text that is kept. If both texts
-            are equal, a suspicion of too many words is cleared. A suspicion of missing words is then cleared only if
-            there was little speech, because an engine can lose the same words twice.
+            The same object if there is still no doubt. Otherwise the segment no longer counts for the pace.
         """
-        before, now = words_of(first), words_of(again)
-        if now == before:
-            return False, suspicion if speech_s >= _REMAINS_FROM_S.get(suspicion, math.inf) else None
-        remaining = self.suspicion(again, speech_s)
-        if remaining is Suspicion.TOO_MUCH and remaining is suspicion and len(now) >= _SAME_LENGTH * len(before):
-            return True, None
-        if remaining is Suspicion.LOOP or (remaining and len(now) <= len(before)):
-            return False, suspicion
-        return True, remaining
+        parts = _parts(judged.transcript, segment)
+        doubts = tuple(self._doubts_of_pace(parts))
+        if judged.judgement.doubts or not doubts:
+            return judged
+        for part in parts:
+            self.pace.remove(part.text, part.speech_s)
+        return self._judged(judged.transcript, segment, parts, doubts)
 
-    def accept(self, text: str, speech_s: float) -> None:
-        """Adds this text to the measured pace of the recording, and compares the next segment with it."""
-        self._previous = words_of(text)
-        if speech_s >= _MIN_FOR_PACE_S:
-            self._paces.append(len(self._previous) / speech_s)
+    def _judged(
+        self, transcript: Transcript, segment: SpeechSegment, parts: Sequence[_Part], doubts: tuple[Doubt, ...]
+    ) -> Judged:
+        speech, doubted = _speech(segment), merged(doubt.place for doubt in doubts)
+        judgement = Judgement(
+            doubts,
+            speech_s=total_s(speech),
+            covered_s=sum(self._covered_s(part, doubts) for part in parts),
+            doubted_s=total_s(intersection(speech, doubted)),
+        )
+        return Judged(transcript, judgement)
+
+    def accept(self, judged: Judged, segment: SpeechSegment) -> None:
+        """Adds a transcript: the next segment is compared with it. If it is not in doubt, its pace counts."""
+        self._previous = words_of(judged.transcript.text)
+        if not judged.judgement.doubts:
+            for part in _parts(judged.transcript, segment):
+                self.pace.add(part.text, part.speech_s)
+
+    def _doubts(self, transcript: Transcript, segment: SpeechSegment, parts: Sequence[_Part]) -> Iterator[Doubt]:
+        whole = Interval(0.0, segment.audio.duration_s)
+        if transcript.is_truncated:
+            yield Doubt(Suspicion.TRUNCATED, whole)
+        # Without speech detection, what has no text may be silence.
+        for gap in _without_text(segment.speech or (), parts):
+            yield Doubt(Suspicion.NO_TEXT, gap)
+        words = words_of(transcript.text)
+        if is_stock_phrase(words):
+            yield Doubt(Suspicion.STOCK_PHRASE, whole)
+        if len(self._previous) >= _MIN_SAME and words[: len(self._previous)] == self._previous:
+            yield Doubt(Suspicion.SAME_AGAIN, whole)
+        if loop_words(words):
+            looped = [part.place for part in parts if loop_words(words_of(part.text))]
+            yield from (Doubt(Suspicion.LOOP, place) for place in looped or [whole])
+        yield from _doubts_of_engine(transcript.segments)
+
+    def _doubts_of_pace(self, parts: Iterable[_Part]) -> Iterator[Doubt]:
+        for part in parts:
+            if part.speech_s >= _MIN_FOR_PACE_S:
+                slow, fast = self._bounds(part.speech_s)
+                pace = usual_s(part.text) / part.speech_s
+                if pace < slow and part.is_detected:
+                    yield Doubt(Suspicion.TOO_LITTLE, part.place)
+                elif pace > fast:
+                    yield Doubt(Suspicion.TOO_MUCH, part.place)
+
+    def _bounds(self, speech_s: float) -> tuple[float, float]:
+        """Returns the slowest and the fastest pace that are not in doubt."""
+        own = self.pace.value
+        if own is None:
+            return SLOWEST, FASTEST
+        slow, fast = (_SLOW, _FAST) if speech_s >= _LONG_SPEECH_S else (_VERY_SLOW, _VERY_FAST)
+        return slow * own, fast * own
+
+    def _covered_s(self, part: _Part, doubts: Iterable[Doubt]) -> float:
+        """Returns the seconds of speech that lie under the text of a part.
+
+        A text that is not of this speech covers nothing. A text that is too short for its speech covers as much as it
+        takes at the recording's pace, or at the usual one.
+        """
+        reasons = {doubt.suspicion for doubt in doubts if doubt.place == part.place}
+        if reasons & _OF_OTHER_SPEECH:
+            return 0.0
+        if reasons & {Suspicion.TOO_LITTLE, Suspicion.TRUNCATED}:
+            return min(part.covered_s, usual_s(part.text) / (self.pace.value or 1.0))
+        return part.covered_s
 
 
-def words_of(text: str) -> list[str]:
-    """Returns the words in lower case, without punctuation. In scripts without spaces between words, each character
-    counts as one word."""
-    if text.isascii():
-        return _WORD.findall(text.casefold())
-    found: list[str] = []
-    for word in _WORD.findall(text.casefold()):
-        found += list(word) if unicodedata.east_asian_width(word[0]) == "W" else [word]
-    return found
+def better(first: Judged, second: Judged) -> Judged:
+    """Returns the better one of two attempts at the same speech, with the doubts that remain.
+
+    It is the one with less speech in doubt; if both have as much, the one with more speech under text. Two attempts
+    with the same words confirm that these words were spoken, but not that nothing is missing.
+    """
+    if not second.judgement.doubts:
+        return second
+    if _agree(first.transcript.text, second.transcript.text):
+        doubts = (doubt for doubt in first.judgement.doubts if _remains(doubt))
+        return Judged(first.transcript, replace(first.judgement, doubts=tuple(doubts)))
+    return min(second, first, key=lambda each: (each.judgement.doubted_s, -each.judgement.covered_s))
 
 
-def has_loop(words: list[str]) -> bool:
-    """Returns whether one phrase, repeated without a break, makes up at least half of the words."""
-    for period in range(1, len(words) // _LOOP_REPEATS + 1):
-        run = longest = 0
-        for before, now in zip(words, words[period:], strict=False):
-            run = run + 1 if before == now else 0
-            longest = max(longest, run)
-        repeated = longest + period
-        if repeated >= _LOOP_REPEATS * period and repeated >= max(_LOOP_REPEATS + 1, _LOOP_SHARE * len(words)):
-            return True
-    return False
+def _remains(doubt: Doubt) -> bool:
+    """Returns whether a doubt remains although another attempt has returned the same words."""
+    return doubt.place.duration_s >= _REMAINS_FROM_S.get(doubt.suspicion, math.inf)
+
+
+def _agree(first: str, second: str) -> bool:
+    return SequenceMatcher(None, words_of(first), words_of(second), autojunk=False).ratio() >= _AGREEMENT
+
+
+def _speech(segment: SpeechSegment) -> Intervals:
+    """Returns the speech in a segment. Without speech detection, all of it may be speech."""
+    return (Interval(0.0, segment.audio.duration_s),) if segment.speech is None else segment.speech
+
+
+def _parts(transcript: Transcript, segment: SpeechSegment) -> list[_Part]:
+    """Returns the parts of a transcript: its segments, if the engine measured their times, otherwise the whole."""
+    if not words_of(transcript.text):
+        return []
+    speech, duration_s = _speech(segment), segment.audio.duration_s
+    spans, is_detected = transcript.text_spans, segment.speech is not None
+    if spans is None:
+        return [_Part(Interval(0.0, duration_s), transcript.text, total_s(speech), total_s(speech), is_detected)]
+    under_text = intersection(speech, merged(_widened(span.start_s, span.end_s, duration_s) for span in spans))
+    parts: list[_Part] = []
+    for place, text in _places(transcript.segments, duration_s):
+        spoken = intersection(speech, (place,))
+        covered_s = total_s(intersection(spoken, under_text))
+        parts.append(_Part(place, text, total_s(spoken), covered_s, is_detected))
+    return parts
+
+
+def _places(segments: Sequence[Segment], duration_s: float) -> Iterator[tuple[Interval, str]]:
+    """Yields the place of each segment with its text: without overlap, and with the edges that its times leave out."""
+    start_s = 0.0
+    for segment, following in zip_longest(segments, segments[1:]):
+        place = _widened(max(start_s, segment.start_s), segment.end_s, duration_s)
+        end_s = place.end_s
+        if following:
+            end_s = min(end_s, max(start_s, (segment.end_s + following.start_s) / 2))
+        yield Interval(max(start_s, place.start_s), end_s), segment.text
+        start_s = end_s
+
+
+def _widened(start_s: float, end_s: float, duration_s: float) -> Interval:
+    return Interval(max(0.0, start_s - _TEXT_EDGE_S), min(duration_s, end_s + _TEXT_EDGE_S))
+
+
+def _without_text(speech: Intervals, parts: Sequence[_Part]) -> Iterator[Interval]:
+    """Yields the passages of speech without text that are long enough for a word."""
+    if not parts:
+        if total_s(speech) >= _MIN_FOR_TEXT_S:
+            yield Interval(speech[0].start_s, speech[-1].end_s)
+        return
+    silent = difference(speech, merged(part.place for part in parts))
+    for passage in merged(silent, gap_s=_SPEECH_GAP_S):
+        if total_s(intersection(silent, (passage,))) >= _MIN_GAP_S:
+            yield passage
+
+
+def _doubts_of_engine(segments: Iterable[Segment]) -> Iterator[Doubt]:
+    for segment in segments:
+        place, decoding = Interval(segment.start_s, segment.end_s), segment.decoding
+        if decoding and decoding.avg_logprob is not None and decoding.avg_logprob < _UNSURE_LOGPROB:
+            yield Doubt(Suspicion.UNSURE, place)
+        if decoding and decoding.compression_ratio is not None and decoding.compression_ratio > _REPETITIVE:
+            yield Doubt(Suspicion.LOOP, place)

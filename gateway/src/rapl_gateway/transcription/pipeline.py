@@ -9,6 +9,7 @@ from functools import partial
 
 from rapl_protocol.audio import WavAudio
 from rapl_protocol.errors import ServiceError
+from rapl_protocol.intervals import Intervals, total_s
 from rapl_protocol.prepared import MAX_SEGMENT_S, PrepareEnd, PrepareOptions, SourceInfo, SpeechCheck, SpeechSegment
 from rapl_protocol.transcript import TranscribeOptions, Transcript
 from rapl_service.calls.clients import DecodedClip, PreprocessClient
@@ -18,6 +19,7 @@ from rapl_gateway.backends.retry import policy
 from rapl_gateway.settings import Settings
 from rapl_gateway.timing import Stopwatch
 from rapl_gateway.transcription.checks import TranscriptChecks
+from rapl_gateway.transcription.early import EarlySegments
 from rapl_gateway.transcription.prefetch import SegmentPrefetcher
 from rapl_gateway.transcription.progress import ProgressDisplay
 from rapl_gateway.transcription.result import TranscriptBuilder
@@ -111,19 +113,20 @@ class Pipeline:
         task = self._start(job, clip) if _is_likely_speech(job, audio) else None
         try:
             with job.stopwatch.stage("prepare"):
-                speech_s = await self._speech_s(job, check)
-            if speech_s != 0.0:
+                speech = await self._speech(job, check)
+            if speech != ():
                 task = task or self._start(job, clip)
-                task.set_speech_s(speech_s)
+                task.set_speech(speech)
                 async for text in self._segment_texts(job, task):
                     yield text
         finally:
             if task:
                 await task.close()
+        speech_s = None if speech is None else total_s(speech)
         job.result.end(PrepareEnd(duration_s=audio.duration_s, speech_s=speech_s))
 
-    async def _speech_s(self, job: Job, check: RequestSpeechCheck) -> float | None:
-        """Returns the seconds of speech in a clip: 0 without speech, None if they are unknown."""
+    async def _speech(self, job: Job, check: RequestSpeechCheck) -> Intervals | None:
+        """Returns the speech in a clip; None if it is unknown."""
         if job.prepare.speech_detection == "off":
             return None
         await asyncio.sleep(0)  # so that the engine's request is written first
@@ -134,7 +137,7 @@ class Pipeline:
                 raise
             log.warning("request_id=%s fallback: no speech detection: %s", job.request_id, error.message)
             return None
-        return found.speech_s if found.has_speech else 0.0
+        return found.speech
 
     async def _recording(self, job: Job) -> AsyncGenerator[str, None]:
         """Prepares and transcribes the next segments while the text of the current one is sent."""
@@ -143,6 +146,7 @@ class Pipeline:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(prefetcher.close)
             progress = stack.enter_context(closing(ProgressDisplay(job.request_id)))
+            early = EarlySegments(job.result, job.checks, can_change=not job.is_streamed)
             while True:
                 with job.stopwatch.stage("prepare"):
                     event = await prefetcher.next()
@@ -152,6 +156,8 @@ class Pipeline:
                     case SegmentTask():
                         async for text in self._segment_texts(job, event):
                             yield text
+                        with job.stopwatch.stage("infer"):
+                            await early.add(event)
                         await prefetcher.done(event)
                         progress.show(job.result.done_s, job.result.announced_s)
                     case PrepareEnd():
@@ -168,8 +174,8 @@ class Pipeline:
                 break
             yield job.result.add_text(text)
         with job.stopwatch.stage("infer"):
-            part, suspicion = await task.checked(text, job.checks, is_sent=bool(job.result.partial))
-        yield job.result.add(part, task.segment, suspicion)
+            judged = await task.judged(text, job.checks, is_sent=bool(job.result.partial))
+            yield job.result.add(judged, task.segment)
 
     def _start(self, job: Job, segment: SpeechSegment) -> SegmentTask:
         engine = EngineCall(job.reservation.client, job.options, job.request_id, self._settings)

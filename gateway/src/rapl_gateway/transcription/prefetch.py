@@ -53,11 +53,11 @@ class SegmentPrefetcher:
         event = self._put_back.pop() if self._put_back else await self._ready.get()
         if event is None:
             self._task.result()
-        elif isinstance(event, SegmentTask) and event.segment.speech_s is None:
+        elif isinstance(event, SegmentTask) and event.segment.speech is None:
             # A file of one segment is sent before speech detection has ended; the result follows within milliseconds.
             self._put_back.append(following := await self._ready.get())
             if isinstance(following, PrepareEnd):
-                event.set_speech_s(following.speech_s)
+                event.set_speech(following.speech)
         return event
 
     async def done(self, task: SegmentTask) -> None:

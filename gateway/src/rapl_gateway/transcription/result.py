@@ -1,36 +1,48 @@
 """Joins the transcripts of consecutive segments into one, and records where text may be missing."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rapl_protocol.errors import ErrorCode, ServiceError
+from rapl_protocol.intervals import Interval, merged
 from rapl_protocol.prepared import PrepareEnd, SpeechSegment
 from rapl_protocol.transcript import Segment, Transcript, join_texts
 
-from rapl_gateway.transcription.checks import Suspicion
+from rapl_gateway.transcription.checks import Doubt, Judged, Judgement, Suspicion
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A part of the source that may have incomplete text."""
+    """A part of the source that may have incomplete or wrong text."""
 
     start_s: float
     end_s: float
     suspicion: Suspicion
 
 
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What is kept of a segment. Its times count from the start of the source."""
+
+    text: str
+    segments: tuple[Segment, ...]
+    language: str | None
+    duration_s: float
+    judgement: Judgement | None
+    """None if speech detection did not run."""
+    problems: tuple[Problem, ...]
+
+
 class TranscriptBuilder:
     """Joins segments, which must be added in order. The text of `transcript()` is everything that `add_text` and `add`
-    returned, concatenated."""
+    returned, concatenated, unless a part was replaced."""
 
     def __init__(self) -> None:
+        self._parts: list[_Part] = []
         self._text = ""
         self._partial = ""
         self._sent = ""
-        self._segments: list[Segment] = []
-        self._language_s: dict[str, float] = {}
-        self._speech_s = self._covered_s = 0.0
         self._has_speech_detection = False
-        self.problems: list[Problem] = []
         self.duration_s = 0.0
         """Duration of the whole source, in seconds; 0 until `end` is called."""
         self.announced_s: float | None = None
@@ -48,38 +60,27 @@ class TranscriptBuilder:
         self._partial += text
         return self._grow(join_texts((self._text, self._partial)))
 
-    def add(self, part: Transcript, segment: SpeechSegment, suspicion: Suspicion | None = None) -> str:
+    def add(self, judged: Judged, segment: SpeechSegment) -> str:
         """Adds the transcript of a segment. Returns what it adds to the whole text.
-
-        Args:
-            part: the engine's transcript.
-            segment: the segment that was transcribed.
-            suspicion: why the transcript may be incomplete.
 
         Raises:
             ServiceError: INTERNAL: the transcript does not begin with the words already added by `add_text`.
         """
-        self._text, self._partial = join_texts((self._text, part.text)), ""
-        grown = self._grow(self._text)
-        self._segments += [each.shifted(segment.start_s) for each in part.segments]
-        if part.language:
-            self._language_s[part.language] = self._language_s.get(part.language, 0.0) + part.duration_s
-        self._count(segment, bool(part.text), suspicion)
-        return grown
+        self._parts.append(_part(judged, segment))
+        self.done_s = segment.end_s
+        self._has_speech_detection = self._has_speech_detection or segment.speech is not None
+        self._text, self._partial = join_texts((self._text, judged.transcript.text)), ""
+        return self._grow(self._text)
+
+    def replace(self, number: int, judged: Judged, segment: SpeechSegment) -> None:
+        """Replaces the segment that was added as number `number`, from 0. Text that was sent must not change."""
+        self._parts[number] = _part(judged, segment)
+        self._text = join_texts(part.text for part in self._parts)
 
     def end(self, end: PrepareEnd) -> None:
         """Adds the values that are known only at the end: the duration, and whether speech detection was on."""
         self.duration_s = end.duration_s
         self._has_speech_detection = self._has_speech_detection or end.speech_s is not None
-
-    def _count(self, segment: SpeechSegment, has_text: bool, suspicion: Suspicion | None) -> None:
-        self.done_s = segment.end_s
-        if suspicion:
-            self.problems.append(Problem(segment.start_s, segment.end_s, suspicion))
-        if segment.speech_s is not None:
-            self._has_speech_detection = True
-            self._speech_s += segment.speech_s
-            self._covered_s += segment.speech_s if has_text and not suspicion else 0.0
 
     def _grow(self, text: str) -> str:
         if not text.startswith(self._sent):
@@ -88,21 +89,65 @@ class TranscriptBuilder:
         return grown
 
     @property
+    def segments_added(self) -> int:
+        return len(self._parts)
+
+    @property
+    def problems(self) -> list[Problem]:
+        """Where text may be missing or wrong, in order."""
+        return [problem for part in self._parts for problem in part.problems]
+
+    @property
     def coverage(self) -> float | None:
-        """Share of the detected speech that has text without a suspicion, 0 to 1; None without speech detection."""
+        """Seconds of the detected speech that lie under text, divided by the seconds of detected speech; None without
+        speech detection.
+
+        Speech lies under text by the times of words or segments, if the engine measured them. If not, the speech of a
+        segment without a doubt counts as covered, and that of a text which is too short for as long as it usually
+        takes to say it.
+        """
         if not self._has_speech_detection:
             return None
-        return self._covered_s / self._speech_s if self._speech_s else 1.0
+        judgements = [part.judgement for part in self._parts if part.judgement]
+        speech_s = sum(judgement.speech_s for judgement in judgements)
+        return sum(judgement.covered_s for judgement in judgements) / speech_s if speech_s else 1.0
 
     @property
     def languages(self) -> list[str]:
         """Codes of the languages that engines detected, the one with the most audio first."""
-        return sorted(self._language_s, key=self._language_s.__getitem__, reverse=True)
+        seconds: dict[str, float] = {}
+        for part in self._parts:
+            if part.language:
+                seconds[part.language] = seconds.get(part.language, 0.0) + part.duration_s
+        return sorted(seconds, key=seconds.__getitem__, reverse=True)
 
     def transcript(self) -> Transcript:
         return Transcript(
             text=self._text,
             language=next(iter(self.languages), None),
             duration_s=self.duration_s,
-            segments=tuple(self._segments),
+            segments=tuple(segment for part in self._parts for segment in part.segments),
         )
+
+
+def _part(judged: Judged, segment: SpeechSegment) -> _Part:
+    transcript = judged.transcript
+    return _Part(
+        text=transcript.text,
+        segments=tuple(each.shifted(segment.start_s) for each in transcript.segments),
+        language=transcript.language,
+        duration_s=transcript.duration_s,
+        judgement=None if segment.speech is None else judged.judgement,
+        problems=tuple(_problems(judged.judgement.doubts, segment.start_s)),
+    )
+
+
+def _problems(doubts: tuple[Doubt, ...], offset_s: float) -> Iterator[Problem]:
+    """Yields one problem for doubts whose places overlap, with the reason of the first one."""
+    for place in merged(doubt.place for doubt in doubts):
+        reason = next(doubt.suspicion for doubt in doubts if _overlap(doubt.place, place))
+        yield Problem(place.start_s + offset_s, place.end_s + offset_s, reason)
+
+
+def _overlap(first: Interval, second: Interval) -> bool:
+    return first.start_s <= second.end_s and second.start_s <= first.end_s

@@ -6,22 +6,23 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
-from rapl_protocol.audio import BYTES_PER_SECOND, WavAudio
+from rapl_protocol.audio import WavAudio
 from rapl_protocol.errors import ServiceError
+from rapl_protocol.intervals import Intervals
 from rapl_protocol.prepared import SpeechSegment
-from rapl_protocol.segmentation import Segmenter
-from rapl_protocol.transcript import Segment, TranscribeOptions, Transcript, join_texts
+from rapl_protocol.transcript import TranscribeOptions, Transcript, join_texts
 
 from rapl_gateway.backends.fallback import FallbackClient
 from rapl_gateway.settings import Settings
-from rapl_gateway.transcription.checks import Suspicion, TranscriptChecks
+from rapl_gateway.transcription.checks import Judged, TranscriptChecks, better
+from rapl_gateway.transcription.recut import MIN_TO_CUT_S, recut
 
 INTERACTIVE_S = 25.0
 """A segment that ends later than this, in seconds from the start of the source, is queued as part of a long recording,
 and short segments overtake it. The first segment of a long recording is longer than this, so the rule applies to all of
 its segments."""
-_MIN_TO_CUT_S = 6.0
-_SILENCE_S = 0.25
+_CUTS = 3
+"""How many times a doubted segment is cut: into pieces, and doubted pieces into smaller ones."""
 
 log = logging.getLogger("rapl")
 
@@ -69,6 +70,7 @@ class SegmentTask:
         self._options = engine.options
         if segment.end_s > INTERACTIVE_S:
             self._options = engine.options.model_copy(update={"is_long": True})
+        self._kept: Judged | None = None
         self._words: asyncio.Queue[str | None] | None = asyncio.Queue() if is_streamed else None
         self._task = asyncio.create_task(
             engine.transcribe(segment.audio, self._options) if self._words is None else self._stream(self._words)
@@ -99,60 +101,64 @@ class SegmentTask:
             return text
         return await self._task
 
-    def set_speech_s(self, speech_s: float | None) -> None:
-        """Sets the seconds of speech in a segment that was sent before speech detection had ended."""
-        if speech_s is not None:
-            self.segment = replace(self.segment, speech_s=speech_s)
+    def set_speech(self, speech: Intervals | None) -> None:
+        """Sets the speech of a segment that was sent before speech detection had ended."""
+        if speech is not None:
+            self.segment = replace(self.segment, speech=speech)
 
-    async def checked(
-        self, first: Transcript, checks: TranscriptChecks, *, is_sent: bool
-    ) -> tuple[Transcript, Suspicion | None]:
-        """Returns the transcript to keep, and the suspicion that remains about it.
+    async def judged(self, first: Transcript, checks: TranscriptChecks, *, is_sent: bool) -> Judged:
+        """Returns the transcript to keep, and the doubts that remain about it.
 
         Args:
             first: the engine's transcript of the segment.
-            checks: the checks of this recording. A segment without a remaining suspicion is added to them.
+            checks: the checks of this recording. The transcript that is kept is added to them.
             is_sent: whether words of the segment have already been streamed. Such words cannot be changed.
         """
-        suspicion = Suspicion.TRUNCATED if first.is_truncated else checks.suspicion(first.text, self._speech_s)
-        if suspicion is Suspicion.NO_TEXT and self.segment.speech_s is None:
-            suspicion = None  # without speech detection it may be silence
-        part = first
-        if suspicion and not is_sent:
-            part, suspicion = await self._retranscribed(first, suspicion, checks)
-        if not suspicion:
-            checks.accept(part.text, self._speech_s)
-        return part, suspicion
+        judged = checks.judge(without_text_past_end(first), self.segment)
+        if judged.judgement.doubts and not is_sent:
+            judged = await self._retranscribed(judged, checks)
+        checks.accept(judged, self.segment)
+        self._kept = judged
+        return judged
 
-    async def _retranscribed(
-        self, first: Transcript, suspicion: Suspicion, checks: TranscriptChecks
-    ) -> tuple[Transcript, Suspicion | None]:
-        """Cuts the segment differently and transcribes it again. Returns the better transcript and the suspicion that
-        remains."""
+    async def judged_again(self, checks: TranscriptChecks, *, can_change: bool) -> Judged | None:
+        """Judges a kept transcript again by the pace of the recording, which is known now.
+
+        Args:
+            checks: the checks of this recording.
+            can_change: whether a doubted segment is transcribed again.
+
+        Returns:
+            The transcript to keep; None if there is no new doubt.
+        """
+        assert self._kept
+        judged = checks.judge_by_pace(self._kept, self.segment)
+        if judged is self._kept:
+            return None
+        return await self._retranscribed(judged, checks) if can_change else judged
+
+    async def _retranscribed(self, first: Judged, checks: TranscriptChecks) -> Judged:
+        """Cuts a doubted segment differently and transcribes it again. Returns the better transcript."""
         log.warning(
             "request_id=%s at_s=%.1f doubt=%r: retry with the audio cut differently",
-            self._engine.request_id, self.segment.start_s, suspicion.value,
+            self._engine.request_id, self.segment.start_s, first.judgement.doubts[0].suspicion.value,
         )  # fmt: skip
-        audio = self.segment.audio
-        again = [(await self._engine.transcribe(piece.audio, self._options), piece.start_s) for piece in recut(audio)]
-        text = join_texts(part.text for part, _ in again)
-        is_truncated = any(part.is_truncated for part, _ in again)
-        if suspicion is Suspicion.TRUNCATED and not is_truncated:
-            is_better, remaining = True, checks.suspicion(text, self._speech_s)
-        else:
-            is_better, remaining = checks.compare(suspicion, first.text, text, self._speech_s)
-        if not is_better:
-            return first, remaining
-        if is_truncated:
-            remaining = Suspicion.TRUNCATED
-        segments = tuple(_within(s.shifted(at_s), audio.duration_s) for part, at_s in again for s in part.segments)
-        language = next((part.language for part, _ in again if part.language), None)
-        return Transcript(text=text, language=language, duration_s=audio.duration_s, segments=segments), remaining
+        return await self._better(first, self.segment, checks, cuts_left=_CUTS)
 
-    @property
-    def _speech_s(self) -> float:
-        """Seconds of speech in the segment. Without speech detection, the whole segment may be speech."""
-        return self.segment.audio.duration_s if self.segment.speech_s is None else self.segment.speech_s
+    async def _better(
+        self, first: Judged, segment: SpeechSegment, checks: TranscriptChecks, *, cuts_left: int
+    ) -> Judged:
+        cut = recut(segment, first)
+        again: list[Transcript] = []
+        for piece in cut.pieces:
+            part = checks.judge(await self._transcribe(piece.audio), piece)
+            if part.judgement.doubts and cuts_left > 1 and piece.audio.duration_s >= MIN_TO_CUT_S:
+                part = await self._better(part, piece, checks, cuts_left=cuts_left - 1)
+            again.append(part.transcript)
+        return better(first, checks.judge(cut.joined(again, segment.audio.duration_s), segment))
+
+    async def _transcribe(self, audio: WavAudio) -> Transcript:
+        return without_text_past_end(await self._engine.transcribe(audio, self._options))
 
     async def close(self) -> None:
         """Cancels the transcription if it is not finished."""
@@ -163,20 +169,9 @@ class SegmentTask:
             raise error
 
 
-def _within(segment: Segment, duration_s: float) -> Segment:
-    edges = {"start_s": max(0.0, segment.start_s), "end_s": min(duration_s, segment.end_s)}
-    return segment.model_copy(update=edges)
-
-
-def recut(audio: WavAudio) -> list[SpeechSegment]:
-    """Returns the same audio cut differently, so that an engine rarely fails in the same way.
-
-    The audio is cut into two parts at the quietest point of its middle third. Audio shorter than 6 s is not cut: it
-    gets 0.25 s of silence before and after it.
-    """
-    if audio.duration_s < _MIN_TO_CUT_S:
-        silence = bytes(int(_SILENCE_S * BYTES_PER_SECOND))
-        padded = WavAudio(b"".join((silence, audio.pcm, silence)))
-        return [SpeechSegment(-_SILENCE_S, audio.duration_s + _SILENCE_S, padded)]
-    segmenter = Segmenter(longest_s=audio.duration_s * 2 / 3, search_s=audio.duration_s / 3)
-    return [*segmenter.feed(audio.pcm), *segmenter.finish()]
+def without_text_past_end(transcript: Transcript) -> Transcript:
+    """Returns the transcript without the segments that begin at or after the end of the audio: nobody said them."""
+    kept = tuple(each for each in transcript.segments if each.start_s < transcript.duration_s)
+    if len(kept) == len(transcript.segments):
+        return transcript
+    return transcript.model_copy(update={"segments": kept, "text": join_texts(each.text for each in kept)})

@@ -1,4 +1,4 @@
-"""Checks whether a canonical WAV contains speech."""
+"""Finds the speech in a canonical WAV."""
 
 from rapl_protocol.audio import WavAudio
 from rapl_protocol.errors import ErrorCode, ServiceError
@@ -10,7 +10,7 @@ from rapl_preprocess.speech.silero import SpeechModel
 
 
 def check_speech(media: bytes | memoryview, model: SpeechModel, options: PrepareOptions) -> SpeechCheck:
-    """Returns whether the audio contains speech, by the rules of `prepare`. It stops after ENOUGH_SPEECH_S of speech.
+    """Returns where the audio contains speech, by the rules of `prepare`.
 
     Args:
         media: a canonical WAV of up to MAX_SEGMENT_S.

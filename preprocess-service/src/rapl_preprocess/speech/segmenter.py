@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from rapl_protocol.audio import BYTES_PER_SECOND, SAMPLE_RATE_HZ, SAMPLE_WIDTH_BYTES, WavAudio
-from rapl_protocol.prepared import ENOUGH_SPEECH_S, PrepareOptions, SpeechCheck, SpeechSegment
+from rapl_protocol.intervals import Interval, Intervals
+from rapl_protocol.prepared import PrepareOptions, SpeechCheck, SpeechSegment
 from rapl_protocol.segmentation import SEARCH_S
 
 from rapl_preprocess.speech.quietest_point import quietest_point
@@ -11,15 +12,14 @@ from rapl_preprocess.speech.silero import BLOCK_SAMPLES, SpeechModel
 from rapl_preprocess.speech.spans import MAX_SAMPLES, Span, SpeechSpans
 
 _SEARCH_SAMPLES = int(SEARCH_S * SAMPLE_RATE_HZ)
-_ENOUGH_SAMPLES = int(ENOUGH_SPEECH_S * SAMPLE_RATE_HZ)
 
 
 class SpeechSegmenter:
     """Cuts PCM that arrives in pieces into segments with speech, each at most MAX_SEGMENT_S long.
 
     A source of up to MAX_SEGMENT_S that contains speech is one segment, untrimmed. The segment is yielded as soon as
-    the first speech is found; the rest is processed afterwards, for `speech_s`. Of a longer source, only one segment,
-    the silence that may still belong to it, and the PCM of the last `feed` are kept in memory.
+    the first speech is found; the rest is processed afterwards, for `late_speech`. Of a longer source, only one
+    segment, the silence that may still belong to it, and the PCM of the last `feed` are kept in memory.
     """
 
     def __init__(self, model: SpeechModel, options: PrepareOptions) -> None:
@@ -27,6 +27,8 @@ class SpeechSegmenter:
         self._buffer = _PcmBuffer()
         self._spans = SpeechSpans(options, self._buffer.quietest_before)
         self._judged_samples = 0
+        self.late_speech: Intervals | None = None
+        """The speech of a source that was yielded as one segment, before its speech was known; None until `finish`."""
 
     @property
     def duration_s(self) -> float:
@@ -56,35 +58,23 @@ class SpeechSegmenter:
         yield from map(self._segment, self._spans.finish(self._samples))
 
     def check(self, pcm: bytes | memoryview) -> SpeechCheck:
-        """Returns whether a whole source of up to MAX_SEGMENT_S contains speech. It replaces `feed` and `finish`.
-
-        It stops after ENOUGH_SPEECH_S of speech.
-        """
+        """Returns where a whole source of up to MAX_SEGMENT_S contains speech. It replaces `feed` and `finish`."""
         self._buffer.pcm += pcm
-        while self._judged_samples < self._samples:
-            self._judge_block()
-            if self._spans.least_speech_samples >= _ENOUGH_SAMPLES:
-                return SpeechCheck(has_speech=True, speech_s=self._spans.least_speech_samples / SAMPLE_RATE_HZ)
-        self._finish_judging()
-        return SpeechCheck(has_speech=self.speech_s > 0, speech_s=self.speech_s)
+        for _ in self._whole_if_speech():
+            pass
+        return SpeechCheck(speech=self.late_speech or ())
 
     def _whole_if_speech(self) -> Iterator[SpeechSegment]:
+        spans: list[Span] = []
         has_speech = False
         while self._judged_samples < self._samples:
-            self._judge_block()
+            spans += self._next_spans()
             if not has_speech and self._spans.has_speech:
                 has_speech = True
                 yield SpeechSegment(0.0, self.duration_s, WavAudio(self._buffer.between(0, self._samples)))
-        self._finish_judging()
-
-    def _judge_block(self) -> None:
-        """Processes the next block, and discards its spans."""
-        for _ in self._next_spans():
-            pass
-
-    def _finish_judging(self) -> None:
-        for _ in self._spans.finish(self._samples):
-            pass
+        spans += self._spans.finish(self._samples)
+        if has_speech:
+            self.late_speech = tuple(speech for span in spans for speech in _speech(span, 0))
 
     @property
     def _samples(self) -> int:
@@ -98,7 +88,14 @@ class SpeechSegmenter:
     def _segment(self, span: Span) -> SpeechSegment:
         end = min(span.end, self._samples)
         audio = WavAudio(self._buffer.between(span.start, end))
-        return SpeechSegment(span.start / SAMPLE_RATE_HZ, end / SAMPLE_RATE_HZ, audio, span.speech / SAMPLE_RATE_HZ)
+        speech = tuple(_speech(span, span.start))
+        return SpeechSegment(span.start / SAMPLE_RATE_HZ, end / SAMPLE_RATE_HZ, audio, speech)
+
+
+def _speech(span: Span, origin: int) -> Iterator[Interval]:
+    """Yields the speech of a span, in seconds from the sample `origin`."""
+    for start, end in span.runs:
+        yield Interval((start - origin) / SAMPLE_RATE_HZ, (end - origin) / SAMPLE_RATE_HZ)
 
 
 class _PcmBuffer:

@@ -43,8 +43,8 @@ class Span:
 
     start: int
     end: int
-    speech: int
-    """Number of samples in the span that are speech."""
+    runs: tuple[tuple[int, int], ...]
+    """The start and the end of each run of speech in the span."""
 
 
 class SpeechSpans:
@@ -84,11 +84,6 @@ class SpeechSpans:
     def has_speech(self) -> bool:
         """Whether there was a span, or the current runs have enough speech for one."""
         return self._last_end > 0 or _spoken(self._runs) >= MIN_SPEECH
-
-    @property
-    def least_speech_samples(self) -> int:
-        """A lower bound of the speech so far, in samples: the last utterance may still be dropped as too short."""
-        return max(0, self.speech_samples + _spoken(self._runs) - MIN_SPEECH)
 
     def feed(self, probabilities: Iterable[float]) -> Iterator[Span]:
         """Yields the spans that these frames complete."""
@@ -149,9 +144,9 @@ class SpeechSpans:
         cut = self._quietest_before(start + MAX_SAMPLES)
         rest = Run(cut, self._runs[0].end, continues_segment=True)
         self._runs[0].end = cut
-        speech = self._pop_span(1).speech
+        runs = self._pop_span(1).runs
         self._runs, self._last_end = [rest], cut
-        return Span(start, cut, speech)
+        return Span(start, cut, runs)
 
     def _pop_span(self, count: int) -> Span:
         """Makes a span of the first `count` runs, padded as far as the silence around it and MAX_SAMPLES allow."""
@@ -160,10 +155,9 @@ class SpeechSpans:
         end = min(runs[-1].end + self._padding, start + MAX_SAMPLES)
         if self._runs:
             end = min(end, (runs[-1].end + self._runs[0].start) // 2)
-        speech = _spoken(runs)
-        self.speech_samples += speech
+        self.speech_samples += _spoken(runs)
         self._last_end = end
-        return Span(start, end, speech)
+        return Span(start, end, tuple((run.start, run.end) for run in runs))
 
     def _drop_noise(self) -> None:
         """Removes the last utterance if it has less than MIN_SPEECH."""
