@@ -239,12 +239,14 @@ def test_the_times_of_segments_are_within_the_audio():
     assert transcript.text_spans == (Interval(0.0, 1.5), Interval(2.0, 3.0))
 
 
-@pytest.mark.parametrize("start_s", [DURATION_S, 20.0])
-def test_a_segment_past_the_end_of_the_audio_is_left_out_with_its_text_and_the_others_keep_their_times(start_s: float):
+@pytest.mark.parametrize("times", [(DURATION_S, 29.0), (20.0, 29.0), (20.0, 10.0), (20.0, math.nan)])
+def test_a_segment_past_the_end_of_the_audio_is_left_out_with_its_text_and_the_others_keep_their_times(
+    times: tuple[float, float],
+):
     segments = [
         {"start": 0.0, "end": 1.5, "text": " eins"},
         {"start": 1.5, "end": 2.0, "text": " zwei"},
-        {"start": start_s, "end": 29.0, "text": " Untertitel"},
+        {"start": times[0], "end": times[1], "text": " Untertitel"},
     ]
     result = SimpleNamespace(text=" eins zwei Untertitel", language="de", segments=segments)
     transcript = FAMILY.transcript(result, options(), DURATION_S)

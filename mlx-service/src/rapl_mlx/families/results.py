@@ -129,9 +129,12 @@ def clamp_times(
 ) -> tuple[float, float] | None:
     """Returns the times as floats within the audio; models pad the audio, so their times may lie beyond its end.
 
-    Returns None if they are not numbers, not finite, or not in order; `may_be_empty` allows equal times.
+    Returns None if they are not numbers, not finite, or not in order; `may_be_empty` allows equal times. What starts at
+    the end of the audio or later is outside, whatever its end is.
     """
     start, end = finite(start_s), finite(end_s)
+    if start is not None and start >= duration_s:
+        return duration_s, duration_s
     if start is None or end is None or not (start < end or (may_be_empty and start == end)):
         return None
     return max(0.0, min(start, duration_s)), max(0.0, min(end, duration_s))
