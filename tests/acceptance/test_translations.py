@@ -40,7 +40,8 @@ def found(url: str) -> dict:
 
 
 def translate(url: str, sample: bytes, **fields: str) -> httpx.Response:
-    fields = {"model": WHISPER, "temperature": "0", **fields}
+    # With a temperature above 0 Whisper decodes its noise once and not six times.
+    fields = {"model": WHISPER, "temperature": "0.4", **fields}
     return httpx.post(f"{url}/v1/audio/translations", data=fields, files={"file": sample}, timeout=120)
 
 
@@ -73,7 +74,7 @@ def test_text_formats_are_plain_text(url, sample, response_format):
 @pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")
 def test_the_sdk_gets_a_translation(url, sample):
     with OpenAI(base_url=f"{url}/v1", api_key="any", max_retries=0) as client:
-        assert isinstance(client.audio.translations.create(file=sample, model=WHISPER, temperature=0).text, str)
+        assert isinstance(client.audio.translations.create(file=sample, model=WHISPER, temperature=0.4).text, str)
 
 
 @pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")

@@ -1,7 +1,7 @@
 from urllib.parse import quote
 
 import pytest
-from rapl_protocol.models import ModelInfo, ModelState, Progress
+from rapl_protocol.models import Capabilities, ModelInfo, ModelState, Progress
 from rapl_protocol.testing import FakeTranscriber
 
 NOWHERE = "http://127.0.0.1:9"
@@ -37,6 +37,14 @@ async def test_every_model_has_openais_fields_and_its_state(fleet):
         assert model["owned_by"] in ("sensevoice-service", "mlx-service")
         assert model["state"] == "ready"
         assert model["capabilities"]["language_detection"] is True
+
+
+async def test_a_model_names_the_fields_of_a_segments_decoding_that_it_reports(start):
+    whisper = FakeTranscriber("mlx-community/whisper", capabilities=Capabilities(decoding=("tokens", "avg_logprob")))
+    models = await listed(await start(mlx=whisper))
+
+    assert models["mlx-community/whisper"]["capabilities"]["decoding"] == ["tokens", "avg_logprob"]
+    assert models["iic/SenseVoiceSmall"]["capabilities"]["decoding"] == []
 
 
 async def test_a_download_shows_its_progress(start):

@@ -1,6 +1,8 @@
 import math
 
 import pytest
+from rapl_protocol.testing import FakeTranscriber
+from rapl_protocol.transcript import Decoding, Segment, Transcript
 
 TWO_SEGMENTS = b"MEDIA:2"
 
@@ -53,6 +55,70 @@ async def test_verbose_json_names_the_language_and_has_every_field_of_a_segment_
         for name in ("id", "seek", "start", "end", "temperature", "avg_logprob", "compression_ratio", "no_speech_prob"):
             assert math.isfinite(segment[name])
         assert segment["tokens"] == []
+
+
+REPORTED = {
+    "seek": 0,
+    "tokens": [50364, 1056, 50439],
+    "temperature": 0.2,
+    "avg_logprob": -0.4142135,
+    "compression_ratio": 0.81234,
+    "no_speech_prob": 1.5e-05,
+}
+
+
+class FakeWhisper(FakeTranscriber):
+    """A fake engine that reports how it decoded a segment, and whose text begins with a space."""
+
+    decoding = Decoding.model_validate(REPORTED)
+
+    async def transcribe(self, audio, options, on_text=None):
+        segment = Segment(start_s=0.25, end_s=0.75, text=" one", language="en", decoding=self.decoding)
+        return Transcript(text="one", language="en", duration_s=audio.duration_s, segments=(segment,))
+
+
+async def test_a_segment_has_what_the_engine_reports_unchanged_in_its_place_in_the_recording(start):
+    fleet = await start(FakeWhisper("iic/SenseVoiceSmall"))
+    first, second = (await fleet.transcribe(TWO_SEGMENTS, response_format="verbose_json")).json()["segments"]
+
+    assert first == {
+        "id": 0,
+        "start": 0.25,
+        "end": 0.75,
+        "text": " one",
+        "language": "en",
+        "emotion": None,
+        "events": [],
+        **REPORTED,
+    }
+    assert (second["id"], second["seek"], second["start"], second["tokens"]) == (1, 100, 1.25, REPORTED["tokens"])
+
+
+async def test_a_number_that_the_engine_does_not_report_is_neutral(start):
+    fleet = await start(FakeWhisper("iic/SenseVoiceSmall"))
+    fleet.sensevoice.decoding = Decoding(avg_logprob=-0.5)
+    [_, segment] = (await fleet.transcribe(TWO_SEGMENTS, response_format="verbose_json")).json()["segments"]
+
+    assert segment["avg_logprob"] == -0.5
+    assert (segment["seek"], segment["tokens"], segment["temperature"], segment["no_speech_prob"]) == (125, [], 0, 0)
+    assert segment["compression_ratio"] == round(4 / 12, 3)
+
+
+@pytest.mark.parametrize(
+    ("response_format", "expected"),
+    [
+        ("text", "one one\n"),
+        ("srt", "1\n00:00:00,250 --> 00:00:00,750\none\n\n2\n00:00:01,250 --> 00:00:01,750\none\n\n\n"),
+        (
+            "vtt",
+            "WEBVTT\n\n00:00:00.250 --> 00:00:00.750\none\n\n00:00:01.250 --> 00:00:01.750\none\n\n",
+        ),
+    ],
+)
+async def test_the_space_before_the_text_of_a_segment_is_only_in_verbose_json(start, response_format, expected):
+    fleet = await start(FakeWhisper("iic/SenseVoiceSmall"))
+
+    assert (await fleet.transcribe(TWO_SEGMENTS, response_format=response_format)).text == expected
 
 
 async def test_words_alone_leave_the_segments_out(answer_as):

@@ -12,6 +12,7 @@ from rapl_mlx.families.generic import GenericFamily
 from rapl_mlx.families.parakeet import Parakeet
 from rapl_mlx.families.traits import TRAITS
 from rapl_mlx.families.whisper import Whisper
+from rapl_protocol.intervals import Intervals
 from rapl_protocol.transcript import TranscribeOptions, Transcript
 
 OPTIONS = TranscribeOptions(model="a/b", word_timestamps=True)
@@ -70,18 +71,23 @@ def test_times_are_valid_in_order_and_within_the_audio_whatever_the_model_return
 
     assert_valid_times(transcript.segments, duration_s)
     for segment in transcript.segments:
-        assert segment.text
-        assert segment.text == segment.text.strip()
+        assert segment.text.strip()
         assert segment.words is None or segment.words
         assert_valid_times(segment.words or (), duration_s)
     assert bool(transcript.segments) == bool(transcript.text)
     assert letters(transcript.text) <= sum(letters(segment.text) for segment in transcript.segments)
+    assert_is_a_set(transcript.text_spans or (), duration_s)
     assert Transcript.model_validate_json(transcript.model_dump_json()) == transcript
 
 
 def assert_valid_times(items: Any, duration_s: float) -> None:
     assert all(0 <= item.start_s <= item.end_s <= duration_s for item in items)
     assert all(first.start_s <= second.start_s for first, second in pairwise(items))
+
+
+def assert_is_a_set(spans: Intervals, duration_s: float) -> None:
+    assert all(0 <= span.start_s < span.end_s <= duration_s for span in spans)
+    assert all(first.end_s < second.start_s for first, second in pairwise(spans))
 
 
 def letters(text: str) -> int:

@@ -59,6 +59,7 @@ class Segment(_Wire):
     start_s: float
     end_s: float
     text: str
+    """As the engine writes it: Whisper's begins with a space."""
     language: str | None = None
     """ISO 639 code that the model detected; None if it reported none."""
     emotion: str | None = None

@@ -5,7 +5,7 @@ import zlib
 from typing import Any
 
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
-from rapl_protocol.transcript import Segment, Transcript
+from rapl_protocol.transcript import Decoding, Segment, Transcript
 
 from rapl_gateway.api.form import Granularity, ResponseFormat, TranscriptionForm
 from rapl_gateway.api.subtitles import to_srt, to_vtt
@@ -89,13 +89,11 @@ def _verbose(transcript: Transcript, form: TranscriptionForm) -> dict[str, Any]:
 
 def _segment(number: int, segment: Segment) -> dict[str, Any]:
     """Returns OpenAI's ten fields, then RAPL's own. Strict clients refuse the whole response if one of the ten is
-    missing.
-
-    `tokens` is empty, and `avg_logprob` and `no_speech_prob` are 0, because the engines do not report them. README.md
-    documents this.
-    """
+    missing, so a field that the engine does not report has a neutral value. docs/openai.md says which engines report
+    what."""
+    reported = segment.decoding or Decoding()
     text = segment.text.encode()
-    return {
+    fields: dict[str, Any] = {
         "id": number,
         "seek": round(segment.start_s * 100),
         "start": round(segment.start_s, 3),
@@ -110,6 +108,7 @@ def _segment(number: int, segment: Segment) -> dict[str, Any]:
         "emotion": segment.emotion,
         "events": list(segment.events),
     }
+    return fields | reported.model_dump(exclude_none=True)
 
 
 def _language_name(code: str | None) -> str:

@@ -68,10 +68,10 @@ class GenericFamily:
     def transcript(self, result: Any, options: TranscribeOptions, duration_s: float) -> Transcript:
         """Uses the requested language: the language that these families return may be a default, not a detected one."""
         language = options.language if self._traits.language else None
-        times = _segments(result, language, duration_s) if self._traits.has_times else ()
+        segments = _segments(result, language, duration_s) if self._traits.has_times else None
         tokens = getattr(result, "generation_tokens", 0) or 0
         is_truncated = self._traits.max_tokens and tokens >= self._token_limit(duration_s)
-        return make_transcript(_text(result), language, duration_s, times, is_truncated=is_truncated)
+        return make_transcript(_text(result), language, duration_s, segments, is_truncated=is_truncated)
 
     def _token_limit(self, duration_s: float) -> int:
         return min(max_tokens_for(duration_s), self._traits.most_tokens or max_tokens_for(duration_s))
@@ -146,4 +146,6 @@ def _raw_segments(result: Any) -> Iterator[Mapping[str, Any]]:
 
 def _segment_text(fields: Mapping[str, Any]) -> str:
     text = str(fields.get("text") or "")
-    return text.removeprefix(f"[{fields['speaker_id']}] ") if fields.get("speaker_id") is not None else text
+    if fields.get("speaker_id") is not None:
+        text = text.removeprefix(f"[{fields['speaker_id']}] ")
+    return text.strip()

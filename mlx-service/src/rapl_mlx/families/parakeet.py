@@ -22,7 +22,7 @@ class Parakeet(NonStreamingFamily):
 
 def _segment(sentence: Any, options: TranscribeOptions, duration_s: float) -> Segment | None:
     words = list(_words(sentence.tokens, duration_s)) if options.word_timestamps else None
-    return make_segment(sentence.start, sentence.end, sentence.text, None, duration_s, words)
+    return make_segment(sentence.start, sentence.end, sentence.text.strip(), None, duration_s, words)
 
 
 def _words(tokens: Iterable[Any], duration_s: float) -> Iterator[Word | None]:

@@ -56,7 +56,7 @@ class Qwen3Asr:
 
     def transcript(self, result: "DecodedText", options: TranscribeOptions, duration_s: float) -> Transcript:
         """Returns one segment that spans the audio, because the model returns no times."""
-        language = language_code(result.language) if result.text else None
+        language = language_code(result.language)
         return make_transcript(result.text, language, duration_s, is_truncated=result.is_truncated)
 
 

@@ -1,17 +1,25 @@
-"""Whisper. Source: mlx_audio/stt/models/whisper/whisper.py, 0.6.2."""
+"""Whisper. Source: mlx_audio/stt/models/whisper/whisper.py and decoding.py, 0.6.2."""
 
 import importlib
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Self
 
 from rapl_protocol.models import Capabilities
-from rapl_protocol.transcript import Segment, TranscribeOptions, Transcript
+from rapl_protocol.transcript import Decoding, Segment, TranscribeOptions, Transcript
 
 from rapl_mlx.families.languages import language_code
-from rapl_mlx.families.results import NonStreamingFamily, make_segment, make_transcript, make_word
+from rapl_mlx.families.results import ResultListener, finite, make_segment, make_transcript, make_word
+
+TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+"""A window is decoded again at the next temperature while its text is too repetitive or too improbable. A request for
+temperature 0 means all of them. Source: https://platform.openai.com/docs/api-reference/audio/createTranscription"""
+_TOO_REPETITIVE = 2.4
+"""The compression ratio above which mlx-audio decodes a window again."""
 
 
-class Whisper(NonStreamingFamily):
+class Whisper:
     def __init__(self, languages: tuple[str, ...]) -> None:
         """`languages` are the ISO codes of the checkpoint, which accepts any other word without an error."""
         is_english_only = languages == ("en",)
@@ -23,6 +31,7 @@ class Whisper(NonStreamingFamily):
             temperature=True,
             word_timestamps=True,
             translation=not is_english_only,
+            decoding=tuple(Decoding.model_fields),
         )
 
     @classmethod
@@ -43,18 +52,95 @@ class Whisper(NonStreamingFamily):
             arguments["hotwords"] = list(options.keywords)
         if options.translate:
             arguments["task"] = "translate"
-        if options.temperature is not None:
-            arguments["temperature"] = options.temperature
-        return arguments
+        return arguments | {"temperature": (options.temperature,) if options.temperature else TEMPERATURES}
+
+    def generate(self, model: Any, wav_path: str, arguments: dict[str, Any], listener: ResultListener) -> Any:
+        attempts = BestAttempts(model, arguments["temperature"], listener)
+        return type(model).generate(attempts, wav_path, **arguments)
 
     def transcript(self, result: Any, options: TranscribeOptions, duration_s: float) -> Transcript:
-        language = language_code(result.language) if result.text.strip() else None
+        language = language_code(result.language)
         segments = (_segment(segment, language, duration_s) for segment in result.segments or ())
         return make_transcript(result.text, language, duration_s, segments)
+
+
+class BestAttempts:
+    """A Whisper model that returns the best attempt to decode a window, if all of its attempts failed.
+
+    mlx-audio's `generate` calls `decode` once for each temperature until an attempt is good enough, and otherwise keeps
+    the last one, which is often worse than the first. This object takes the place of the model in one call of
+    `generate`. Everything but `decode` is the model's.
+
+    Args:
+        model: the model; it is not changed.
+        temperatures: those of the request.
+        listener: of the request; a cancelled request ends before the next attempt.
+    """
+
+    def __init__(self, model: Any, temperatures: Sequence[float], listener: ResultListener) -> None:
+        self._model = model
+        self._temperatures = temperatures
+        self._listener = listener
+        self._attempts: list[Any] = []
+        """The results for the current window, from the lowest temperature to the highest."""
+        self._is_earlier_kept = False
+        """Whether an attempt before the last was kept for the last window, because all of them failed."""
+        self._prompt_start = 0
+        """The tokens of the prompt before this index are not used."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    def decode(self, mel: Any, options: Any) -> Any:
+        """Decodes a window at one temperature. At the last one it returns the best result of all temperatures."""
+        self._listener.raise_if_cancelled()
+        if options.temperature == self._temperatures[0]:
+            self._start_window(options.prompt)
+        else:
+            # The same for all attempts: the output of the encoder, which `decode` takes instead of the spectrogram.
+            mel = self._attempts[0].audio_features
+        result = self._model.decode(mel, replace(options, prompt=options.prompt[self._prompt_start :]))
+        self._attempts.append(result)
+        if options.temperature != self._temperatures[-1]:
+            return result
+        best = max(self._attempts, key=_quality)
+        self._is_earlier_kept = best is not result
+        return best
+
+    def _start_window(self, prompt: Sequence[int]) -> None:
+        """Forgets the attempts of the window before. Its text is no context for this window if all of them failed.
+
+        mlx-audio decides that by the temperature of the kept attempt (over 0.5), which is then that of the last one.
+        """
+        if self._is_earlier_kept:
+            self._prompt_start = len(prompt)
+        elif len(prompt) < self._prompt_start:  # mlx-audio itself began a new context
+            self._prompt_start = 0
+        self._attempts, self._is_earlier_kept = [], False
+
+
+def _quality(result: Any) -> tuple[bool, float]:
+    """Returns the order of attempts: first those that are not too repetitive, then the most probable. NaN is worst."""
+    is_varied = result.compression_ratio <= _TOO_REPETITIVE
+    avg_logprob = finite(result.avg_logprob)
+    return is_varied, -math.inf if avg_logprob is None else avg_logprob
 
 
 def _segment(raw: Mapping[str, Any], language: str | None, duration_s: float) -> Segment | None:
     words = raw.get("words")
     if words is not None:
         words = [make_word(w["word"], w["start"], w["end"], duration_s) for w in words]
-    return make_segment(raw.get("start"), raw.get("end"), raw.get("text", ""), language, duration_s, words)
+    start_s, end_s, text = raw.get("start"), raw.get("end"), raw.get("text", "")
+    return make_segment(start_s, end_s, text, language, duration_s, words, _decoding(raw))
+
+
+def _decoding(raw: Mapping[str, Any]) -> Decoding:
+    """Numbers that are not finite are left out: JSON cannot express them."""
+    return Decoding(
+        seek=raw.get("seek"),
+        tokens=raw.get("tokens"),
+        temperature=finite(raw.get("temperature")),
+        avg_logprob=finite(raw.get("avg_logprob")),
+        compression_ratio=finite(raw.get("compression_ratio")),
+        no_speech_prob=finite(raw.get("no_speech_prob")),
+    )
