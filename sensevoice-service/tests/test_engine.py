@@ -69,6 +69,16 @@ async def test_words_have_no_times_unless_requested(engine: Any, digits: WavAudi
     assert segment.words is None
 
 
+async def test_the_text_has_a_confidence_and_a_place(engine: Any, digits: WavAudio):
+    transcript = await engine.transcribe(digits)
+
+    [segment] = transcript.segments
+    assert segment.decoding is not None
+    assert -0.5 < segment.decoding.avg_logprob <= 0
+    [span] = transcript.text_spans
+    assert digits.duration_s / 2 < span.duration_s <= digits.duration_s
+
+
 async def test_the_absent_real_model_is_an_error_with_a_remedy_while_the_self_test_model_answers(
     engine: Any, digits: WavAudio
 ):

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from rapl_protocol.audio import WavAudio
 from rapl_protocol.errors import ErrorCode, ServiceError
+from rapl_protocol.intervals import Interval
 from rapl_protocol.models import ModelState
 from rapl_protocol.testing import make_tone
-from rapl_protocol.transcript import TranscribeOptions
+from rapl_protocol.transcript import Decoding, TranscribeOptions
 from rapl_sensevoice.model.words import TimedToken
 from rapl_sensevoice.runtimes.runtime import Decoded, DecodeRequest
 from rapl_sensevoice.transcriber import SELFTEST, SenseVoiceTranscriber
@@ -61,8 +62,8 @@ class FakeRuntime:
         assert self.loaded_from
         self.may_decode.wait(60)
         self.languages.append(language)
-        tokens = (TimedToken("▁ok", 0.1, 0.2), TimedToken(".", 0.2, 0.3))
-        return Decoded("<|en|><|HAPPY|><|BGM|><|withitn|>ok.", tokens if with_times else None)
+        path = (TimedToken("▁ok", 0.1, 0.2, -0.25), TimedToken(".", 0.2, 0.3, -0.75))
+        return Decoded("<|en|><|HAPPY|><|BGM|><|withitn|>ok.", path if with_times else None, path)
 
 
 def fill(folder: Path) -> None:
@@ -132,6 +133,17 @@ async def test_text_tags_and_word_times_become_fields(harness: Harness, soon: So
     assert (transcript.text, transcript.language, transcript.duration_s) == ("ok.", "en", 0.5)
     assert (segment.emotion, segment.events) == ("happy", ("bgm",))
     assert [(w.word, w.start_s, w.end_s) for w in segment.words or ()] == [("ok", 0.1, 0.2)]
+
+
+async def test_confidence_and_the_place_of_the_text_need_no_request_for_times(harness: Harness, soon: Soon):
+    await harness.transcriber.start()
+    await soon(harness.is_ready)
+    transcript = await harness.transcribe()
+
+    [segment] = transcript.segments
+    assert segment.decoding == Decoding(avg_logprob=-0.5)
+    assert transcript.text_spans == (Interval(0.0, 0.5),)
+    assert segment.words is None
 
 
 async def test_without_weights_the_real_model_is_absent_and_the_self_test_model_answers(harness: Harness, soon: Soon):
@@ -311,6 +323,7 @@ async def test_the_capabilities_are_declared(harness: Harness):
         assert not info.capabilities.prompt
         assert info.capabilities.word_timestamps
         assert info.capabilities.emotion_and_events
+        assert info.capabilities.decoding == ("avg_logprob",)
 
 
 @pytest.mark.parametrize("action", ["load", "unload"])

@@ -23,8 +23,9 @@ from rapl_sensevoice.unusable import ModelUnusable
 from rapl_sensevoice.weights.on_disk import Weights
 
 CAPABILITIES = Capabilities(
-    languages=LANGUAGES, language_detection=True, prompt=False, word_timestamps=True, emotion_and_events=True
-)
+    languages=LANGUAGES, language_detection=True, prompt=False, word_timestamps=True, emotion_and_events=True,
+    decoding=("avg_logprob",),
+)  # fmt: skip
 
 log = logging.getLogger("rapl.sensevoice")
 

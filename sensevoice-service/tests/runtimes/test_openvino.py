@@ -1,15 +1,19 @@
 """The `openvino` runtime with our own graph and with the exports of other projects."""
 
+import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from rapl_protocol.audio import WavAudio
 from rapl_protocol.transcript import TranscribeOptions
-from rapl_sensevoice.model.acoustic_model import padded_length
+from rapl_sensevoice.model.acoustic_model import AcousticModel, padded_length
+from rapl_sensevoice.model.decoding import FrameTokens, emissions
+from rapl_sensevoice.model.features import features
 from rapl_sensevoice.model.frame_scales import has_amx_int8
 from rapl_sensevoice.model.graph import QUERIES
 from rapl_sensevoice.model.transcripts import transcript_from
@@ -17,9 +21,13 @@ from rapl_sensevoice.runtimes.openvino import OpenVinoRuntime
 from rapl_sensevoice.runtimes.runtime import DecodeRequest
 from rapl_sensevoice.transcriber import SELFTEST_FOLDER
 from rapl_sensevoice.unusable import ModelUnusable
+from rapl_sensevoice.weights.graph_files import converted, ready_made
 
 EXPORTS = Path(__file__).parents[1] / "exports"
 LAYOUTS = {"ours": SELFTEST_FOLDER, "funasr": EXPORTS / "funasr", "sherpa": EXPORTS / "sherpa"}
+
+TOKENS = 232
+"""Size of the self-test model's vocabulary."""
 
 every_layout = pytest.mark.parametrize("layout", LAYOUTS)
 
@@ -40,6 +48,79 @@ def test_speech_becomes_text_and_tags(layout: str, digits: WavAudio):
 
     assert decoded.rich_text.replace(" ", "") == "<|en|><|NEUTRAL|><|Speech|><|withitn|>314159."
     assert transcript_from(decoded, digits, OPTIONS).text == "3 1 4 1 5 9."
+
+
+def most_probable(layout: str, clips: Sequence[WavAudio], count: int) -> list[FrameTokens]:
+    files = converted(LAYOUTS[layout], "int8") or ready_made(LAYOUTS[layout])
+    assert files
+    model = AcousticModel(files, "int8", threads=1)
+    return model.frame_tokens([features(clip, model.cmvn) for clip in clips], [None] * len(clips), count)
+
+
+@every_layout
+def test_every_token_of_the_text_has_a_log_probability(layout: str, digits: WavAudio):
+    runtime = loaded(LAYOUTS[layout])
+    decoded = runtime.decode(runtime.features(digits), None, with_times=False)
+    log_probs = [token.log_prob or 0 for token in decoded.path]
+
+    assert "".join(token.text for token in decoded.path).replace("\u2581", "") == "314159."
+    assert all(-0.5 < log_prob <= 0 for log_prob in log_probs)
+    [segment] = transcript_from(decoded, digits, OPTIONS).segments
+    assert segment.decoding is not None
+    assert segment.decoding.avg_logprob == pytest.approx(sum(log_probs) / len(log_probs))
+
+
+def test_the_three_graphs_report_nearly_the_same_log_probability(digits: WavAudio):
+    averages = []
+    for folder in LAYOUTS.values():
+        runtime = loaded(folder)
+        decoded = runtime.decode(runtime.features(digits), None, with_times=False)
+        averages.append(sum(token.log_prob or 0 for token in decoded.path) / len(decoded.path))
+
+    assert averages == pytest.approx([averages[0]] * 3, abs=0.02)
+
+
+@every_layout
+@pytest.mark.parametrize("count", [2, 8, TOKENS])
+def test_more_tokens_on_request_begin_with_those_of_the_path(layout: str, count: int, digits: WavAudio):
+    [path] = most_probable(layout, [digits], 1)
+    [more] = most_probable(layout, [digits], count)
+
+    assert path.tokens.shape == path.log_probs.shape == (len(more.tokens), 1)
+    assert more.tokens.shape == more.log_probs.shape == (len(path.tokens), count)
+    assert (more.tokens[:, :1] == path.tokens).all()
+    assert more.log_probs[:, :1] == pytest.approx(path.log_probs, abs=1e-6)
+    assert (np.diff(more.log_probs, axis=1) <= 0).all()
+    assert all(len(set(frame)) == count for frame in more.tokens.tolist())
+
+
+@every_layout
+def test_the_probabilities_of_all_tokens_add_up_to_one(layout: str, digits: WavAudio):
+    [every] = most_probable(layout, [digits], TOKENS)
+
+    assert np.isfinite(every.log_probs).all()
+    assert (every.log_probs <= 0).all()
+    assert np.exp(every.log_probs).sum(axis=1) == pytest.approx(1, abs=0.02)
+    assert every.tokens.min() == 0
+    assert every.tokens.max() == TOKENS - 1
+
+
+@pytest.mark.parametrize("count", [1, 8])
+def test_padding_in_a_batch_changes_no_token_and_no_log_probability(digits: WavAudio, count: int):
+    clips = [digits, WavAudio(digits.pcm[: len(digits.pcm) // 4 * 2]), WavAudio(bytes(len(digits.pcm)))]
+    together = most_probable("ours", clips, count)
+
+    for clip, found in zip(clips, together, strict=True):
+        [alone] = most_probable("ours", [clip], count)
+        assert (found.tokens == alone.tokens).all()
+        assert found.log_probs == pytest.approx(alone.log_probs, abs=1e-6)
+
+
+def test_an_emitted_token_has_the_log_probability_of_its_most_probable_frame():
+    tokens = np.array([[7], [7], [0], [7], [5]], np.int32)
+    frames = FrameTokens(tokens, np.log(np.array([[0.5], [0.9], [0.8], [0.6], [0.7]], np.float32)))
+
+    assert [each.log_prob for each in emissions(frames)] == pytest.approx(np.log([0.9, 0.6, 0.7]), abs=1e-6)
 
 
 @every_layout
@@ -89,6 +170,27 @@ def test_a_graph_of_another_model_is_refused(tmp_path: Path):
     openvino.save_model(model, tmp_path / "sensevoice-int8.xml")
     with pytest.raises(ModelUnusable, match="inputs"):
         loaded(tmp_path)
+
+
+def set_format(manifest: Path, number: int) -> None:
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"format": number}))
+
+
+def test_a_graph_of_an_older_version_is_not_loaded(tmp_path: Path):
+    shutil.copytree(SELFTEST_FOLDER, tmp_path, dirs_exist_ok=True)
+    set_format(tmp_path / "sensevoice-int8.json", 2)
+    with pytest.raises(ModelUnusable, match="no graph") as caught:
+        loaded(tmp_path)
+
+    assert "prepare-model" in caught.value.remedy
+
+
+def test_beside_a_graph_of_an_older_version_a_ready_made_export_is_loaded(tmp_path: Path, digits: WavAudio):
+    for folder in (SELFTEST_FOLDER, EXPORTS / "funasr"):
+        shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    set_format(tmp_path / "sensevoice-int8.json", 2)
+
+    assert loaded(tmp_path).batch_key(digits)[1] == 1
 
 
 def test_an_empty_folder_is_an_error(tmp_path: Path):

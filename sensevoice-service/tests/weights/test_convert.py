@@ -1,5 +1,6 @@
 """The conversion of the weights by `prepare-model`, for the OpenVINO runtime."""
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,16 @@ def test_a_deleted_graph_is_converted_again_without_a_network(prepared: Any):
     manifest = GraphManifest.read(prepared.folder, "int8")
     assert manifest is not None
     assert manifest.first_wrong_hash(prepared.folder) is None
+
+
+def test_a_graph_of_an_older_version_is_converted_again_without_a_network(prepared: Any):
+    manifest = prepared.folder / "sensevoice-int8.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"format": 2}))
+    prepared.hub.offline = True
+    code, output = prepared.run(**ONNX)
+
+    assert code == 0, output
+    assert GraphManifest.read(prepared.folder, "int8") is not None
 
 
 def test_weights_that_changed_since_they_were_downloaded_are_not_converted(prepared: Any):

@@ -56,7 +56,7 @@ def test_a_cut_off_file_is_found_without_reading_every_byte(folder: Path):
     assert "prepare-model" in (status.remedy or "")
 
 
-@pytest.mark.parametrize("content", ["", "{}", '{"format": 0, "source_sha256": "", "engine": "", "files": []}'])
+@pytest.mark.parametrize("content", ["", "{}", '{"format": 2, "source_sha256": "", "engine": "", "files": []}'])
 def test_a_graph_without_a_manifest_of_this_version_is_not_loaded(folder: Path, content: str):
     (folder / "sensevoice-int8.json").write_text(content)
 

@@ -41,7 +41,7 @@ def onnxruntime(folder: Path) -> Transcribe:
     """sherpa-onnx's graph with RAPL's features and text, so that only the engine differs."""
     import onnxruntime as engine
     from rapl_protocol.audio import WavAudio
-    from rapl_sensevoice.model.decoding import emissions
+    from rapl_sensevoice.model.decoding import FrameTokens, emissions
     from rapl_sensevoice.model.features import Cmvn, features
     from rapl_sensevoice.model.vocabulary import PieceList
 
@@ -55,7 +55,7 @@ def onnxruntime(folder: Path) -> Transcribe:
         numbers = {"x_length": len(speech), "language": 0, "text_norm": 14}
         inputs = {"x": speech[None]} | {name: np.array([number], np.int32) for name, number in numbers.items()}
         logits = np.asarray(session.run(None, inputs)[0])
-        return pieces.text([each.token for each in emissions(logits[0].argmax(axis=-1).tolist())])
+        return pieces.text([each.token for each in emissions(FrameTokens.from_logits(logits[0], 1))])
 
     return transcribe
 

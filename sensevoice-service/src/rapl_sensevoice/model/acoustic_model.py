@@ -1,10 +1,11 @@
-"""The compiled graph: from features to the most probable token of each frame, computed by OpenVINO on the CPU."""
+"""The compiled graph: from features to the most probable tokens of each frame, computed by OpenVINO on the CPU."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from rapl_sensevoice.model.decoding import FrameTokens
 from rapl_sensevoice.model.features import DIMENSIONS, Cmvn
 from rapl_sensevoice.model.filter_bank import Floats
 from rapl_sensevoice.model.frame_scales import has_amx_int8, scale_each_frame
@@ -28,7 +29,7 @@ EVENT_QUERY, EMOTION_QUERY = 1, 2
 WITH_PUNCTUATION_AND_NUMERALS = 14
 
 _INPUTS = (
-    {"speech", "queries", "positions", "is_real"},
+    {"speech", "queries", "positions", "is_real", "count"},
     {"speech", "speech_lengths", "language", "textnorm"},
     {"x", "x_length", "language", "text_norm"},
 )
@@ -65,20 +66,24 @@ class AcousticModel:
 
     @property
     def batches_well(self) -> bool:
-        """Whether `tokens` is faster with several clips at once than with one after another."""
+        """Whether `frame_tokens` is faster with several clips at once than with one after another."""
         return self._is_ours
 
-    def tokens(self, clips: Sequence[Floats], languages: Sequence[str | None]) -> list[list[int]]:
+    def frame_tokens(
+        self, clips: Sequence[Floats], languages: Sequence[str | None], count: int = 1
+    ) -> list[FrameTokens]:
         """Computes clips of shape (frames, DIMENSIONS) in one batch, padded to the longest one.
 
-        Returns:
-            For each clip, four tags and then the most probable token of each frame.
+        Args:
+            clips: the features of each clip.
+            languages: the language of each clip, or None to detect it.
+            count: how many tokens to return for each frame, from 1 to the size of the vocabulary. The first one is the
+                same for every `count`.
         """
         language_queries = [LANGUAGE_QUERIES[language] for language in languages]
         if not self._is_ours:
-            return [
-                self._tokens_by_export(speech, query) for speech, query in zip(clips, language_queries, strict=True)
-            ]
+            pairs = zip(clips, language_queries, strict=True)
+            return [FrameTokens.from_logits(self._logits_of_export(*each), count) for each in pairs]
         queries = [[query, EVENT_QUERY, EMOTION_QUERY, WITH_PUNCTUATION_AND_NUMERALS] for query in language_queries]
         ends = [QUERIES + len(clip) for clip in clips]
         frames = padded_length(max(ends))
@@ -87,18 +92,22 @@ class AcousticModel:
         for row, (clip, end) in enumerate(zip(clips, ends, strict=True)):
             speech[row, : len(clip)] = clip
             is_real[row, :end] = 1
-        found = self._infer([speech, np.array(queries, np.int32), self._positions_of(frames), is_real])
-        return [tokens[:end].tolist() for tokens, end in zip(found, ends, strict=True)]
+        inputs = [speech, np.array(queries, np.int32), self._positions_of(frames), is_real, np.int32(count)]
+        tokens, log_probs = self._infer(inputs)
+        return [
+            FrameTokens(tokens[row, :end].copy(), log_probs[row, :end].copy())  # the next call overwrites the outputs
+            for row, end in enumerate(ends)
+        ]
 
-    def _tokens_by_export(self, speech: Floats, query: int) -> list[int]:
+    def _logits_of_export(self, speech: Floats, query: int) -> Floats:
         numbers = {"language": query, "textnorm": WITH_PUNCTUATION_AND_NUMERALS, "speech_lengths": len(speech)}
         numbers |= {"text_norm": numbers["textnorm"], "x_length": numbers["speech_lengths"]}
         inputs = [speech[None] if n in ("speech", "x") else np.array([numbers[n]], np.int32) for n in self._names]
-        return self._infer(inputs)[0].argmax(axis=-1).tolist()
+        return self._infer(inputs)[0][0]
 
-    def _infer(self, inputs: list[Any]) -> Any:
+    def _infer(self, inputs: list[Any]) -> list[Any]:
         self._request.infer(inputs, share_inputs=True)
-        return self._request.get_output_tensor(0).data
+        return [each.data for each in self._request.output_tensors]
 
     def _positions_of(self, frames: int) -> Floats:
         if self._positions.shape[1] < frames:

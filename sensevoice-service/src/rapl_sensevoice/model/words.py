@@ -15,6 +15,8 @@ class TimedToken:
     text: str
     start_s: float
     end_s: float
+    log_prob: float | None = None
+    """Natural logarithm of its probability in its most probable frame; None if the runtime did not report it."""
 
 
 def words_from_tokens(text: str, tokens: Sequence[TimedToken], duration_s: float) -> tuple[Word, ...] | None:

@@ -13,6 +13,8 @@ from typing import Any
 from rapl_protocol.audio import WavAudio
 from rapl_service.memory import give_memory_back
 
+from rapl_sensevoice.model.decoding import FrameTokens, emissions, text_tokens
+from rapl_sensevoice.model.vocabulary import SentencepieceVocabulary, Vocabulary
 from rapl_sensevoice.model.words import TimedToken
 from rapl_sensevoice.runtimes.runtime import Decoded, DecodeRequest
 from rapl_sensevoice.unusable import ModelUnusable
@@ -41,6 +43,7 @@ class FunAsrRuntime:
         self._device = device
         self._threads = threads
         self._auto_model: Any = None
+        self._vocabulary: Vocabulary | None = None
 
     def load(self, folder: Path) -> None:
         """Loads the model and transcribes a second of silence, so that the first request is not slower than others."""
@@ -67,11 +70,12 @@ class FunAsrRuntime:
         if any(sign in printed.getvalue() for sign in _RANDOM_WEIGHTS):
             self.unload()
             raise ModelUnusable(f"model.pt in {folder} does not contain all weights of the model", "Replace it.")
+        self._vocabulary = SentencepieceVocabulary(Path(self._auto_model.kwargs["tokenizer"].bpemodel))
         self.decode(_WARM_UP, None, with_times=False)
         _give_memory_back()  # the checkpoint's own copy of the weights
 
     def unload(self) -> None:
-        self._auto_model = None
+        self._auto_model = self._vocabulary = None
         _give_memory_back()
 
     def features(self, audio: WavAudio) -> WavAudio:
@@ -86,26 +90,36 @@ class FunAsrRuntime:
     def decode(self, features: WavAudio, language: str | None, *, with_times: bool) -> Decoded:
         if with_times:
             try:
-                result = self._infer(features, language, with_times=True)
-                return Decoded(result["text"], _tokens(result))
+                result, path = self._infer(features, language, with_times=True)
+                return Decoded(result["text"], _tokens(result), path)
             except (IndexError, RuntimeError, ValueError):
                 # FunASR's alignment fails on some texts (FunASR issues 2637, 2782); the text without times works.
                 log.warning("FunASR could not compute word times", exc_info=True)
-        return Decoded(self._infer(features, language, with_times=False)["text"])
+        result, path = self._infer(features, language, with_times=False)
+        return Decoded(result["text"], path=path)
 
-    def _infer(self, audio: WavAudio, language: str | None, *, with_times: bool) -> dict[str, Any]:
+    def _infer(
+        self, audio: WavAudio, language: str | None, *, with_times: bool
+    ) -> tuple[dict[str, Any], tuple[TimedToken, ...]]:
+        """Returns FunASR's result, and the tokens of the most probable path, which FunASR does not return."""
         import torch
 
+        assert self._vocabulary
         auto_model = self._auto_model
+        logits: list[Any] = []  # the alignment computes them again
+        hook = auto_model.model.ctc.ctc_lo.register_forward_hook(lambda _layer, _inputs, found: logits.append(found))
         # A copy: AutoModel.generate would merge these options into a dictionary that all its calls share.
         options = auto_model.kwargs | {
             "language": language or "auto",
             "use_itn": True,  # SenseVoice writes numerals and punctuation only with it
             "output_timestamp": with_times,
         }
-        with torch.inference_mode():
-            [result], _ = auto_model.model.inference(data_in=[_samples(audio)], key=["audio"], **options)
-        return result
+        try:
+            with torch.inference_mode():
+                [result], _ = auto_model.model.inference(data_in=[_samples(audio)], key=["audio"], **options)
+        finally:
+            hook.remove()
+        return result, text_tokens(emissions(_frame_tokens(logits[0][0])), self._vocabulary)
 
 
 def _import_funasr() -> None:
@@ -137,6 +151,13 @@ def _samples(audio: WavAudio) -> Any:
 
     samples = np.frombuffer(audio.pcm, dtype="<i2").astype(np.float32) / 32768
     return np.pad(samples, (0, max(0, FBANK_WINDOW_SAMPLES - len(samples))))
+
+
+def _frame_tokens(logits: Any) -> FrameTokens:
+    """Finds the most probable token of each frame in a tensor of logits, (frames, tokens)."""
+    best, tokens = logits.max(dim=1, keepdim=True)
+    log_probs = best - logits.logsumexp(dim=1, keepdim=True)
+    return FrameTokens(tokens.int().cpu().numpy(), log_probs.float().cpu().numpy())
 
 
 def _tokens(result: dict[str, Any]) -> tuple[TimedToken, ...]:

@@ -7,15 +7,14 @@ from rapl_protocol.audio import WavAudio
 from rapl_service.memory import give_memory_back, release_file_pages
 
 from rapl_sensevoice.model.acoustic_model import AcousticModel, padded_length
-from rapl_sensevoice.model.decoding import Emission, emissions
-from rapl_sensevoice.model.features import FRAME_MS, features, frames_of
+from rapl_sensevoice.model.decoding import FrameTokens, emissions, text_tokens
+from rapl_sensevoice.model.features import features, frames_of
 from rapl_sensevoice.model.filter_bank import Floats
 from rapl_sensevoice.model.graph import QUERIES, Precision
 from rapl_sensevoice.model.vocabulary import PieceList, SentencepieceVocabulary, Vocabulary
-from rapl_sensevoice.model.words import TimedToken
 from rapl_sensevoice.runtimes.runtime import Decoded, DecodeRequest
 from rapl_sensevoice.unusable import ModelUnusable
-from rapl_sensevoice.weights.graph_files import own_graph, ready_made
+from rapl_sensevoice.weights.graph_files import converted, ready_made
 
 MAX_BATCH_FRAMES = 512
 """Most frames in a batch, queries included: five clips of 5 s, or 21 clips of 1 s. A batch takes about the time and
@@ -46,7 +45,7 @@ class OpenVinoRuntime:
         Raises:
             ModelUnusable: the folder does not contain a complete SenseVoiceSmall.
         """
-        files = own_graph(folder, self._precision) or ready_made(folder) or own_graph(folder, "int8")
+        files = converted(folder, self._precision) or ready_made(folder) or converted(folder, "int8")
         if files is None:
             raise ModelUnusable(f"there is no graph in {folder}", "Run `prepare-model`.")
         self._vocabulary = _vocabulary(files.tokens)
@@ -79,14 +78,15 @@ class OpenVinoRuntime:
 
     def decode_batch(self, requests: Sequence[DecodeRequest]) -> Sequence[Decoded]:
         assert self._model
-        found = self._model.tokens([each.features for each in requests], [each.language for each in requests])
-        return [self._decoded(tokens, each.with_times) for tokens, each in zip(found, requests, strict=True)]
+        found = self._model.frame_tokens([each.features for each in requests], [each.language for each in requests])
+        return [self._decoded(frames, each.with_times) for frames, each in zip(found, requests, strict=True)]
 
-    def _decoded(self, tokens: Sequence[int], with_times: bool) -> Decoded:
+    def _decoded(self, frames: FrameTokens, with_times: bool) -> Decoded:
         assert self._vocabulary
-        emitted = emissions(tokens)
+        emitted = emissions(frames)
+        path = text_tokens(emitted, self._vocabulary)
         text = self._vocabulary.text([each.token for each in emitted])
-        return Decoded(text, _timed(emitted, self._vocabulary) if with_times else None)
+        return Decoded(text, path if with_times else None, path)
 
 
 def _vocabulary(path: Path) -> Vocabulary:
@@ -97,17 +97,3 @@ def _vocabulary(path: Path) -> Vocabulary:
             return PieceList.from_tokens_json(path)
         case _:
             return SentencepieceVocabulary(path)
-
-
-def _timed(emitted: tuple[Emission, ...], vocabulary: Vocabulary) -> tuple[TimedToken, ...]:
-    """The tokens without tags. A frame is centred on its time, as in FunASR."""
-
-    def seconds(frame: int) -> float:
-        return max(0.0, (frame - QUERIES) * FRAME_MS - FRAME_MS / 2) / 1000
-
-    pieces = ((vocabulary.piece(each.token), each) for each in emitted if each.first_frame >= QUERIES)
-    return tuple(
-        TimedToken(piece, seconds(each.first_frame), seconds(each.end_frame))
-        for piece, each in pieces
-        if not piece.startswith("<|")
-    )

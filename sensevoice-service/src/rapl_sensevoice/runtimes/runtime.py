@@ -15,7 +15,9 @@ class Decoded:
     rich_text: str
     """The text as the model wrote it, with its tags."""
     tokens: tuple[TimedToken, ...] | None = None
-    """None if times were not requested or could not be found."""
+    """The tokens whose times become the times of words; None if times were not requested or could not be found."""
+    path: tuple[TimedToken, ...] = ()
+    """The tokens of the text on the most probable path, with their log-probabilities."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from rapl_hub.files import write_atomically
 from rapl_sensevoice.model.graph import Precision
 from rapl_sensevoice.weights.manifest import ManifestFiles
 
-FORMAT = 2
+FORMAT = 3
 """Version of the graph's inputs and outputs; a graph of another version is converted again."""
 
 
@@ -61,7 +61,13 @@ class GraphFiles:
         return tuple(path for path in (self.graph, self.cmvn, self.tokens) if path)
 
 
+def converted(folder: Path, precision: Precision) -> GraphFiles | None:
+    """Returns the graph of `prepare-model`; None if there is none, or if another version of RAPL converted it."""
+    return own_graph(folder, precision) if GraphManifest.read(folder, precision) else None
+
+
 def own_graph(folder: Path, precision: Precision) -> GraphFiles | None:
+    """Returns the graph of `prepare-model`, of whatever version."""
     tokens = _first(folder, "*.bpe.model")
     graph, cmvn = folder / f"sensevoice-{precision}.xml", folder / "am.mvn"
     return GraphFiles(graph, cmvn, tokens) if tokens and graph.is_file() and cmvn.is_file() else None
