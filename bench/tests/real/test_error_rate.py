@@ -26,6 +26,10 @@ def test_errors_are_substitutions_deletions_and_insertions():
     assert errors("One two three four.", "one too three four five", "en") == Errors(2, 4)
 
 
+def test_any_language_can_be_compared_by_characters():
+    assert errors("Leichenhalle", "Leichen Haller", "de", by_character=True) == Errors(1, 12)
+
+
 @pytest.mark.parametrize(("text", "rate"), [("", 0.0), ("Thank you.", 1.0)])
 def test_any_word_is_an_error_where_nothing_was_said(text, rate):
     assert errors("", text, "en").rate == rate

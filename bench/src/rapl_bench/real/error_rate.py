@@ -15,7 +15,16 @@ import num2words
 import opencc
 
 BY_CHARACTER = frozenset({"zh", "yue", "ja", "ko"})
-_ENGLISH_SIGNS = {"%": " percent ", "=": " equals ", "×": " times ", "+": " plus ", "&": " and "}
+_ENGLISH_SIGNS = {
+    "%": " percent ",
+    "=": " equals ",
+    "×": " times ",
+    "+": " plus ",
+    "&": " and ",
+    "*": " star ",
+    "#": " pound ",
+}
+"""As they are read aloud; the last two are keys of a telephone."""
 _NUMBER = re.compile(r"(?P<digits>\d+(?:,\d{3})*(?:\.\d+)?)(?P<ordinal>st|nd|rd|th)?\b")
 _IN_WORDS = ("'", "’")
 """Apostrophes are removed; all other punctuation separates words."""
@@ -36,9 +45,11 @@ class Errors:
         return self.count / self.length if self.length else float(self.count > 0)
 
 
-def errors(reference: str, text: str, language: str | None) -> Errors:
-    """Compares words, or characters in the languages of BY_CHARACTER."""
+def errors(reference: str, text: str, language: str | None, *, by_character: bool = False) -> Errors:
+    """Compares words, or characters in the languages of BY_CHARACTER and if `by_character` is set."""
     expected, found = normalized(reference, language), normalized(text, language)
+    if by_character:
+        expected, found = list("".join(expected)), list("".join(found))
     if not expected:
         return Errors(len(found), 0)
     result = jiwer.process_words(" ".join(expected), " ".join(found))
