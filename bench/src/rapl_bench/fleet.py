@@ -4,6 +4,7 @@ import os
 import sys
 import time
 import urllib.request
+from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +18,7 @@ from rapl_bench.stub_engine import PARALLEL
 
 SELFTEST = "rapl/selftest"
 SENSEVOICE_PYTHON = "RAPL_BENCH_SENSEVOICE_PYTHON"
+MLX_PYTHON = "RAPL_BENCH_MLX_PYTHON"
 
 
 class Fleet:
@@ -65,18 +67,43 @@ class Fleet:
         until(f"{model} is ready", lambda: _is_ready(server.url, model))
         return server
 
-    def gateway(self, engine: ServerProcess, preprocess: ServerProcess, **environ: str) -> ServerProcess:
-        """Starts a gateway in front of `engine`, and waits until it lists one of the engine's models as ready."""
+    def mlx(self, models: Mapping[str, Path], **environ: str) -> ServerProcess:
+        """Starts mlx-service and waits until all `models`, folders by model id, are ready."""
+        port = free_port()
+        served = {
+            "RAPL_MLX_PORT": str(port),
+            "RAPL_MLX_MODELS": ",".join(f"{model}={folder}" for model, folder in models.items()),
+            "RAPL_MLX_PRELOAD": ",".join(models),
+        }
+        command = [os.environ[MLX_PYTHON], "-m", "rapl_mlx"]
+        server = self.start(ServerProcess(command, port, self.log("mlx"), {**served, **environ}))
+        for model in models:
+            until(f"{model} is ready", lambda model=model: _is_ready(server.url, model))
+        return server
+
+    def gateway(
+        self,
+        engine: ServerProcess,
+        preprocess: ServerProcess,
+        *,
+        engine_url: str = "RAPL_SENSEVOICE_URL",
+        models: Collection[str] = (STUB_MODEL, SELFTEST),
+        **environ: str,
+    ) -> ServerProcess:
+        """Starts a gateway in front of `engine`, and waits until it lists one of `models` as ready.
+
+        `engine_url` is the setting for the engine's URL.
+        """
         port = free_port()
         environ = {
             "RAPL_PORT": str(port),
             "RAPL_PREPROCESS_URL": preprocess.url,
-            "RAPL_SENSEVOICE_URL": engine.url,
+            engine_url: engine.url,
             "RAPL_CONFIG": str(self._logs / "no-rapl.toml"),
             **environ,
         }
         server = self.start(ServerProcess([sys.executable, "-m", "rapl_gateway"], port, self.log("gateway"), environ))
-        until("the gateway lists the engine's models", lambda: _offers_a_ready_model(server.url))
+        until("the gateway lists the engine's models", lambda: _offers_a_ready_model(server.url, models))
         return server
 
 
@@ -102,6 +129,6 @@ def _is_ready(engine_url: str, model: str) -> bool:
     return any(info["id"] == model and info["state"] == "ready" for info in models)
 
 
-def _offers_a_ready_model(gateway_url: str) -> bool:
-    models = httpx.get(f"{gateway_url}/v1/models").json()["data"]
-    return any(model["id"] in (STUB_MODEL, SELFTEST) and model.get("state") == "ready" for model in models)
+def _offers_a_ready_model(gateway_url: str, models: Collection[str]) -> bool:
+    listed = httpx.get(f"{gateway_url}/v1/models").json()["data"]
+    return any(model["id"] in models and model.get("state") == "ready" for model in listed)

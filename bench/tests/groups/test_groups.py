@@ -59,6 +59,23 @@ def test_the_command_line_has_the_same_groups():
     assert list(NEEDED) == list(GROUPS)
 
 
+def test_the_group_with_large_downloads_runs_only_if_it_is_named(monkeypatch, tmp_path):
+    commands: list[list[str]] = []
+
+    def run(command: list[str], **_: object) -> SimpleNamespace:
+        commands.append(command)
+        return SimpleNamespace(returncode=0)
+
+    monkeypatch.setattr(Environment, "ensure", lambda self: tmp_path / self.name)
+    monkeypatch.setattr("rapl_cli.bench.subprocess.run", run)
+
+    assert main(["bench"]) == main(["bench", "real"]) == 0
+    unnamed, named = commands
+    assert "real" not in unnamed
+    assert set(GROUPS) - {"real"} < set(unnamed)
+    assert named[1:4] == ["-m", "rapl_bench", "real"]
+
+
 def test_the_former_name_of_a_group_runs_it_under_its_new_name(monkeypatch, tmp_path):
     commands: list[list[str]] = []
 
@@ -80,10 +97,11 @@ def test_every_sensevoice_runtime_can_be_imported_in_its_environment():
     subprocess.run([python, "-c", "import funasr, openvino, rapl_sensevoice, sentencepiece, torch"], check=True)
 
 
-@pytest.mark.parametrize("group", ["sensevoice", "long", "fairness"])
+@pytest.mark.parametrize("group", ["sensevoice", "long", "fairness", "real"])
 async def test_a_group_without_its_environment_is_unavailable(settings, monkeypatch, group):
     monkeypatch.delenv("RAPL_BENCH_FUNASR_PYTHON", raising=False)
     monkeypatch.delenv("RAPL_BENCH_SENSEVOICE_PYTHON", raising=False)
+    monkeypatch.delenv("RAPL_BENCH_REAL_PYTHON", raising=False)
 
     with pytest.raises(GroupUnavailable, match="could not be made"):
         await measurement(group)(settings)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 from rapl_cli.checkout import ROOT, STATE
-from rapl_cli.fleet.environments import FUNASR, SENSEVOICE, Environment, InstallError
+from rapl_cli.fleet.environments import FUNASR, MLX, REAL, SENSEVOICE, Environment, InstallError
 
 BENCH = Environment("bench", sync=("--package", "rapl-bench", "--no-dev"))
 LITELLM = Environment("bench-litellm", sync=(), installer=ROOT / "bench" / "install-litellm")
@@ -17,14 +17,18 @@ NEEDED = {
     "long": {"RAPL_BENCH_SENSEVOICE_PYTHON": SENSEVOICE},
     "fairness": {"RAPL_BENCH_SENSEVOICE_PYTHON": SENSEVOICE},
     "sensevoice": {"RAPL_BENCH_SENSEVOICE_PYTHON": SENSEVOICE, "RAPL_BENCH_FUNASR_PYTHON": FUNASR},
+    "real": {"RAPL_BENCH_MLX_PYTHON": MLX, "RAPL_BENCH_REAL_PYTHON": REAL},
 }
 """For each group: the environments that it measures, by the variable that passes their Python interpreter."""
+ONLY_BY_NAME = {"real"}
+"""Groups that run only if they are named: this one takes a quarter of an hour and downloads 400 MB."""
 FORMER_NAMES = {"lanes": "fairness"}
 """Groups that were renamed; the old name still works."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"one or more of {', '.join(NEEDED)} (default: all)")
+    names, default = ", ".join(NEEDED), f"all but {', '.join(ONLY_BY_NAME)}"
+    parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"one or more of {names} (default: {default})")
     parser.add_argument("--quick", action="store_true", help="run few rounds, as a check; do not quote the figures")
     parser.add_argument(
         "--publish", action="store_true", help="replace bench/results/latest and the README's table with this run"
@@ -33,7 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def bench(options: argparse.Namespace) -> int:
     named: list[str] = options.groups
-    groups = list(dict.fromkeys(FORMER_NAMES.get(name, name) for name in named)) or list(NEEDED)
+    groups = list(dict.fromkeys(FORMER_NAMES.get(name, name) for name in named)) or [
+        name for name in NEEDED if name not in ONLY_BY_NAME
+    ]
     unknown = set(groups) - set(NEEDED)
     if unknown:
         print(f"rapl: unknown group: {', '.join(sorted(unknown))}. The groups are {', '.join(NEEDED)}", file=sys.stderr)

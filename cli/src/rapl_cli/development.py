@@ -1,10 +1,11 @@
 """`rapl test`: installs the environments that the tests need, and then runs pytest."""
 
+import argparse
 import os
 import subprocess
 
 from rapl_cli.checkout import ROOT
-from rapl_cli.fleet.environments import FUNASR, MLX
+from rapl_cli.fleet.environments import FUNASR, MLX, REAL
 
 
 def test(arguments: list[str]) -> int:
@@ -14,6 +15,15 @@ def test(arguments: list[str]) -> int:
         "RAPL_SENSEVOICE_PYTHON": str(FUNASR.ensure()),
         "RAPL_MLX_PYTHON": str(MLX.ensure()),
     }
+    if "real" in _marker(arguments):
+        environ["RAPL_REAL_PYTHON"] = str(REAL.ensure())
     uv = os.environ.get("UV", "uv")
     command = [uv, "run", "--frozen", "--project", str(ROOT), "python", "-m", "pytest", *arguments]
     return subprocess.run(command, cwd=ROOT, env=environ).returncode
+
+
+def _marker(arguments: list[str]) -> str:
+    """pytest's marker expression; "" if there is none."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("-m", default="")
+    return parser.parse_known_args(arguments)[0].m

@@ -1,0 +1,1 @@
+"""Published model weights and people's speech, from packages that are pinned by hash, and error rates."""
