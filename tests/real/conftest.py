@@ -1,53 +1,13 @@
 """Every real service, with Whisper's published weights, and people's recordings."""
 
 import os
-import sys
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Sequence
 
-import httpx
 import pytest
 from rapl_bench.real.models import RealModel, real_models
 from rapl_bench.real.packages import RealPackages
-from rapl_bench.real.recordings import RealRecording, RealRecordings
-from services import ROOT, ServiceProcess, until
-
-CACHE = ROOT / ".rapl" / "bench-cache" / "real"
-REPLICAS = 2
-"""Processes of mlx-service: each computes one segment of a model at a time, on one core."""
-LIMIT_S = 400.0
-SLOW = {"RAPL_DEADLINE_BASE_S": str(LIMIT_S), "RAPL_MLX_DEADLINE_BASE_S": str(LIMIT_S)}
-"""A CPU that also has other work may take minutes for a segment whose text Whisper tries at six temperatures."""
-
-
-@dataclass(frozen=True)
-class RealFleet:
-    """gateway, preprocess-service and mlx-service with TINY_EN and BASE."""
-
-    gateway: ServiceProcess
-
-    @property
-    def url(self) -> str:
-        return self.gateway.url
-
-    def transcribe(self, file: bytes, model: str, **fields: str) -> dict[str, Any]:
-        """The answer in the format verbose_json."""
-        answer = httpx.post(
-            f"{self.url}/v1/audio/transcriptions",
-            data={"model": model, "response_format": "verbose_json", **fields},
-            files={"file": ("speech", file)},
-            timeout=LIMIT_S,
-        )
-        assert answer.status_code == 200, answer.text
-        return answer.json()
-
-    def transcribe_all(self, recordings: Iterable[RealRecording], model: str) -> list[dict[str, Any]]:
-        """The answers in the order of the recordings; as many are computed at once as there are replicas."""
-        with ThreadPoolExecutor(REPLICAS) as pool:
-            return list(pool.map(lambda recording: self.transcribe(recording.file.read_bytes(), model), recordings))
+from rapl_bench.real.recordings import RealRecordings
+from real_fleet import CACHE, RealFleet, running_engines, running_gateway
 
 
 @pytest.fixture(scope="session")
@@ -69,42 +29,18 @@ def recordings(packages: RealPackages) -> RealRecordings:
 
 
 @pytest.fixture(scope="session")
+def engines(
+    tmp_path_factory: pytest.TempPathFactory, mlx_python: str, packages: RealPackages, models: dict[str, RealModel]
+) -> Iterator[Sequence[str]]:
+    """The URLs of mlx-service's processes; both models are loaded."""
+    with running_engines(tmp_path_factory.mktemp("real-engines"), mlx_python, packages, models) as urls:
+        yield urls
+
+
+@pytest.fixture(scope="session")
 def fleet(
-    tmp_path_factory: pytest.TempPathFactory,
-    mlx_python: str,
-    packages: RealPackages,
-    models: dict[str, RealModel],
+    tmp_path_factory: pytest.TempPathFactory, engines: Sequence[str], models: dict[str, RealModel]
 ) -> Iterator[RealFleet]:
-    """Every service that these models need; both models are loaded."""
-    folder = tmp_path_factory.mktemp("real-fleet")
-    ids = ",".join(models)
-    served = ",".join(f"{model.id}={model.mlx}" for model in models.values())
-    settings = {"RAPL_MLX_MODELS": served, "RAPL_MLX_PRELOAD": ids, **SLOW, **packages.mlx_environ()}
-    engines = [
-        ServiceProcess(mlx_python, "rapl_mlx", "RAPL_MLX_PORT", folder / f"mlx-{number}", **settings)
-        for number in range(REPLICAS)
-    ]
-    preprocess = ServiceProcess(sys.executable, "rapl_preprocess", "RAPL_PREPROCESS_PORT", folder / "preprocess")
-    urls = {
-        "RAPL_PREPROCESS_URL": preprocess.url,
-        "RAPL_MLX_URL": ",".join(engine.url for engine in engines),
-        "RAPL_CONFIG": str(folder / "no-rapl.toml"),
-    }
-    gateway = ServiceProcess(sys.executable, "rapl_gateway", "RAPL_PORT", folder / "gateway", **urls, **SLOW)
-    with ExitStack() as stack:
-        for service in (preprocess, *engines, gateway):
-            stack.enter_context(service)
-        for engine in engines:
-            until("both models are ready", lambda engine=engine: _ready(engine.url) == {*models}, LIMIT_S)
-        until("the gateway knows both models", lambda: {*models} <= _offered(gateway.url), LIMIT_S)
-        yield RealFleet(gateway)
-
-
-def _ready(engine_url: str) -> set[str]:
-    listed = httpx.get(f"{engine_url}/v1/models").json()["models"]
-    return {model["id"] for model in listed if model["state"] == "ready"}
-
-
-def _offered(gateway_url: str) -> set[str]:
-    listed = httpx.get(f"{gateway_url}/v1/models").json()["data"]
-    return {model["id"] for model in listed if model.get("state") == "ready"}
+    """Every service that these models need."""
+    with running_gateway(tmp_path_factory.mktemp("real-fleet"), engines, models) as fleet:
+        yield fleet

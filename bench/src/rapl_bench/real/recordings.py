@@ -50,6 +50,11 @@ class RealRecording:
     """What is said; "" where there is no speech, None where it is not known."""
     file: Path
 
+    @property
+    def duration_s(self) -> float:
+        """Duration by the header of the file, which must be a WAV."""
+        return _duration_s(self.file)
+
     def pcm(self) -> np.ndarray:
         """int16, (samples,), 16 kHz."""
         resampler = AudioResampler("s16", "mono", SAMPLE_RATE_HZ)

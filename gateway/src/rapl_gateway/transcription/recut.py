@@ -6,14 +6,14 @@ from itertools import pairwise
 
 from rapl_protocol.audio import BYTES_PER_SECOND, SAMPLE_RATE_HZ, SAMPLE_WIDTH_BYTES, WavAudio
 from rapl_protocol.intervals import Interval, Intervals, intersection, merged
-from rapl_protocol.prepared import SpeechSegment
+from rapl_protocol.prepared import MAX_SEGMENT_S, SpeechSegment
 from rapl_protocol.segmentation import Segmenter
 from rapl_protocol.transcript import Segment, Transcript, join_texts
 
 from rapl_gateway.transcription.checks import Judged
 
 MIN_TO_CUT_S = 6.0
-"""Seconds of audio from which it is cut; shorter audio gets silence before and after it."""
+"""Seconds of audio from which it is cut into halves."""
 _SILENCE_S = 0.25
 _MIN_PAUSE_S = 0.2
 _MIN_PIECE = 0.25
@@ -65,13 +65,13 @@ class Recut:
         )
 
 
-def recut(segment: SpeechSegment, judged: Judged) -> Recut:
+def recut(segment: SpeechSegment, judged: Judged, *, is_first: bool) -> Recut:
     """Cuts a segment again.
 
     If the engine measured the times of its texts, and texts before or after the doubted place are not in doubt, these
-    are kept up to a pause, and the audio between the pauses is one piece. Otherwise the segment becomes two pieces, cut
-    at the longest pause near its middle; if speech detection found no pause there, at the quietest point of its middle
-    third. Short audio becomes one piece with silence around it.
+    are kept up to a pause, and the audio between the pauses is one piece. If everything is in doubt, the first attempt
+    gets the whole with other edges: it costs one call of the engine, and the words keep their context. Later attempts
+    get halves.
     """
     before, after = _not_in_doubt(judged)
     pauses = [Interval(one.end_s, following.start_s) for one, following in pairwise(segment.speech or ())]
@@ -86,17 +86,30 @@ def recut(segment: SpeechSegment, judged: Judged) -> Recut:
         end_s = pause.middle_s
     if 0.0 < end_s - start_s < _NEARLY_ALL * segment.audio.duration_s:
         return Recut(before, [_piece(segment, start_s, end_s)], after)
-    return Recut((), halves(segment), ())
+    whole = _with_other_edges(segment) if is_first else None
+    return Recut((), [whole] if whole else _halves(segment), ())
 
 
-def halves(segment: SpeechSegment) -> list[SpeechSegment]:
-    """Returns the audio of a segment as two pieces, or short audio as one piece with silence around it."""
-    audio = segment.audio
-    if audio.duration_s < MIN_TO_CUT_S:
+def _with_other_edges(segment: SpeechSegment) -> SpeechSegment | None:
+    """Returns the segment with silence around it. If it would become too long for an engine, the silence at its ends is
+    cut off instead; None if there is none."""
+    audio, speech = segment.audio, segment.speech
+    if audio.duration_s + 2 * _SILENCE_S <= MAX_SEGMENT_S:
         silence = bytes(int(_SILENCE_S * BYTES_PER_SECOND))
         padded = WavAudio(b"".join((silence, audio.pcm, silence)))
-        speech = segment.speech and tuple(span.shifted(_SILENCE_S) for span in segment.speech)
-        return [SpeechSegment(-_SILENCE_S, audio.duration_s + _SILENCE_S, padded, speech)]
+        shifted = speech and tuple(span.shifted(_SILENCE_S) for span in speech)
+        return SpeechSegment(-_SILENCE_S, audio.duration_s + _SILENCE_S, padded, shifted)
+    if not speech:
+        return None
+    start_s = max(0.0, speech[0].start_s - _SILENCE_S)
+    end_s = min(audio.duration_s, speech[-1].end_s + _SILENCE_S)
+    return _piece(segment, start_s, end_s) if end_s - start_s < audio.duration_s - _SILENCE_S else None
+
+
+def _halves(segment: SpeechSegment) -> list[SpeechSegment]:
+    """Returns the audio as two pieces, cut at the longest pause near its middle; if speech detection found no pause
+    there, at the quietest point of its middle third."""
+    audio = segment.audio
     cut_s = _longest_pause_s(segment.speech or (), audio.duration_s)
     if cut_s is None:
         segmenter = Segmenter(longest_s=audio.duration_s * 2 / 3, search_s=audio.duration_s / 3)

@@ -22,7 +22,7 @@ INTERACTIVE_S = 25.0
 and short segments overtake it. The first segment of a long recording is longer than this, so the rule applies to all of
 its segments."""
 _CUTS = 3
-"""How many times a doubted segment is cut: into pieces, and doubted pieces into smaller ones."""
+"""How many times a doubted segment is cut: the whole with other edges, halves, and quarters."""
 
 log = logging.getLogger("rapl")
 
@@ -148,7 +148,7 @@ class SegmentTask:
     async def _better(
         self, first: Judged, segment: SpeechSegment, checks: TranscriptChecks, *, cuts_left: int
     ) -> Judged:
-        cut = recut(segment, first)
+        cut = recut(segment, first, is_first=cuts_left == _CUTS)
         again: list[Transcript] = []
         for piece in cut.pieces:
             part = checks.judge(await self._transcribe(piece.audio), piece)
