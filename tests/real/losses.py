@@ -75,6 +75,7 @@ NEAR_S = 2.0
 SAME = 0.1
 """Share of the words that may differ."""
 LOOP_WORDS = 12
+MIN_PROMPT_S = 0.5
 MIN_SINGLE_S = 5.0
 JOINED_S = (70.0, 120.0)
 PAUSES_S = (0.25, 1.2)
@@ -370,7 +371,7 @@ class Material:
 
     def _prompts(self, language: str) -> Iterator[File]:
         """Joined files and single prompts in turn, until the prompts are used up."""
-        prompts = self._recordings.prompts(language)
+        prompts = [each for each in self._recordings.prompts(language) if each.duration_s >= MIN_PROMPT_S]
         random.Random(f"{self._seed} {language}").shuffle(prompts)
         source = f"asterisk-{language}"
         singles = [each for each in prompts if MIN_SINGLE_S <= each.duration_s <= MAX_SEGMENT_S][: len(prompts) // 20]
