@@ -4,8 +4,12 @@ import json
 
 import pytest
 from rapl_protocol.testing import FakeTranscriber
+from rapl_protocol.transcript import Decoding
 
-SENTENCE = "one may well say some two dozen words within nine seconds of speech and still have time for a short pause before the next begins"
+SENTENCE = (
+    "one may well say some two dozen words within nine seconds of speech and still have time for a short pause before "
+    "the next begins"
+)
 NUMBERS = ("first", "second", "third", "fourth", "fifth", "sixth")
 LOSSES = ["drops", "truncates", "loops"]
 FAULTS = [*LOSSES, "writes twice", "repeats the one before"]
@@ -138,10 +142,70 @@ async def test_a_truncated_transcript_is_transcribed_again(start, always, proble
     class StopsEarly(Speaks):
         async def transcribe(self, audio, options, on_text=None):
             transcript = await super().transcribe(audio, options)
-            return transcript.model_copy(update={"is_truncated": self.whole == 2 and (always or audio.duration_s == 9.0)})
+            return transcript.model_copy(
+                update={"is_truncated": self.whole == 2 and (always or audio.duration_s == 9.0)}
+            )
 
     fleet = await start(StopsEarly())
 
     answer = await fleet.transcribe(b"SPEECH:2", model="rapl/selftest")
 
     assert answer.headers.get("x-rapl-problems") == problems
+
+
+TOO_SHORT = "nobody knows how this one begins because the engine was still asleep here"
+
+
+class StartsLate(Speaks):
+    """Gives half of the first segment, which is not in doubt without the others."""
+
+    def spoilt(self, words: list[str], cut: str) -> str:
+        if cut == "edges":
+            return SENTENCES[0]
+        return TOO_SHORT if self.whole == 1 else " ".join(words)
+
+
+async def test_a_first_segment_that_was_believed_is_judged_again_by_the_pace_of_the_recording(start):
+    fleet = await start(StartsLate())
+
+    answer = await fleet.transcribe(SIX_SEGMENTS, model="rapl/selftest", response_format="verbose_json")
+
+    body = answer.json()
+    assert body["text"] == " ".join(SENTENCES)
+    assert body["coverage"] == 1.0
+    assert "problems" not in body
+    assert [segment["start"] for segment in body["segments"]] == sorted(each["start"] for each in body["segments"])
+
+
+async def test_a_first_segment_that_was_streamed_is_only_reported(start):
+    fleet = await start(StartsLate())
+
+    answer = await fleet.transcribe(SIX_SEGMENTS, model="rapl/selftest", stream="true")
+
+    done = json.loads(answer.text.split("\n\n")[-3].removeprefix("data: "))
+    assert done["text"] == " ".join([TOO_SHORT, *SENTENCES[1:]])
+    [problem] = done["problems"]
+    assert (problem["start"], problem["end"]) == (0.0, 9.0)
+
+
+class Unsure(FakeTranscriber):
+    """An engine with a confidence that it reports itself."""
+
+    async def transcribe(self, audio, options, on_text=None):
+        transcript = await super().transcribe(audio, options)
+        report = Decoding(avg_logprob=-1.4)
+        segments = tuple(segment.model_copy(update={"decoding": report}) for segment in transcript.segments)
+        return transcript.model_copy(update={"segments": segments})
+
+
+async def test_a_translation_whose_engine_is_never_sure_is_reported(start):
+    fleet = await start(Unsure("rapl/selftest", text=SENTENCE))
+
+    answer = await fleet.http.post(
+        "/v1/audio/translations",
+        data={"model": "rapl/selftest"},
+        files={"file": ("speech", b"SPEECH:1")},
+    )
+
+    assert answer.json()["text"] == SENTENCE
+    assert answer.headers["x-rapl-problems"] == "1"

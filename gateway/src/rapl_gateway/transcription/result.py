@@ -73,9 +73,10 @@ class TranscriptBuilder:
         return self._grow(self._text)
 
     def replace(self, number: int, judged: Judged, segment: SpeechSegment) -> None:
-        """Replaces the segment that was added as number `number`, from 0. Text that was sent must not change."""
+        """Replaces the segment that was added as number `number`, from 0. Only the text of a request that is not
+        streamed may change."""
         self._parts[number] = _part(judged, segment)
-        self._text = join_texts(part.text for part in self._parts)
+        self._text = self._sent = join_texts(part.text for part in self._parts)
 
     def end(self, end: PrepareEnd) -> None:
         """Adds the values that are known only at the end: the duration, and whether speech detection was on."""
