@@ -33,8 +33,10 @@ class Speaks(FakeTranscriber):
         words = SENTENCES[self.whole - 1].split()
         half = len(words) // 2
         said = words if cut != "halves" else words[:half] if self.pieces % 2 else words[half:]
-        self.text = self.spoilt(said, cut)
-        return await super().transcribe(audio, options)
+        text = self.spoilt(said, cut)
+        transcript = await super().transcribe(audio, options)
+        segments = tuple(segment.model_copy(update={"text": text}) for segment in transcript.segments)
+        return transcript.model_copy(update={"text": text, "segments": segments})
 
     def spoilt(self, words: list[str], cut: str) -> str:
         return " ".join(words)
