@@ -77,7 +77,9 @@ SAME = 0.1
 LOOP_WORDS = 12
 MIN_PROMPT_S = 0.5
 MIN_SINGLE_S = 5.0
-JOINED_S = (70.0, 120.0)
+JOINED_S = (60.0, 80.0)
+SINGLES_EACH = 5
+"""Single prompts for each joined file."""
 PAUSES_S = (0.25, 1.2)
 
 
@@ -165,6 +167,7 @@ class Losses:
             for done in pool.map(lambda group: self._measure_file(group, kinds), by_file.values()):
                 for target, found in done:
                     self._count(outcomes, target, found)
+                print(f"{outcomes.clean} of {len(targets)} segments", file=sys.stderr, flush=True)
         return outcomes
 
     def _count(self, outcomes: Outcomes, target: Target, found: "Found") -> None:
@@ -181,8 +184,8 @@ class Losses:
         clean = self._answer(file, uuid.uuid4().hex)
         found = []
         for target in targets:
-            random_ = random.Random(f"{self._seed} {file.name} {target.number}")
-            chosen = random_.sample([kind for kind in KINDS if target.number or kind != "text before it"], kinds)
+            drawn = random.Random(f"{self._seed} {file.name} {target.number}")
+            chosen = drawn.sample([kind for kind in KINDS if target.number or kind != "text before it"], kinds)
             found.append((target, Found(problems_of(clean, target), [*self._losses(target, clean, chosen)])))
         return found
 
@@ -374,7 +377,7 @@ class Material:
         prompts = [each for each in self._recordings.prompts(language) if each.duration_s >= MIN_PROMPT_S]
         random.Random(f"{self._seed} {language}").shuffle(prompts)
         source = f"asterisk-{language}"
-        singles = [each for each in prompts if MIN_SINGLE_S <= each.duration_s <= MAX_SEGMENT_S][: len(prompts) // 20]
+        singles = [each for each in prompts if MIN_SINGLE_S <= each.duration_s <= MAX_SEGMENT_S]
         others = [each for each in prompts if each not in singles]
         numbers = random.Random(self._seed)
         while others or singles:
@@ -385,7 +388,7 @@ class Material:
             if len(parts) > 1:
                 file = joined(parts, PAUSES_S, self._seed)
                 yield self._file(f"{source} joined with {parts[0].name}", source, language, file.pcm)
-            for prompt in (singles.pop() for _ in range(min(2, len(singles)))):
+            for prompt in (singles.pop() for _ in range(min(SINGLES_EACH, len(singles)))):
                 yield self._file(f"{source} {prompt.name}", source, language, prompt.pcm())
 
     def _file(self, name: str, source: str, language: str, pcm: np.ndarray) -> File:

@@ -1,8 +1,8 @@
 """Judgements about transcripts whose faults are known."""
 
 import pytest
-from rapl_gateway.transcription.checks import Suspicion, TranscriptChecks, better
-from rapl_gateway.transcription.pace import usual_s
+from rapl_gateway.transcription.checks.speech_rate import usual_s
+from rapl_gateway.transcription.checks.transcript_checks import Suspicion, TranscriptChecks, better
 from rapl_protocol.audio import BYTES_PER_SECOND, WavAudio
 from rapl_protocol.intervals import Interval, Intervals
 from rapl_protocol.prepared import SpeechSegment
@@ -38,14 +38,14 @@ SPOKEN = segment_of((0.2, 2 * SENTENCE_S), duration_s=12)
 
 
 def suspicions(transcript: Transcript, segment: SpeechSegment = SPOKEN, checks: TranscriptChecks | None = None):
-    return {doubt.suspicion for doubt in (checks or TranscriptChecks()).judge(transcript, segment).judgement.doubts}
+    return {flag.suspicion for flag in (checks or TranscriptChecks()).judge(transcript, segment).judgement.flags}
 
 
 @pytest.mark.parametrize("transcript", [timed(*WHOLE), untimed(f"{FIRST} {SECOND}")])
-def test_a_complete_transcript_is_not_in_doubt_and_covers_its_speech(transcript: Transcript):
+def test_a_complete_transcript_is_not_flagged_and_covers_its_speech(transcript: Transcript):
     judgement = TranscriptChecks().judge(transcript, SPOKEN).judgement
 
-    assert judgement.doubts == ()
+    assert judgement.flags == ()
     assert judgement.covered_s == pytest.approx(judgement.speech_s)
     assert judgement.speech_s == pytest.approx(2 * SENTENCE_S - 0.2)
 
@@ -57,7 +57,7 @@ def test_a_complete_transcript_is_not_in_doubt_and_covers_its_speech(transcript:
 def test_speech_without_text_is_in_doubt_at_its_place(kept, lost: Interval):
     judgement = TranscriptChecks().judge(timed(*kept), SPOKEN).judgement
 
-    assert [(doubt.suspicion, doubt.place) for doubt in judgement.doubts] == [(Suspicion.NO_TEXT, lost)]
+    assert [(flag.suspicion, flag.place) for flag in judgement.flags] == [(Suspicion.NO_TEXT, lost)]
     assert judgement.covered_s == pytest.approx(judgement.speech_s - lost.duration_s)
 
 
@@ -65,17 +65,17 @@ def test_a_lost_middle_is_in_doubt_at_its_place():
     spoken = segment_of((0.0, 3 * SENTENCE_S))
     lost = timed((0.0, SENTENCE_S, FIRST), (2 * SENTENCE_S, 3 * SENTENCE_S, SECOND))
 
-    [doubt] = TranscriptChecks().judge(lost, spoken).judgement.doubts
+    [flag] = TranscriptChecks().judge(lost, spoken).judgement.flags
 
-    assert doubt.suspicion is Suspicion.NO_TEXT
-    assert doubt.place == Interval(SENTENCE_S + 0.5, 2 * SENTENCE_S - 0.5)
+    assert flag.suspicion is Suspicion.NO_TEXT
+    assert flag.place == Interval(SENTENCE_S + 0.5, 2 * SENTENCE_S - 0.5)
 
 
-@pytest.mark.parametrize(("speech_s", "is_doubted"), [(0.2, False), (0.5, True), (20.0, True)])
+@pytest.mark.parametrize(("speech_s", "is_flagged"), [(0.2, False), (0.5, True), (20.0, True)])
 @pytest.mark.parametrize("text", ["", "... !"])
-def test_no_words_are_in_doubt_if_there_is_speech(text: str, speech_s: float, is_doubted: bool):
+def test_no_words_are_in_doubt_if_there_is_speech(text: str, speech_s: float, is_flagged: bool):
     assert suspicions(untimed(text), segment_of((1.0, 1.0 + speech_s))) == (
-        {Suspicion.NO_TEXT} if is_doubted else set()
+        {Suspicion.NO_TEXT} if is_flagged else set()
     )
 
 
@@ -90,15 +90,15 @@ def test_without_speech_detection_missing_text_may_be_silence():
 def test_far_too_little_text_is_in_doubt_even_in_the_first_segment():
     judgement = TranscriptChecks().judge(untimed("quick brown"), SPOKEN).judgement
 
-    assert [doubt.suspicion for doubt in judgement.doubts] == [Suspicion.TOO_LITTLE]
+    assert [flag.suspicion for flag in judgement.flags] == [Suspicion.TOO_LITTLE]
     assert judgement.covered_s == pytest.approx(usual_s("quick brown"))
 
 
 def test_a_part_whose_times_hide_a_loss_is_in_doubt_at_its_place():
-    [doubt] = TranscriptChecks().judge(timed(WHOLE[0], (SENTENCE_S, 2 * SENTENCE_S, "while")), SPOKEN).judgement.doubts
+    [flag] = TranscriptChecks().judge(timed(WHOLE[0], (SENTENCE_S, 2 * SENTENCE_S, "while")), SPOKEN).judgement.flags
 
-    assert doubt.suspicion is Suspicion.TOO_LITTLE
-    assert doubt.place.start_s == pytest.approx(SENTENCE_S)
+    assert flag.suspicion is Suspicion.TOO_LITTLE
+    assert flag.place.start_s == pytest.approx(SENTENCE_S)
 
 
 @pytest.mark.parametrize(
@@ -132,12 +132,12 @@ def test_the_engines_own_confidence_counts(decoding: dict[str, float], suspicion
     assert suspicions(timed(*WHOLE, **decoding)) == ({suspicion} if suspicion else set())
 
 
-def test_a_recording_is_measured_by_its_own_pace():
+def test_a_recording_is_measured_by_its_own_rate():
     checks = TranscriptChecks()
     fast = segment_of((0.0, SENTENCE_S / 1.6))
     for text in (FIRST, SECOND, FIRST):
         judged = checks.judge(untimed(text), fast)
-        assert judged.judgement.doubts == ()
+        assert judged.judgement.flags == ()
         checks.accept(judged, fast)
 
     half = suspicions(untimed(SECOND), segment_of((0.0, 2 * SENTENCE_S / 1.6)), checks)
@@ -146,20 +146,20 @@ def test_a_recording_is_measured_by_its_own_pace():
     assert suspicions(untimed(SECOND), segment_of((0.0, 2 * SENTENCE_S / 1.6))) == set()
 
 
-def test_an_early_segment_is_judged_again_by_the_pace_and_no_longer_counts_for_it():
+def test_an_early_segment_is_judged_again_by_the_rate_and_no_longer_counts_for_it():
     checks = TranscriptChecks()
     early = segment_of((0.0, 10.0))
     fast = segment_of((0.0, SENTENCE_S / 1.6))
     believed = checks.judge(untimed(FIRST), early)
     checks.accept(believed, early)
-    assert believed.judgement.doubts == ()
+    assert believed.judgement.flags == ()
     for text in (SECOND, FIRST, SECOND):
         checks.accept(checks.judge(untimed(text), fast), fast)
 
-    again = checks.judge_by_pace(believed, early)
+    again = checks.judge_by_rate(believed, early)
 
-    assert [doubt.suspicion for doubt in again.judgement.doubts] == [Suspicion.TOO_LITTLE]
-    assert checks.pace.value == pytest.approx(usual_s(FIRST) / SENTENCE_S * 1.6, rel=0.1)
+    assert [flag.suspicion for flag in again.judgement.flags] == [Suspicion.TOO_LITTLE]
+    assert checks.rate.value == pytest.approx(usual_s(FIRST) / SENTENCE_S * 1.6, rel=0.1)
 
 
 @pytest.mark.parametrize(
@@ -183,4 +183,4 @@ def test_the_attempt_with_less_speech_in_doubt_is_kept(
     kept = better(checks.judge(first, SPOKEN), checks.judge(second, SPOKEN))
 
     assert kept.transcript is (second if is_second else first)
-    assert {doubt.suspicion for doubt in kept.judgement.doubts} == remaining
+    assert {flag.suspicion for flag in kept.judgement.flags} == remaining

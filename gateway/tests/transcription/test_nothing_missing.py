@@ -167,7 +167,7 @@ class StartsLate(Speaks):
         return TOO_SHORT if self.whole == 1 else " ".join(words)
 
 
-async def test_a_first_segment_that_was_believed_is_judged_again_by_the_pace_of_the_recording(start):
+async def test_a_first_segment_that_was_believed_is_judged_again_by_the_rate_of_the_recording(start):
     fleet = await start(StartsLate())
 
     answer = await fleet.transcribe(SIX_SEGMENTS, model="rapl/selftest", response_format="verbose_json")

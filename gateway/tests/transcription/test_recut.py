@@ -1,7 +1,7 @@
 """What is in doubt is cut at the detector's pauses; what is not in doubt is kept."""
 
 import pytest
-from rapl_gateway.transcription.checks import TranscriptChecks
+from rapl_gateway.transcription.checks.transcript_checks import TranscriptChecks
 from rapl_gateway.transcription.recut import recut
 from rapl_protocol.audio import BYTES_PER_SECOND, WavAudio
 from rapl_protocol.intervals import Interval, merged

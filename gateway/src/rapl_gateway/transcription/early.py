@@ -1,11 +1,11 @@
-"""Segments that were judged before the recording's own pace was known are judged again when it is known."""
+"""Segments that were judged before the recording's own speech rate was known are judged again when it is known."""
 
-from rapl_gateway.transcription.checks import TranscriptChecks
+from rapl_gateway.transcription.checks.transcript_checks import TranscriptChecks
 from rapl_gateway.transcription.result import TranscriptBuilder
 from rapl_gateway.transcription.segment_task import SegmentTask
 
 _MOST = 8
-"""Most segments that wait, each with its audio of up to 1 MB. In noise, a pace may never become known."""
+"""Most segments that wait, each with its audio of up to 1 MB. In noise, a speech rate may never become known."""
 
 
 class EarlySegments:
@@ -24,8 +24,8 @@ class EarlySegments:
         self._waiting: list[tuple[int, SegmentTask]] = []
 
     async def add(self, task: SegmentTask) -> None:
-        """Adds the segment that was added to the result last. Judges all of them again if the pace is known now."""
-        if self._checks.pace.value is None:
+        """Adds the segment that was added to the result last. Judges all again if the speech rate is known now."""
+        if self._checks.rate.value is None:
             self._waiting = [*self._waiting, (self._result.segments_added - 1, task)][-_MOST:]
             return
         waiting, self._waiting = self._waiting, []

@@ -18,7 +18,7 @@ from rapl_gateway.backends.fallback import LoadReservation
 from rapl_gateway.backends.retry import policy
 from rapl_gateway.settings import Settings
 from rapl_gateway.timing import Stopwatch
-from rapl_gateway.transcription.checks import TranscriptChecks
+from rapl_gateway.transcription.checks.transcript_checks import TranscriptChecks
 from rapl_gateway.transcription.early import EarlySegments
 from rapl_gateway.transcription.prefetch import SegmentPrefetcher
 from rapl_gateway.transcription.progress import ProgressDisplay

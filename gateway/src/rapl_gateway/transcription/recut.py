@@ -10,7 +10,7 @@ from rapl_protocol.prepared import MAX_SEGMENT_S, SpeechSegment
 from rapl_protocol.segmentation import Segmenter
 from rapl_protocol.transcript import Segment, Transcript, join_texts
 
-from rapl_gateway.transcription.checks import Judged
+from rapl_gateway.transcription.checks.transcript_checks import Judged
 
 MIN_TO_CUT_S = 6.0
 """Seconds of audio from which it is cut into halves."""
@@ -73,17 +73,16 @@ def recut(segment: SpeechSegment, judged: Judged, *, is_first: bool) -> Recut:
     gets the whole with other edges: it costs one call of the engine, and the words keep their context. Later attempts
     get halves.
     """
-    before, after = _not_in_doubt(judged)
+    before, after = _not_flagged(judged)
     pauses = [Interval(one.end_s, following.start_s) for one, following in pairwise(segment.speech or ())]
-    start_s, end_s = 0.0, segment.audio.duration_s
-    while before and (pause := _pause_at(before[-1].end_s, pauses)) is None:
+    while before and not _pause_at(before[-1].end_s, pauses):
         before = before[:-1]
-    if before and pause:
-        start_s = pause.middle_s
-    while after and (pause := _pause_at(after[0].start_s, pauses)) is None:
+    while after and not _pause_at(after[0].start_s, pauses):
         after = after[1:]
-    if after and pause:
-        end_s = pause.middle_s
+    first = _pause_at(before[-1].end_s, pauses) if before else None
+    last = _pause_at(after[0].start_s, pauses) if after else None
+    start_s = first.middle_s if first else 0.0
+    end_s = last.middle_s if last else segment.audio.duration_s
     if 0.0 < end_s - start_s < _NEARLY_ALL * segment.audio.duration_s:
         return Recut(before, [_piece(segment, start_s, end_s)], after)
     whole = _with_other_edges(segment) if is_first else None
@@ -120,11 +119,11 @@ def _halves(segment: SpeechSegment) -> list[SpeechSegment]:
     return [_piece(segment, start_s, end_s) for start_s, end_s in pairwise(edges)]
 
 
-def _not_in_doubt(judged: Judged) -> tuple[tuple[Segment, ...], tuple[Segment, ...]]:
+def _not_flagged(judged: Judged) -> tuple[tuple[Segment, ...], tuple[Segment, ...]]:
     """Returns the segments before and after everything that is in doubt."""
     if judged.transcript.text_spans is None:
         return (), ()
-    places = [doubt.place for doubt in judged.judgement.doubts]
+    places = [flag.place for flag in judged.judgement.flags]
     first_s, last_s = min(place.start_s for place in places), max(place.end_s for place in places)
     segments = judged.transcript.segments
     return (

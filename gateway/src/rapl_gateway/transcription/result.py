@@ -8,7 +8,7 @@ from rapl_protocol.intervals import Interval, merged
 from rapl_protocol.prepared import PrepareEnd, SpeechSegment
 from rapl_protocol.transcript import Segment, Transcript, join_texts
 
-from rapl_gateway.transcription.checks import Doubt, Judged, Judgement, Suspicion
+from rapl_gateway.transcription.checks.transcript_checks import Flag, Judged, Judgement, Suspicion
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,14 +139,14 @@ def _part(judged: Judged, segment: SpeechSegment) -> _Part:
         language=transcript.language,
         duration_s=transcript.duration_s,
         judgement=None if segment.speech is None else judged.judgement,
-        problems=tuple(_problems(judged.judgement.doubts, segment.start_s)),
+        problems=tuple(_problems(judged.judgement.flags, segment.start_s)),
     )
 
 
-def _problems(doubts: tuple[Doubt, ...], offset_s: float) -> Iterator[Problem]:
+def _problems(flags: tuple[Flag, ...], offset_s: float) -> Iterator[Problem]:
     """Yields one problem for doubts whose places overlap, with the reason of the first one."""
-    for place in merged(doubt.place for doubt in doubts):
-        reason = next(doubt.suspicion for doubt in doubts if _overlap(doubt.place, place))
+    for place in merged(flag.place for flag in flags):
+        reason = next(flag.suspicion for flag in flags if _overlap(flag.place, place))
         yield Problem(place.start_s + offset_s, place.end_s + offset_s, reason)
 
 

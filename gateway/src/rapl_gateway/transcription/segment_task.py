@@ -14,7 +14,7 @@ from rapl_protocol.transcript import TranscribeOptions, Transcript, join_texts
 
 from rapl_gateway.backends.fallback import FallbackClient
 from rapl_gateway.settings import Settings
-from rapl_gateway.transcription.checks import Judged, TranscriptChecks, better
+from rapl_gateway.transcription.checks.transcript_checks import Judged, TranscriptChecks, better
 from rapl_gateway.transcription.recut import MIN_TO_CUT_S, recut
 
 INTERACTIVE_S = 25.0
@@ -115,14 +115,14 @@ class SegmentTask:
             is_sent: whether words of the segment have already been streamed. Such words cannot be changed.
         """
         judged = checks.judge(without_text_past_end(first), self.segment)
-        if judged.judgement.doubts and not is_sent:
+        if judged.judgement.flags and not is_sent:
             judged = await self._retranscribed(judged, checks)
         checks.accept(judged, self.segment)
         self._kept = judged
         return judged
 
     async def judged_again(self, checks: TranscriptChecks, *, can_change: bool) -> Judged | None:
-        """Judges a kept transcript again by the pace of the recording, which is known now.
+        """Judges a kept transcript again by the speech rate of the recording, which is known now.
 
         Args:
             checks: the checks of this recording.
@@ -132,7 +132,7 @@ class SegmentTask:
             The transcript to keep; None if there is no new doubt.
         """
         assert self._kept
-        judged = checks.judge_by_pace(self._kept, self.segment)
+        judged = checks.judge_by_rate(self._kept, self.segment)
         if judged is self._kept:
             return None
         return await self._retranscribed(judged, checks) if can_change else judged
@@ -140,8 +140,8 @@ class SegmentTask:
     async def _retranscribed(self, first: Judged, checks: TranscriptChecks) -> Judged:
         """Cuts a doubted segment differently and transcribes it again. Returns the better transcript."""
         log.warning(
-            "request_id=%s at_s=%.1f doubt=%r: retry with the audio cut differently",
-            self._engine.request_id, self.segment.start_s, first.judgement.doubts[0].suspicion.value,
+            "request_id=%s at_s=%.1f flag=%r: retry with the audio cut differently",
+            self._engine.request_id, self.segment.start_s, first.judgement.flags[0].suspicion.value,
         )  # fmt: skip
         return await self._better(first, self.segment, checks, cuts_left=_CUTS)
 
@@ -152,7 +152,7 @@ class SegmentTask:
         again: list[Transcript] = []
         for piece in cut.pieces:
             part = checks.judge(await self._transcribe(piece.audio), piece)
-            if part.judgement.doubts and cuts_left > 1 and piece.audio.duration_s >= MIN_TO_CUT_S:
+            if part.judgement.flags and cuts_left > 1 and piece.audio.duration_s >= MIN_TO_CUT_S:
                 part = await self._better(part, piece, checks, cuts_left=cuts_left - 1)
             again.append(part.transcript)
         return better(first, checks.judge(cut.joined(again, segment.audio.duration_s), segment))
@@ -170,7 +170,7 @@ class SegmentTask:
 
 
 def without_text_past_end(transcript: Transcript) -> Transcript:
-    """Returns the transcript without the segments that begin at or after the end of the audio: nobody said them."""
+    """Returns the transcript without the segments that begin at or after the end of the audio."""
     kept = tuple(each for each in transcript.segments if each.start_s < transcript.duration_s)
     if len(kept) == len(transcript.segments):
         return transcript

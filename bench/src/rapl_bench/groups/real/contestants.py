@@ -104,4 +104,4 @@ class Rapl:
 
     def _was_repeated(self, request_id: str) -> bool:
         lines = self._log.read_text(errors="replace").splitlines()
-        return any(f"request_id={request_id} " in line and "doubt=" in line for line in lines)
+        return any(f"request_id={request_id} " in line and "flag=" in line for line in lines)

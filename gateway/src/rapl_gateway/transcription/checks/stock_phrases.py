@@ -4,7 +4,7 @@ They come from the subtitles that the models were trained on. Each has been repo
 https://github.com/openai/whisper/discussions/928 and https://github.com/openai/whisper/discussions/1873.
 """
 
-from rapl_gateway.transcription.words import words_of
+from rapl_gateway.transcription.checks.words import words_of
 
 _PHRASES = """
 Thank you.

@@ -16,9 +16,9 @@ ABJAD_LETTERS_PER_S = 10.0
 """Letters of scripts that leave vowels out: Arabic, Hebrew."""
 DIGITS_PER_S = 3.5
 SLOWEST, FASTEST = 0.45, 2.2
-"""Bounds of any speaker's pace, in usual seconds per second of speech. Measured: see docs/decisions/0006."""
+"""Bounds of any speaker's speech rate, in usual seconds per second of speech. Measured: see docs/decisions/0006."""
 _MIN_SPEECH_S = 1.5
-"""A text with less speech than this is not used to measure a pace: the edges of the speech weigh too much."""
+"""A text with less speech than this is not used to measure a speech rate: the edges of the speech weigh too much."""
 _MIN_SAMPLES = 3
 
 
@@ -41,8 +41,8 @@ def _character_s(character: str) -> float:
     return 1 / (ABJAD_LETTERS_PER_S if "\u0590" <= character <= "\u08ff" else LETTERS_PER_S)
 
 
-class Pace:
-    """The pace of one recording: usual seconds of its text per second of its speech.
+class SpeechRate:
+    """The speech rate of one recording: usual seconds of its text per second of its speech.
 
     It is the median over the texts that were added, so it is not known before there are a few of them.
     """

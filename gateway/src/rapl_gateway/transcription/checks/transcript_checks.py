@@ -17,9 +17,9 @@ from rapl_protocol.intervals import Interval, Intervals, difference, intersectio
 from rapl_protocol.prepared import SpeechSegment
 from rapl_protocol.transcript import Segment, Transcript
 
-from rapl_gateway.transcription.pace import FASTEST, SLOWEST, Pace, usual_s
-from rapl_gateway.transcription.stock_phrases import is_stock_phrase
-from rapl_gateway.transcription.words import loop_words, words_of
+from rapl_gateway.transcription.checks.speech_rate import FASTEST, SLOWEST, SpeechRate, usual_s
+from rapl_gateway.transcription.checks.stock_phrases import is_stock_phrase
+from rapl_gateway.transcription.checks.words import loop_words, words_of
 
 _MIN_FOR_TEXT_S = 0.3
 """Seconds of speech. With less speech than this, a segment without text is not in doubt."""
@@ -29,12 +29,12 @@ _TEXT_EDGE_S = 0.5
 """Seconds before and after a text that count as text: an engine's times are no better than this."""
 _SPEECH_GAP_S = 1.5
 """Seconds of silence between two passages without text that count as one passage."""
-_MIN_FOR_PACE_S = 1.5
+_MIN_FOR_RATE_S = 1.5
 """Seconds of speech from which the amount of text is compared with the usual amount."""
 _LONG_SPEECH_S = 5.0
-"""Seconds of speech from which the recording's own pace is a narrow bound."""
+"""Seconds of speech from which the recording's own speech rate is a narrow bound."""
 _SLOW, _FAST = 0.6, 1.7
-"""Bounds as factors of the recording's own pace."""
+"""Bounds as factors of the recording's own speech rate."""
 _VERY_SLOW, _VERY_FAST = 0.5, 2.0
 """The same for less than _LONG_SPEECH_S of speech."""
 _MIN_SAME = 5
@@ -73,25 +73,25 @@ _OF_OTHER_SPEECH = frozenset({Suspicion.LOOP, Suspicion.SAME_AGAIN, Suspicion.ST
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
+class Flag:
     suspicion: Suspicion
     place: Interval
     """The part of the segment that is in doubt, from the segment's start."""
 
-    def shifted(self, offset_s: float) -> "Doubt":
-        return Doubt(self.suspicion, self.place.shifted(offset_s))
+    def shifted(self, offset_s: float) -> "Flag":
+        return Flag(self.suspicion, self.place.shifted(offset_s))
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """What was found about the transcript of one segment."""
 
-    doubts: tuple[Doubt, ...]
+    flags: tuple[Flag, ...]
     speech_s: float
     """Seconds of speech in the segment."""
     covered_s: float
     """Seconds of this speech that lie under text."""
-    doubted_s: float
+    flagged_s: float
     """Seconds of this speech that lie in a doubted place."""
 
 
@@ -121,94 +121,94 @@ class TranscriptChecks:
     """Judges the segments of one recording, in order."""
 
     def __init__(self) -> None:
-        self.pace = Pace()
+        self.rate = SpeechRate()
         self._previous: list[str] = []
 
     def judge(self, transcript: Transcript, segment: SpeechSegment) -> Judged:
         """Returns the transcript of a segment with the doubts about it, and with how much of the speech has text."""
         parts = _parts(transcript, segment)
-        doubts = (*self._doubts(transcript, segment, parts), *self._doubts_of_pace(parts))
-        return self._judged(transcript, segment, parts, doubts)
+        flags = (*self._text_flags(transcript, segment, parts), *self._rate_flags(parts))
+        return self._judged(transcript, segment, parts, flags)
 
-    def judge_by_pace(self, judged: Judged, segment: SpeechSegment) -> Judged:
-        """Judges a segment again that was accepted without a doubt, before the recording's pace was known.
+    def judge_by_rate(self, judged: Judged, segment: SpeechSegment) -> Judged:
+        """Judges a segment again that was accepted without a doubt, before the recording's speech rate was known.
 
         Returns:
-            The same object if there is still no doubt. Otherwise the segment no longer counts for the pace.
+            The same object if there is still no doubt. Otherwise the segment no longer counts for the speech rate.
         """
         parts = _parts(judged.transcript, segment)
-        doubts = tuple(self._doubts_of_pace(parts))
-        if judged.judgement.doubts or not doubts:
+        flags = tuple(self._rate_flags(parts))
+        if judged.judgement.flags or not flags:
             return judged
         for part in parts:
-            self.pace.remove(part.text, part.speech_s)
-        return self._judged(judged.transcript, segment, parts, doubts)
+            self.rate.remove(part.text, part.speech_s)
+        return self._judged(judged.transcript, segment, parts, flags)
 
     def _judged(
-        self, transcript: Transcript, segment: SpeechSegment, parts: Sequence[_Part], doubts: tuple[Doubt, ...]
+        self, transcript: Transcript, segment: SpeechSegment, parts: Sequence[_Part], flags: tuple[Flag, ...]
     ) -> Judged:
-        speech, doubted = _speech(segment), merged(doubt.place for doubt in doubts)
+        speech, flagged = _speech(segment), merged(flag.place for flag in flags)
         judgement = Judgement(
-            doubts,
+            flags,
             speech_s=total_s(speech),
-            covered_s=sum(self._covered_s(part, doubts) for part in parts),
-            doubted_s=total_s(intersection(speech, doubted)),
+            covered_s=sum(self._covered_s(part, flags) for part in parts),
+            flagged_s=total_s(intersection(speech, flagged)),
         )
         return Judged(transcript, judgement)
 
     def accept(self, judged: Judged, segment: SpeechSegment) -> None:
-        """Adds a transcript: the next segment is compared with it. If it is not in doubt, its pace counts."""
+        """Adds a transcript: the next segment is compared with it. If it is not in doubt, its speech rate counts."""
         self._previous = words_of(judged.transcript.text)
-        if not judged.judgement.doubts:
+        if not judged.judgement.flags:
             for part in _parts(judged.transcript, segment):
-                self.pace.add(part.text, part.speech_s)
+                self.rate.add(part.text, part.speech_s)
 
-    def _doubts(self, transcript: Transcript, segment: SpeechSegment, parts: Sequence[_Part]) -> Iterator[Doubt]:
+    def _text_flags(self, transcript: Transcript, segment: SpeechSegment, parts: Sequence[_Part]) -> Iterator[Flag]:
         whole = Interval(0.0, segment.audio.duration_s)
         if transcript.is_truncated:
-            yield Doubt(Suspicion.TRUNCATED, whole)
+            yield Flag(Suspicion.TRUNCATED, whole)
         # Without speech detection, what has no text may be silence.
         for gap in _without_text(segment.speech or (), parts):
-            yield Doubt(Suspicion.NO_TEXT, gap)
+            yield Flag(Suspicion.NO_TEXT, gap)
         words = words_of(transcript.text)
         if is_stock_phrase(words):
-            yield Doubt(Suspicion.STOCK_PHRASE, whole)
+            yield Flag(Suspicion.STOCK_PHRASE, whole)
         if len(self._previous) >= _MIN_SAME and words[: len(self._previous)] == self._previous:
-            yield Doubt(Suspicion.SAME_AGAIN, whole)
+            yield Flag(Suspicion.SAME_AGAIN, whole)
         if loop_words(words):
             looped = [part.place for part in parts if loop_words(words_of(part.text))]
-            yield from (Doubt(Suspicion.LOOP, place) for place in looped or [whole])
-        yield from _doubts_of_engine(transcript.segments)
+            yield from (Flag(Suspicion.LOOP, place) for place in looped or [whole])
+        yield from _engine_flags(transcript.segments)
 
-    def _doubts_of_pace(self, parts: Iterable[_Part]) -> Iterator[Doubt]:
+    def _rate_flags(self, parts: Iterable[_Part]) -> Iterator[Flag]:
         for part in parts:
-            if part.speech_s >= _MIN_FOR_PACE_S:
+            if part.speech_s >= _MIN_FOR_RATE_S:
                 slow, fast = self._bounds(part.speech_s)
-                pace = usual_s(part.text) / part.speech_s
-                if pace < slow and part.is_detected:
-                    yield Doubt(Suspicion.TOO_LITTLE, part.place)
-                elif pace > fast:
-                    yield Doubt(Suspicion.TOO_MUCH, part.place)
+                rate = usual_s(part.text) / part.speech_s
+                if rate < slow and part.is_detected:
+                    yield Flag(Suspicion.TOO_LITTLE, part.place)
+                elif rate > fast:
+                    yield Flag(Suspicion.TOO_MUCH, part.place)
 
     def _bounds(self, speech_s: float) -> tuple[float, float]:
-        """Returns the slowest and the fastest pace that are not in doubt."""
-        own = self.pace.value
+        """Returns the slowest and the fastest speech rate that are not in doubt."""
+        own = self.rate.value
         if own is None:
             return SLOWEST, FASTEST
         slow, fast = (_SLOW, _FAST) if speech_s >= _LONG_SPEECH_S else (_VERY_SLOW, _VERY_FAST)
         return slow * own, fast * own
 
-    def _covered_s(self, part: _Part, doubts: Iterable[Doubt]) -> float:
+    def _covered_s(self, part: _Part, flags: Iterable[Flag]) -> float:
         """Returns the seconds of speech that lie under the text of a part.
 
         A text that is not of this speech covers nothing. A text that is too short for its speech covers as much as it
-        takes at the recording's pace, or at the usual one.
+        takes at the recording's speech rate, or at the usual one.
         """
-        reasons = {doubt.suspicion for doubt in doubts if doubt.place == part.place}
+        reasons = {flag.suspicion for flag in flags if flag.place == part.place}
         if reasons & _OF_OTHER_SPEECH:
             return 0.0
         if reasons & {Suspicion.TOO_LITTLE, Suspicion.TRUNCATED}:
-            return min(part.covered_s, usual_s(part.text) / (self.pace.value or 1.0))
+            return min(part.covered_s, usual_s(part.text) / (self.rate.value or 1.0))
         return part.covered_s
 
 
@@ -218,17 +218,17 @@ def better(first: Judged, second: Judged) -> Judged:
     It is the one with less speech in doubt; if both have as much, the one with more speech under text. Two attempts
     with the same words confirm that these words were spoken, but not that nothing is missing.
     """
-    if not second.judgement.doubts:
+    if not second.judgement.flags:
         return second
     if _agree(first.transcript.text, second.transcript.text):
-        doubts = (doubt for doubt in first.judgement.doubts if _remains(doubt))
-        return Judged(first.transcript, replace(first.judgement, doubts=tuple(doubts)))
-    return min(second, first, key=lambda each: (each.judgement.doubted_s, -each.judgement.covered_s))
+        flags = (flag for flag in first.judgement.flags if _remains(flag))
+        return Judged(first.transcript, replace(first.judgement, flags=tuple(flags)))
+    return min(second, first, key=lambda each: (each.judgement.flagged_s, -each.judgement.covered_s))
 
 
-def _remains(doubt: Doubt) -> bool:
+def _remains(flag: Flag) -> bool:
     """Returns whether a doubt remains although another attempt has returned the same words."""
-    return doubt.place.duration_s >= _REMAINS_FROM_S.get(doubt.suspicion, math.inf)
+    return flag.place.duration_s >= _REMAINS_FROM_S.get(flag.suspicion, math.inf)
 
 
 def _agree(first: str, second: str) -> bool:
@@ -285,10 +285,10 @@ def _without_text(speech: Intervals, parts: Sequence[_Part]) -> Iterator[Interva
             yield passage
 
 
-def _doubts_of_engine(segments: Iterable[Segment]) -> Iterator[Doubt]:
+def _engine_flags(segments: Iterable[Segment]) -> Iterator[Flag]:
     for segment in segments:
         place, decoding = Interval(segment.start_s, segment.end_s), segment.decoding
         if decoding and decoding.avg_logprob is not None and decoding.avg_logprob < _UNSURE_LOGPROB:
-            yield Doubt(Suspicion.UNSURE, place)
+            yield Flag(Suspicion.UNSURE, place)
         if decoding and decoding.compression_ratio is not None and decoding.compression_ratio > _REPETITIVE:
-            yield Doubt(Suspicion.LOOP, place)
+            yield Flag(Suspicion.LOOP, place)

@@ -1,6 +1,6 @@
 import pytest
-from rapl_gateway.transcription.pace import Pace, usual_s
-from rapl_gateway.transcription.words import loop_words, words_of
+from rapl_gateway.transcription.checks.speech_rate import SpeechRate, usual_s
+from rapl_gateway.transcription.checks.words import loop_words, words_of
 
 SENTENCE = "the quick brown fox jumps over the lazy dog and then it goes home to sleep"
 
@@ -51,21 +51,21 @@ def test_the_usual_duration_of_a_text_is_that_of_its_script(text: str, seconds: 
     assert usual_s(text) == pytest.approx(seconds, rel=0.1)
 
 
-def test_a_pace_is_known_from_the_third_text_on_and_forgets_a_text_that_came_into_doubt():
-    pace = Pace()
+def test_a_rate_is_known_from_the_third_text_on_and_forgets_a_text_that_came_into_doubt():
+    rate = SpeechRate()
     for text in (SENTENCE, SENTENCE * 2, SENTENCE):
-        assert pace.value is None
-        pace.add(text, speech_s=usual_s(SENTENCE))
-    assert pace.value == pytest.approx(1.0)
-    pace.remove(SENTENCE, speech_s=usual_s(SENTENCE))
-    pace.add(SENTENCE * 2, speech_s=usual_s(SENTENCE))
+        assert rate.value is None
+        rate.add(text, speech_s=usual_s(SENTENCE))
+    assert rate.value == pytest.approx(1.0)
+    rate.remove(SENTENCE, speech_s=usual_s(SENTENCE))
+    rate.add(SENTENCE * 2, speech_s=usual_s(SENTENCE))
 
-    assert pace.value == pytest.approx(2.0)
+    assert rate.value == pytest.approx(2.0)
 
 
-def test_texts_with_little_speech_do_not_count_for_a_pace():
-    pace = Pace()
+def test_texts_with_little_speech_do_not_count_for_a_rate():
+    rate = SpeechRate()
     for _ in range(9):
-        pace.add("well", speech_s=0.5)
+        rate.add("well", speech_s=0.5)
 
-    assert pace.value is None
+    assert rate.value is None
