@@ -23,7 +23,7 @@ import uuid
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -32,6 +32,7 @@ from typing import Any
 import httpx
 import jiwer
 import numpy as np
+from ctranslate2_engine import CTranslate2Engine
 from lossy_engine import LossyEngine, digest, serving
 from rapl_bench.real.error_rate import errors, normalized
 from rapl_bench.real.models import BASE, TINY_EN, RealModel, real_models
@@ -44,7 +45,7 @@ from rapl_protocol.intervals import Interval, intersection, merged, total_s
 from rapl_protocol.prepared import MAX_SEGMENT_S, PrepareOptions, SpeechSegment
 from rapl_protocol.transcript import Segment, TranscribeOptions, Transcript, Word, join_texts
 from rapl_protocol.wire import encode_transcribe_request
-from real_fleet import CACHE, LIMIT_S, running_engines, running_gateway
+from real_fleet import CACHE, LIMIT_S, REPLICAS, running_engines, running_gateway
 
 KINDS = (
     "first half",
@@ -96,6 +97,9 @@ class File:
     @property
     def model(self) -> str:
         return TINY_EN if self.language == "en" else BASE
+
+    def targets(self) -> "list[Target]":
+        return [Target(self, number) for number in range(len(self.segments))]
 
 
 @dataclass(frozen=True)
@@ -359,10 +363,10 @@ class Material:
 
     def targets(self, count: int) -> list[Target]:
         """Returns segments of all sources, `count` or as many as there are; every segment is other audio."""
-        sources = [self._clips(), *(self._prompts(language) for language in SOUNDS)]
+        sources = [self._clips(), *(self.prompts(language) for language in SOUNDS)]
         found: list[Target] = []
         for file in _alternating(sources):
-            found += [Target(file, number) for number in range(len(file.segments))]
+            found += file.targets()
             if len(found) >= count:
                 break
         return found[:count]
@@ -372,7 +376,7 @@ class Material:
             if clip.source == "real-speech" and clip.language:
                 yield self._file(clip.name, "clips", clip.language, clip.pcm())
 
-    def _prompts(self, language: str) -> Iterator[File]:
+    def prompts(self, language: str) -> Iterator[File]:
         """Joined files and single prompts in turn, until the prompts are used up."""
         prompts = [each for each in self._recordings.prompts(language) if each.duration_s >= MIN_PROMPT_S]
         random.Random(f"{self._seed} {language}").shuffle(prompts)
@@ -440,23 +444,36 @@ def table(outcomes: Outcomes) -> str:
 
 @contextmanager
 def losing(
-    folder: Path, engines: Sequence[str], models: Mapping[str, RealModel], seed: int, cache: Path
+    folder: Path,
+    engines: Sequence[str],
+    models: Mapping[str, RealModel],
+    seed: int,
+    cache: Path,
+    faster: Sequence[CTranslate2Engine] = (),
 ) -> Iterator[Losses]:
     """The gateway and preprocess-service, with the fake engine in front of mlx-service."""
-    engine = LossyEngine(engines, cache, LIMIT_S)
+    engine = LossyEngine(engines, cache, LIMIT_S, faster)
     with serving(engine) as url, running_gateway(folder, [url], models) as gateway:
         yield Losses(gateway.url, engine, url, seed)
 
 
 @contextmanager
-def measuring(folder: Path, mlx_python: str, packages: RealPackages, seed: int, cache: Path) -> Iterator[Losses]:
-    """Every real service, with the fake engine in front of mlx-service."""
+def measuring(
+    folder: Path, mlx_python: str, packages: RealPackages, seed: int, cache: Path, real_python: str | None
+) -> Iterator[Losses]:
+    """Every real service, with the fake engine in front of mlx-service.
+
+    Args:
+        real_python: if given, CTranslate2 transcribes in this environment instead of mlx-service.
+    """
     models = real_models(packages)
-    with (
-        running_engines(folder, mlx_python, packages, models) as engines,
-        losing(folder, engines, models, seed, cache) as losses,
-    ):
-        yield losses
+    folders = {model.id: model.ctranslate2 for model in models.values()}
+    faster = [CTranslate2Engine(real_python, folders) for _ in range(REPLICAS)] if real_python else []
+    with ExitStack() as stack:
+        for each in faster:
+            stack.callback(each.close)
+        engines = stack.enter_context(running_engines(folder, mlx_python, packages, models))
+        yield stack.enter_context(losing(folder, engines, models, seed, cache, faster))
 
 
 def main() -> int:
@@ -464,12 +481,20 @@ def main() -> int:
     parser.add_argument("--segments", type=int, default=300)
     parser.add_argument("--kinds", type=int, default=3, help="losses of each segment, drawn from the nine kinds")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--cache", type=Path, default=CACHE / "transcripts", help="keeps the engine's transcripts")
+    parser.add_argument("--engine", choices=["mlx", "ctranslate2"], default="mlx", help="what computes Whisper")
     given = parser.parse_args()
-    packages = RealPackages(os.environ["RAPL_REAL_PYTHON"], CACHE)
+    real_python = os.environ["RAPL_REAL_PYTHON"]
+    packages = RealPackages(real_python, CACHE)
     targets = Material(RealRecordings(packages), given.seed).targets(given.segments)
     with tempfile.TemporaryDirectory() as folder:
-        services = measuring(Path(folder), os.environ["RAPL_MLX_PYTHON"], packages, given.seed, given.cache)
+        services = measuring(
+            Path(folder),
+            os.environ["RAPL_MLX_PYTHON"],
+            packages,
+            given.seed,
+            CACHE / f"transcripts-{given.engine}",
+            real_python if given.engine == "ctranslate2" else None,
+        )
         with services as losses:
             outcomes = losses.measure(targets, given.kinds)
     print("\n".join([*outcomes.flagged, *outcomes.missed]), file=sys.stderr)

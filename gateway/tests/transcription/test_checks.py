@@ -162,6 +162,28 @@ def test_an_early_segment_is_judged_again_by_the_rate_and_no_longer_counts_for_i
     assert checks.rate.value == pytest.approx(usual_s(FIRST) / SENTENCE_S * 1.6, rel=0.1)
 
 
+NOISE = segment_of((3.0, 3.8), duration_s=12)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "speech", "text"),
+    [
+        ("healing housing", "table", NOISE, ""),
+        ("no way", "No way!", NOISE, "no way"),
+        (FIRST, SECOND, SPOKEN, SECOND),
+    ],
+)
+def test_words_for_a_noise_that_are_others_each_time_are_left_out_and_reported(first, second, speech, text):
+    checks = TranscriptChecks()
+    attempts = (checks.judge(timed((3.0, 3.8, each), avg_logprob=-4.0), speech) for each in (first, second))
+
+    kept = better(*attempts)
+
+    assert kept.transcript.text == text
+    assert Suspicion.UNSURE in {flag.suspicion for flag in kept.judgement.flags}
+    assert bool(kept.transcript.segments) == bool(text)
+
+
 @pytest.mark.parametrize(
     ("first", "second", "is_second", "remaining"),
     [

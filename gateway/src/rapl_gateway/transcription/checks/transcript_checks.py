@@ -15,7 +15,7 @@ from itertools import zip_longest
 
 from rapl_protocol.intervals import Interval, Intervals, difference, intersection, merged, total_s
 from rapl_protocol.prepared import SpeechSegment
-from rapl_protocol.transcript import Segment, Transcript
+from rapl_protocol.transcript import Decoding, Segment, Transcript
 
 from rapl_gateway.transcription.checks.speech_rate import FASTEST, SLOWEST, SpeechRate, usual_s
 from rapl_gateway.transcription.checks.stock_phrases import is_stock_phrase
@@ -43,6 +43,8 @@ _UNSURE_LOGPROB = -1.0
 """Mean log-probability below which Whisper itself tries again."""
 _REPETITIVE = 2.4
 """Compression ratio above which Whisper itself tries again."""
+_LITTLE_SPEECH_S = 1.5
+"""Seconds. So little detected speech may be a noise."""
 _AGREEMENT = 0.85
 """Share of equal words from which two attempts agree."""
 
@@ -220,10 +222,30 @@ def better(first: Judged, second: Judged) -> Judged:
     """
     if not second.judgement.flags:
         return second
+    if _are_invented(first, second):
+        return _without_text_of(first)
     if _agree(first.transcript.text, second.transcript.text):
         flags = (flag for flag in first.judgement.flags if _remains(flag))
         return Judged(first.transcript, replace(first.judgement, flags=tuple(flags)))
     return min(second, first, key=lambda each: (each.judgement.flagged_s, -each.judgement.covered_s))
+
+
+def _are_invented(first: Judged, second: Judged) -> bool:
+    """Returns whether an engine wrote words for a noise: it is never sure of them, and they are others each time."""
+    attempts = (first, second)
+    has_little_speech = all(each.judgement.speech_s < _LITTLE_SPEECH_S for each in attempts)
+    is_never_sure = all(_has_flag(each, Suspicion.UNSURE) for each in attempts)
+    return has_little_speech and is_never_sure and not _agree(first.transcript.text, second.transcript.text)
+
+
+def _has_flag(judged: Judged, suspicion: Suspicion) -> bool:
+    return any(flag.suspicion is suspicion for flag in judged.judgement.flags)
+
+
+def _without_text_of(judged: Judged) -> Judged:
+    empty = judged.transcript.model_copy(update={"text": "", "segments": (), "text_spans": ()})
+    unsure = tuple(flag for flag in judged.judgement.flags if flag.suspicion is Suspicion.UNSURE)
+    return Judged(empty, replace(judged.judgement, flags=unsure, covered_s=0.0))
 
 
 def _remains(flag: Flag) -> bool:
@@ -287,8 +309,15 @@ def _without_text(speech: Intervals, parts: Sequence[_Part]) -> Iterator[Interva
 
 def _engine_flags(segments: Iterable[Segment]) -> Iterator[Flag]:
     for segment in segments:
-        place, decoding = Interval(segment.start_s, segment.end_s), segment.decoding
-        if decoding and decoding.avg_logprob is not None and decoding.avg_logprob < _UNSURE_LOGPROB:
-            yield Flag(Suspicion.UNSURE, place)
-        if decoding and decoding.compression_ratio is not None and decoding.compression_ratio > _REPETITIVE:
-            yield Flag(Suspicion.LOOP, place)
+        if decoding := segment.decoding:
+            place = Interval(segment.start_s, segment.end_s)
+            if _is_unsure(decoding):
+                yield Flag(Suspicion.UNSURE, place)
+            if decoding.compression_ratio is not None and decoding.compression_ratio > _REPETITIVE:
+                yield Flag(Suspicion.LOOP, place)
+
+
+def _is_unsure(decoding: Decoding) -> bool:
+    if decoding.avg_logprob is None:
+        return decoding.temperature is not None  # Whisper, and its value was not a number
+    return decoding.avg_logprob < _UNSURE_LOGPROB
