@@ -61,6 +61,17 @@ def test_speech_without_text_is_in_doubt_at_its_place(kept, lost: Interval):
     assert judgement.covered_s == pytest.approx(judgement.speech_s - lost.duration_s)
 
 
+def test_an_engine_that_measures_times_but_has_one_segment_shows_where_text_is_missing():
+    lost = untimed(FIRST, duration_s=12).model_copy(update={"text_spans": (Interval(0.0, SENTENCE_S),)})
+
+    judgement = TranscriptChecks().judge(lost, SPOKEN).judgement
+
+    assert (Suspicion.NO_TEXT, Interval(SENTENCE_S + 0.5, 2 * SENTENCE_S)) in {
+        (flag.suspicion, flag.place) for flag in judgement.flags
+    }
+    assert judgement.covered_s == pytest.approx(SENTENCE_S + 0.3)
+
+
 def test_a_lost_middle_is_in_doubt_at_its_place():
     spoken = segment_of((0.0, 3 * SENTENCE_S))
     lost = timed((0.0, SENTENCE_S, FIRST), (2 * SENTENCE_S, 3 * SENTENCE_S, SECOND))

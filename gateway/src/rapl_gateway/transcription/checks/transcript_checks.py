@@ -62,6 +62,8 @@ class Suspicion(StrEnum):
     TRUNCATED = "the engine stopped before the end"
 
 
+_UNLIKELY = frozenset({Suspicion.UNSURE, Suspicion.TOO_MUCH})
+"""Doubts about a text that may be words for a noise."""
 _REMAINS_FROM_S = {
     Suspicion.NO_TEXT: 1.0,
     Suspicion.TOO_LITTLE: _LONG_SPEECH_S,
@@ -169,9 +171,8 @@ class TranscriptChecks:
         whole = Interval(0.0, segment.audio.duration_s)
         if transcript.is_truncated:
             yield Flag(Suspicion.TRUNCATED, whole)
-        # Without speech detection, what has no text may be silence.
-        for gap in _without_text(segment.speech or (), parts):
-            yield Flag(Suspicion.NO_TEXT, gap)
+        if segment.speech is not None:  # without speech detection, what has no text may be silence
+            yield from (Flag(Suspicion.NO_TEXT, gap) for gap in _without_text(segment.speech, transcript))
         words = words_of(transcript.text)
         if is_stock_phrase(words):
             yield Flag(Suspicion.STOCK_PHRASE, whole)
@@ -184,13 +185,12 @@ class TranscriptChecks:
 
     def _rate_flags(self, parts: Iterable[_Part]) -> Iterator[Flag]:
         for part in parts:
-            if part.speech_s >= _MIN_FOR_RATE_S:
-                slow, fast = self._bounds(part.speech_s)
-                rate = usual_s(part.text) / part.speech_s
-                if rate < slow and part.is_detected:
-                    yield Flag(Suspicion.TOO_LITTLE, part.place)
-                elif rate > fast:
-                    yield Flag(Suspicion.TOO_MUCH, part.place)
+            slow, fast = self._bounds(part.speech_s)
+            rate = usual_s(part.text) / max(part.speech_s, _MIN_FOR_RATE_S)
+            if rate > fast:
+                yield Flag(Suspicion.TOO_MUCH, part.place)
+            elif rate < slow and part.is_detected and part.speech_s >= _MIN_FOR_RATE_S:
+                yield Flag(Suspicion.TOO_LITTLE, part.place)
 
     def _bounds(self, speech_s: float) -> tuple[float, float]:
         """Returns the slowest and the fastest speech rate that are not in doubt."""
@@ -231,21 +231,18 @@ def better(first: Judged, second: Judged) -> Judged:
 
 
 def _are_invented(first: Judged, second: Judged) -> bool:
-    """Returns whether an engine wrote words for a noise: it is never sure of them, and they are others each time."""
+    """Returns whether an engine wrote words for a noise: it is not sure of them or they are too many for so little
+    speech, and they are others each time."""
     attempts = (first, second)
     has_little_speech = all(each.judgement.speech_s < _LITTLE_SPEECH_S for each in attempts)
-    is_never_sure = all(_has_flag(each, Suspicion.UNSURE) for each in attempts)
-    return has_little_speech and is_never_sure and not _agree(first.transcript.text, second.transcript.text)
-
-
-def _has_flag(judged: Judged, suspicion: Suspicion) -> bool:
-    return any(flag.suspicion is suspicion for flag in judged.judgement.flags)
+    is_unlikely = all({flag.suspicion for flag in each.judgement.flags} & _UNLIKELY for each in attempts)
+    return has_little_speech and is_unlikely and not _agree(first.transcript.text, second.transcript.text)
 
 
 def _without_text_of(judged: Judged) -> Judged:
     empty = judged.transcript.model_copy(update={"text": "", "segments": (), "text_spans": ()})
-    unsure = tuple(flag for flag in judged.judgement.flags if flag.suspicion is Suspicion.UNSURE)
-    return Judged(empty, replace(judged.judgement, flags=unsure, covered_s=0.0))
+    flags = tuple(flag for flag in judged.judgement.flags if flag.suspicion in _UNLIKELY)
+    return Judged(empty, replace(judged.judgement, flags=flags, covered_s=0.0))
 
 
 def _remains(flag: Flag) -> bool:
@@ -267,10 +264,10 @@ def _parts(transcript: Transcript, segment: SpeechSegment) -> list[_Part]:
     if not words_of(transcript.text):
         return []
     speech, duration_s = _speech(segment), segment.audio.duration_s
-    spans, is_detected = transcript.text_spans, segment.speech is not None
-    if spans is None:
+    is_detected = segment.speech is not None
+    if transcript.text_spans is None:
         return [_Part(Interval(0.0, duration_s), transcript.text, total_s(speech), total_s(speech), is_detected)]
-    under_text = intersection(speech, merged(_widened(span.start_s, span.end_s, duration_s) for span in spans))
+    under_text = intersection(speech, _under_text(transcript.text_spans, duration_s))
     parts: list[_Part] = []
     for place, text in _places(transcript.segments, duration_s):
         spoken = intersection(speech, (place,))
@@ -291,17 +288,23 @@ def _places(segments: Sequence[Segment], duration_s: float) -> Iterator[tuple[In
         start_s = end_s
 
 
+def _under_text(spans: Intervals, duration_s: float) -> Intervals:
+    return merged(_widened(span.start_s, span.end_s, duration_s) for span in spans)
+
+
 def _widened(start_s: float, end_s: float, duration_s: float) -> Interval:
     return Interval(max(0.0, start_s - _TEXT_EDGE_S), min(duration_s, end_s + _TEXT_EDGE_S))
 
 
-def _without_text(speech: Intervals, parts: Sequence[_Part]) -> Iterator[Interval]:
+def _without_text(speech: Intervals, transcript: Transcript) -> Iterator[Interval]:
     """Yields the passages of speech without text that are long enough for a word."""
-    if not parts:
+    if not words_of(transcript.text):
         if total_s(speech) >= _MIN_FOR_TEXT_S:
             yield Interval(speech[0].start_s, speech[-1].end_s)
         return
-    silent = difference(speech, merged(part.place for part in parts))
+    if transcript.text_spans is None:
+        return
+    silent = difference(speech, _under_text(transcript.text_spans, transcript.duration_s))
     for passage in merged(silent, gap_s=_SPEECH_GAP_S):
         if total_s(intersection(silent, (passage,))) >= _MIN_GAP_S:
             yield passage
