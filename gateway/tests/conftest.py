@@ -40,7 +40,7 @@ class FakePreprocess:
         self.requests: list[dict[str, str]] = []
         """The options of each request."""
         self.speech_s: float | None = None
-        """Seconds of speech that it finds in a clip; None: all of it."""
+        """Seconds of speech that it finds in a clip; None: one, which holds no more text than the fake engines'."""
         self.may_detect = asyncio.Event()
         """Until this is set, the speech check of a clip does not answer."""
         self.may_detect.set()
@@ -96,7 +96,7 @@ class FakePreprocess:
 
     async def _verdict(self, duration_s: float) -> dict[str, object]:
         await self.may_detect.wait()
-        speech_s = duration_s if self.speech_s is None else self.speech_s
+        speech_s = min(duration_s, 1.0) if self.speech_s is None else self.speech_s
         return {"speech": [(0.0, speech_s)] if speech_s else []}
 
     async def _speech(self, request: Request) -> Response:

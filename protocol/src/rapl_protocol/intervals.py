@@ -30,7 +30,7 @@ Intervals: TypeAlias = tuple[Interval, ...]
 
 def total_s(intervals: Iterable[Interval]) -> float:
     """Returns the seconds in all of the intervals, which must not overlap."""
-    return sum(interval.duration_s for interval in intervals)
+    return sum((interval.duration_s for interval in intervals), 0.0)
 
 
 def merged(intervals: Iterable[Interval], gap_s: float = 0.0) -> Intervals:
