@@ -44,6 +44,8 @@ def test_a_loop_is_a_phrase_said_again_and_again_and_not_a_word_said_twice(text:
         ("Бедняга, ребят, на его месте должен был быть я.", 2.6),
         ("그는 이리저리 피하면서 길 한 옆으로 걸어갔다.", 4.4),
         ("3 1 4 1 5 9", 1.7),
+        ("the SIP of M-I-S-D-N", 2.6),
+        ("WE MUST FIND A NEW HOME", 1.3),
         ("... !", 0.0),
     ],
 )

@@ -1,6 +1,6 @@
 """Word and character error rates.
 
-Texts are compared after: Unicode NFKC, lower case, English numbers spelt out, simplified Chinese characters, and no
+Texts are compared after: Unicode NFKC, lower case, numbers spelt out, simplified Chinese characters, and no
 punctuation. Chinese, Japanese and Korean are compared by characters without spaces, other languages by words.
 """
 
@@ -8,13 +8,14 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import jiwer
 import num2words
 import opencc
 
 BY_CHARACTER = frozenset({"zh", "yue", "ja", "ko"})
+_WITH_SPELT_NUMBERS = frozenset({"de", "en", "es", "fr", "it", "pt", "ru"})
 _ENGLISH_SIGNS = {
     "%": " percent ",
     "=": " equals ",
@@ -67,7 +68,8 @@ def normalized(text: str, language: str | None) -> list[str]:
     if language == "en":
         for sign, word in _ENGLISH_SIGNS.items():
             text = text.replace(sign, word)
-        text = _NUMBER.sub(_spelt_out, text)
+    if language in _WITH_SPELT_NUMBERS:
+        text = _NUMBER.sub(partial(_spelt_out, language), text)
     if language == "zh":
         text = _to_simplified().convert(text)
     for apostrophe in _IN_WORDS:
@@ -76,10 +78,10 @@ def normalized(text: str, language: str | None) -> list[str]:
     return list("".join(text.split())) if language in BY_CHARACTER else text.split()
 
 
-def _spelt_out(number: re.Match[str]) -> str:
+def _spelt_out(language: str, number: re.Match[str]) -> str:
     digits = number["digits"].replace(",", "")
     value = float(digits) if "." in digits else int(digits)
-    return " " + num2words.num2words(value, to="ordinal" if number["ordinal"] else "cardinal") + " "
+    return " " + num2words.num2words(value, lang=language, to="ordinal" if number["ordinal"] else "cardinal") + " "
 
 
 @cache

@@ -4,6 +4,7 @@ The unit is a usual second: how long an average speaker needs for a text. It mak
 alphabet stands for less sound than a Chinese character, and a digit is spoken as a word.
 """
 
+import re
 import statistics
 import unicodedata
 
@@ -15,16 +16,20 @@ KANA_PER_S = 7.5
 ABJAD_LETTERS_PER_S = 10.0
 """Letters of scripts that leave vowels out: Arabic, Hebrew."""
 DIGITS_PER_S = 3.5
+"""Also letters that are spelt out: words in capitals, and single capitals with a full stop or a hyphen."""
 SLOWEST, FASTEST = 0.45, 2.2
 """Bounds of any speaker's speech rate, in usual seconds per second of speech. Measured: see docs/decisions/0006."""
 _MIN_SPEECH_S = 1.5
 """A text with less speech than this is not used to measure a speech rate: the edges of the speech weigh too much."""
 _MIN_SAMPLES = 3
+_SPELT = re.compile(r"\b[A-ZА-Я]{2,}\b|\b[A-ZА-Я](?=[.-])|(?<=-)[A-ZА-Я]\b")
 
 
 def usual_s(text: str) -> float:
     """Returns how many seconds of speech, without pauses, the text usually takes."""
-    return sum(map(_character_s, text))
+    has_lower_case = text != text.upper()
+    spelt = sum(len(word) for word in _SPELT.findall(text)) if has_lower_case else 0
+    return sum(map(_character_s, text)) + spelt * (1 / DIGITS_PER_S - 1 / LETTERS_PER_S)
 
 
 def _character_s(character: str) -> float:
