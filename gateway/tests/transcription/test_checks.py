@@ -72,6 +72,12 @@ def test_an_engine_that_measures_times_but_has_one_segment_shows_where_text_is_m
     assert judgement.covered_s == pytest.approx(SENTENCE_S + 0.3)
 
 
+def test_a_text_without_segments_is_judged_as_a_whole():
+    short = untimed("quick brown").model_copy(update={"segments": (), "text_spans": (Interval(0.0, 2 * SENTENCE_S),)})
+
+    assert suspicions(short) == {Suspicion.TOO_LITTLE}
+
+
 def test_a_lost_middle_is_in_doubt_at_its_place():
     spoken = segment_of((0.0, 3 * SENTENCE_S))
     lost = timed((0.0, SENTENCE_S, FIRST), (2 * SENTENCE_S, 3 * SENTENCE_S, SECOND))

@@ -264,12 +264,12 @@ def _parts(transcript: Transcript, segment: SpeechSegment) -> list[_Part]:
     if not words_of(transcript.text):
         return []
     speech, duration_s = _speech(segment), segment.audio.duration_s
-    is_detected = segment.speech is not None
+    is_detected, whole = segment.speech is not None, Interval(0.0, duration_s)
     if transcript.text_spans is None:
-        return [_Part(Interval(0.0, duration_s), transcript.text, total_s(speech), total_s(speech), is_detected)]
+        return [_Part(whole, transcript.text, total_s(speech), total_s(speech), is_detected)]
     under_text = intersection(speech, _under_text(transcript.text_spans, duration_s))
     parts: list[_Part] = []
-    for place, text in _places(transcript.segments, duration_s):
+    for place, text in [*_places(transcript.segments, duration_s)] or [(whole, transcript.text)]:
         spoken = intersection(speech, (place,))
         covered_s = total_s(intersection(spoken, under_text))
         parts.append(_Part(place, text, total_s(spoken), covered_s, is_detected))
