@@ -173,6 +173,9 @@ class Losses:
         self._engine = engine
         self._seed = seed
 
+    def close(self) -> None:
+        self._http.close()
+
     def measure(self, targets: Sequence[Target], kinds: int, workers: int = 2) -> Outcomes:
         """Loses words of each target in `kinds` ways, drawn by chance."""
         outcomes = Outcomes()
@@ -481,7 +484,9 @@ def losing(
     """The gateway and preprocess-service, with the fake engine in front of mlx-service."""
     engine = LossyEngine(engines, cache, LIMIT_S, faster)
     with serving(engine) as url, running_gateway(folder, [url], models) as gateway:
-        yield Losses(gateway.url, engine, url, seed)
+        losses = Losses(gateway.url, engine, url, seed)
+        yield losses
+        losses.close()
 
 
 @contextmanager

@@ -3,8 +3,8 @@
 import hashlib
 import json
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from itertools import cycle
 from pathlib import Path
 
@@ -35,7 +35,8 @@ class LossyEngine:
         self, urls: Sequence[str], cache: Path, limit_s: float, faster: Sequence[CTranslate2Engine] = ()
     ) -> None:
         self._faster = cycle(faster) if faster else None
-        self._engines = cycle([httpx.AsyncClient(base_url=url, timeout=limit_s) for url in urls])
+        self._clients = [httpx.AsyncClient(base_url=url, timeout=limit_s) for url in urls]
+        self._engines = cycle(self._clients)
         self._cache = cache
         cache.mkdir(parents=True, exist_ok=True)
         self.losses: dict[tuple[str, str], Transcript] = {}
@@ -46,8 +47,15 @@ class LossyEngine:
             routes=[
                 Route("/v1/transcribe", self._transcribe, methods=["POST"]),
                 Route("/{path:path}", self._pass_on, methods=["GET", "POST"]),
-            ]
+            ],
+            lifespan=self._lifespan,
         )
+
+    @asynccontextmanager
+    async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        yield
+        for client in self._clients:
+            await client.aclose()
 
     async def _transcribe(self, request: Request) -> Response:
         body = await request.body()

@@ -72,6 +72,13 @@ def test_an_engine_that_measures_times_but_has_one_segment_shows_where_text_is_m
     assert judgement.covered_s == pytest.approx(SENTENCE_S + 0.3)
 
 
+def test_many_short_texts_are_together_too_much_for_a_noise():
+    texts = FIRST.split()
+    scattered = timed(*((0.5 * n, 0.5 * n + 0.5, text) for n, text in enumerate(texts)))
+
+    assert suspicions(scattered, segment_of((3.0, 3.8), duration_s=12)) == {Suspicion.TOO_MUCH}
+
+
 def test_a_text_without_segments_is_judged_as_a_whole():
     short = untimed("quick brown").model_copy(update={"segments": (), "text_spans": (Interval(0.0, 2 * SENTENCE_S),)})
 

@@ -183,7 +183,11 @@ class TranscriptChecks:
             yield from (Flag(Suspicion.LOOP, place) for place in looped or [whole])
         yield from _engine_flags(transcript.segments)
 
-    def _rate_flags(self, parts: Iterable[_Part]) -> Iterator[Flag]:
+    def _rate_flags(self, parts: Sequence[_Part]) -> Iterator[Flag]:
+        spoken_s = sum(part.speech_s for part in parts)
+        usual = sum(usual_s(part.text) for part in parts)
+        if len(parts) > 1 and usual > self._bounds(spoken_s)[1] * max(spoken_s, _MIN_FOR_RATE_S):
+            yield Flag(Suspicion.TOO_MUCH, Interval(parts[0].place.start_s, parts[-1].place.end_s))
         for part in parts:
             slow, fast = self._bounds(part.speech_s)
             rate = usual_s(part.text) / max(part.speech_s, _MIN_FOR_RATE_S)
