@@ -194,6 +194,7 @@ NOISE = segment_of((3.0, 3.8), duration_s=12)
     [
         ("healing housing", "table", NOISE, ""),
         ("no way", "No way!", NOISE, "no way"),
+        (f"{FIRST} {SECOND}", f"{FIRST} {SECOND}", NOISE, ""),
         (FIRST, SECOND, SPOKEN, SECOND),
     ],
 )

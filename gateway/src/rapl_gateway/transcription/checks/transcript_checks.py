@@ -236,11 +236,14 @@ def better(first: Judged, second: Judged) -> Judged:
 
 def _are_invented(first: Judged, second: Judged) -> bool:
     """Returns whether an engine wrote words for a noise: it is not sure of them or they are too many for so little
-    speech, and they are others each time."""
+    speech, and they are others each time, or both are true each time."""
     attempts = (first, second)
-    has_little_speech = all(each.judgement.speech_s < _LITTLE_SPEECH_S for each in attempts)
-    is_unlikely = all({flag.suspicion for flag in each.judgement.flags} & _UNLIKELY for each in attempts)
-    return has_little_speech and is_unlikely and not _agree(first.transcript.text, second.transcript.text)
+    if any(each.judgement.speech_s >= _LITTLE_SPEECH_S for each in attempts):
+        return False
+    reasons = [{flag.suspicion for flag in each.judgement.flags} & _UNLIKELY for each in attempts]
+    if all(each == _UNLIKELY for each in reasons):
+        return True
+    return all(reasons) and not _agree(first.transcript.text, second.transcript.text)
 
 
 def _without_text_of(judged: Judged) -> Judged:
