@@ -241,7 +241,7 @@ def _are_invented(first: Judged, second: Judged) -> bool:
     if any(each.judgement.speech_s >= _LITTLE_SPEECH_S for each in attempts):
         return False
     reasons = [{flag.suspicion for flag in each.judgement.flags} & _UNLIKELY for each in attempts]
-    if all(each == _UNLIKELY for each in reasons):
+    if all(each >= _UNLIKELY for each in reasons):
         return True
     return all(reasons) and not _agree(first.transcript.text, second.transcript.text)
 
