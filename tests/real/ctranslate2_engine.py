@@ -1,7 +1,7 @@
 """Whisper with CTranslate2: the same weights as in mlx-service, several times as fast on a CPU. For many segments.
 
 As a script, in the environment `.rapl/real`, it reads lines of JSON with `model` (a folder), `file` (a WAV), `language`
-and `words`, and answers each with a line `answer ` and the fields of a `Transcript`.
+and `words`, and answers each with a line `answer ` and the segments as JSON.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 MODELS: dict[str, Any] = {}
+DECODING = ("temperature", "avg_logprob", "compression_ratio", "no_speech_prob")
 
 
 class CTranslate2Engine:
@@ -32,7 +33,7 @@ class CTranslate2Engine:
         )
 
     async def transcribe(self, wav: bytes, model: str, language: str | None, words: bool) -> bytes:
-        """Returns a `Transcript` as JSON."""
+        """Returns the segments as JSON, with the detected language and the duration in seconds."""
         with tempfile.NamedTemporaryFile(suffix=".wav") as file:
             file.write(wav)
             file.flush()
@@ -56,51 +57,28 @@ class CTranslate2Engine:
         self._process.wait()
 
 
-def transcribed(model: str, file: str, language: str | None, words: bool) -> dict[str, Any]:
-    from faster_whisper import WhisperModel, decode_audio
+def segments_of(model: str, file: str, language: str | None, words: bool) -> dict[str, Any]:
+    from faster_whisper import WhisperModel
 
     if model not in MODELS:
         MODELS[model] = WhisperModel(model, device="cpu", compute_type="float32", cpu_threads=1)
-    audio = decode_audio(file)
-    duration_s = len(audio) / 16_000
-    found, info = MODELS[model].transcribe(audio, language=language, beam_size=1, best_of=1, word_timestamps=words)
-    segments = []
-    for each in found:
-        start_s, end_s = min(each.start, duration_s), min(each.end, duration_s)
-        if each.text.strip() and start_s < duration_s:
-            decoding = {
-                "temperature": each.temperature,
-                "avg_logprob": each.avg_logprob,
-                "compression_ratio": each.compression_ratio,
-                "no_speech_prob": each.no_speech_prob,
-            }
-            timed = [{"word": w.word.strip(), "start_s": w.start, "end_s": w.end} for w in each.words or ()]
-            segments.append(
-                {"start_s": start_s, "end_s": max(start_s, end_s), "text": each.text, "decoding": decoding}
-                | ({"words": timed} if words else {})
-            )
-    return {
-        "text": "".join(each["text"] for each in segments).strip(),
-        "language": info.language,
-        "duration_s": duration_s,
-        "segments": segments,
-        "text_spans": merged([[each["start_s"], each["end_s"]] for each in segments]),
-    }
-
-
-def merged(spans: list[list[float]]) -> list[list[float]]:
-    found: list[list[float]] = []
-    for start_s, end_s in sorted(spans):
-        if found and start_s <= found[-1][1]:
-            found[-1][1] = max(found[-1][1], end_s)
-        else:
-            found.append([start_s, end_s])
-    return found
+    found, info = MODELS[model].transcribe(file, language=language, beam_size=1, best_of=1, word_timestamps=words)
+    segments = [
+        {
+            "start_s": each.start,
+            "end_s": each.end,
+            "text": each.text,
+            "decoding": {name: getattr(each, name) for name in DECODING},
+            "words": [{"word": w.word.strip(), "start_s": w.start, "end_s": w.end} for w in each.words or ()] or None,
+        }
+        for each in found
+    ]
+    return {"language": info.language, "duration_s": info.duration, "segments": segments}
 
 
 def main() -> None:
     for line in sys.stdin:
-        print("answer", json.dumps(transcribed(**json.loads(line))), flush=True)
+        print("answer", json.dumps(segments_of(**json.loads(line))), flush=True)
 
 
 if __name__ == "__main__":

@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import httpx
 import uvicorn
 from ctranslate2_engine import CTranslate2Engine
-from rapl_protocol.transcript import Transcript
+from rapl_protocol.intervals import Interval, merged
+from rapl_protocol.transcript import Segment, Transcript
 from rapl_protocol.wire import decode_transcribe_request
 from services import free_port, until
 from starlette.applications import Starlette
@@ -70,7 +72,7 @@ class LossyEngine:
             wav, language = call.audio.to_wav(), call.options.language
             words = call.options.word_timestamps
             found = await next(self._faster).transcribe(wav, call.options.model, language, words)
-            cached.write_bytes(found)
+            cached.write_text(_transcript(json.loads(found)).model_dump_json())
         elif not cached.exists():
             answer = await next(self._engines).post("/v1/transcribe", content=body, headers=_kept(request))
             if answer.status_code != 200:
@@ -84,6 +86,23 @@ class LossyEngine:
             request.method, request.url.path, content=await request.body(), headers=_kept(request)
         )
         return Response(answer.content, answer.status_code, media_type=answer.headers.get("content-type"))
+
+
+def _transcript(found: dict[str, Any]) -> Transcript:
+    """Makes a transcript, within the audio, as mlx-service does."""
+    duration_s = found["duration_s"]
+    segments = []
+    for each in found["segments"]:
+        start_s, end_s = (min(each[edge], duration_s) for edge in ("start_s", "end_s"))
+        if each["text"].strip() and start_s < duration_s:
+            segments.append(Segment.model_validate(each | {"start_s": start_s, "end_s": max(start_s, end_s)}))
+    return Transcript(
+        text="".join(segment.text for segment in segments).strip(),
+        language=found["language"],
+        duration_s=duration_s,
+        segments=tuple(segments),
+        text_spans=merged(Interval(segment.start_s, segment.end_s) for segment in segments),
+    )
 
 
 def digest(data: bytes) -> str:
