@@ -14,7 +14,8 @@ pytestmark = pytest.mark.real
 
 PROMPTS = 20
 MONKEYS = "tt-monkeys"
-"""Screams that the speech detector takes for speech, so that Whisper writes words."""
+"""Screams that the speech detector takes for 0.8 s of speech. Whisper tries all of its temperatures, twice, which takes
+half a minute; `./rapl bench real` has them."""
 
 
 def drawn(recordings: RealRecordings, count: int, min_words: int) -> list[RealRecording]:
