@@ -1,6 +1,7 @@
 """Complete groups with the real services and small counts."""
 
 import subprocess
+from pathlib import Path
 from types import SimpleNamespace
 
 import av
@@ -59,16 +60,21 @@ def test_the_command_line_has_the_same_groups():
     assert list(NEEDED) == list(GROUPS)
 
 
-def test_the_group_with_large_downloads_runs_only_if_it_is_named(monkeypatch, tmp_path):
-    commands: list[list[str]] = []
+@pytest.fixture
+def commands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[list[str]]:
+    """The commands that `rapl bench` starts; none of them runs, and no environment is made."""
+    started: list[list[str]] = []
 
     def run(command: list[str], **_: object) -> SimpleNamespace:
-        commands.append(command)
+        started.append(command)
         return SimpleNamespace(returncode=0)
 
     monkeypatch.setattr(Environment, "ensure", lambda self: tmp_path / self.name)
     monkeypatch.setattr("rapl_cli.bench.subprocess.run", run)
+    return started
 
+
+def test_the_group_with_large_downloads_runs_only_if_it_is_named(commands):
     assert main(["bench"]) == main(["bench", "real"]) == 0
     unnamed, named = commands
     assert "real" not in unnamed
@@ -76,16 +82,7 @@ def test_the_group_with_large_downloads_runs_only_if_it_is_named(monkeypatch, tm
     assert named[1:4] == ["-m", "rapl_bench", "real"]
 
 
-def test_the_former_name_of_a_group_runs_it_under_its_new_name(monkeypatch, tmp_path):
-    commands: list[list[str]] = []
-
-    def run(command: list[str], **_: object) -> SimpleNamespace:
-        commands.append(command)
-        return SimpleNamespace(returncode=0)
-
-    monkeypatch.setattr(Environment, "ensure", lambda self: tmp_path / self.name)
-    monkeypatch.setattr("rapl_cli.bench.subprocess.run", run)
-
+def test_the_former_name_of_a_group_runs_it_under_its_new_name(commands):
     assert main(["bench", "lanes"]) == 0
     [command] = commands
     assert command[1:4] == ["-m", "rapl_bench", "fairness"]

@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from rapl_protocol.audio import WavAudio
-from rapl_protocol.intervals import Intervals, total_s
+from rapl_protocol.intervals import Intervals
 
 MAX_SEGMENT_S = 30.0
 """The longest segment, in seconds. SenseVoice's attention grows with the square of the length: 16 MB of scores for a
@@ -104,11 +104,6 @@ class SpeechSegment:
     speech: Intervals | None = None
     """Speech in the segment, without pauses and padding, from the segment's start. None if speech detection did not
     run, or has not ended for a source that is one segment: `PrepareEnd` then has it."""
-
-    @property
-    def speech_s(self) -> float | None:
-        """Seconds of speech in the segment."""
-        return None if self.speech is None else total_s(self.speech)
 
 
 PreparedEvent = SourceInfo | SpeechSegment | PrepareEnd

@@ -11,24 +11,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from enum import StrEnum
-from itertools import zip_longest
 
-from rapl_protocol.intervals import Interval, Intervals, difference, intersection, merged, total_s
+from rapl_protocol.intervals import Interval, intersection, merged, total_s
 from rapl_protocol.prepared import SpeechSegment
 from rapl_protocol.transcript import Decoding, Segment, Transcript
 
+from rapl_gateway.transcription.checks.parts import Part, parts_of, speech_of, without_text
 from rapl_gateway.transcription.checks.speech_rate import FASTEST, SLOWEST, SpeechRate, usual_s
 from rapl_gateway.transcription.checks.stock_phrases import is_stock_phrase
 from rapl_gateway.transcription.checks.words import loop_words, words_of
 
-_MIN_FOR_TEXT_S = 0.3
-"""Seconds of speech. With less speech than this, a segment without text is not in doubt."""
-_MIN_GAP_S = 1.0
-"""Seconds of speech without text, within a segment that has text, that put it in doubt."""
-_TEXT_EDGE_S = 0.5
-"""Seconds before and after a text that count as text: an engine's times are no better than this."""
-_SPEECH_GAP_S = 1.5
-"""Seconds of silence between two passages without text that count as one passage."""
 _MIN_FOR_RATE_S = 1.5
 """Seconds of speech from which the amount of text is compared with the usual amount."""
 _LONG_SPEECH_S = 5.0
@@ -100,20 +92,6 @@ class Judgement:
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
-    """A part of a segment, and the text that the engine placed there."""
-
-    place: Interval
-    text: str
-    speech_s: float
-    """Seconds of speech in it."""
-    covered_s: float
-    """Seconds of this speech that lie under text."""
-    is_detected: bool
-    """Whether speech detection ran. Without it, the whole part counts as speech, and some of it may be silence."""
-
-
-@dataclass(frozen=True, slots=True)
 class Judged:
     """A transcript of a segment with the judgement about it."""
 
@@ -130,7 +108,7 @@ class TranscriptChecks:
 
     def judge(self, transcript: Transcript, segment: SpeechSegment) -> Judged:
         """Returns the transcript of a segment with the doubts about it, and with how much of the speech has text."""
-        parts = _parts(transcript, segment)
+        parts = parts_of(transcript, segment)
         flags = (*self._text_flags(transcript, segment, parts), *self._rate_flags(parts))
         return self._judged(transcript, segment, parts, flags)
 
@@ -140,7 +118,7 @@ class TranscriptChecks:
         Returns:
             The same object if there is still no doubt. Otherwise the segment no longer counts for the speech rate.
         """
-        parts = _parts(judged.transcript, segment)
+        parts = parts_of(judged.transcript, segment)
         flags = tuple(self._rate_flags(parts))
         if judged.judgement.flags or not flags:
             return judged
@@ -149,9 +127,9 @@ class TranscriptChecks:
         return self._judged(judged.transcript, segment, parts, flags)
 
     def _judged(
-        self, transcript: Transcript, segment: SpeechSegment, parts: Sequence[_Part], flags: tuple[Flag, ...]
+        self, transcript: Transcript, segment: SpeechSegment, parts: Sequence[Part], flags: tuple[Flag, ...]
     ) -> Judged:
-        speech, flagged = _speech(segment), merged(flag.place for flag in flags)
+        speech, flagged = speech_of(segment), merged(flag.place for flag in flags)
         judgement = Judgement(
             flags,
             speech_s=total_s(speech),
@@ -164,15 +142,15 @@ class TranscriptChecks:
         """Adds a transcript: the next segment is compared with it. If it is not in doubt, its speech rate counts."""
         self._previous = words_of(judged.transcript.text)
         if not judged.judgement.flags:
-            for part in _parts(judged.transcript, segment):
+            for part in parts_of(judged.transcript, segment):
                 self.rate.add(part.text, part.speech_s)
 
-    def _text_flags(self, transcript: Transcript, segment: SpeechSegment, parts: Sequence[_Part]) -> Iterator[Flag]:
+    def _text_flags(self, transcript: Transcript, segment: SpeechSegment, parts: Sequence[Part]) -> Iterator[Flag]:
         whole = Interval(0.0, segment.audio.duration_s)
         if transcript.is_truncated:
             yield Flag(Suspicion.TRUNCATED, whole)
         if segment.speech is not None:  # without speech detection, what has no text may be silence
-            yield from (Flag(Suspicion.NO_TEXT, gap) for gap in _without_text(segment.speech, transcript))
+            yield from (Flag(Suspicion.NO_TEXT, gap) for gap in without_text(segment.speech, transcript))
         words = words_of(transcript.text)
         if is_stock_phrase(words):
             yield Flag(Suspicion.STOCK_PHRASE, whole)
@@ -183,7 +161,7 @@ class TranscriptChecks:
             yield from (Flag(Suspicion.LOOP, place) for place in looped or [whole])
         yield from _engine_flags(transcript.segments)
 
-    def _rate_flags(self, parts: Sequence[_Part]) -> Iterator[Flag]:
+    def _rate_flags(self, parts: Sequence[Part]) -> Iterator[Flag]:
         spoken_s = sum(part.speech_s for part in parts)
         usual = sum(usual_s(part.text) for part in parts)
         if len(parts) > 1 and usual > self._bounds(spoken_s)[1] * max(spoken_s, _MIN_FOR_RATE_S):
@@ -204,7 +182,7 @@ class TranscriptChecks:
         slow, fast = (_SLOW, _FAST) if speech_s >= _LONG_SPEECH_S else (_VERY_SLOW, _VERY_FAST)
         return slow * own, fast * own
 
-    def _covered_s(self, part: _Part, flags: Iterable[Flag]) -> float:
+    def _covered_s(self, part: Part, flags: Iterable[Flag]) -> float:
         """Returns the seconds of speech that lie under the text of a part.
 
         A text that is not of this speech covers nothing. A text that is too short for its speech covers as much as it
@@ -259,62 +237,6 @@ def _remains(flag: Flag) -> bool:
 
 def _agree(first: str, second: str) -> bool:
     return SequenceMatcher(None, words_of(first), words_of(second), autojunk=False).ratio() >= _AGREEMENT
-
-
-def _speech(segment: SpeechSegment) -> Intervals:
-    """Returns the speech in a segment. Without speech detection, all of it may be speech."""
-    return (Interval(0.0, segment.audio.duration_s),) if segment.speech is None else segment.speech
-
-
-def _parts(transcript: Transcript, segment: SpeechSegment) -> list[_Part]:
-    """Returns the parts of a transcript: its segments, if the engine measured their times, otherwise the whole."""
-    if not words_of(transcript.text):
-        return []
-    speech, duration_s = _speech(segment), segment.audio.duration_s
-    is_detected, whole = segment.speech is not None, Interval(0.0, duration_s)
-    if transcript.text_spans is None:
-        return [_Part(whole, transcript.text, total_s(speech), total_s(speech), is_detected)]
-    under_text = intersection(speech, _under_text(transcript.text_spans, duration_s))
-    parts: list[_Part] = []
-    for place, text in [*_places(transcript.segments, duration_s)] or [(whole, transcript.text)]:
-        spoken = intersection(speech, (place,))
-        covered_s = total_s(intersection(spoken, under_text))
-        parts.append(_Part(place, text, total_s(spoken), covered_s, is_detected))
-    return parts
-
-
-def _places(segments: Sequence[Segment], duration_s: float) -> Iterator[tuple[Interval, str]]:
-    """Yields the place of each segment with its text: without overlap, and with the edges that its times leave out."""
-    start_s = 0.0
-    for segment, following in zip_longest(segments, segments[1:]):
-        place = _widened(max(start_s, segment.start_s), segment.end_s, duration_s)
-        end_s = place.end_s
-        if following:
-            end_s = min(end_s, max(start_s, (segment.end_s + following.start_s) / 2))
-        yield Interval(max(start_s, place.start_s), end_s), segment.text
-        start_s = end_s
-
-
-def _under_text(spans: Intervals, duration_s: float) -> Intervals:
-    return merged(_widened(span.start_s, span.end_s, duration_s) for span in spans)
-
-
-def _widened(start_s: float, end_s: float, duration_s: float) -> Interval:
-    return Interval(max(0.0, start_s - _TEXT_EDGE_S), min(duration_s, end_s + _TEXT_EDGE_S))
-
-
-def _without_text(speech: Intervals, transcript: Transcript) -> Iterator[Interval]:
-    """Yields the passages of speech without text that are long enough for a word."""
-    if not words_of(transcript.text):
-        if total_s(speech) >= _MIN_FOR_TEXT_S:
-            yield Interval(speech[0].start_s, speech[-1].end_s)
-        return
-    if transcript.text_spans is None:
-        return
-    silent = difference(speech, _under_text(transcript.text_spans, transcript.duration_s))
-    for passage in merged(silent, gap_s=_SPEECH_GAP_S):
-        if total_s(intersection(silent, (passage,))) >= _MIN_GAP_S:
-            yield passage
 
 
 def _engine_flags(segments: Iterable[Segment]) -> Iterator[Flag]:
