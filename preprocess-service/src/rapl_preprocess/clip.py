@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 from rapl_protocol.audio import BYTES_PER_SECOND, WavAudio
 from rapl_protocol.intervals import total_s
-from rapl_protocol.prepared import MAX_SEGMENT_S, PrepareEnd, PrepareOptions, SourceInfo
+from rapl_protocol.prepared import MAX_SEGMENT_S, ClipAudio, PrepareEnd, PrepareOptions, SourceInfo
 from rapl_protocol.wire import encode_clip_event
 
 from rapl_preprocess.batches import Batch, fields_of
@@ -51,4 +51,4 @@ def _decoded(media: Media, *, is_last: bool, is_stopped: Callable[[], bool]) -> 
     if not pcm:
         raise no_audio()
     fields |= fields_of(PrepareEnd(duration_s=len(pcm) / BYTES_PER_SECOND))
-    return Batch(encode_clip_event(WavAudio(pcm)), fields, damage, is_last), pcm
+    return Batch(encode_clip_event(ClipAudio(WavAudio(pcm))), fields, damage, is_last), pcm

@@ -32,6 +32,9 @@ class PrepareOptions(BaseModel):
     """Milliseconds of audio that a segment keeps before and after its speech."""
     vad_silence_duration_ms: int = Field(default=500, ge=0, le=10_000)
     """Milliseconds of silence that end an utterance; long audio is cut between utterances if possible."""
+    audio_track: int | None = Field(default=None, ge=0, le=1_000)
+    """Number of the audio track to read, from 0, as in FFmpeg's `0:a:NUMBER`. None: the default track, or the first
+    other one with speech if the default track has none or cannot be decoded."""
 
 
 class SpeechCheck(BaseModel):
@@ -41,6 +44,55 @@ class SpeechCheck(BaseModel):
 
     speech: Intervals
     """Speech without pauses and padding. A clip without any would not become a segment."""
+
+
+class Damage(BaseModel):
+    """A part of the source that could not be read. Its place counts in the source's own time."""
+
+    model_config = ConfigDict(frozen=True)
+
+    reason: Literal["undecodable", "cut_off"]
+    """"undecodable": the file has data here that cannot be decoded. "cut_off": the file ends before its announced or
+    measured end."""
+    start_s: float
+    end_s: float | None
+    """None if it lasts to the end of the source and its duration is not known."""
+
+
+class AudioTrack(BaseModel):
+    """An audio track of the media file."""
+
+    model_config = ConfigDict(frozen=True)
+
+    number: int
+    """From 0, among the audio tracks of the file."""
+    codec: str | None = None
+    """FFmpeg's name of the codec; None if FFmpeg does not know the codec."""
+    language: str | None = None
+    """The language in the file's metadata, as the file writes it, such as "eng"."""
+    is_default: bool = False
+    """Whether the file marks the track as the default one."""
+
+
+class MediaReport(BaseModel):
+    """Which part of the media file was read, and which was not."""
+
+    model_config = ConfigDict(frozen=True)
+
+    damage: tuple[Damage, ...] = ()
+    """In order of time, without overlaps."""
+    audio_track: int | None = None
+    """Number of the audio track that was read; None if the media are bare audio."""
+    other_tracks: tuple[AudioTrack, ...] = ()
+    """The audio tracks that were not read."""
+
+    @property
+    def damaged_s(self) -> float:
+        """Seconds of damage, without damage of unknown duration."""
+        return sum(each.end_s - each.start_s for each in self.damage if each.end_s is not None)
+
+
+NOTHING_TO_REPORT = MediaReport()
 
 
 class SourceInfo(BaseModel):
@@ -82,6 +134,15 @@ class PrepareEnd(BaseModel):
     """Seconds of speech without pauses and padding; None if speech detection did not run."""
     speech: Intervals | None = None
     """The speech of a source that is one segment, which was sent before its speech was known; otherwise None."""
+    media: MediaReport = NOTHING_TO_REPORT
+
+
+@dataclass(frozen=True, slots=True)
+class ClipAudio:
+    """The whole audio of a clip, and what was read of its file."""
+
+    audio: WavAudio
+    media: MediaReport = NOTHING_TO_REPORT
 
 
 class PrepareProgress(BaseModel):

@@ -20,6 +20,8 @@ from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.frames import Frame, decode_single_frame, encode_frame, frame_pieces
 from rapl_protocol.prepared import (
     MAX_SEGMENT_S,
+    ClipAudio,
+    MediaReport,
     PreparedEvent,
     PrepareEnd,
     PrepareOptions,
@@ -147,14 +149,14 @@ def decode_prepared_event(frame: Frame) -> PreparedEvent | PrepareProgress:
             raise _error_of(header)
 
 
-def encode_clip_event(event: WavAudio | SpeechCheck) -> bytes:
-    """A frame of a decoded clip: the audio, or where it contains speech."""
-    if isinstance(event, WavAudio):
-        return encode_frame({"type": "audio"}, event.pcm)
+def encode_clip_event(event: ClipAudio | SpeechCheck) -> bytes:
+    """A frame of a decoded clip: the audio with the report on its file, or where it contains speech."""
+    if isinstance(event, ClipAudio):
+        return encode_frame({"type": "audio", **event.media.model_dump(exclude_defaults=True)}, event.audio.pcm)
     return encode_frame({"type": "speech", **event.model_dump()})
 
 
-def decode_clip_event(frame: Frame) -> WavAudio | SpeechCheck:
+def decode_clip_event(frame: Frame) -> ClipAudio | SpeechCheck:
     """The audio or the speech check in a frame of /v1/clip.
 
     Raises:
@@ -163,7 +165,7 @@ def decode_clip_event(frame: Frame) -> WavAudio | SpeechCheck:
     """
     match frame.header.get("type"):
         case "audio":
-            return WavAudio(frame.payload)
+            return ClipAudio(WavAudio(frame.payload), MediaReport.model_validate(frame.header))
         case "speech":
             return SpeechCheck.model_validate(frame.header)
         case _:

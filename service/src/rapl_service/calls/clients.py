@@ -11,7 +11,15 @@ from rapl_protocol.audio import WavAudio
 from rapl_protocol.errors import ServiceError
 from rapl_protocol.frames import Frame, decode_frames
 from rapl_protocol.models import ModelInfo, ModelList
-from rapl_protocol.prepared import PreparedEvent, PrepareEnd, PrepareOptions, PrepareProgress, SpeechCheck
+from rapl_protocol.prepared import (
+    ClipAudio,
+    MediaReport,
+    PreparedEvent,
+    PrepareEnd,
+    PrepareOptions,
+    PrepareProgress,
+    SpeechCheck,
+)
 from rapl_protocol.transcript import TranscribeOptions, Transcript
 from rapl_protocol.wire import (
     decode_clip_event,
@@ -181,17 +189,18 @@ class DecodedClip:
     """The response of /v1/clip: first the audio, then whether it contains speech."""
 
     audio: WavAudio
+    media: MediaReport
 
     def __init__(self, service: Service, frames: AsyncIterator[Frame]) -> None:
         self._service = service
         self._frames = frames
 
     async def read_audio(self, *, is_last: bool) -> None:
-        """Reads the first frame and sets `audio`. Raises: ServiceError, BACKEND_UNAVAILABLE."""
+        """Reads the first frame and sets `audio` and `media`. Raises: ServiceError, BACKEND_UNAVAILABLE."""
         event = await self._next(is_last=is_last)
-        if not isinstance(event, WavAudio):
+        if not isinstance(event, ClipAudio):
             raise unavailable(self._service, "closed the connection before its response was complete")
-        self.audio = event
+        self.audio, self.media = event.audio, event.media
 
     async def speech_check(self, *, deadline_s: float) -> SpeechCheck:
         """Whether the clip contains speech. Raises: ServiceError, BACKEND_UNAVAILABLE or BACKEND_TIMEOUT."""
@@ -202,7 +211,7 @@ class DecodedClip:
             raise unavailable(self._service, "closed the connection before its response was complete")
         return event
 
-    async def _next(self, *, is_last: bool) -> WavAudio | SpeechCheck | None:
+    async def _next(self, *, is_last: bool) -> ClipAudio | SpeechCheck | None:
         """The event of the next frame. After the last one it reads to the end, so that the connection is reused."""
         with _frame_errors(self._service):
             frame = await anext(self._frames, None)
