@@ -12,6 +12,7 @@ from rapl_gateway.settings import Settings
 from rapl_protocol.audio import WavAudio
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.frames import encode_frame
+from rapl_protocol.prepared import MediaReport
 from rapl_protocol.testing import FakeTranscriber, make_tone
 from rapl_service.engine_app import transcriber_app
 from rapl_service.http.errors import error_response
@@ -41,6 +42,8 @@ class FakePreprocess:
         """The options of each request."""
         self.speech_s: float | None = None
         """Seconds of speech that it finds in a clip; None: one, which holds no more text than the fake engines'."""
+        self.media = MediaReport()
+        """What it reports about every file that it decodes."""
         self.may_detect = asyncio.Event()
         """Until this is set, the speech check of a clip does not answer."""
         self.may_detect.set()
@@ -75,9 +78,8 @@ class FakePreprocess:
         ]
         source = {"type": "source", "container": "fake", "codec": "fake", "sample_rate_hz": 16000, "channels": 1}
         frames.insert(0, encode_frame({**source, "duration_s": int(count) * length_s}))
-        return Response(
-            b"".join([*frames, encode_frame({"type": "end", "duration_s": int(count) * length_s, **detected_at_end})])
-        )
+        end = {"duration_s": int(count) * length_s, **detected_at_end, "media": self.media.model_dump()}
+        return Response(b"".join([*frames, encode_frame({"type": "end", **end})]))
 
     async def _clip(self, request: Request) -> Response:
         self.uploads.append(request.url.path)
@@ -89,7 +91,7 @@ class FakePreprocess:
         return error_response(NOT_MEDIA)
 
     async def _clip_frames(self, audio: WavAudio, options: dict[str, str]) -> AsyncIterator[bytes]:
-        yield encode_frame({"type": "audio"}, audio.pcm)
+        yield encode_frame({"type": "audio", **self.media.model_dump()}, audio.pcm)
         if options.get("speech_detection") != "off":
             self.requests.append(options)
             yield encode_frame({"type": "speech", **await self._verdict(audio.duration_s)})

@@ -108,7 +108,7 @@ class _Batch:
         except (GatewayError, OSError) as error:
             display.problem(str(error))
             return "failed"
-        display.done(duration_s, answer.took_s)
+        display.done(duration_s, answer.took_s, answer.problems, answer.damaged_s)
         return "transcribed"
 
     def _save(self, transcript: bytes, recording: Recording) -> None:

@@ -31,6 +31,7 @@ async def test_each_segment_is_a_delta_and_together_they_are_the_text(fleet, eve
         "type": "transcript.text.done",
         "text": "".join(event["delta"] for event in deltas),
         "languages": [{"code": "en"}],
+        "damaged_s": 0.0,
     }
     assert end == "[DONE]"
 
@@ -88,7 +89,7 @@ async def test_silence_is_an_empty_text(start, events):
 
     answer = await fleet.transcribe(stream="true")
 
-    done = {"type": "transcript.text.done", "text": "", "languages": [], "coverage": 1.0}
+    done = {"type": "transcript.text.done", "text": "", "languages": [], "coverage": 1.0, "damaged_s": 0.0}
     assert events(answer.text) == [done, "[DONE]"]
 
 

@@ -38,17 +38,19 @@ class WavAudio:
         """Reads a WAV file in the format of this module. The samples are a view of `data`.
 
         Raises:
-            ValueError: the data is not a WAV file, is cut off, or is not 16 kHz mono s16; the message says which.
+            ValueError: the data is not a WAV file, is cut off, is not 16 kHz mono s16, or has a second part with audio;
+                the message says which.
         """
         pcm = None
         for name, body, is_whole in _chunks(memoryview(data)):
+            if pcm is not None and name in (b"data", b"RIFF"):
+                raise ValueError("the WAV file has a second part with audio")
             if name == b"fmt ":
                 _require_canonical(body)
             elif name == b"data":
                 if not is_whole:
                     raise ValueError("the WAV file is cut off")
                 pcm = body
-                break
         if pcm is None:
             raise ValueError("the WAV file has no data chunk")
         return cls(pcm)
@@ -69,7 +71,7 @@ class WavAudio:
 
 
 def _chunks(data: memoryview) -> Iterator[tuple[bytes, memoryview, bool]]:
-    """Yields (name, body, is_whole) of each RIFF chunk up to and including `data`."""
+    """Yields (name, body, is_whole) of each RIFF chunk, and of what follows the RIFF as if it were chunks."""
     if len(data) < 12 or bytes(data[:4]) != b"RIFF" or bytes(data[8:12]) != b"WAVE":
         raise ValueError("the data is not a WAV file")
     position = 12

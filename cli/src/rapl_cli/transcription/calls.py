@@ -36,6 +36,10 @@ class Answer:
     body: bytes
     took_s: float
     """From the first byte sent to the last byte received."""
+    problems: int = 0
+    """Number of places whose text may be incomplete or wrong, of damage too."""
+    damaged_s: float | None = None
+    """Seconds of the file that could not be read, as far as they are known; None if there is no damage."""
 
 
 class TranscriptionCalls:
@@ -90,7 +94,7 @@ class TranscriptionCalls:
         after = os.stat(audio)
         if (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, after.st_size):
             raise GatewayError("the file changed during the transcription")
-        return Answer(answer.content, took_s)
+        return _read(answer, took_s)
 
     async def _post(self, form: httpx.Request, display: RecordingDisplay) -> httpx.Response:
         headers = {name: form.headers[name] for name in ("content-type", "content-length")}
@@ -130,6 +134,15 @@ async def _chunks(form: httpx.Request, display: RecordingDisplay) -> AsyncIterat
         yield chunk
         display.sent(len(chunk))
     display.waiting()
+
+
+def _read(answer: httpx.Response, took_s: float) -> Answer:
+    try:
+        problems = int(answer.headers.get("x-rapl-problems", "0"))
+        damaged = answer.headers.get("x-rapl-damaged-s")
+        return Answer(answer.content, took_s, problems, None if damaged is None else float(damaged))
+    except ValueError:
+        raise GatewayError("the server's answer has broken headers. Is --url the gateway's address?") from None
 
 
 def _check(answer: httpx.Response) -> None:

@@ -56,13 +56,17 @@ class RecordingDisplay:
                 self._begin(_TRANSCRIBE, duration_s)
             self._bar.update(done_s - self._bar.n)
 
-    def done(self, duration_s: float | None, took_s: float) -> None:
-        if duration_s is None:
-            self._line(f"{self._name}  in {took_s:.1f} s", self._lines)
-            return
-        speed = duration_s / took_s
-        text = f"{speed:.0f}x" if speed >= 10 else f"{speed:.1f}x"
-        self._line(f"{self._name}  {duration_s:.1f} s of audio in {took_s:.1f} s ({text})", self._lines)
+    def done(self, duration_s: float | None, took_s: float, problems: int, damaged_s: float | None) -> None:
+        """Prints the line of a finished file. `damaged_s` is None if the whole file was read."""
+        text = f"in {took_s:.1f} s"
+        if duration_s is not None:
+            speed = duration_s / took_s
+            text = f"{duration_s:.1f} s of audio {text} ({speed:{'.0f' if speed >= 10 else '.1f'}}x)"
+        if damaged_s is not None:
+            text += f"; {f'{damaged_s:.1f} s' if damaged_s else 'a part'} of the file could not be read"
+        if problems:
+            text += f"; {problems} {'place' if problems == 1 else 'places'} may lack text"
+        self._line(f"{self._name}  {text}", self._lines)
 
     def skipped(self, output: str) -> None:
         self._line(f"{self._name}  skipped: {output} is up to date (--force transcribes it again)", self._lines)

@@ -14,6 +14,8 @@ from rapl_gateway.transcription.result import TranscriptBuilder
 
 UNKNOWN_LANGUAGE = "unknown"
 """`language` in verbose_json if the engine reported none. The field is required, and RAPL does not guess it."""
+_ROUNDING = 1e-6
+"""Sums of floats may be this much too small."""
 
 
 def render(result: TranscriptBuilder, form: TranscriptionForm) -> Response:
@@ -33,24 +35,40 @@ def render(result: TranscriptBuilder, form: TranscriptionForm) -> Response:
 
 
 def coverage_headers(result: TranscriptBuilder) -> dict[str, str]:
-    """Returns how much of the speech has text, and the number of problems, as headers for every format."""
+    """Returns how much of the speech has text, the number of problems, and what was not read of the file, as headers
+    for every format."""
     headers: dict[str, str] = {}
     if result.coverage is not None:
-        headers["x-rapl-coverage"] = f"{result.coverage:.4f}"
+        headers["x-rapl-coverage"] = f"{_rounded_down(result.coverage):.4f}"
     if result.problems:
         headers["x-rapl-problems"] = str(len(result.problems))
+    if result.media.damage:
+        headers["x-rapl-damaged-s"] = f"{result.media.damaged_s:.3f}"
+    if result.media.audio_track is not None and result.media.other_tracks:
+        headers["x-rapl-audio-track"] = str(result.media.audio_track)
+        headers["x-rapl-other-audio-tracks"] = ", ".join(str(track.number) for track in result.media.other_tracks)
     return headers
 
 
 def coverage_fields(result: TranscriptBuilder) -> dict[str, Any]:
-    """Returns how much of the speech has text, and the problems, as fields of a JSON response."""
-    fields: dict[str, Any] = {} if result.coverage is None else {"coverage": round(result.coverage, 4)}
+    """Returns how much of the speech has text, the problems, and what was not read of the file, as fields of a JSON
+    response."""
+    fields: dict[str, Any] = {} if result.coverage is None else {"coverage": _rounded_down(result.coverage)}
+    fields["damaged_s"] = round(result.media.damaged_s, 3)
     if result.problems:
         fields["problems"] = [
-            {"start": round(p.start_s, 3), "end": round(p.end_s, 3), "reason": p.suspicion.value}
+            {"start": round(p.start_s, 3), "end": None if p.end_s is None else round(p.end_s, 3), "reason": p.reason}
             for p in result.problems
         ]
+    if result.media.audio_track is not None and result.media.other_tracks:
+        fields["audio_track"] = result.media.audio_track
+        fields["other_audio_tracks"] = [track.model_dump() for track in result.media.other_tracks]
     return fields
+
+
+def _rounded_down(coverage: float) -> float:
+    """Returns the value with four digits. It is 1.0 only if nothing is missing."""
+    return math.floor(coverage * 10_000 + _ROUNDING) / 10_000
 
 
 def language_codes(result: TranscriptBuilder) -> list[dict[str, str]]:

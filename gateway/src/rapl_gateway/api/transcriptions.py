@@ -119,6 +119,8 @@ async def _respond(request: Request, *, translate: bool) -> Response:
 async def _whole(pipeline: Pipeline, job: Job, form: TranscriptionForm, request: Request) -> Response:
     await cancel_on_disconnect(request, _finished(pipeline, job))
     log_fields(request).update(audio_s=job.result.duration_s, **job.stopwatch.log_fields())
+    if job.result.media.damage:
+        log_fields(request)["damaged_s"] = job.result.media.damaged_s
     with job.stopwatch.stage("render"):
         response = render(job.result, form)
         response.headers.update(coverage_headers(job.result) | job.reservation.client.headers())

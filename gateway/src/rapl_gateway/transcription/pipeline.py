@@ -10,7 +10,16 @@ from functools import partial
 from rapl_protocol.audio import WavAudio
 from rapl_protocol.errors import ServiceError
 from rapl_protocol.intervals import Intervals, total_s
-from rapl_protocol.prepared import MAX_SEGMENT_S, PrepareEnd, PrepareOptions, SourceInfo, SpeechCheck, SpeechSegment
+from rapl_protocol.prepared import (
+    MAX_SEGMENT_S,
+    NOTHING_TO_REPORT,
+    MediaReport,
+    PrepareEnd,
+    PrepareOptions,
+    SourceInfo,
+    SpeechCheck,
+    SpeechSegment,
+)
 from rapl_protocol.transcript import TranscribeOptions, Transcript
 from rapl_service.calls.clients import DecodedClip, PreprocessClient
 
@@ -76,7 +85,7 @@ class Pipeline:
             check = partial(
                 self._preprocess.speech, clip, job.prepare, deadline_s=SPEECH_CHECK_S, request_id=job.request_id
             )
-            return self._clip(job, clip, check)
+            return self._clip(job, clip, NOTHING_TO_REPORT, check)
         if clip or len(job.media) > _MAX_CLIP_BYTES:
             return self._recording(job)
         return self._small_file(job)
@@ -87,7 +96,8 @@ class Pipeline:
             with job.stopwatch.stage("prepare"):
                 clip = await self._decoded(job, stack)
             if clip:
-                texts = self._clip(job, clip.audio, partial(clip.speech_check, deadline_s=SPEECH_CHECK_S))
+                check = partial(clip.speech_check, deadline_s=SPEECH_CHECK_S)
+                texts = self._clip(job, clip.audio, clip.media, check)
             else:
                 texts = self._recording(job)
             async with aclosing(texts):
@@ -105,7 +115,9 @@ class Pipeline:
                 raise
         return None
 
-    async def _clip(self, job: Job, audio: WavAudio, check: RequestSpeechCheck) -> AsyncGenerator[str, None]:
+    async def _clip(
+        self, job: Job, audio: WavAudio, media: MediaReport, check: RequestSpeechCheck
+    ) -> AsyncGenerator[str, None]:
         """Transcribes a clip. The engine gets it at once, while preprocess-service checks it for speech. If there is no
         speech, the engine's work is cancelled and its text is not used."""
         job.result.announced_s = audio.duration_s
@@ -123,7 +135,7 @@ class Pipeline:
             if task:
                 await task.close()
         speech_s = None if speech is None else total_s(speech)
-        job.result.end(PrepareEnd(duration_s=audio.duration_s, speech_s=speech_s))
+        job.result.end(PrepareEnd(duration_s=audio.duration_s, speech_s=speech_s, media=media))
 
     async def _speech(self, job: Job, check: RequestSpeechCheck) -> Intervals | None:
         """Returns the speech in a clip; None if it is unknown."""

@@ -5,19 +5,25 @@ from dataclasses import dataclass
 
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.intervals import Interval, merged
-from rapl_protocol.prepared import PrepareEnd, SpeechSegment
+from rapl_protocol.prepared import NOTHING_TO_REPORT, Damage, PrepareEnd, SpeechSegment
 from rapl_protocol.transcript import Segment, Transcript, join_texts
 
-from rapl_gateway.transcription.checks.transcript_checks import Flag, Judged, Judgement, Suspicion
+from rapl_gateway.transcription.checks.transcript_checks import Flag, Judged, Judgement
+
+_DAMAGE = {
+    "undecodable": "the file is damaged here and could not be decoded",
+    "cut_off": "the file breaks off before its end",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A part of the source that may have incomplete or wrong text."""
+    """A part of the source that may have incomplete or wrong text, or that could not be read."""
 
     start_s: float
-    end_s: float
-    suspicion: Suspicion
+    end_s: float | None
+    """None if it lasts to the end of the source, and the source's duration is not known."""
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,8 @@ class TranscriptBuilder:
         """Duration of the whole source that its file states, in seconds; None if it states none."""
         self.done_s = 0.0
         """Seconds of the source that have been transcribed."""
+        self.media = NOTHING_TO_REPORT
+        """What was read of the media file; complete when `end` has been called."""
 
     @property
     def partial(self) -> str:
@@ -79,8 +87,10 @@ class TranscriptBuilder:
         self._text = self._sent = join_texts(part.text for part in self._parts)
 
     def end(self, end: PrepareEnd) -> None:
-        """Adds the values that are known only at the end: the duration, and whether speech detection was on."""
+        """Adds the values that are known only at the end: the duration, whether speech detection was on, and what was
+        read of the media file."""
         self.duration_s = end.duration_s
+        self.media = end.media
         self._has_speech_detection = self._has_speech_detection or end.speech_s is not None
 
     def _grow(self, text: str) -> str:
@@ -96,12 +106,13 @@ class TranscriptBuilder:
     @property
     def problems(self) -> list[Problem]:
         """Where text may be missing or wrong, in order."""
-        return [problem for part in self._parts for problem in part.problems]
+        of_text = (problem for part in self._parts for problem in part.problems)
+        return sorted((*of_text, *map(_unread, self.media.damage)), key=lambda problem: problem.start_s)
 
     @property
     def coverage(self) -> float | None:
-        """Seconds of the detected speech that lie under text, divided by the seconds of detected speech; None without
-        speech detection.
+        """Seconds of the detected speech that lie under text, divided by the seconds of detected speech and of damage;
+        None without speech detection. Damage counts, because it may have contained speech.
 
         Speech lies under text by the times of words or segments, if the engine measured them. If not, the speech of a
         segment without a doubt counts as covered, and that of a text which is too short for as long as it usually
@@ -110,7 +121,7 @@ class TranscriptBuilder:
         if not self._has_speech_detection:
             return None
         judgements = [part.judgement for part in self._parts if part.judgement]
-        speech_s = sum(judgement.speech_s for judgement in judgements)
+        speech_s = sum(judgement.speech_s for judgement in judgements) + self.media.damaged_s
         return sum(judgement.covered_s for judgement in judgements) / speech_s if speech_s else 1.0
 
     @property
@@ -143,10 +154,14 @@ def _part(judged: Judged, segment: SpeechSegment) -> _Part:
     )
 
 
+def _unread(damage: Damage) -> Problem:
+    return Problem(damage.start_s, damage.end_s, _DAMAGE[damage.reason])
+
+
 def _problems(flags: tuple[Flag, ...], offset_s: float) -> Iterator[Problem]:
     """Yields one problem for doubts whose places overlap, with the reason of the first one."""
     for place in merged(flag.place for flag in flags):
-        reason = next(flag.suspicion for flag in flags if _overlap(flag.place, place))
+        reason = next(flag.suspicion.value for flag in flags if _overlap(flag.place, place))
         yield Problem(place.start_s + offset_s, place.end_s + offset_s, reason)
 
 
