@@ -14,7 +14,7 @@ MAY_IMPORT = {
     "rapl_preprocess": {"rapl_protocol", "rapl_service"},
     "rapl_sensevoice": {"rapl_protocol", "rapl_service", "rapl_hub"},
     "rapl_mlx": {"rapl_protocol", "rapl_service", "rapl_hub"},
-    "rapl_cli": set(),
+    "rapl_cli": {"rapl_service"},
     "rapl_bench": {"rapl_protocol", "rapl_service", "rapl_sensevoice"},
 }
 """What each package imports of ours. The benchmark makes SenseVoice's weights, so it needs that package's graph."""

@@ -1,12 +1,13 @@
 """The command line of `rapl`."""
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 
 from rapl_cli import bench, demo, development, doctor, mlx, transcribe, up
 from rapl_cli.fleet.environments import InstallError
-from rapl_cli.fleet.programs import Ports
+from rapl_cli.fleet.ports import PortError, Ports
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -14,13 +15,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options, rest = parser.parse_known_args(arguments)
     if rest and options.command != "test":
         parser.error(f"unknown arguments: {' '.join(rest)}")
+    _end_like_ctrl_c(signal.SIGTERM, signal.SIGHUP)
     try:
         return _run(options, rest)
     except InstallError as error:
         print(f"rapl: {error}", file=sys.stderr)
         return 1
+    except PortError as error:
+        print(f"rapl: {error}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         return 130
+
+
+def _end_like_ctrl_c(*numbers: signal.Signals) -> None:
+    """Makes each command clean up when it is stopped or its terminal is closed. `nohup` still has its effect."""
+    for number in numbers:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -45,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     engine.add_argument("action", nargs="?", choices=tuple(mlx.ACTIONS), default="run", help="see below")
     engine.add_argument("--follow", action="store_true", help="with logs: keep printing new lines")
     check = commands.add_parser("doctor", help="check the services, and print how to fix problems")
-    check.add_argument("--url", default=Ports.from_environment().gateway_url, help="the gateway (default: %(default)s)")
+    check.add_argument("--url", help="the gateway (default: the one on this machine)")
     transcribe.add_arguments(commands.add_parser("transcribe", help="transcribe files and folders"))
     bench.add_arguments(commands.add_parser("bench", help="measure RAPL side by side with alternatives"))
     commands.add_parser("test", help="run the tests; all arguments go to pytest", add_help=False)
@@ -61,7 +73,7 @@ def _run(options: argparse.Namespace, rest: list[str]) -> int:
         case "demo":
             return demo.demo()
         case "doctor":
-            return doctor.doctor(options.url)
+            return doctor.doctor(options.url or Ports.from_environment().gateway_url)
         case "transcribe":
             return transcribe.transcribe(options)
         case "bench":

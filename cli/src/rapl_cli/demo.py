@@ -8,8 +8,8 @@ from contextlib import ExitStack
 
 from rapl_cli.checkout import ROOT, SAMPLE, SAMPLE_MODEL
 from rapl_cli.fleet import programs
-from rapl_cli.fleet.programs import Ports
-from rapl_cli.fleet.supervisor import Supervisor
+from rapl_cli.fleet.ports import Ports
+from rapl_cli.fleet.supervisor import StartError, Supervisor
 from rapl_cli.gateway_api import GatewayApi, GatewayError
 
 _READY_LIMIT_S = 180.0
@@ -25,7 +25,7 @@ Next:
 def demo() -> int:
     try:
         text, took_s = asyncio.run(_transcribe_sample())
-    except GatewayError as error:
+    except (GatewayError, StartError) as error:
         print(f"rapl: {error}", file=sys.stderr)
         return 1
     print(f"\n{SAMPLE.relative_to(ROOT)} ({SAMPLE_MODEL}, {took_s * 1000:.0f} ms):\n\n  {text}")
@@ -37,28 +37,21 @@ async def _transcribe_sample() -> tuple[str, float]:
     ports = _free_ports()
     fleet = [programs.preprocess(ports), programs.sensevoice(ports), programs.gateway(ports)]
     supervisor = Supervisor(fleet, quiet=True)
-    running = asyncio.create_task(supervisor.run())
-    try:
-        print("rapl: starting gateway, preprocess-service and sensevoice-service", file=sys.stderr)
-        async with GatewayApi(ports.gateway_url) as api:
-            await _wait_until_ready(api, supervisor)
-            began = time.perf_counter()
-            return await api.transcribe(SAMPLE, SAMPLE_MODEL), time.perf_counter() - began
-    finally:
-        supervisor.stop()
-        await running
+    print("rapl: starting gateway, preprocess-service and sensevoice-service", file=sys.stderr)
+    async with GatewayApi(ports.gateway_url) as api:
+        sample = asyncio.create_task(_sample_text(api))
+        sample.add_done_callback(lambda _: supervisor.stop())
+        try:
+            await supervisor.run()
+        finally:
+            sample.cancel()
+        return await sample
 
 
-async def _wait_until_ready(api: GatewayApi, supervisor: Supervisor) -> None:
-    ready = asyncio.create_task(api.wait_until_ready(SAMPLE_MODEL, limit_s=_READY_LIMIT_S))
-    died = asyncio.create_task(supervisor.died.wait())
-    await asyncio.wait({ready, died}, return_when=asyncio.FIRST_COMPLETED)
-    died.cancel()
-    if not ready.done():
-        ready.cancel()
-        logs = "\n".join(filter(None, (supervisor.tail(name) for name in ("gateway", "preprocess", "sensevoice"))))
-        raise GatewayError(f"a service exited before the model was ready. Logs:\n{logs}")
-    await ready
+async def _sample_text(api: GatewayApi) -> tuple[str, float]:
+    await api.wait_until_ready(SAMPLE_MODEL, limit_s=_READY_LIMIT_S)
+    began = time.perf_counter()
+    return await api.transcribe(SAMPLE, SAMPLE_MODEL), time.perf_counter() - began
 
 
 def _free_ports() -> Ports:

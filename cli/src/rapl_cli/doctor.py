@@ -5,7 +5,7 @@ from typing import Any
 
 from rapl_cli.checkout import SAMPLE, SAMPLE_MODEL, SAMPLE_TEXT
 from rapl_cli.fleet.mlx_reachability import Probe, explain, probe_from_container, probe_from_host
-from rapl_cli.fleet.programs import Ports
+from rapl_cli.fleet.ports import Ports
 from rapl_cli.gateway_api import GatewayApi, GatewayError
 
 

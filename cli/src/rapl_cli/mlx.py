@@ -12,7 +12,7 @@ from rapl_cli.checkout import ROOT
 from rapl_cli.fleet import programs
 from rapl_cli.fleet.launch_agent import LaunchAgent, LaunchAgentError
 from rapl_cli.fleet.mlx_reachability import bearer
-from rapl_cli.fleet.programs import Ports
+from rapl_cli.fleet.ports import Ports
 
 ACTIONS = {
     "run": "run the engine in this terminal until Ctrl-C (the default)",

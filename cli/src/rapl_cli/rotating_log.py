@@ -1,6 +1,6 @@
 """`python -m rapl_cli.rotating_log LOG COMMAND...`: runs a command and writes its output to a log of bounded size.
 
-launchd itself never rotates a log. So it starts this program, which keeps `KEPT` files of at most `MAX_BYTES` each.
+It keeps `KEPT` files of at most `MAX_BYTES` each. launchd itself never rotates a log.
 """
 
 import logging
@@ -12,13 +12,14 @@ from contextlib import closing
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
+from rapl_service.exit_codes import BAD_SETTING
+
 MAX_BYTES = 10 << 20
 KEPT = 5
-_BAD_SETTING_EXIT_CODE = 2
 
 
 def run(log: Path, command: Sequence[str]) -> int:
-    """Runs the command until it exits, forwards SIGTERM and SIGINT to it, and returns the exit code for launchd."""
+    """Runs the command until it exits, forwards SIGTERM and SIGINT to it, and returns its exit code."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -27,7 +28,7 @@ def run(log: Path, command: Sequence[str]) -> int:
             signal.signal(number, lambda received, _: process.send_signal(received))
         assert process.stdout
         copy_lines(process.stdout, log)
-    return exit_code_for_launchd(process.returncode)
+    return process.returncode
 
 
 def copy_lines(lines: Iterable[bytes], log: Path, max_bytes: int = MAX_BYTES) -> None:
@@ -43,10 +44,10 @@ def exit_code_for_launchd(code: int) -> int:
     launchd restarts a job until it exits with 0. A restart does not correct a wrong setting, so the job must stay
     down; the log has the reason.
     """
-    if code == _BAD_SETTING_EXIT_CODE:
+    if code == BAD_SETTING:
         return 0
     return 128 - code if code < 0 else code
 
 
 if __name__ == "__main__":
-    sys.exit(run(Path(sys.argv[1]), sys.argv[2:]))
+    sys.exit(exit_code_for_launchd(run(Path(sys.argv[1]), sys.argv[2:])))

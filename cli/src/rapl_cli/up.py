@@ -9,50 +9,69 @@ import sys
 import time
 from contextlib import suppress
 
+from rapl_service.exit_codes import BAD_SETTING
+from rapl_service.supervised import STOP_GRACE_S
 from tqdm import tqdm
 
 from rapl_cli.checkout import ROOT, SAMPLE_MODEL, STATE
 from rapl_cli.fleet import programs
-from rapl_cli.fleet.programs import Ports, Program
-from rapl_cli.fleet.supervisor import STOP_GRACE_S, Supervisor
+from rapl_cli.fleet.lock import AlreadyHeld, FleetLock
+from rapl_cli.fleet.ports import Ports, port_problem
+from rapl_cli.fleet.programs import Program
+from rapl_cli.fleet.supervisor import StartError, Supervisor
 from rapl_cli.gateway_api import GatewayApi, GatewayError
 
-PID_FILE = STATE / "up.pid"
+LOCK = FleetLock(STATE / "up.lock")
 LOG_FILE = STATE / "up.log"
 _READY_LIMIT_S = 180.0
+_STOP_LIMIT_S = STOP_GRACE_S + 5.0
 
 
 def up(*, with_mlx: bool | None, download: bool, detach: bool) -> int:
-    """Runs the services until SIGINT or SIGTERM. `with_mlx=None` runs MLX on a Mac with Apple silicon only."""
-    if pid := _running_pid():
-        print(f"rapl: the services are up already (process {pid}); stop them with `./rapl down`", file=sys.stderr)
-        return 1
+    """Runs the services until SIGINT, SIGTERM or SIGHUP. Returns 2 if a setting is wrong, 1 if a service cannot start.
+
+    `with_mlx=None` runs MLX on a Mac with Apple silicon only.
+    """
+    if pid := LOCK.holder():
+        return _refuse_second(pid)
     ports = Ports.from_environment()
     fleet = _programs(ports, with_mlx, download)
+    for program in fleet:
+        if program.port and program.port_variable and (problem := port_problem(program.port, program.port_variable)):
+            print(f"rapl: {program.name} cannot start: {problem}", file=sys.stderr)
+            return 1
     if detach:
         return _detach(with_mlx, download)
-    STATE.mkdir(exist_ok=True)
-    PID_FILE.write_text(str(os.getpid()))
     try:
-        asyncio.run(_run(fleet, ports))
-    finally:
-        PID_FILE.unlink(missing_ok=True)
+        with LOCK.held():
+            asyncio.run(_run(fleet, ports))
+    except AlreadyHeld as error:
+        return _refuse_second(*error.args)
+    except StartError as error:
+        print(f"rapl: {error}", file=sys.stderr)
+        return 2 if error.code == BAD_SETTING else 1
     return 0
 
 
 def down() -> int:
-    pid = _running_pid()
+    pid = LOCK.holder()
     if pid is None:
         print("rapl: the services are not running", file=sys.stderr)
         return 0
-    os.kill(pid, signal.SIGTERM)
-    deadline = time.monotonic() + STOP_GRACE_S + 5
-    while _running_pid() == pid:
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + _STOP_LIMIT_S
+    while LOCK.holder() == pid:
         if time.monotonic() > deadline:
             print(f"rapl: process {pid} did not stop", file=sys.stderr)
             return 1
         time.sleep(0.1)
     return 0
+
+
+def _refuse_second(pid: int) -> int:
+    print(f"rapl: the services are up already (process {pid}); stop them with `./rapl down`", file=sys.stderr)
+    return 1
 
 
 def _programs(ports: Ports, with_mlx: bool | None, download: bool) -> list[Program]:
@@ -67,21 +86,25 @@ def _programs(ports: Ports, with_mlx: bool | None, download: bool) -> list[Progr
 async def _run(fleet: list[Program], ports: Ports) -> None:
     supervisor = Supervisor(fleet)
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, supervisor.stop)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            loop.add_signal_handler(number, supervisor.stop)
     async with GatewayApi(ports.gateway_url) as api:
-        progress = asyncio.create_task(_show_downloads(api))
-        await supervisor.run()
-        progress.cancel()
+        progress = asyncio.create_task(_show_downloads(api, supervisor))
+        try:
+            await supervisor.run()
+        finally:
+            progress.cancel()
 
 
-async def _show_downloads(api: GatewayApi) -> None:
+async def _show_downloads(api: GatewayApi, supervisor: Supervisor) -> None:
     """Prints a line when the services are up, and shows a progress bar for each model that is being downloaded."""
     try:
         await api.wait_until_ready(SAMPLE_MODEL, limit_s=_READY_LIMIT_S)
     except GatewayError as error:
         tqdm.write(f"rapl: {error}", file=sys.stderr)
     else:
+        supervisor.has_started()
         tqdm.write(f"rapl: up at {api.url} (OpenAI clients: {api.url}/v1). Stop with Ctrl-C.", file=sys.stderr)
     bars: dict[str, tqdm] = {}
     while sys.stderr.isatty():  # otherwise the services log the progress of downloads
@@ -103,30 +126,36 @@ def _draw(bars: dict[str, tqdm], models: list[dict]) -> None:
 
 
 def _detach(with_mlx: bool | None, download: bool) -> int:
-    STATE.mkdir(exist_ok=True)
     command = [sys.executable, "-m", "rapl_cli", "up"]
     command += [] if download else ["--no-download"]
     command += [] if with_mlx is None else ["--mlx" if with_mlx else "--no-mlx"]
-    with LOG_FILE.open("ab") as log:
-        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=ROOT)
-    return asyncio.run(_wait_detached(Ports.from_environment()))
+    wrapper = [sys.executable, "-m", "rapl_cli.rotating_log", str(LOG_FILE)]
+    process = subprocess.Popen(
+        [*wrapper, *command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        cwd=ROOT,
+    )
+    return asyncio.run(_wait_detached(Ports.from_environment(), process))
 
 
-async def _wait_detached(ports: Ports) -> int:
+async def _wait_detached(ports: Ports, process: subprocess.Popen[bytes]) -> int:
+    log = LOG_FILE.relative_to(ROOT)
     async with GatewayApi(ports.gateway_url) as api:
-        try:
-            await api.wait_until_ready(SAMPLE_MODEL, limit_s=_READY_LIMIT_S)
-        except GatewayError as error:
-            print(f"rapl: {error}; see {LOG_FILE.relative_to(ROOT)}", file=sys.stderr)
+        ready = asyncio.create_task(api.wait_until_ready(SAMPLE_MODEL, limit_s=_READY_LIMIT_S))
+        while process.poll() is None and not ready.done():
+            await asyncio.wait({ready}, timeout=0.1)
+        if not ready.done():
+            ready.cancel()
+            lines = LOG_FILE.read_text(errors="replace").splitlines() if LOG_FILE.exists() else []
+            print(f"{lines[-1] if lines else 'rapl: the services ended'}; see {log}", file=sys.stderr)
             return 1
-    print(f"rapl: up at {ports.gateway_url}; log: {LOG_FILE.relative_to(ROOT)}; stop with `./rapl down`")
+        try:
+            ready.result()
+        except GatewayError as error:
+            print(f"rapl: {error}; see {log}", file=sys.stderr)
+            return 1
+    print(f"rapl: up at {ports.gateway_url}; log: {log}; stop with `./rapl down`")
     return 0
-
-
-def _running_pid() -> int | None:
-    try:
-        pid = int(PID_FILE.read_text())
-        os.kill(pid, 0)
-    except (FileNotFoundError, ValueError, ProcessLookupError):
-        return None
-    return pid

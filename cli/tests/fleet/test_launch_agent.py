@@ -12,7 +12,8 @@ import httpx
 import pytest
 from rapl_cli import mlx, rotating_log
 from rapl_cli.fleet.launch_agent import LABEL, LaunchAgent
-from rapl_cli.fleet.programs import Ports, Program
+from rapl_cli.fleet.ports import Ports
+from rapl_cli.fleet.programs import Program
 from services import free_port, until
 
 ENVIRON = {"RAPL_MLX_MODELS": "a/b", "RAPL_MODEL_TTL": "60", "HF_HOME": "/models", "SECRET": "x", "RAPL_PORT": "1"}
@@ -32,7 +33,7 @@ def agent(tmp_path: Path) -> LaunchAgent:
 
 @pytest.fixture
 def program(mlx_python: str) -> Program:
-    return Program("mlx", Path(mlx_python), ("-m", "rapl_mlx"), {"RAPL_MLX_PORT": str(free_port())})
+    return Program("mlx", Path(mlx_python), ("rapl_mlx",), {"RAPL_MLX_PORT": str(free_port())})
 
 
 @pytest.fixture

@@ -17,15 +17,14 @@ from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 from rapl_protocol.wire import KEEP_ALIVE_S
 
+from rapl_service.exit_codes import BAD_SETTING, NOT_STARTED
 from rapl_service.http.connection import GuardedHttp
 from rapl_service.listener import close_after_backlog
 from rapl_service.log import configure_logging
 from rapl_service.memory import MemoryTrimmer
 
-BAD_SETTING_EXIT_CODE = 2
 _DRAIN_S = 30
 """How long a service that has received SIGTERM waits for the requests in work."""
-_NOT_STARTED_EXIT_CODE = 3
 _TRIM_TICKS = 10
 """Ticks between two checks; uvicorn's tick is a tenth of a second."""
 
@@ -58,7 +57,7 @@ def settings_or_exit(settings_class: type[S]) -> S:
             name = "_".join(str(part) for part in problem["loc"])
             variable = name if name.isupper() else f"{prefix}{name}".upper()  # an alias is the whole name
             print(f"{variable}: {problem['msg']}", file=sys.stderr)  # noqa: T201
-        sys.exit(BAD_SETTING_EXIT_CODE)
+        sys.exit(BAD_SETTING)
 
 
 def run(
@@ -81,7 +80,7 @@ def run(
         app, options = create_app(settings), listen(settings)
     except ValueError as error:
         print(error, file=sys.stderr)  # noqa: T201
-        sys.exit(BAD_SETTING_EXIT_CODE)
+        sys.exit(BAD_SETTING)
     serve(app, settings, ws=ws, **options)  # type: ignore[arg-type]
 
 
@@ -90,7 +89,10 @@ def serve(app: FastAPI, settings: ServiceSettings, *, ws: WebSocketProtocol = "n
     # faulthandler is C code, so SIGUSR1 prints the tracebacks even if the process hangs.
     faulthandler.register(signal.SIGUSR1, all_threads=True)
     # uvicorn raises the signal again after an orderly shutdown; by default the process would end as if killed.
-    signal.signal(signal.SIGTERM, _ignore)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _ignore)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # the terminal is closed; `nohup` ignores it
+        signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -108,7 +110,7 @@ def serve(app: FastAPI, settings: ServiceSettings, *, ws: WebSocketProtocol = "n
     _tune_garbage_collector()
     server.run()
     if not server.started:
-        sys.exit(_NOT_STARTED_EXIT_CODE)
+        sys.exit(NOT_STARTED)
 
 
 def _ignore(number: int, frame: FrameType | None) -> None:

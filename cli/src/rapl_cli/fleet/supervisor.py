@@ -1,4 +1,4 @@
-"""Runs programs side by side: merges their logs, restarts a program that exits, and stops all of them in order."""
+"""Runs programs side by side: merges their logs, restarts a program that exits, and stops all of them."""
 
 import asyncio
 import os
@@ -6,40 +6,72 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
+from rapl_service.exit_codes import BAD_SETTING
+from rapl_service.supervised import PIPE_VARIABLE, STOP_GRACE_S
 from tqdm import tqdm
 
 from rapl_cli.fleet.programs import Program
 
-STOP_GRACE_S = 35.0
-"""After SIGTERM a service finishes its running requests within 30 s."""
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 30.0
 _STEADY_S = 60.0
 """After a program ran this long, its next restart uses the shortest pause again."""
 _COLOURS = (36, 33, 35, 32, 34)
 
 
+@dataclass(eq=False)
+class StartError(Exception):
+    """A program could not start, so the others were stopped."""
+
+    program: str
+    code: int
+    """Its exit code; that of a wrong setting is BAD_SETTING."""
+    reason: str
+    """Its last lines."""
+
+    def __str__(self) -> str:
+        return f"{self.program} could not start: {self.reason or f'exit code {self.code}'}"
+
+
 class Supervisor:
+    """Runs programs as its children. They end when this process ends, even by SIGKILL."""
+
     def __init__(self, programs: Sequence[Program], *, quiet: bool = False) -> None:
-        """`quiet`: do not print the programs' output; `tail` has its last lines."""
+        """`quiet`: do not print the programs' output."""
         self._programs = programs
         self._quiet = quiet
         self._width = max(len(program.name) for program in programs)
         self._stopping = asyncio.Event()
         self._tails: dict[str, list[str]] = {program.name: [] for program in programs}
-        self.died: asyncio.Event = asyncio.Event()
-        """Set when a program has exited that should still be running."""
+        self._has_started = False
+        self._failure: StartError | None = None
 
     async def run(self) -> None:
-        """Runs until `stop()`, and returns when every program has ended."""
-        await asyncio.gather(*(self._keep_running(number, p) for number, p in enumerate(self._programs)))
+        """Runs until `stop()`, and returns when every program has ended.
+
+        Raises:
+            StartError: a setting of a program is wrong, or it ended before `has_started()` was called.
+        """
+        self._pipe, write_end = os.pipe()
+        try:
+            await asyncio.gather(*(self._keep_running(number, p) for number, p in enumerate(self._programs)))
+        finally:
+            os.close(self._pipe)
+            os.close(write_end)
+        if self._failure:
+            raise self._failure
+
+    def has_started(self) -> None:
+        """From now on a program that ends is started again."""
+        self._has_started = True
 
     def stop(self) -> None:
         self._stopping.set()
 
-    def tail(self, name: str) -> str:
-        """The last lines of a program's output."""
-        return "\n".join(self._tails[name])
+    def _reason(self, program: Program, code: int) -> str:
+        lines = [line for line in self._tails[program.name] if line.strip()]
+        return "; ".join(lines if code == BAD_SETTING else lines[-1:])
 
     async def _keep_running(self, number: int, program: Program) -> None:
         pause_s = _FIRST_PAUSE_S
@@ -48,7 +80,10 @@ class Supervisor:
             code = await self._run_once(number, program)
             if self._stopping.is_set() or (program.once and code == 0):
                 return
-            self.died.set()
+            if code == BAD_SETTING or not (self._has_started or program.once):
+                self._failure = self._failure or StartError(program.name, code, self._reason(program, code))
+                self.stop()
+                return
             if asyncio.get_running_loop().time() - began > _STEADY_S:
                 pause_s = _FIRST_PAUSE_S
             self._write(number, program, f"exited with code {code}; restarting in {pause_s:g} s")
@@ -59,7 +94,8 @@ class Supervisor:
     async def _run_once(self, number: int, program: Program) -> int:
         process = await asyncio.create_subprocess_exec(
             *program.command,
-            env={**os.environ, **program.environ},
+            env={**os.environ, **program.environ, PIPE_VARIABLE: str(self._pipe)},
+            pass_fds=[self._pipe],
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
@@ -69,11 +105,13 @@ class Supervisor:
         log = asyncio.create_task(self._copy_log(number, program, process))
         stopping = asyncio.create_task(self._stopping.wait())
         ended = asyncio.create_task(process.wait())
-        await asyncio.wait({stopping, ended}, return_when=asyncio.FIRST_COMPLETED)
-        if not ended.done():
-            await _end(process)
-        stopping.cancel()
-        await log
+        try:
+            await asyncio.wait({stopping, ended}, return_when=asyncio.FIRST_COMPLETED)
+        finally:  # also if this task is cancelled
+            if not ended.done():
+                await _end(process)
+            stopping.cancel()
+            await log
         return await ended
 
     async def _copy_log(self, number: int, program: Program, process: asyncio.subprocess.Process) -> None:

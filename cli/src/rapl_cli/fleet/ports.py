@@ -1,0 +1,72 @@
+"""The ports of the services on this machine, and who uses them."""
+
+import errno
+import os
+import socket
+from dataclasses import dataclass
+
+import psutil
+
+DEFAULT_PORTS = {"RAPL_PORT": 8000, "RAPL_PREPROCESS_PORT": 8010, "RAPL_SENSEVOICE_PORT": 8020, "RAPL_MLX_PORT": 8030}
+
+
+class PortError(Exception):
+    """A variable is no port."""
+
+
+@dataclass(frozen=True)
+class Ports:
+    """The ports on which the services listen, on 127.0.0.1."""
+
+    gateway: int
+    preprocess: int
+    sensevoice: int
+    mlx: int
+
+    @classmethod
+    def from_environment(cls) -> "Ports":
+        """Raises: PortError."""
+        return cls(*(_port(name, default) for name, default in DEFAULT_PORTS.items()))
+
+    @property
+    def gateway_url(self) -> str:
+        return f"http://127.0.0.1:{self.gateway}"
+
+
+def port_problem(port: int, variable: str) -> str | None:
+    """Returns why a service cannot listen on `port`, and what to do; None if it can.
+
+    Args:
+        port: a port of 127.0.0.1.
+        variable: the environment variable that moves the service to another port.
+    """
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", port))
+        except PermissionError:
+            return f"port {port} needs the rights of an administrator; set {variable} to a port from 1024 on"
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            return f"{_program_on(port)} uses port {port}; stop it, or set {variable} to another port"
+    return None
+
+
+def _program_on(port: int) -> str:
+    """Names the program that listens on `port`, if the system tells it."""
+    try:
+        for connection in psutil.net_connections("tcp"):
+            is_listening = connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
+            if is_listening and connection.pid:
+                return f"{psutil.Process(connection.pid).name()} (process {connection.pid})"
+    except psutil.Error:  # macOS names the connections of others to an administrator only
+        pass
+    return "another program"
+
+
+def _port(variable: str, default: int) -> int:
+    text = os.environ.get(variable) or str(default)
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) < 65536:
+        raise PortError(f"{variable} is {text!r}, but must be a port from 1 to 65535, such as {default}")
+    return int(text)
