@@ -9,6 +9,7 @@ one segment in a known way, as engines do. What the gateway returns is compared 
 
 * cured: at most a tenth of the words differ;
 * named: a problem has the place of the loss, within 2 s at both ends;
+* retried: the places that were transcribed again (`retried` in the answer) have it;
 * reworded: more words differ, because another cut gave other words for the same speech, but the text is as near to what
   was said as the text without the loss is: it has at most a tenth more errors;
 * missed: none of them.
@@ -47,6 +48,7 @@ from rapl_protocol.transcript import Segment, TranscribeOptions, Transcript, Wor
 from rapl_protocol.wire import encode_transcribe_request
 from real_fleet import CACHE, LIMIT_S, REPLICAS, running_engines, running_gateway
 
+OUTCOMES = ("cured", "named", "retried", "reworded", "missed")
 KINDS = (
     "first half",
     "middle third",
@@ -146,6 +148,8 @@ class Outcomes:
     clean: int = 0
     """Segments without a loss."""
     flagged: list[str] = field(default_factory=list)
+    retried: int = 0
+    """Segments that were transcribed again without a loss."""
     """Those of them that have a problem."""
     missed: list[str] = field(default_factory=list)
 
@@ -191,6 +195,7 @@ class Losses:
 
     def _count(self, outcomes: Outcomes, target: Target, found: "Found") -> None:
         outcomes.clean += 1
+        outcomes.retried += found.was_retried
         if found.clean_problems:
             note = f"{found.clean_problems}: {found.clean_text!r} for {target.reference!r}"
             outcomes.flagged.append(f"flagged: {target.file.name} {target.position}: {note}")
@@ -207,7 +212,9 @@ class Losses:
             drawn = random.Random(f"{self._seed} {file.name} {target.number}")
             chosen = drawn.sample([kind for kind in KINDS if target.number or kind != "text before it"], kinds)
             losses = [*self._losses(target, clean, chosen)]
-            found.append((target, Found(problems_of(clean, target), text_of(clean, target.segment), losses)))
+            was_retried = bool(problems_of(clean, target, "retried"))
+            clean_text = text_of(clean, target.segment)
+            found.append((target, Found(problems_of(clean, target), clean_text, was_retried, losses)))
         return found
 
     def _losses(self, target: Target, clean: dict[str, Any], kinds: Sequence[str]) -> Iterator[tuple[str, str, str]]:
@@ -253,6 +260,7 @@ class Losses:
 class Found:
     clean_problems: list[dict[str, Any]]
     clean_text: str
+    was_retried: bool
     losses: list[tuple[str, str, str]]
     """Kind, outcome, and a note for a person."""
 
@@ -346,9 +354,9 @@ def text_of(answer: dict[str, Any], segment: SpeechSegment) -> str:
     return join_texts(each["text"] for each in inside)
 
 
-def problems_of(answer: dict[str, Any], target: Target) -> list[dict[str, Any]]:
+def problems_of(answer: dict[str, Any], target: Target, field: str = "problems") -> list[dict[str, Any]]:
     start_s, end_s = target.segment.start_s, target.segment.end_s
-    return [each for each in answer.get("problems", ()) if each["start"] < end_s and each["end"] > start_s]
+    return [each for each in answer.get(field, ()) if each["start"] < end_s and each["end"] > start_s]
 
 
 def outcome_of(target: Target, loss: Loss, clean: dict[str, Any], answer: dict[str, Any]) -> tuple[str, str]:
@@ -357,12 +365,13 @@ def outcome_of(target: Target, loss: Loss, clean: dict[str, Any], answer: dict[s
     expected, text = text_of(clean, target.segment), text_of(answer, target.segment)
     differing = errors(expected, text, language).rate
     place = loss.place.shifted(target.segment.start_s)
-    problems = problems_of(answer, target)
+    problems, retried = problems_of(answer, target), problems_of(answer, target, "retried")
     note = f"{differing:.0%} differ, lost {place.start_s:.1f} to {place.end_s:.1f} s, problems {problems}"
     if differing <= SAME:
         return "cured", note
-    if any(abs(p["start"] - place.start_s) <= NEAR_S and abs(p["end"] - place.end_s) <= NEAR_S for p in problems):
-        return "named", note
+    for outcome, places in {"named": problems, "retried": retried}.items():
+        if any(abs(p["start"] - place.start_s) <= NEAR_S and abs(p["end"] - place.end_s) <= NEAR_S for p in places):
+            return outcome, note
     note += f": {expected!r} became {text!r} for {target.reference!r}"
     if target.reference:
         before, after = (errors(target.reference, each, language).rate for each in (expected, text))
@@ -458,17 +467,22 @@ def upper_bound(hits: int, count: int, z: float = 1.96) -> float:
 
 
 def table(outcomes: Outcomes) -> str:
-    lines = ["| losses over 2 s of speech | cured | named | reworded | missed | cured or named | and reworded |"]
-    lines.append("|---|---|---|---|---|---|---|")
+    lines = [
+        "| losses over 2 s of speech | cured | named | retried | reworded | missed | cured or named | or retried |"
+    ]
+    lines.append("|---|---|---|---|---|---|---|---|")
     sources = sorted({key for key, _ in outcomes.counts} - {*KINDS, "single", "first", "middle", "last", "all"})
     for key in (*KINDS, "single", "first", "middle", "last", *sources, "all"):
-        counts = [outcomes.counts[key, outcome] for outcome in ("cured", "named", "reworded", "missed")]
+        counts = [outcomes.counts[key, outcome] for outcome in OUTCOMES]
         if sum(counts):
-            shares = outcomes.share(key), outcomes.share(key, ("cured", "named", "reworded"))
+            shares = outcomes.share(key), outcomes.share(key, ("cured", "named", "retried"))
             lines.append(f"| {key} | {' | '.join(map(str, counts))} | {shares[0]:.1%} | {shares[1]:.1%} |")
     flagged = len(outcomes.flagged)
     bound = upper_bound(flagged, outcomes.clean)
-    lines.append(f"\nWithout a loss, {flagged} of {outcomes.clean} segments were flagged (95 % bound: {bound:.1%}).")
+    lines.append(
+        f"\nWithout a loss, {flagged} of {outcomes.clean} segments were flagged (95 % bound: {bound:.1%}), and "
+        f"{outcomes.retried} were transcribed again (95 % bound: {upper_bound(outcomes.retried, outcomes.clean):.1%})."
+    )
     return "\n".join(lines)
 
 

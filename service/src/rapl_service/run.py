@@ -92,7 +92,7 @@ def serve(app: FastAPI, settings: ServiceSettings, *, ws: WebSocketProtocol = "n
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _ignore)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # the terminal is closed; `nohup` ignores it
-        signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
+        signal.signal(signal.SIGHUP, _terminate)
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -115,6 +115,10 @@ def serve(app: FastAPI, settings: ServiceSettings, *, ws: WebSocketProtocol = "n
 
 def _ignore(number: int, frame: FrameType | None) -> None:
     pass
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    signal.raise_signal(signal.SIGTERM)
 
 
 def _tune_garbage_collector() -> None:

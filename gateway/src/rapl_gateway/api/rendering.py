@@ -10,7 +10,7 @@ from rapl_protocol.transcript import Decoding, Segment, Transcript
 from rapl_gateway.api.form import Granularity, ResponseFormat, TranscriptionForm
 from rapl_gateway.api.subtitles import to_srt, to_vtt
 from rapl_gateway.languages import NAMES
-from rapl_gateway.transcription.result import TranscriptBuilder
+from rapl_gateway.transcription.result import Problem, TranscriptBuilder
 
 UNKNOWN_LANGUAGE = "unknown"
 """`language` in verbose_json if the engine reported none. The field is required, and RAPL does not guess it."""
@@ -56,14 +56,18 @@ def coverage_fields(result: TranscriptBuilder) -> dict[str, Any]:
     fields: dict[str, Any] = {} if result.coverage is None else {"coverage": _rounded_down(result.coverage)}
     fields["damaged_s"] = round(result.media.damaged_s, 3)
     if result.problems:
-        fields["problems"] = [
-            {"start": round(p.start_s, 3), "end": None if p.end_s is None else round(p.end_s, 3), "reason": p.reason}
-            for p in result.problems
-        ]
+        fields["problems"] = [_problem(problem) for problem in result.problems]
+    if result.retried:
+        fields["retried"] = [_problem(problem) for problem in result.retried]
     if result.media.audio_track is not None and result.media.other_tracks:
         fields["audio_track"] = result.media.audio_track
         fields["other_audio_tracks"] = [track.model_dump() for track in result.media.other_tracks]
     return fields
+
+
+def _problem(problem: Problem) -> dict[str, Any]:
+    end_s = None if problem.end_s is None else round(problem.end_s, 3)
+    return {"start": round(problem.start_s, 3), "end": end_s, "reason": problem.reason}
 
 
 def _rounded_down(coverage: float) -> float:

@@ -37,6 +37,7 @@ class _Part:
     judgement: Judgement | None
     """None if speech detection did not run."""
     problems: tuple[Problem, ...]
+    retried: tuple[Problem, ...]
 
 
 class TranscriptBuilder:
@@ -110,6 +111,11 @@ class TranscriptBuilder:
         return sorted((*of_text, *map(_unread, self.media.damage)), key=lambda problem: problem.start_s)
 
     @property
+    def retried(self) -> list[Problem]:
+        """Places whose first text was in doubt, so that they were transcribed again, in order."""
+        return [problem for part in self._parts for problem in part.retried]
+
+    @property
     def coverage(self) -> float | None:
         """Seconds of the detected speech that lie under text, divided by the seconds of detected speech and of damage;
         None without speech detection. Damage counts, because it may have contained speech.
@@ -151,6 +157,7 @@ def _part(judged: Judged, segment: SpeechSegment) -> _Part:
         duration_s=transcript.duration_s,
         judgement=None if segment.speech is None else judged.judgement,
         problems=tuple(_problems(judged.judgement.flags, segment.start_s)),
+        retried=tuple(_problems(judged.retried, segment.start_s)),
     )
 
 

@@ -143,7 +143,8 @@ class SegmentTask:
             "request_id=%s at_s=%.1f flag=%r: retry with the audio cut differently",
             self._engine.request_id, self.segment.start_s, first.judgement.flags[0].suspicion.value,
         )  # fmt: skip
-        return await self._better(first, self.segment, checks, cuts_left=_CUTS)
+        kept = await self._better(first, self.segment, checks, cuts_left=_CUTS)
+        return replace(kept, retried=(*first.retried, *first.judgement.flags))
 
     async def _better(
         self, first: Judged, segment: SpeechSegment, checks: TranscriptChecks, *, cuts_left: int

@@ -97,6 +97,8 @@ class Judged:
 
     transcript: Transcript
     judgement: Judgement
+    retried: tuple[Flag, ...] = ()
+    """The doubts about earlier transcripts of the segment, because of which it was transcribed again."""
 
 
 class TranscriptChecks:
