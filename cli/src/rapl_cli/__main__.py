@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from rapl_cli import bench, demo, development, doctor, mlx, transcribe, up
 from rapl_cli.fleet.environments import InstallError
-from rapl_cli.fleet.ports import PortError, Ports
+from rapl_cli.fleet.ports import PortError
+from rapl_cli.gateway_address import GatewayAddress
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     engine.add_argument("--follow", action="store_true", help="with logs: keep printing new lines")
     check = commands.add_parser("doctor", help="check the services, and print how to fix problems")
     check.add_argument("--url", help="the gateway (default: the one on this machine)")
+    check.add_argument("--api-key", metavar="KEY", help="the API key (default: RAPL_API_KEY or RAPL_API_KEYS)")
     transcribe.add_arguments(commands.add_parser("transcribe", help="transcribe files and folders"))
     bench.add_arguments(commands.add_parser("bench", help="measure RAPL side by side with alternatives"))
     commands.add_parser("test", help="run the tests; all arguments go to pytest", add_help=False)
@@ -73,7 +75,7 @@ def _run(options: argparse.Namespace, rest: list[str]) -> int:
         case "demo":
             return demo.demo()
         case "doctor":
-            return doctor.doctor(options.url or Ports.from_environment().gateway_url)
+            return doctor.doctor(GatewayAddress.chosen(options.url, options.api_key))
         case "transcribe":
             return transcribe.transcribe(options)
         case "bench":

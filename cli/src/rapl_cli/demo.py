@@ -10,6 +10,7 @@ from rapl_cli.checkout import ROOT, SAMPLE, SAMPLE_MODEL
 from rapl_cli.fleet import programs
 from rapl_cli.fleet.ports import Ports
 from rapl_cli.fleet.supervisor import StartError, Supervisor
+from rapl_cli.gateway_address import GatewayAddress
 from rapl_cli.gateway_api import GatewayApi, GatewayError
 
 _READY_LIMIT_S = 180.0
@@ -38,7 +39,7 @@ async def _transcribe_sample() -> tuple[str, float]:
     fleet = [programs.preprocess(ports), programs.sensevoice(ports), programs.gateway(ports)]
     supervisor = Supervisor(fleet, quiet=True)
     print("rapl: starting gateway, preprocess-service and sensevoice-service", file=sys.stderr)
-    async with GatewayApi(ports.gateway_url) as api:
+    async with GatewayApi(GatewayAddress.mine(ports)) as api:
         sample = asyncio.create_task(_sample_text(api))
         sample.add_done_callback(lambda _: supervisor.stop())
         try:

@@ -6,22 +6,23 @@ from typing import Any
 from rapl_cli.checkout import SAMPLE, SAMPLE_MODEL, SAMPLE_TEXT
 from rapl_cli.fleet.mlx_reachability import Probe, explain, probe_from_container, probe_from_host
 from rapl_cli.fleet.ports import Ports
+from rapl_cli.gateway_address import GatewayAddress
 from rapl_cli.gateway_api import GatewayApi, GatewayError
 
 
-def doctor(url: str) -> int:
+def doctor(address: GatewayAddress) -> int:
     """Returns 0 if the gateway transcribes the sample correctly with the self-test model, otherwise 1."""
-    return asyncio.run(_examine(url))
+    return asyncio.run(_examine(address))
 
 
-async def _examine(url: str) -> int:
-    async with GatewayApi(url) as api:
+async def _examine(address: GatewayAddress) -> int:
+    async with GatewayApi(address) as api:
         try:
             models = await api.models()
         except GatewayError as error:
             _print_check(False, "gateway", f"{error}. Start it with `docker compose up` or `./rapl up`.")
             return 1
-        _print_check(True, "gateway", f"answers at {url}")
+        _print_check(True, "gateway", f"answers at {address.url}")
         for model in models:
             if model["id"] == model["engine_model"]:
                 _print_check(model["state"] == "ready", model["id"], _state(model))

@@ -6,15 +6,21 @@ from typing import Any
 
 import httpx
 
+from rapl_cli.gateway_address import GatewayAddress
+
+_TIMEOUT = httpx.Timeout(10.0, connect=2.0)
+_TRANSCRIPTION_TIMEOUT = httpx.Timeout(600.0, connect=2.0)
+
 
 class GatewayError(Exception):
     """The gateway cannot be reached, or it answered with an error. The message has the reason."""
 
 
 class GatewayApi:
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self._http = httpx.AsyncClient(base_url=url, timeout=httpx.Timeout(600.0, connect=2.0))
+    def __init__(self, address: GatewayAddress) -> None:
+        self.address = address
+        self.url = address.url
+        self._http = httpx.AsyncClient(**address.client_options(), timeout=_TIMEOUT)
 
     async def __aenter__(self) -> "GatewayApi":
         return self
@@ -30,7 +36,11 @@ class GatewayApi:
         """The text of an audio file. Raises: GatewayError."""
         content = await asyncio.to_thread(audio.read_bytes)
         answer = await self._request(
-            "POST", "/v1/audio/transcriptions", data={"model": model}, files={"file": (audio.name, content)}
+            "POST",
+            "/v1/audio/transcriptions",
+            data={"model": model},
+            files={"file": (audio.name, content)},
+            timeout=_TRANSCRIPTION_TIMEOUT,
         )
         return answer["text"]
 
@@ -58,8 +68,15 @@ class GatewayApi:
         try:
             answer = await self._http.request(method, path, **content)
         except httpx.HTTPError as error:
-            raise GatewayError(f"the gateway at {self.url} cannot be reached ({type(error).__name__})") from error
-        body = answer.json()
-        if answer.is_error:
-            raise GatewayError(body["error"]["message"])
-        return body
+            reason = self.address.reason(error)
+            raise GatewayError(f"the gateway at {self.url} cannot be reached ({reason})") from error
+        try:
+            body = answer.json()
+            if answer.is_success and isinstance(body, dict):
+                return body
+            message = str(body["error"]["message"])
+        except (ValueError, LookupError, TypeError):
+            raise GatewayError(
+                f"the program at {self.url} is not a RAPL gateway; set RAPL_PORT to the gateway's port"
+            ) from None
+        raise GatewayError(message)

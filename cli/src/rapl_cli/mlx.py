@@ -88,7 +88,7 @@ def _status(agent: LaunchAgent, ports: Ports) -> int:
         print("LaunchAgent: " + ", ".join(f"{name} {value}" for name, value in job.items()))
     url = f"http://127.0.0.1:{ports.mlx}"
     try:
-        answer = httpx.get(f"{url}/v1/models", headers=bearer(), timeout=5)
+        answer = httpx.get(f"{url}/v1/models", headers=bearer(), timeout=5, trust_env=False)
     except httpx.HTTPError as error:
         print(f"mlx-service: no answer at {url} ({type(error).__name__}). See `./rapl mlx logs`")
         return 1

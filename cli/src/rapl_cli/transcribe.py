@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from rapl_cli.fleet.ports import Ports
+from rapl_cli.gateway_address import GatewayAddress
 from rapl_cli.gateway_api import GatewayError
 from rapl_cli.transcription.calls import BatchAborted, TranscriptionCalls
 from rapl_cli.transcription.display import RecordingDisplay
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--language", metavar="CODE", help="the spoken language, such as en (default: detected)")
     parser.add_argument("--prompt", metavar="TEXT", help="text that guides the model, if it supports one")
     parser.add_argument("--url", metavar="URL", help="the gateway's address (default: the one on this machine)")
-    parser.add_argument("--api-key", metavar="KEY", help="the API key (default: RAPL_API_KEY)")
+    parser.add_argument("--api-key", metavar="KEY", help="the API key (default: RAPL_API_KEY or RAPL_API_KEYS)")
     parser.add_argument("--force", action="store_true", help="transcribe files again that have a transcript already")
     parser.add_argument("--jobs", type=_positive, default=1, metavar="N", help="number of files at a time (default: 1)")
 
@@ -71,10 +71,9 @@ class _Batch:
         return self._counts["transcribed"] + self._counts["skipped"] < len(self._todo)
 
     async def run(self) -> None:
-        key = self._options.api_key or os.environ.get("RAPL_API_KEY", "")
         queue = iter(self._todo)
-        url = self._options.url or Ports.from_environment().gateway_url
-        async with TranscriptionCalls(url, key.strip() or None) as calls:
+        address = GatewayAddress.chosen(self._options.url, self._options.api_key)
+        async with TranscriptionCalls(address) as calls:
             try:
                 async with asyncio.TaskGroup() as group:
                     for _ in range(min(self._options.jobs, len(self._todo))):

@@ -19,6 +19,7 @@ from rapl_cli.fleet.lock import AlreadyHeld, FleetLock
 from rapl_cli.fleet.ports import Ports, port_problem
 from rapl_cli.fleet.programs import Program
 from rapl_cli.fleet.supervisor import StartError, Supervisor
+from rapl_cli.gateway_address import GatewayAddress
 from rapl_cli.gateway_api import GatewayApi, GatewayError
 
 LOCK = FleetLock(STATE / "up.lock")
@@ -89,7 +90,7 @@ async def _run(fleet: list[Program], ports: Ports) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
             loop.add_signal_handler(number, supervisor.stop)
-    async with GatewayApi(ports.gateway_url) as api:
+    async with GatewayApi(GatewayAddress.mine(ports)) as api:
         progress = asyncio.create_task(_show_downloads(api, supervisor))
         try:
             await supervisor.run()
@@ -143,7 +144,7 @@ def _detach(with_mlx: bool | None, download: bool) -> int:
 
 async def _wait_detached(ports: Ports, process: subprocess.Popen[bytes]) -> int:
     log = LOG_FILE.relative_to(ROOT)
-    async with GatewayApi(ports.gateway_url) as api:
+    async with GatewayApi(GatewayAddress.mine(ports)) as api:
         ready = asyncio.create_task(api.wait_until_ready(SAMPLE_MODEL, limit_s=_READY_LIMIT_S))
         while process.poll() is None and not ready.done():
             await asyncio.wait({ready}, timeout=0.1)
@@ -157,5 +158,5 @@ async def _wait_detached(ports: Ports, process: subprocess.Popen[bytes]) -> int:
         except GatewayError as error:
             print(f"rapl: {error}; see {log}", file=sys.stderr)
             return 1
-    print(f"rapl: up at {ports.gateway_url}; log: {log}; stop with `./rapl down`")
+    print(f"rapl: up at {api.url}; log: {log}; stop with `./rapl down`")
     return 0

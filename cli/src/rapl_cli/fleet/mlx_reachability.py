@@ -73,7 +73,7 @@ def bearer() -> dict[str, str]:
 def probe_from_host(url: str) -> Probe:
     """Calls mlx-service from this machine."""
     try:
-        answer = httpx.get(f"{url}/v1/models", headers=bearer(), timeout=5)
+        answer = httpx.get(f"{url}/v1/models", headers=bearer(), timeout=5, trust_env=False)
     except httpx.ConnectError:
         return Probe.NOT_LISTENING
     except httpx.HTTPError:

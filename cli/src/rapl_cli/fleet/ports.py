@@ -28,10 +28,6 @@ class Ports:
         """Raises: PortError."""
         return cls(*(_port(name, default) for name, default in DEFAULT_PORTS.items()))
 
-    @property
-    def gateway_url(self) -> str:
-        return f"http://127.0.0.1:{self.gateway}"
-
 
 def port_problem(port: int, variable: str) -> str | None:
     """Returns why a service cannot listen on `port`, and what to do; None if it can.
@@ -57,8 +53,8 @@ def _program_on(port: int) -> str:
     """Names the program that listens on `port`, if the system tells it."""
     try:
         for connection in psutil.net_connections("tcp"):
-            is_listening = connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
-            if is_listening and connection.pid:
+            is_listening = connection.status == psutil.CONN_LISTEN and connection.laddr
+            if is_listening and connection.laddr.port == port and connection.pid:
                 return f"{psutil.Process(connection.pid).name()} (process {connection.pid})"
     except psutil.Error:  # macOS names the connections of others to an administrator only
         pass

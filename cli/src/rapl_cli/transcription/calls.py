@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 
+from rapl_cli.gateway_address import GatewayAddress
 from rapl_cli.gateway_api import GatewayError
 from rapl_cli.transcription.display import RecordingDisplay
 from rapl_cli.transcription.recordings import MEDIA
@@ -43,13 +44,11 @@ class Answer:
 
 
 class TranscriptionCalls:
-    def __init__(self, url: str, api_key: str | None) -> None:
-        self._url = url
+    def __init__(self, address: GatewayAddress) -> None:
+        self._address = address
         self._http = httpx.AsyncClient(
-            base_url=url,
-            headers={"authorization": f"Bearer {api_key}"} if api_key else {},
+            **address.client_options(),
             timeout=httpx.Timeout(60.0, connect=10.0, read=None),  # the answer comes after the whole transcription
-            mounts={"all://127.0.0.1": None, "all://localhost": None},  # local requests must not go through a proxy
         )
         self._has_answered = False
         """Whether the gateway has answered a request. If so, and it cannot be reached now, it may be restarting."""
@@ -104,7 +103,7 @@ class TranscriptionCalls:
         try:
             answer = await self._http.post(form.url, content=_chunks(form, display), headers=headers)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol) as error:
-            reason = f"the gateway at {self._url} cannot be reached ({type(error).__name__})"
+            reason = f"the gateway at {self._address.url} cannot be reached ({self._address.reason(error)})"
             raise _RetryLater(reason) if self._has_answered else BatchAborted(reason) from error
         except httpx.LocalProtocolError as error:
             raise GatewayError("the file changed during the upload") from error

@@ -1,0 +1,89 @@
+"""Where the gateway is, and what a client needs to call it: the key, the certificate, and no proxy on this machine."""
+
+import os
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from rapl_cli.fleet.ports import Ports
+
+_EVERY_ADDRESS = ("", "0.0.0.0", "::")
+
+
+@dataclass(frozen=True)
+class GatewayAddress:
+    url: str
+    api_key: str | None = None
+    certificate: Path | None = None
+    """The certificate of the gateway on this machine; None for another machine's, which the system has to trust."""
+    is_local: bool = False
+    """Whether it is the gateway on this machine."""
+
+    @classmethod
+    def mine(cls, ports: Ports | None = None) -> "GatewayAddress":
+        """The gateway that runs on this machine with the settings of this environment. Raises: PortError."""
+        certificate = os.environ.get("RAPL_TLS_CERT")
+        host = os.environ.get("RAPL_HOST", "")
+        host = "127.0.0.1" if host in _EVERY_ADDRESS else f"[{host}]" if ":" in host else host
+        port = (ports or Ports.from_environment()).gateway
+        url = f"{'https' if certificate else 'http'}://{host}:{port}"
+        return cls(url, _api_key(), Path(certificate) if certificate else None, is_local=True)
+
+    @classmethod
+    def chosen(cls, url: str | None, api_key: str | None = None) -> "GatewayAddress":
+        """The gateway that the options of a command name, by default the one on this machine. Raises: PortError."""
+        mine = cls.mine() if url is None else cls(url.rstrip("/"), _api_key(), is_local=_is_loopback(url))
+        return cls(mine.url, api_key.strip(), mine.certificate, mine.is_local) if api_key else mine
+
+    def client_options(self) -> dict[str, Any]:
+        """Arguments of `httpx.AsyncClient`."""
+        return {
+            "base_url": self.url,
+            "headers": {"authorization": f"Bearer {self.api_key}"} if self.api_key else {},
+            "verify": self._pinned() if self.certificate else True,
+            "trust_env": not self.is_local,  # a proxy cannot reach this machine's loopback address
+        }
+
+    def reason(self, error: httpx.HTTPError) -> str:
+        """Describes why a request got no response."""
+        cause: BaseException | None = error
+        while cause:
+            if isinstance(cause, ssl.SSLCertVerificationError):
+                trusted = "RAPL_TLS_CERT" if self.certificate else "what this system trusts"
+                return f"its certificate is not {trusted}: {cause.verify_message}"
+            if isinstance(cause, ssl.SSLError):
+                return "it does not speak TLS; is its URL http://?"
+            cause = cause.__cause__ or cause.__context__
+        return type(error).__name__
+
+    def _pinned(self) -> ssl.SSLContext:
+        """Trusts this certificate alone, whatever names it has: it was made for the name that other machines use."""
+        context = ssl.create_default_context(cafile=self.certificate)
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        context.check_hostname = False
+        return context
+
+
+def _api_key() -> str | None:
+    """The key of RAPL_API_KEY, or the first one of the gateway's own settings."""
+    names = ("RAPL_API_KEY", "RAPL_API_KEYS")
+    keys = [key.strip() for name in names for key in os.environ.get(name, "").split(",")]
+    if file := os.environ.get("RAPL_API_KEYS_FILE"):
+        keys += _lines(Path(file))
+    return next(filter(None, keys), None)
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
+    except OSError:  # the gateway reports it when it starts
+        return []
+
+
+def _is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    return host in ("localhost", "::1") or host.startswith("127.")
