@@ -53,8 +53,8 @@ def _program_on(port: int) -> str:
     """Names the program that listens on `port`, if the system tells it."""
     try:
         for connection in psutil.net_connections("tcp"):
-            is_listening = connection.status == psutil.CONN_LISTEN and connection.laddr
-            if is_listening and connection.laddr.port == port and connection.pid:
+            address = connection.laddr if connection.status == psutil.CONN_LISTEN else ()
+            if address and address.port == port and connection.pid:
                 return f"{psutil.Process(connection.pid).name()} (process {connection.pid})"
     except psutil.Error:  # macOS names the connections of others to an administrator only
         pass
