@@ -132,7 +132,7 @@ async def test_broken_packets_keep_the_time_of_what_follows(
 
     prepared = await prepare(bytes(media))
 
-    assert "damaged media: broken_packets=" in caplog.text
+    assert "damaged media: places=3 " in caplog.text
     assert prepared.duration_s == pytest.approx(SHORT_S, abs=0.05)
     assert_melody(prepared.samples, starts_s=9.0)
 
