@@ -14,7 +14,7 @@ import pytest
 import soundfile
 from rapl_preprocess.app import create_app
 from rapl_preprocess.settings import Settings
-from rapl_protocol.prepared import PrepareEnd, PrepareOptions, SourceInfo, SpeechSegment
+from rapl_protocol.prepared import MediaReport, PrepareEnd, PrepareOptions, SourceInfo, SpeechSegment
 from rapl_service.calls.call import Http, Service, open_http
 from rapl_service.calls.clients import PreprocessClient
 from rapl_service.testing import served
@@ -31,6 +31,7 @@ class Prepared:
     segments: list[SpeechSegment]
     duration_s: float
     speech_s: float | None
+    media: MediaReport
 
     @property
     def samples(self) -> np.ndarray:
@@ -176,7 +177,7 @@ def prepare(client: PreprocessClient) -> Prepare:
         source, *segments, end = [event async for event in client.prepare(media, options=options, idle_s=30)]
         assert isinstance(source, SourceInfo)
         assert isinstance(end, PrepareEnd)
-        return Prepared(source, segments, end.duration_s, end.speech_s)
+        return Prepared(source, segments, end.duration_s, end.speech_s, end.media)
 
     return prepare
 

@@ -104,9 +104,11 @@ def _of_ogg(_: InputContainer, stream: AudioStream, media: Media, origin_s: floa
     last_end, is_cut_off = ogg.last_page(media)
     if is_cut_off or not last_end:
         return is_cut_off, None
-    start_s, duration_s = float((stream.start_time or 0) * (stream.time_base or 0)), _duration_s(stream)
-    end_s = position_s if duration_s is None else start_s + duration_s - origin_s
-    rest_bytes = media.size - last_end
+    rest_bytes, duration_s = media.size - last_end, _duration_s(stream)
+    if rest_bytes > ogg.BLOCK_BYTES or duration_s is None:  # the duration would be a guess from the bit rate
+        end_s = position_s
+    else:
+        end_s = float((stream.start_time or 0) * (stream.time_base or 0)) + duration_s - origin_s
     return False, end_s + (end_s * rest_bytes / last_end if rest_bytes > _TAG_BYTES else 0.0)
 
 

@@ -7,7 +7,7 @@ channels ("Channel change is not supported").
 import re
 import struct
 from collections.abc import Callable, Iterator
-from itertools import islice
+from itertools import chain, islice
 
 from rapl_preprocess.media import ogg, riff
 from rapl_preprocess.media.containers import Media, MediaPart
@@ -33,20 +33,19 @@ _BEGINNINGS: dict[bytes, re.Pattern[bytes]] = {
     b"TTA1": re.compile(rb"TTA1[\x01\x02]\x00", re.DOTALL),
     b"FLV\1": re.compile(rb"FLV\x01[\x01\x04\x05]\x00\x00\x00\x09", re.DOTALL),
     b"\x30\x26\xb2\x75": re.compile(rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\x00\xaa\x00\x62\xce\x6c", re.DOTALL),
+    b"wvpk": re.compile(rb"wvpk.{12}\x00{4}", re.DOTALL),
     b"#!AMR": re.compile(rb"#!AMR(-WB)?\n", re.DOTALL),
 }
 
 
 def links_of(media: Media, is_stopped: Callable[[], bool]) -> list[Media]:
-    """Returns the parts of a file in order, each as a file of its own: usually one, at most MAX_LINKS + 1.
-
-    The last of MAX_LINKS + 1 parts is the rest of the file.
-    """
+    """Returns the parts of a file in order, each as a file of its own: usually one, at most MAX_LINKS + 1."""
     starts = [0, *islice(_later_starts(media, is_stopped), MAX_LINKS)]
-    if len(starts) == 1:
-        return [riff.with_au_header(media)]
-    ends = [*starts[1:], media.size]
-    return [riff.with_au_header(MediaPart(media, *place)) for place in zip(starts, ends, strict=True)]
+    files = [media]
+    if len(starts) > 1:
+        files = [MediaPart(media, *place) for place in zip(starts, [*starts[1:], media.size], strict=True)]
+    parts = islice(chain.from_iterable(map(riff.each_data_chunk, files)), MAX_LINKS + 1)
+    return [riff.with_au_header(part) for part in parts]
 
 
 def _later_starts(media: Media, is_stopped: Callable[[], bool]) -> Iterator[int]:
@@ -78,6 +77,11 @@ def _content_end(media: Media, start: int) -> int:
         while (page := ogg.page_at(part, position)) and part.read(position + 5, 1) == b"\2":
             position += page.size
         return start + max(position, 1)
+    if head[:4] == b"wvpk":  # blocks of the first samples: one for each pair of channels
+        position = 0
+        while _BEGINNINGS[b"wvpk"].match(block := part.read(position, 20)):
+            position += 8 + struct.unpack_from("<I", block, 4)[0]
+        return start + position
     layout = riff.wav_layout(part)
     return start + (layout.data_start + (layout.data_bytes or 0) if layout else len(head))
 

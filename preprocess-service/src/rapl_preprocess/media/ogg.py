@@ -11,7 +11,8 @@ from av.audio.stream import AudioStream
 from rapl_preprocess.media.containers import Media
 
 _HEADER = struct.Struct("<4sBBqIIIB")
-_BLOCK_BYTES = 1 << 16
+BLOCK_BYTES = 1 << 16
+"""Bytes at the end of a file in which FFmpeg's libraries look for the last page. A page can be as long."""
 _MAX_LOST_RATIO = 4
 _MAX_WALK = 1000
 """Most pages in front of the first audio. Vorbis files with large pictures have a hundred."""
@@ -70,7 +71,7 @@ def last_page(media: Media) -> tuple[int, bool]:
     """Returns the position behind the last page, and whether the file ends in the middle of that page."""
     end = media.size
     while end > 0:
-        start = max(0, end - _BLOCK_BYTES)
+        start = max(0, end - BLOCK_BYTES)
         found = media.read(start, end - start).rfind(b"OggS\0")
         if found >= 0:
             page = page_at(media, start + found)

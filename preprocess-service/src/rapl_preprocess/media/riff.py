@@ -4,11 +4,13 @@ Source: http://soundfile.sapp.org/doc/WaveFormat/
 """
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rapl_preprocess.media.containers import Media, MediaPart
 
 _MAX_CHUNKS = 1000
+_MAX_FORMAT_BYTES = 1024
 _UNKNOWN_BYTES = 0x7F000000
 """Programs that write to a pipe do not know the length, and write 0 or a value from here on: ffmpeg 0xFFFFFFFF, sox
 0x7FFFF000, arecord 0x80000000."""
@@ -19,14 +21,17 @@ _AU_ENCODINGS = {(_PCM, 16): 3, (_PCM, 24): 4, (_PCM, 32): 5, (_FLOAT, 32): 6, (
 
 @dataclass(frozen=True, slots=True)
 class WavLayout:
-    encoding: tuple[int, int]
-    """Format tag and bits of a sample."""
-    channels: int
-    rate_hz: int
-    bytes_per_s: int
+    order: str
+    """Byte order, as in `struct`."""
+    fmt: bytes
+    """Content of the format chunk."""
     data_start: int
     data_bytes: int | None
     """Size of the samples according to the header; None if the writer did not know it."""
+
+    @property
+    def bytes_per_s(self) -> int:
+        return struct.unpack_from(f"{self.order}I", self.fmt, 8)[0]
 
     def end(self, media: Media) -> int:
         """Returns the position behind the samples, which is within the file."""
@@ -34,31 +39,47 @@ class WavLayout:
 
 
 def wav_layout(media: Media) -> WavLayout | None:
-    """Returns where the samples of a RIFF or RIFX file lie; None if it is another file or its header is broken."""
+    """Returns where the first samples of a RIFF or RIFX file lie; None for other files and broken headers."""
     start = media.read(0, 12)
     if start[:4] not in (b"RIFF", b"RIFX") or start[8:] != b"WAVE":
         return None
     order = ">" if start[:4] == b"RIFX" else "<"
-    position, fmt = 12, b""
-    for _ in range(_MAX_CHUNKS):
-        header = media.read(position, 8)
-        if len(header) < 8:
-            return None
-        size = struct.unpack(f"{order}I", header[4:])[0]
-        if header[:4] == b"data":
-            return _layout(order, fmt, position + 8, size) if len(fmt) >= 16 else None
-        if header[:4] == b"fmt ":
-            fmt = media.read(position + 8, min(size, 40))
-        position += 8 + size + size % 2
+    fmt = b""
+    for name, position, size in _chunks(media, order, 12):
+        if name == b"data":
+            data_bytes = size if 0 < size < _UNKNOWN_BYTES else None
+            return WavLayout(order, fmt, position, data_bytes) if len(fmt) >= 16 else None
+        if name == b"fmt ":
+            fmt = media.read(position, min(size, _MAX_FORMAT_BYTES))
     return None
 
 
-def _layout(order: str, fmt: bytes, data_start: int, data_bytes: int) -> WavLayout:
-    tag, channels, rate_hz, bytes_per_s, _, bits = struct.unpack_from(f"{order}HHIIHH", fmt)
-    if tag == _EXTENSIBLE and len(fmt) >= 28:
-        tag = struct.unpack_from(f"{order}I", fmt, 24)[0]
-    is_known = 0 < data_bytes < _UNKNOWN_BYTES
-    return WavLayout((tag, bits), channels, rate_hz, bytes_per_s, data_start, data_bytes if is_known else None)
+def _chunks(media: Media, order: str, position: int) -> Iterator[tuple[bytes, int, int]]:
+    """Yields the name of each chunk, the position of its content and the content's size."""
+    for _ in range(_MAX_CHUNKS):
+        header = media.read(position, 8)
+        if len(header) < 8:
+            return
+        size = struct.unpack(f"{order}I", header[4:])[0]
+        yield header[:4], position + 8, size
+        position += 8 + size + size % 2
+
+
+def each_data_chunk(media: Media) -> Iterator[Media]:
+    """Yields the file, and then a file for each further chunk of samples in a WAV file, with the same format.
+
+    FFmpeg's libraries read the first chunk of samples only.
+    """
+    yield media
+    layout = wav_layout(media)
+    if layout is None or layout.data_bytes is None:
+        return
+    fmt = layout.fmt + bytes(len(layout.fmt) % 2)
+    header = media.read(0, 12) + b"fmt " + struct.pack(f"{layout.order}I", len(layout.fmt)) + fmt
+    end = layout.data_start + layout.data_bytes
+    for name, position, size in _chunks(media, layout.order, end + end % 2):
+        if name == b"data":
+            yield MediaPart(media, position - 8, min(media.size, position + size), prefix=header)
 
 
 def missing_s(media: Media) -> float:
@@ -76,9 +97,14 @@ def with_au_header(media: Media) -> Media:
     byte order, so such a file is returned as it is.
     """
     layout = wav_layout(media) if media.read(0, 4) == b"RIFX" else None
-    encoding = _AU_ENCODINGS.get(layout.encoding) if layout else None
-    if layout is None or encoding is None:
+    if layout is None:
+        return media
+    tag, channels, rate_hz, _, _, bits = struct.unpack_from(">HHIIHH", layout.fmt)
+    if tag == _EXTENSIBLE and len(layout.fmt) >= 28:
+        tag = struct.unpack_from(">I", layout.fmt, 24)[0]
+    encoding = _AU_ENCODINGS.get((tag, bits))
+    if encoding is None:
         return media
     size = layout.end(media) - layout.data_start
-    header = struct.pack(">4sIIIII", b".snd", 24, size, encoding, layout.rate_hz, layout.channels)
+    header = struct.pack(">4sIIIII", b".snd", 24, size, encoding, rate_hz, channels)
     return MediaPart(media, layout.data_start, layout.data_start + size, prefix=header)
