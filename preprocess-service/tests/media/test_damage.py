@@ -3,6 +3,7 @@
 import io
 import struct
 from collections.abc import Awaitable, Callable
+from itertools import pairwise
 from typing import Any
 
 import av
@@ -104,7 +105,7 @@ async def test_a_tag_between_joined_mp3_files_is_not_damage(prepare: Prepare, en
 # What is damaged in the middle: the half of the file, and an eighth of it from there on.
 HOLES = [
     *(("ogg", "libopus"), ("ogg", "flac"), ("flac", "flac"), ("mp4", "aac"), ("mov", "alac"), ("matroska", "libopus")),
-    *(("webm", "libopus"), ("flv", "aac"), ("mpegts", "aac"), ("mp3", "libmp3lame"), ("wv", "wavpack")),
+    *(("webm", "libopus"), ("flv", "aac"), ("mpegts", "aac"), ("mp3", "libmp3lame")),
 ]
 
 
@@ -242,7 +243,7 @@ async def test_hundreds_of_holes_stay_a_hundred_places(prepare: Prepare, encode,
     damage = (await prepare(media)).media.damage
 
     assert 40 < len(damage) <= 100
-    assert all(a.end_s < b.start_s for a, b in zip(damage, damage[1:], strict=False))
+    assert all(a.end_s < b.start_s for a, b in pairwise(damage))
     assert damage[-1].end_s > 500
 
 

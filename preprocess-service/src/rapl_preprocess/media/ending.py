@@ -47,9 +47,14 @@ def missing_end(
     return Damage(reason=reason, start_s=position_s, end_s=None) if is_cut_off and end_s is None else None
 
 
-def _of_wav(_: InputContainer, stream: AudioStream, media: Media, origin_s: float, position_s: float) -> _End:
-    missing_s = riff.missing_s(media)
-    return (True, position_s + missing_s) if missing_s else (False, None)
+def _of_chunks(_: InputContainer, stream: AudioStream, media: Media, origin_s: float, position_s: float) -> _End:
+    ratio = riff.announced_ratio(media)
+    return (True, position_s * ratio) if ratio > 1 else (False, None)
+
+
+def _of_avi(_: InputContainer, stream: AudioStream, media: Media, origin_s: float, position_s: float) -> _End:
+    """The duration in the header of an AVI file often counts pauses that are not in it."""
+    return 8 + int.from_bytes(media.read(4, 4), "little") > media.size, None
 
 
 def _of_header(_: InputContainer, stream: AudioStream, media: Media, origin_s: float, position_s: float) -> _End:
@@ -99,17 +104,24 @@ def _is_segment_cut_off(media: Media) -> bool:
     return size != (1 << 7 * width) - 1 and at + width + size > media.size
 
 
-def _of_ogg(_: InputContainer, stream: AudioStream, media: Media, origin_s: float, position_s: float) -> _End:
+def _of_ogg(container: InputContainer, stream: AudioStream, media: Media, origin_s: float, position_s: float) -> _End:
     """The end is the time of the last page, which FFmpeg's libraries read first. What lies behind it has no time."""
-    last_end, is_cut_off = ogg.last_page(media)
-    if is_cut_off or not last_end:
-        return is_cut_off, None
-    rest_bytes, duration_s = media.size - last_end, _duration_s(stream)
-    if rest_bytes > ogg.BLOCK_BYTES or duration_s is None:  # the duration would be a guess from the bit rate
-        end_s = position_s
-    else:
-        end_s = float((stream.start_time or 0) * (stream.time_base or 0)) + duration_s - origin_s
-    return False, end_s + (end_s * rest_bytes / last_end if rest_bytes > _TAG_BYTES else 0.0)
+    last = ogg.last_page(media)
+    if last is None or last.is_cut_off or len(container.streams) > 1:
+        return last is not None and last.is_cut_off, None
+    end_s, rest_bytes = position_s, media.size - last.end
+    if _is_confirmed(last.granule, stream):
+        end_s = max(end_s, float(last.granule * (stream.time_base or 0)) - origin_s)
+    return False, end_s + (end_s * rest_bytes / last.end if rest_bytes > _TAG_BYTES else 0.0)
+
+
+def _is_confirmed(granule: int, stream: AudioStream) -> bool:
+    """Returns whether FFmpeg's libraries found the same end, and did not guess it from the bit rate.
+
+    They check that the page is not damaged. Their duration counts from the start of the stream or from 0.
+    """
+    durations = (stream.duration or 0, (stream.duration or 0) + (stream.start_time or 0))
+    return any(abs(granule - duration) * float(stream.time_base or 0) < _TOLERANCE_S for duration in durations)
 
 
 def _of_mp3(_: InputContainer, stream: AudioStream, media: Media, origin_s: float, position_s: float) -> _End:
@@ -138,11 +150,12 @@ def _duration_s(stream: AudioStream) -> float | None:
 
 
 _MEASURES: dict[str, Callable[[InputContainer, AudioStream, Media, float, float], _End]] = {
-    "wav": _of_wav,
+    **dict.fromkeys(("wav", "w64", "caf"), _of_chunks),
+    "avi": _of_avi,
     "mov,mp4,m4a,3gp,3g2,mj2": _of_mp4,
     "matroska,webm": _of_matroska,
     "ogg": _of_ogg,
     "mp3": _of_mp3,
     "flv": _of_flv,
-    **dict.fromkeys(("flac", "aiff", "au", "wv", "tta", "ape", "avi"), _of_header),
+    **dict.fromkeys(("flac", "aiff", "au", "wv", "tta", "ape"), _of_header),
 }

@@ -67,8 +67,17 @@ def has_lost_start(media: Media, stream: AudioStream) -> bool:
     return stream.start_time < _MAX_LOST_RATIO * lost and is_start_damaged(media, first)
 
 
-def last_page(media: Media) -> tuple[int, bool]:
-    """Returns the position behind the last page, and whether the file ends in the middle of that page."""
+@dataclass(frozen=True, slots=True)
+class LastPage:
+    end: int
+    """Position behind the page."""
+    granule: int
+    is_cut_off: bool
+    """Whether the file ends in the middle of the page."""
+
+
+def last_page(media: Media) -> LastPage | None:
+    """Returns the last page of a file, whole or not; None if there is none."""
     end = media.size
     while end > 0:
         start = max(0, end - BLOCK_BYTES)
@@ -76,6 +85,6 @@ def last_page(media: Media) -> tuple[int, bool]:
         if found >= 0:
             page = page_at(media, start + found)
             page_end = start + found + page.size if page else media.size + 1
-            return min(page_end, media.size), page_end > media.size
+            return LastPage(min(page_end, media.size), page.granule if page else -1, page_end > media.size)
         end = start + 4 if start else 0
-    return 0, False
+    return None

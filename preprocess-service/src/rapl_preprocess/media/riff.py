@@ -14,6 +14,7 @@ _MAX_FORMAT_BYTES = 1024
 _UNKNOWN_BYTES = 0x7F000000
 """Programs that write to a pipe do not know the length, and write 0 or a value from here on: ffmpeg 0xFFFFFFFF, sox
 0x7FFFF000, arecord 0x80000000."""
+_W64_CHUNK, _CAF_CHUNK = struct.Struct("<16sq"), struct.Struct(">4sq")
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 # Encodings of AU files. Source: https://pubs.opengroup.org/external/auformat.html
 _AU_ENCODINGS = {(_PCM, 16): 3, (_PCM, 24): 4, (_PCM, 32): 5, (_FLOAT, 32): 6, (_FLOAT, 64): 7}
@@ -28,10 +29,6 @@ class WavLayout:
     data_start: int
     data_bytes: int | None
     """Size of the samples according to the header; None if the writer did not know it."""
-
-    @property
-    def bytes_per_s(self) -> int:
-        return struct.unpack_from(f"{self.order}I", self.fmt, 8)[0]
 
     def end(self, media: Media) -> int:
         """Returns the position behind the samples, which is within the file."""
@@ -82,12 +79,37 @@ def each_data_chunk(media: Media) -> Iterator[Media]:
             yield MediaPart(media, position - 8, min(media.size, position + size), prefix=header)
 
 
-def missing_s(media: Media) -> float:
-    """Returns the seconds by which the samples in the header of a WAV file are more than those in the file."""
+def announced_ratio(media: Media) -> float:
+    """Returns by which factor a WAV, W64 or CAF file announces more samples than it has; 1.0 if it does not."""
+    start, announced = _announced_samples(media)
+    present = media.size - start
+    return announced / present if announced > present > 0 else 1.0
+
+
+def _announced_samples(media: Media) -> tuple[int, int]:
+    """Returns the position of the samples, and their size in bytes according to the header; 0 if that is not known."""
+    head = media.read(0, 4)
+    if head in (b"riff", b"caff"):
+        return _announced_in_wide_chunks(media, is_w64=head == b"riff")
     layout = wav_layout(media)
-    if layout is None or layout.data_bytes is None or not layout.bytes_per_s:
-        return 0.0
-    return max(0, layout.data_start + layout.data_bytes - media.size) / layout.bytes_per_s
+    return (layout.data_start, layout.data_bytes or 0) if layout else (0, 0)
+
+
+def _announced_in_wide_chunks(media: Media, *, is_w64: bool) -> tuple[int, int]:
+    """The sizes of chunks in W64 and CAF have 64 bits. In W64 they count the header and are rounded up to 8."""
+    header, position = (_W64_CHUNK, 40) if is_w64 else (_CAF_CHUNK, 8)
+    for _ in range(_MAX_CHUNKS):
+        found = media.read(position, header.size)
+        if len(found) < header.size:
+            break
+        name, size = header.unpack(found)
+        size -= header.size if is_w64 else 0
+        if name.startswith(b"data"):
+            return position + header.size, size if 0 < size < 1 << 48 else 0
+        if size < 0:
+            break
+        position += header.size + (-(-size // 8) * 8 if is_w64 else size)
+    return 0, 0
 
 
 def with_au_header(media: Media) -> Media:
