@@ -74,6 +74,15 @@ async def test_a_pause_in_the_timestamps_is_not_damage(prepare: Prepare, long, c
     assert prepared.media.damage == ()
 
 
+async def test_a_pause_in_the_sound_of_a_film_is_not_damage_and_a_hole_is(prepare: Prepare, encode, make_melody):
+    media = encode("webm", "libopus", sound=np.tile(make_melody(48_000), 8), video="libvpx")
+    with_pauses = with_pause(media, "webm", pause_s=3.0, keeps_pictures=True)
+
+    assert (await prepare(with_pauses)).media.damage == ()
+    [damage] = (await prepare(zeroed(with_pauses, 0.6, 0.65))).media.damage
+    assert 10.0 < damage.start_s < damage.end_s < 24.0
+
+
 @pytest.mark.parametrize("size", [0, 0xFFFFFFFF, 0x7FFFF000, 0x80000000])
 async def test_a_wav_of_unknown_length_has_no_damage(prepare: Prepare, size: int):
     media = bytearray(riff(b"WAVE", wav_format(rate_hz=8_000), chunk(b"data", bytes(32_000), claimed_bytes=size)))
@@ -262,17 +271,19 @@ def zeroed(media: bytes, start: float, end: float) -> bytes:
     return media[:first] + bytes(last - first) + media[last:]
 
 
-def with_pause(media: bytes, container: str, pause_s: float) -> bytes:
-    """The same packets; those of the second half are later by `pause_s`."""
+def with_pause(media: bytes, container: str, pause_s: float, *, keeps_pictures: bool = False) -> bytes:
+    """The same packets; those of the sound's second half are later by `pause_s`."""
     target = io.BytesIO()
     with av.open(io.BytesIO(media)) as source, av.open(target, "w", format=container) as output:
-        stream = output.add_stream_from_template(source.streams.audio[0])
-        for packet in source.demux(audio=0):
+        sound = source.streams.audio[0]
+        tracks = [*source.streams.video, sound] if keeps_pictures else [sound]
+        copies = {track.index: output.add_stream_from_template(track) for track in tracks}
+        for packet in source.demux(tracks):
             if not packet.size:
                 continue
-            if packet.pts * packet.time_base > LONG_S / 2:
+            if packet.stream.index == sound.index and packet.pts * packet.time_base > LONG_S / 2:
                 packet.pts = packet.dts = packet.pts + round(pause_s / packet.time_base)
-            packet.stream = stream
+            packet.stream = copies[packet.stream.index]
             output.mux(packet)
     return target.getvalue()
 

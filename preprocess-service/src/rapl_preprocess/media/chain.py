@@ -46,7 +46,9 @@ class _Chain:
     def __init__(self) -> None:
         self.decoded_bytes = 0
         """Size of the PCM so far."""
+        self._silence_s = 0.0
         self._file_bytes = 0
+        """Size of the parts that were decoded."""
         self._has_source = False
         self._first_report: MediaReport | None = None
         self._damage = DamageRecord()
@@ -76,7 +78,8 @@ class _Chain:
         """Yields silence for a part that cannot be decoded, as long as the other parts are for their size."""
         start_s = self._position_s
         if self._file_bytes:
-            yield from self._silence(start_s * file_bytes / self._file_bytes)
+            decoded_s = start_s - self._silence_s
+            yield from self._silence(decoded_s * file_bytes / self._file_bytes)
         self._damage.add(start_s, self._position_s)
 
     def report(self) -> MediaReport:
@@ -87,7 +90,9 @@ class _Chain:
         return self.decoded_bytes / BYTES_PER_SECOND
 
     def _silence(self, duration_s: float) -> Iterator[bytes]:
-        missing_bytes = SAMPLE_WIDTH_BYTES * round(min(duration_s, MAX_SILENCE_S) * SAMPLE_RATE_HZ)
+        duration_s = min(duration_s, MAX_SILENCE_S - self._silence_s)
+        self._silence_s += max(0.0, duration_s)
+        missing_bytes = SAMPLE_WIDTH_BYTES * round(duration_s * SAMPLE_RATE_HZ)
         while missing_bytes > 0:
             piece = bytes(min(BYTES_PER_SECOND, missing_bytes))
             missing_bytes -= len(piece)

@@ -11,10 +11,10 @@ from av.packet import Packet
 from av.stream import Discard
 from rapl_protocol.prepared import Damage, MediaReport, SourceInfo
 
-from rapl_preprocess.media import ogg
 from rapl_preprocess.media.containers import BARE_STREAMS, NOT_MEDIA, Media, open_media, too_long, undecodable
 from rapl_preprocess.media.damage import DamageRecord
 from rapl_preprocess.media.ending import missing_end
+from rapl_preprocess.media.headers import ogg
 from rapl_preprocess.media.losses import Losses
 from rapl_preprocess.media.track import MAX_SILENCE_S, Track
 
@@ -66,7 +66,7 @@ def decode(media: Media, max_duration_s: float, is_stopped: Callable[[], bool]) 
         stream = _first_audio_stream(container)
         _refuse_if_announced_longer(container, max_duration_s)
         damage = DamageRecord()
-        losses = Losses(media, container.format.name, len(container.streams))
+        losses = Losses(media, container.format.name)
         is_bare = container.format.name in BARE_STREAMS
         # The timestamps of an Ogg file jump only in a hole: each part of a chained file is decoded by itself.
         may_jump = _may_jump(container) and container.format.name != "ogg"

@@ -7,8 +7,8 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from rapl_protocol.prepared import Damage
 
-from rapl_preprocess.media import ogg, riff
 from rapl_preprocess.media.containers import Media
+from rapl_preprocess.media.headers import matroska, ogg, riff
 
 _TOLERANCE_S = 0.2
 """A duration in a header may be longer than the audio by this much: it is rounded, or counts the encoder's padding."""
@@ -18,7 +18,6 @@ _TAG_BYTES = 1 << 12
 """Bytes behind the last page of an Ogg file that may be a tag."""
 _UNKNOWN_BYTES = 0x7F000000
 """Programs that write to a pipe write a size from here on in the header."""
-_SEGMENT = b"\x18\x53\x80\x67"
 
 _End = tuple[bool, float | None]
 """Whether the file ends too early, and the time at which its audio should end, if that is known."""
@@ -83,25 +82,11 @@ def _of_matroska(
     duration_s = container.duration / 1_000_000 if container.duration else None
     if origin_s:
         duration_s = None
-    if _is_segment_cut_off(media):
+    if matroska.is_cut_off(media):
         return True, duration_s
     if duration_s is None or len(container.streams) > 1:
         return False, None
     return False, duration_s if duration_s > position_s + _COARSE_TOLERANCE_S else None
-
-
-def _is_segment_cut_off(media: Media) -> bool:
-    """Returns whether a Matroska file is shorter than its segment. Live files do not tell the segment's size.
-
-    Source: https://www.rfc-editor.org/rfc/rfc8794#section-6
-    """
-    head = media.read(0, 1 << 10)
-    at = head.find(_SEGMENT) + len(_SEGMENT)
-    if at < len(_SEGMENT) or at >= len(head) or not head[at]:
-        return False
-    width = 9 - head[at].bit_length()
-    size = int.from_bytes(head[at : at + width], "big") & ((1 << 7 * width) - 1)
-    return size != (1 << 7 * width) - 1 and at + width + size > media.size
 
 
 def _of_ogg(container: InputContainer, stream: AudioStream, media: Media, origin_s: float, position_s: float) -> _End:

@@ -9,8 +9,8 @@ import struct
 from collections.abc import Callable, Iterator
 from itertools import chain, islice
 
-from rapl_preprocess.media import ogg, riff
 from rapl_preprocess.media.containers import Media, MediaPart
+from rapl_preprocess.media.headers import ogg, riff
 
 MAX_LINKS = 1000
 """Most parts that are read. A day of web radio has 400 titles."""
@@ -18,6 +18,8 @@ _BLOCK_BYTES = 1 << 20
 _HEAD_BYTES = 64
 _MAX_CANDIDATES = 100_000
 """Most places that are looked at. A file that is built to have more of them is not searched further."""
+_MAX_TRACKS = 1000
+"""Most tracks that lie side by side at the beginning of a file."""
 _MAX_BOXES = 1_000_000
 # The first bytes of a file, and the whole beginning that has to follow. Formats whose packets can simply be read on,
 # such as mp3, are not here.
@@ -74,12 +76,18 @@ def _content_end(media: Media, start: int) -> int:
         return start + 8 + struct.unpack(">I", head[4:8])[0]
     if head[:4] == b"OggS":  # tracks that lie side by side have their first pages one behind the other
         position = 0
-        while (page := ogg.page_at(part, position)) and part.read(position + 5, 1) == b"\2":
+        for _ in range(_MAX_TRACKS):
+            page = ogg.page_at(part, position)
+            if page is None or part.read(position + 5, 1) != b"\2":
+                break
             position += page.size
         return start + max(position, 1)
     if head[:4] == b"wvpk":  # blocks of the first samples: one for each pair of channels
         position = 0
-        while _BEGINNINGS[b"wvpk"].match(block := part.read(position, 20)):
+        for _ in range(_MAX_TRACKS):
+            block = part.read(position, 20)
+            if not _BEGINNINGS[b"wvpk"].match(block):
+                break
             position += 8 + struct.unpack_from("<I", block, 4)[0]
         return start + position
     layout = riff.wav_layout(part)

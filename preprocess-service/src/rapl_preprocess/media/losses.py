@@ -3,16 +3,15 @@
 from av.audio.stream import AudioStream
 from av.packet import Packet
 
-from rapl_preprocess.media import ogg
 from rapl_preprocess.media.containers import BARE_STREAMS, Media
+from rapl_preprocess.media.headers import matroska, ogg
+from rapl_preprocess.media.track import GAP_S
 
 _TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICSBEGIN")
 """First bytes of tags. In joined mp3 files they lie between the packets."""
 _SUSPECT_S = 10.0
 """Seconds of audio behind a hole in which silence is taken for the hole's. FFmpeg's libraries may count the timestamps
 on behind a hole, until they meet the next page of an Ogg file or the next header in an MPEG-TS file."""
-_FOREIGN_BYTES = 512
-"""Bytes between two packets of a Matroska file with one track that are more than the headers of blocks and clusters."""
 
 
 class Losses:
@@ -21,17 +20,17 @@ class Losses:
     Args:
         media: the file.
         container: FFmpeg's name of the format.
-        tracks: how many tracks the file has.
     """
 
-    def __init__(self, media: Media, container: str, tracks: int) -> None:
+    def __init__(self, media: Media, container: str) -> None:
         self._media = media
         self._is_bare = container in BARE_STREAMS
         self._is_ogg = container == "ogg"
         self._is_flac = container == "flac"
-        self._is_only_matroska_track = container.startswith("matroska") and tracks == 1
+        self._is_matroska = container.startswith("matroska")
         self._last_position: int | None = None
-        self._last_end: int | None = None
+        self._last_end: tuple[int, float] | None = None
+        """Position of the last block's end, and the time of its packet's end."""
         self._sequence: int | None = None
         self._suspect_s = 0.0
         self._has_begun = False
@@ -46,9 +45,9 @@ class Losses:
             return
         if self._is_ogg:
             self._follow_pages(packet.pos)
-        elif self._is_only_matroska_track and packet.pos > (self._last_end or packet.pos) + _FOREIGN_BYTES:
-            self.interrupted()
-        self._last_position, self._last_end = packet.pos, packet.pos + packet.size
+        elif self._is_matroska:
+            self._follow_blocks(packet, packet.pos)
+        self._last_position = packet.pos
 
     def decoded(self, packet: "Packet[AudioStream]") -> None:
         """Counts a packet that gave frames."""
@@ -88,6 +87,14 @@ class Losses:
         if is_hole:
             self.interrupted()
         self._sequence = page.sequence
+
+    def _follow_blocks(self, packet: "Packet[AudioStream]", position: int) -> None:
+        start_s = float((packet.pts or 0) * (packet.time_base or 0))
+        last_end, last_end_s = self._last_end or (position, start_s)
+        if start_s > last_end_s + GAP_S and matroska.is_hole(self._media, last_end, position):
+            self.interrupted()
+        end = matroska.block_end(self._media, position)
+        self._last_end = last_end if end is None else end, start_s + _duration_s(packet)
 
     def _is_tag(self, packet: "Packet[AudioStream]") -> bool:
         position = packet.pos or 0
