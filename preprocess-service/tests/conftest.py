@@ -86,6 +86,19 @@ def encode(
     return written.getvalue()
 
 
+def in_fragments(media: bytes) -> bytes:
+    """The same packets in fragments of 1 s, without an index, as browsers and live recorders write them."""
+    target = io.BytesIO()
+    options = {"movflags": "empty_moov+default_base_moof", "frag_duration": "1000000"}
+    with av.open(io.BytesIO(media)) as source, av.open(target, "w", format="mp4", options=options) as output:
+        stream = output.add_stream_from_template(source.streams.audio[0])
+        for packet in source.demux(audio=0):
+            if packet.size:
+                packet.stream = stream
+                output.mux(packet)
+    return target.getvalue()
+
+
 class _Pipe:
     def __init__(self, target: io.BytesIO) -> None:
         self.write = target.write
@@ -185,6 +198,11 @@ def prepare(client: PreprocessClient) -> Prepare:
 @pytest.fixture(name="encode")
 def _encode() -> Callable[..., bytes]:
     return encode
+
+
+@pytest.fixture(name="in_fragments")
+def _in_fragments() -> Callable[[bytes], bytes]:
+    return in_fragments
 
 
 @pytest.fixture(name="dominant_hz")

@@ -111,6 +111,14 @@ async def test_a_tag_between_joined_mp3_files_is_not_damage(prepare: Prepare, en
     assert (await prepare(media + tag + media)).media.damage == ()
 
 
+@pytest.mark.parametrize("place", [0, 1, 2])
+async def test_a_large_tag_of_an_adts_file_is_not_damage(prepare: Prepare, encode, place: int):
+    parts = [encode("adts", "aac", 44_100)] * 2
+    parts.insert(place, b"ID3\4\0\0\0\x06\x1a\x20" + bytes(100_640))
+
+    assert (await prepare(b"".join(parts))).media.damage == ()
+
+
 # What is damaged in the middle: the half of the file, and an eighth of it from there on.
 HOLES = [
     *(("ogg", "libopus"), ("ogg", "flac"), ("flac", "flac"), ("mp4", "aac"), ("mov", "alac"), ("matroska", "libopus")),
@@ -177,6 +185,34 @@ async def test_an_ogg_whose_end_is_damaged_reports_it_to_its_measured_end(prepar
     assert (damage.start_s, damage.end_s) == pytest.approx((1_080.0, 1_200.0), abs=12.0)
 
 
+@pytest.mark.parametrize(("start", "end"), [(0.5, 0.6), (0.9, 1.0)])
+async def test_bytes_of_a_bare_stream_that_are_no_packets_count_as_damage(
+    prepare: Prepare, encode, make_melody, start: float, end: float
+):
+    media = encode("adts", "aac", 44_100, sound=np.tile(make_melody(44_100), 80))
+
+    prepared = await prepare(zeroed(media, start, end))
+
+    assert prepared.media.damaged_s == pytest.approx(24.0, abs=1.0)
+
+
+async def test_fragments_behind_a_hole_count_as_damage(prepare: Prepare, long, in_fragments):
+    media = in_fragments(long("ipod", "aac"))
+
+    [damage] = (await prepare(zeroed(media, 0.5, 0.6))).media.damage
+
+    assert (damage.start_s, damage.end_s) == pytest.approx((12.0, LONG_S), abs=2.0)
+
+
+async def test_fragments_that_were_cut_off_have_an_end_of_which_nothing_is_known(prepare: Prepare, long, in_fragments):
+    media = in_fragments(long("ipod", "aac"))
+
+    [damage] = (await prepare(media[: len(media) * 6 // 10])).media.damage
+
+    assert (await prepare(media)).media.damage == ()
+    assert (damage.reason, damage.end_s) == ("cut_off", None)
+
+
 # Formats whose header has the duration.
 CUTS = [
     *(("mp3", "libmp3lame"), ("flac", "flac"), ("wav", "pcm_s16le"), ("wav", "adpcm_ima_wav"), ("aiff", "pcm_s16be")),
@@ -218,10 +254,9 @@ async def test_an_ogg_that_was_cut_off_has_an_end_of_which_nothing_is_known(prep
 
     prepared = await prepare(media[: len(media) * 6 // 10])
 
-    assert prepared.media.damage == (Damage(reason="cut_off", start_s=prepared.duration_s, end_s=None),) or (
-        prepared.media.damage[0].end_s is None
-    )
-    assert prepared.media.damage[0].start_s == pytest.approx(prepared.duration_s, abs=0.01)
+    [damage] = prepared.media.damage
+    assert (damage.reason, damage.end_s) == ("cut_off", None)
+    assert damage.start_s == pytest.approx(prepared.duration_s, abs=0.01)
 
 
 async def test_a_wav_that_needs_no_decoding_reports_its_missing_end(prepare: Prepare, client: PreprocessClient):
@@ -279,7 +314,7 @@ def with_pause(media: bytes, container: str, pause_s: float, *, keeps_pictures: 
         tracks = [*source.streams.video, sound] if keeps_pictures else [sound]
         copies = {track.index: output.add_stream_from_template(track) for track in tracks}
         for packet in source.demux(tracks):
-            if not packet.size:
+            if not packet.size or packet.pts is None or packet.time_base is None:
                 continue
             if packet.stream.index == sound.index and packet.pts * packet.time_base > LONG_S / 2:
                 packet.pts = packet.dts = packet.pts + round(pause_s / packet.time_base)

@@ -8,14 +8,14 @@ from av.container import InputContainer
 from rapl_protocol.prepared import Damage
 
 from rapl_preprocess.media.containers import Media
-from rapl_preprocess.media.headers import matroska, ogg, riff
+from rapl_preprocess.media.headers import id3, matroska, mp4, ogg, riff
 
 _TOLERANCE_S = 0.2
 """A duration in a header may be longer than the audio by this much: it is rounded, or counts the encoder's padding."""
 _COARSE_TOLERANCE_S = 1.0
 """Tolerance for durations that a file may have kept from before it was edited."""
 _TAG_BYTES = 1 << 12
-"""Bytes behind the last page of an Ogg file that may be a tag."""
+"""Bytes at the end of a file that may be a tag."""
 _UNKNOWN_BYTES = 0x7F000000
 """Programs that write to a pipe write a size from here on in the header."""
 
@@ -69,11 +69,20 @@ def _of_mp4(_: InputContainer, stream: AudioStream, media: Media, origin_s: floa
 
     The duration in the header is not enough, because an edit list may end the sound earlier.
     """
+    boxes_end = mp4.fragments_end(media)
+    if boxes_end is not None:
+        return _of_fragments(boxes_end, media, position_s)
     index = stream.index_entries
     if not len(index) or index[-1].pos + index[-1].size <= media.size:
         return False, None
     step = index[-1].timestamp - index[-2].timestamp if len(index) > 1 else 0
     return True, float((index[-1].timestamp + step) * (stream.time_base or 0)) - origin_s
+
+
+def _of_fragments(boxes_end: int, media: Media, position_s: float) -> _End:
+    """FFmpeg's libraries stop at bytes that are no box. How long the rest is follows from its bytes."""
+    rest_bytes = media.size - boxes_end
+    return rest_bytes < 0, position_s * media.size / boxes_end if rest_bytes > _TAG_BYTES else None
 
 
 def _of_matroska(
@@ -109,6 +118,16 @@ def _is_confirmed(granule: int, stream: AudioStream) -> bool:
     return any(abs(granule - duration) * float(stream.time_base or 0) < _TOLERANCE_S for duration in durations)
 
 
+def _of_adts(_: InputContainer, stream: AudioStream, media: Media, origin_s: float, position_s: float) -> _End:
+    """FFmpeg's libraries skip bytes that are no packet, wherever they lie, and count the positions on without them."""
+    index = stream.index_entries
+    end = index[-1].pos + index[-1].size if len(index) else 0
+    if not end or media.size - end <= _TAG_BYTES or b"APETAGEX" in media.read(media.size - 160, 160):
+        return False, None
+    rest_bytes = media.size - end - id3.all_tags_bytes(media)
+    return False, position_s + position_s * rest_bytes / end if rest_bytes > _TAG_BYTES else None
+
+
 def _of_mp3(_: InputContainer, stream: AudioStream, media: Media, origin_s: float, position_s: float) -> _End:
     """The Xing header of an mp3 names its frames and bytes. Other files announce no duration."""
     index = stream.index_entries
@@ -126,8 +145,9 @@ def _of_mp3(_: InputContainer, stream: AudioStream, media: Media, origin_s: floa
 
 
 def _of_flv(container: InputContainer, stream: AudioStream, media: Media, origin_s: float, position_s: float) -> _End:
-    has_duration = container.duration and len(container.streams) == 1
-    return True, container.duration / 1_000_000 - origin_s if has_duration else position_s
+    if not container.duration or len(container.streams) > 1:
+        return False, None
+    return True, container.duration / 1_000_000 - origin_s
 
 
 def _duration_s(stream: AudioStream) -> float | None:
@@ -141,6 +161,7 @@ _MEASURES: dict[str, Callable[[InputContainer, AudioStream, Media, float, float]
     "matroska,webm": _of_matroska,
     "ogg": _of_ogg,
     "mp3": _of_mp3,
+    "aac": _of_adts,
     "flv": _of_flv,
     **dict.fromkeys(("flac", "aiff", "au", "wv", "tta", "ape"), _of_header),
 }

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from itertools import chain, islice
 
 from rapl_preprocess.media.containers import Media, MediaPart
-from rapl_preprocess.media.headers import ogg, riff
+from rapl_preprocess.media.headers import mp4, ogg, riff
 
 MAX_LINKS = 1000
 """Most parts that are read. A day of web radio has 400 titles."""
@@ -20,7 +20,6 @@ _MAX_CANDIDATES = 100_000
 """Most places that are looked at. A file that is built to have more of them is not searched further."""
 _MAX_TRACKS = 1000
 """Most tracks that lie side by side at the beginning of a file."""
-_MAX_BOXES = 1_000_000
 # The first bytes of a file, and the whole beginning that has to follow. Formats whose packets can simply be read on,
 # such as mp3, are not here.
 _BEGINNINGS: dict[bytes, re.Pattern[bytes]] = {
@@ -53,7 +52,7 @@ def links_of(media: Media, is_stopped: Callable[[], bool]) -> list[Media]:
 def _later_starts(media: Media, is_stopped: Callable[[], bool]) -> Iterator[int]:
     head = media.read(0, _HEAD_BYTES)
     if head[4:8] == b"ftyp":
-        yield from _mp4_starts(media, is_stopped)
+        yield from mp4.file_starts(media)
         return
     for magic, beginning in _BEGINNINGS.items():
         if head.startswith(magic):
@@ -103,24 +102,3 @@ def _places(media: Media, magic: bytes, start: int, is_stopped: Callable[[], boo
             yield start + at
             at = block.find(magic, at + 1)
         start += _BLOCK_BYTES
-
-
-def _mp4_starts(media: Media, is_stopped: Callable[[], bool]) -> Iterator[int]:
-    """Yields each later `ftyp` box that has a `moov` box behind it, if there was one before it too."""
-    position, begun, has_index = 0, 0, False
-    for _ in range(_MAX_BOXES):
-        header = media.read(position, 16)
-        if len(header) < 8 or is_stopped():
-            return
-        size, kind = struct.unpack_from(">I4s", header)
-        if size == 1 and len(header) == 16:
-            size = struct.unpack_from(">Q", header, 8)[0]
-        if kind == b"ftyp" and has_index:
-            begun, has_index = position, False
-        if kind == b"moov":
-            if begun:
-                yield begun
-            begun, has_index = 0, True
-        if size < 8:
-            return
-        position += size

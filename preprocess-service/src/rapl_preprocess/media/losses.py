@@ -4,11 +4,11 @@ from av.audio.stream import AudioStream
 from av.packet import Packet
 
 from rapl_preprocess.media.containers import BARE_STREAMS, Media
-from rapl_preprocess.media.headers import matroska, ogg
+from rapl_preprocess.media.headers import id3, matroska, ogg
 from rapl_preprocess.media.track import GAP_S
 
-_TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICSBEGIN")
-"""First bytes of tags. In joined mp3 files they lie between the packets."""
+_TAGS = (b"TAG", b"APETAGEX", b"LYRICSBE")
+"""First bytes of tags other than ID3v2. In joined mp3 files they lie between the packets."""
 _SUSPECT_S = 10.0
 """Seconds of audio behind a hole in which silence is taken for the hole's. FFmpeg's libraries may count the timestamps
 on behind a hole, until they meet the next page of an Ogg file or the next header in an MPEG-TS file."""
@@ -98,14 +98,9 @@ class Losses:
 
     def _is_tag(self, packet: "Packet[AudioStream]") -> bool:
         position = packet.pos or 0
-        head = self._media.read(position, 10)
-        if head.startswith(_TAGS):
-            size = 0
-            for byte in head[6:10] if head.startswith(b"ID3") else b"":
-                size = size << 7 | byte & 0x7F
-            self._tag_end = position + 10 + size
-            return True
-        return position < self._tag_end
+        if size := id3.tag_bytes(self._media, position):
+            self._tag_end = position + size
+        return position < self._tag_end or self._media.read(position, 8).startswith(_TAGS)
 
     def _estimated_s(self, packet: "Packet[AudioStream]") -> float:
         """Returns how long a broken packet of a bare stream is. It contains everything up to the next good packet."""
