@@ -14,7 +14,7 @@ import pytest
 import soundfile
 from rapl_preprocess.app import create_app
 from rapl_preprocess.settings import Settings
-from rapl_protocol.prepared import PrepareEnd, PrepareOptions, SourceInfo, SpeechSegment
+from rapl_protocol.prepared import MediaReport, PrepareEnd, PrepareOptions, SourceInfo, SpeechSegment
 from rapl_service.calls.call import Http, Service, open_http
 from rapl_service.calls.clients import PreprocessClient
 from rapl_service.testing import served
@@ -31,6 +31,7 @@ class Prepared:
     segments: list[SpeechSegment]
     duration_s: float
     speech_s: float | None
+    media: MediaReport
 
     @property
     def samples(self) -> np.ndarray:
@@ -83,6 +84,19 @@ def encode(
         for i, packet in enumerate(packets):
             output.mux(_broken(packet) if i in broken_packets else packet)
     return written.getvalue()
+
+
+def in_fragments(media: bytes) -> bytes:
+    """The same packets in fragments of 1 s, without an index, as browsers and live recorders write them."""
+    target = io.BytesIO()
+    options = {"movflags": "empty_moov+default_base_moof", "frag_duration": "1000000"}
+    with av.open(io.BytesIO(media)) as source, av.open(target, "w", format="mp4", options=options) as output:
+        stream = output.add_stream_from_template(source.streams.audio[0])
+        for packet in source.demux(audio=0):
+            if packet.size:
+                packet.stream = stream
+                output.mux(packet)
+    return target.getvalue()
 
 
 class _Pipe:
@@ -176,7 +190,7 @@ def prepare(client: PreprocessClient) -> Prepare:
         source, *segments, end = [event async for event in client.prepare(media, options=options, idle_s=30)]
         assert isinstance(source, SourceInfo)
         assert isinstance(end, PrepareEnd)
-        return Prepared(source, segments, end.duration_s, end.speech_s)
+        return Prepared(source, segments, end.duration_s, end.speech_s, end.media)
 
     return prepare
 
@@ -184,6 +198,11 @@ def prepare(client: PreprocessClient) -> Prepare:
 @pytest.fixture(name="encode")
 def _encode() -> Callable[..., bytes]:
     return encode
+
+
+@pytest.fixture(name="in_fragments")
+def _in_fragments() -> Callable[[bytes], bytes]:
+    return in_fragments
 
 
 @pytest.fixture(name="dominant_hz")

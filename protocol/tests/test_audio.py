@@ -51,6 +51,12 @@ def test_canonical_wav_is_read_whatever_its_header(data: bytes):
         pytest.param(b"", "not a WAV", id="empty"),
         pytest.param(bytes(1024), "not a WAV", id="zeros"),
         pytest.param(riff((b"fmt ", CANONICAL), (b"data", SAMPLES))[:-8], "cut off", id="cut off"),
+        pytest.param(riff((b"fmt ", CANONICAL), (b"data", SAMPLES)) * 2, "another WAV", id="two files"),
+        pytest.param(
+            riff((b"fmt ", CANONICAL), (b"data", SAMPLES), (b"LIST", b"tags"), (b"data", SAMPLES)),
+            "second data",
+            id="two data chunks",
+        ),
         pytest.param(riff((b"data", SAMPLES)), "no format", id="no format"),
         pytest.param(riff((b"fmt ", CANONICAL)), "no data", id="no data"),
         pytest.param(riff((b"fmt ", CANONICAL[:8]), (b"data", SAMPLES)), "too short", id="short format"),

@@ -13,7 +13,7 @@ from rapl_protocol.prepared import (
 )
 from rapl_protocol.wire import encode_prepared_event
 
-from rapl_preprocess.media.decoding import Damage
+from rapl_preprocess.media.damage import as_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,19 +28,18 @@ class Batch:
     log_fields: dict[str, Any] = field(default_factory=dict)
     """Fields for the request's log line."""
     damage: str | None = None
-    """What could not be decoded, as text for the log."""
+    """What could not be read, as text for the log."""
     is_last: bool = False
 
 
-def in_batches(events: Iterable[PreparedEvent | PrepareProgress | Damage]) -> Iterator[Batch]:
+def in_batches(events: Iterable[PreparedEvent | PrepareProgress]) -> Iterator[Batch]:
     """Groups events into batches. Each segment and each progress report ends a batch, so that it is sent at once."""
     frames: list[bytes | memoryview] = []
     fields: dict[str, Any] = {}
     damage = None
     for event in events:
-        if isinstance(event, Damage):
-            damage = str(event)
-            continue
+        if isinstance(event, PrepareEnd):
+            damage = as_text(event.media.damage)
         frames += encode_prepared_event(event)
         fields |= fields_of(event)
         if isinstance(event, SpeechSegment | PrepareProgress):

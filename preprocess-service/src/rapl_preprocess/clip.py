@@ -5,12 +5,21 @@ from collections.abc import Callable, Iterator
 
 from rapl_protocol.audio import BYTES_PER_SECOND, WavAudio
 from rapl_protocol.intervals import total_s
-from rapl_protocol.prepared import MAX_SEGMENT_S, ClipAudio, PrepareEnd, PrepareOptions, SourceInfo
+from rapl_protocol.prepared import (
+    MAX_SEGMENT_S,
+    NOTHING_TO_REPORT,
+    ClipAudio,
+    MediaReport,
+    PrepareEnd,
+    PrepareOptions,
+    SourceInfo,
+)
 from rapl_protocol.wire import encode_clip_event
 
 from rapl_preprocess.batches import Batch, fields_of
+from rapl_preprocess.media.chain import decode_all
 from rapl_preprocess.media.containers import Media
-from rapl_preprocess.media.decoding import Damage, decode
+from rapl_preprocess.media.damage import as_text
 from rapl_preprocess.prepare import bounded, no_audio
 from rapl_preprocess.speech.segmenter import SpeechSegmenter
 from rapl_preprocess.speech.silero import SpeechModel
@@ -38,17 +47,18 @@ def clip(media: Media, options: PrepareOptions, model: SpeechModel, is_stopped: 
 def _decoded(media: Media, *, is_last: bool, is_stopped: Callable[[], bool]) -> tuple[Batch, bytes]:
     """Returns the batch with the audio, and the audio itself as 16 kHz mono s16le."""
     pieces: list[bytes] = []
-    fields, damage = {}, None
-    for part in bounded(decode(media, MAX_SEGMENT_S, is_stopped), media.size, MAX_SEGMENT_S):
+    fields, report = {}, NOTHING_TO_REPORT
+    for part in bounded(decode_all(media, MAX_SEGMENT_S, is_stopped), media.size, MAX_SEGMENT_S):
         match part:
             case SourceInfo():
                 fields |= fields_of(part)
-            case Damage():
-                damage = str(part)
+            case MediaReport():
+                report = part
             case _:
                 pieces.append(part)
     pcm = b"".join(pieces)
     if not pcm:
         raise no_audio()
     fields |= fields_of(PrepareEnd(duration_s=len(pcm) / BYTES_PER_SECOND))
-    return Batch(encode_clip_event(ClipAudio(WavAudio(pcm))), fields, damage, is_last), pcm
+    body = encode_clip_event(ClipAudio(WavAudio(pcm), report))
+    return Batch(body, fields, as_text(report.damage), is_last), pcm

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Iterator
 from rapl_protocol.audio import BYTES_PER_SECOND, SAMPLE_RATE_HZ, WavAudio
 from rapl_protocol.errors import ServiceError
 from rapl_protocol.prepared import (
+    NOTHING_TO_REPORT,
+    MediaReport,
     PreparedEvent,
     PrepareEnd,
     PrepareOptions,
@@ -13,8 +15,9 @@ from rapl_protocol.prepared import (
 )
 from rapl_protocol.segmentation import Segmenter
 
+from rapl_preprocess.media.chain import decode_all
 from rapl_preprocess.media.containers import Media, too_long, undecodable
-from rapl_preprocess.media.decoding import Damage, Decoded, decode
+from rapl_preprocess.media.decoding import Decoded
 from rapl_preprocess.speech.quietest_point import quietest_point
 from rapl_preprocess.speech.segmenter import SpeechSegmenter
 from rapl_preprocess.speech.silero import SpeechModel
@@ -27,20 +30,20 @@ _FREE_S = 600.0
 """Seconds of audio that every file may contain, even a very small one."""
 _CANONICAL = {"container": "wav", "codec": "pcm_s16le", "sample_rate_hz": SAMPLE_RATE_HZ, "channels": 1}
 
-Event = PreparedEvent | PrepareProgress | Damage
+Event = PreparedEvent | PrepareProgress
 
 
 def prepare(
     media: Media, options: PrepareOptions, max_duration_s: float, model: SpeechModel, is_stopped: Callable[[], bool]
 ) -> Iterator[Event]:
-    """Decodes any media. Yields SourceInfo, the segments, Damage if something was broken, and PrepareEnd.
+    """Decodes any media. Yields SourceInfo, the segments, and PrepareEnd with what could not be read.
 
     After PROGRESS_S without a segment it yields PrepareProgress.
 
     Raises:
         ServiceError: AUDIO_UNDECODABLE or AUDIO_TOO_LARGE, also after some events.
     """
-    parts = bounded(decode(media, max_duration_s, is_stopped), media.size, max_duration_s)
+    parts = bounded(decode_all(media, max_duration_s, is_stopped), media.size, max_duration_s)
     yield from _segmented(parts, options, model)
 
 
@@ -63,11 +66,13 @@ def prepare_canonical(
 def _segmented(parts: Iterable[Decoded | memoryview], options: PrepareOptions, model: SpeechModel) -> Iterator[Event]:
     detects_speech = options.speech_detection == "on"
     segmenter = SpeechSegmenter(model, options) if detects_speech else Segmenter(quietest=quietest_point)
-    reported_s = 0.0
+    report, reported_s = NOTHING_TO_REPORT, 0.0
     for part in parts:
         match part:
-            case SourceInfo() | Damage():
+            case SourceInfo():
                 yield part
+            case MediaReport():
+                report = part
             case pcm:
                 for segment in segmenter.feed(pcm):
                     yield segment
@@ -78,7 +83,8 @@ def _segmented(parts: Iterable[Decoded | memoryview], options: PrepareOptions, m
     if not segmenter.duration_s:
         raise no_audio()
     yield from segmenter.finish()
-    yield PrepareEnd(duration_s=segmenter.duration_s, speech_s=segmenter.speech_s, speech=segmenter.late_speech)
+    speech_s, speech = segmenter.speech_s, segmenter.late_speech
+    yield PrepareEnd(duration_s=segmenter.duration_s, speech_s=speech_s, speech=speech, media=report)
 
 
 def no_audio() -> ServiceError:

@@ -1,11 +1,9 @@
 """mp4 files as recorders and editors write them, and damaged ones: the right sound at the right time, or a reason."""
 
-import io
 import struct
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import av
 import numpy as np
 import pytest
 from media_boxes import box, change_boxes, changed_mp4, parse_boxes, shifted_offsets, write_boxes
@@ -86,7 +84,7 @@ async def test_offsets_of_64_bits_change_nothing(prepare: Prepare, m4a: bytes):
     await assert_same_sound(prepare, changed_mp4(m4a, stco=widened).replace(b"stco", b"co64"), m4a)
 
 
-async def test_a_file_in_fragments_has_its_whole_sound(prepare: Prepare, m4a: bytes, assert_melody):
+async def test_a_file_in_fragments_has_its_whole_sound(prepare: Prepare, m4a: bytes, assert_melody, in_fragments):
     prepared = await prepare(in_fragments(m4a))
 
     assert prepared.duration_s == pytest.approx(SHORT_S, abs=0.1)
@@ -132,7 +130,7 @@ async def test_broken_packets_keep_the_time_of_what_follows(
 
     prepared = await prepare(bytes(media))
 
-    assert "damaged media: broken_packets=" in caplog.text
+    assert "damaged media: places=3 " in caplog.text
     assert prepared.duration_s == pytest.approx(SHORT_S, abs=0.05)
     assert_melody(prepared.samples, starts_s=9.0)
 
@@ -184,19 +182,6 @@ async def is_read_or_refused(prepare: Prepare, media: bytes) -> bool:
         return (await prepare(media)).duration_s > 0
     except ServiceError as error:
         return error.code is ErrorCode.AUDIO_UNDECODABLE
-
-
-def in_fragments(media: bytes) -> bytes:
-    """The same packets in fragments of 1 s, without an index, as browsers and live recorders write them."""
-    target = io.BytesIO()
-    options = {"movflags": "empty_moov+default_base_moof", "frag_duration": "1000000"}
-    with av.open(io.BytesIO(media)) as source, av.open(target, "w", format="mp4", options=options) as output:
-        stream = output.add_stream_from_template(source.streams.audio[0])
-        for packet in source.demux(audio=0):
-            if packet.size:
-                packet.stream = stream
-                output.mux(packet)
-    return target.getvalue()
 
 
 def with_itunes_delay(media: bytes, delay: int) -> bytes:

@@ -16,6 +16,8 @@ _EXTENSIBLE_FORMAT_TAG = 0xFFFE
 _SUBFORMAT_GUID_TAIL = bytes.fromhex("000000001000800000aa00389b71")
 # Programs that write to a pipe do not know the length, and write one of these instead.
 _STREAMED_LENGTHS = (0, 0xFFFFFFFF)
+_MAX_CHUNKS = 100
+"""Most chunks of a WAV file that are looked at. Recorders write about ten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,19 +40,21 @@ class WavAudio:
         """Reads a WAV file in the format of this module. The samples are a view of `data`.
 
         Raises:
-            ValueError: the data is not a WAV file, is cut off, is not 16 kHz mono s16, or has a second part with audio;
-                the message says which.
+            ValueError: the data is not a WAV file, is cut off, has more audio behind its samples, or is not 16 kHz mono
+                s16; the message says which.
         """
         pcm = None
         for name, body, is_whole in _chunks(memoryview(data)):
-            if pcm is not None and name in (b"data", b"RIFF"):
-                raise ValueError("the WAV file has a second part with audio")
             if name == b"fmt ":
                 _require_canonical(body)
             elif name == b"data":
                 if not is_whole:
                     raise ValueError("the WAV file is cut off")
+                if pcm is not None:
+                    raise ValueError("the WAV file has a second data chunk")
                 pcm = body
+            elif name == b"RIFF":
+                raise ValueError("another WAV file follows the first one")
         if pcm is None:
             raise ValueError("the WAV file has no data chunk")
         return cls(pcm)
@@ -71,12 +75,14 @@ class WavAudio:
 
 
 def _chunks(data: memoryview) -> Iterator[tuple[bytes, memoryview, bool]]:
-    """Yields (name, body, is_whole) of each RIFF chunk, and of what follows the RIFF as if it were chunks."""
+    """Yields (name, body, is_whole) of the first _MAX_CHUNKS chunks, also of those behind the RIFF file."""
     if len(data) < 12 or bytes(data[:4]) != b"RIFF" or bytes(data[8:12]) != b"WAVE":
         raise ValueError("the data is not a WAV file")
     position = 12
     has_format = False
-    while position + 8 <= len(data):
+    for _ in range(_MAX_CHUNKS):
+        if position + 8 > len(data):
+            return
         name, size = bytes(data[position : position + 4]), struct.unpack_from("<I", data, position + 4)[0]
         start = position + 8
         if name == b"data":

@@ -85,6 +85,27 @@ class MediaOnDisk:
         return os.pread(self._descriptor, size, position)
 
 
+class MediaPart:
+    """A part of a file, as a file of its own.
+
+    Args:
+        media: the whole file.
+        start: position of the part's first byte in it.
+        end: position behind its last byte.
+        prefix: bytes that are put in front of the part, such as another header.
+    """
+
+    def __init__(self, media: Media, start: int, end: int, prefix: bytes = b"") -> None:
+        self._media, self._start, self._prefix = media, start, prefix
+        self.size = len(prefix) + end - start
+
+    def read(self, position: int, size: int) -> bytes:
+        size = max(0, min(size, self.size - position))
+        head = self._prefix[position : position + size]
+        start = self._start + max(0, position - len(self._prefix))
+        return head + self._media.read(start, size - len(head)) if len(head) < size else head
+
+
 def undecodable(message: str) -> ServiceError:
     return ServiceError(ErrorCode.AUDIO_UNDECODABLE, message, param="file")
 

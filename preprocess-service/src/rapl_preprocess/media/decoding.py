@@ -1,18 +1,21 @@
 """Decodes the first audio track of any media to 16 kHz mono PCM."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import islice
 
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer
-from av.error import FFmpegError
+from av.error import EOFError, FFmpegError
 from av.packet import Packet
 from av.stream import Discard
-from rapl_protocol.prepared import SourceInfo
+from rapl_protocol.prepared import Damage, MediaReport, SourceInfo
 
 from rapl_preprocess.media.containers import BARE_STREAMS, NOT_MEDIA, Media, open_media, too_long, undecodable
+from rapl_preprocess.media.damage import DamageRecord
+from rapl_preprocess.media.ending import missing_end
+from rapl_preprocess.media.headers import ogg
+from rapl_preprocess.media.losses import Losses
 from rapl_preprocess.media.track import MAX_SILENCE_S, Track
 
 MAX_START_S = 10.0
@@ -35,29 +38,21 @@ _BARE_STREAM_MIN_FRAMES = 3
 files, read as mp1)."""
 
 
-@dataclass(slots=True)
-class Damage:
-    """The parts of a file that could not be decoded. The rest of the file was decoded."""
+_MIN_LOST_END_S = 0.1
+"""Shortest damage at the end of a file. A stream that was recorded ends in the middle of a packet."""
+_MAX_INTERRUPTIONS = 1000
+"""Most places of a file at which reading is tried again after an error of the container."""
 
-    broken_packets: int = 0
-    broken_s: float = 0.0
-    """Total duration of the broken packets. A packet without a duration counts as 0."""
-    is_cut_off: bool = False
-    """Whether the container became unreadable before its end."""
-
-    def __str__(self) -> str:
-        return f"broken_packets={self.broken_packets} broken_s={self.broken_s:.2f} is_cut_off={self.is_cut_off}"
-
-
-Decoded = SourceInfo | bytes | Damage
-Packets = Iterator["Packet[AudioStream]"]
+Decoded = SourceInfo | bytes | MediaReport
+Frame = tuple[AudioFrame, float, bool]
+"""A frame, the seconds of packets that could not be decoded before it, and whether silence before it replaces audio."""
 
 
 def decode(media: Media, max_duration_s: float, is_stopped: Callable[[], bool]) -> Iterator[Decoded]:
-    """Yields SourceInfo, then the audio as 16 kHz mono s16le, then Damage if there was any.
+    """Yields SourceInfo, then the audio as 16 kHz mono s16le, then MediaReport with what could not be read.
 
     The first sample is at time 0 of the file (see `_origin_s`). If the timestamps show that audio is missing, silence
-    replaces it. A file without decodable audio yields neither SourceInfo nor PCM.
+    replaces it. A file without decodable audio yields only the report.
 
     Args:
         media: any file.
@@ -70,22 +65,29 @@ def decode(media: Media, max_duration_s: float, is_stopped: Callable[[], bool]) 
     with open_media(media, is_stopped) as container:
         stream = _first_audio_stream(container)
         _refuse_if_announced_longer(container, max_duration_s)
-        damage = Damage()
+        damage = DamageRecord()
+        losses = Losses(media, container.format.name)
         is_bare = container.format.name in BARE_STREAMS
-        max_gap_s = _DISCONTINUITY_S if _may_jump(container) else MAX_SILENCE_S
-        track = Track(_origin_s(container), max_gap_s, has_clock=not is_bare)
+        # The timestamps of an Ogg file jump only in a hole: each part of a chained file is decoded by itself.
+        may_jump = _may_jump(container) and container.format.name != "ogg"
+        origin_s = 0.0 if ogg.has_lost_start(media, stream) else _origin_s(container)
+        track = Track(origin_s, _DISCONTINUITY_S if may_jump else MAX_SILENCE_S, has_clock=not is_bare)
         has_begun = False
-        frames = _frames(_until_cut_off(container.demux(stream), damage), stream, damage)
+        frames = _frames(_packets(container, stream, losses), stream, losses)
         if is_bare:
             frames = _require_several_frames(frames)
-        for frame, lost_s in frames:
+        for frame, lost_s, replaces_audio in frames:
             if not has_begun:
                 yield _source_info(container, stream, frame)
                 has_begun = True
+            start_s, silence_s = track.position_s, track.silence_s
             yield from track.add(frame, lost_s)
+            silence_s = track.silence_s - silence_s
+            if silence_s and replaces_audio:
+                damage.add(start_s, start_s + silence_s)
         yield from track.finish()
-        if damage != Damage():
-            yield damage
+        _add_end(damage, losses, missing_end(container, stream, media, track.origin_s, track.position_s), track)
+        yield MediaReport(damage=damage.places())
 
 
 def _refuse_if_announced_longer(container: InputContainer, max_duration_s: float) -> None:
@@ -133,27 +135,30 @@ def _source_info(container: InputContainer, stream: AudioStream, frame: AudioFra
     )
 
 
-def _frames(
-    packets: Iterator["Packet[AudioStream] | None"], stream: AudioStream, damage: Damage
-) -> Iterator[tuple[AudioFrame, float]]:
-    """Yields each frame with the seconds of audio that were lost before it, and counts broken packets in `damage`."""
-    lost_s = 0.0
+def _add_end(damage: DamageRecord, losses: Losses, missing: Damage | None, track: Track) -> None:
+    """Adds what is missing behind the last frame: packets that could not be decoded, or an end that is not there."""
+    if missing is not None:
+        damage.add(missing.start_s, missing.end_s, missing.reason)
+    elif losses.lost_s > _MIN_LOST_END_S:
+        damage.add(track.position_s, track.position_s + losses.lost_s)
+
+
+def _frames(packets: Iterator["Packet[AudioStream] | None"], stream: AudioStream, losses: Losses) -> Iterator[Frame]:
     for packet in packets:
         try:
             frames = stream.decode(packet)
         except FFmpegError:
-            if packet is not None and packet.size:
-                broken_s = float((packet.duration or 0) * (packet.time_base or 0))
-                damage.broken_packets += 1
-                damage.broken_s += broken_s
-                lost_s += broken_s
+            if packet is not None:
+                losses.broken(packet)
             continue
         for frame in frames:
-            yield frame, lost_s
-            lost_s = 0.0
+            yield frame, losses.lost_s, losses.is_near_hole
+            losses.lost_s = 0.0
+        if packet is not None and frames:
+            losses.decoded(packet)
 
 
-def _require_several_frames(frames: Iterator[tuple[AudioFrame, float]]) -> Iterator[tuple[AudioFrame, float]]:
+def _require_several_frames(frames: Iterator[Frame]) -> Iterator[Frame]:
     """Yields the frames.
 
     Raises:
@@ -166,12 +171,23 @@ def _require_several_frames(frames: Iterator[tuple[AudioFrame, float]]) -> Itera
     yield from frames
 
 
-def _until_cut_off(packets: Packets, damage: Damage) -> Iterator["Packet[AudioStream] | None"]:
-    """Yields the packets. If reading fails, notes it in `damage` and yields None, which flushes the decoder."""
-    try:
-        yield from packets
-    except FFmpegError:
-        damage.is_cut_off = True
-        yield None
-    except IndexError:  # av 18.1 raises it at the end of a file in which a track appeared after the start
-        yield None
+def _packets(container: InputContainer, stream: AudioStream, losses: Losses) -> Iterator["Packet[AudioStream] | None"]:
+    """Yields the packets and then None, which flushes the decoder.
+
+    If the container cannot be read at some place, reading is tried again behind it. FFmpeg's libraries stop in an Ogg
+    file after 64 KiB without a page.
+    """
+    for _ in range(_MAX_INTERRUPTIONS):
+        try:
+            for packet in container.demux(stream):
+                if packet.size:
+                    losses.read(packet)
+                    yield packet
+            break
+        except EOFError:
+            break
+        except FFmpegError:
+            losses.interrupted()
+        except IndexError:  # av 18.1 raises it at the end of a file in which a track appeared after the start
+            break
+    yield None

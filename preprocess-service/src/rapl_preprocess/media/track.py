@@ -39,11 +39,15 @@ class Track:
     """
 
     def __init__(self, origin_s: float, max_gap_s: float = MAX_SILENCE_S, has_clock: bool = True) -> None:
-        self._origin_s = origin_s
+        self.origin_s = origin_s
+        """The timestamp that is time 0. It changes if the timestamps jump."""
         self._max_gap_s = max_gap_s
         self._has_clock = has_clock
         self._silence_left_s = MAX_SILENCE_S
-        self._position_s = 0.0
+        self.position_s = 0.0
+        """End of the audio and silence so far."""
+        self.silence_s = 0.0
+        """Total duration of the silence that was added."""
         self._samples_out = 0
         self._has_begun = False
         self._shape: tuple[str, str, int] | None = None
@@ -68,7 +72,7 @@ class Track:
                 raise undecodable(f"The file's sample rate of {frame.sample_rate} Hz is not supported.")
             yield from self.finish()
             self._shape = shape
-        self._position_s += frame.samples / frame.sample_rate
+        self.position_s += frame.samples / frame.sample_rate
         frame.pts = None  # otherwise the queue compares it with its own sample count
         self._waiting.write(frame)
         if self._waiting.samples >= _BLOCK_SAMPLES:
@@ -98,18 +102,19 @@ class Track:
         if frame.time is None or not self._has_clock:
             return min(lost_s, self._silence_left_s)
         is_first, self._has_begun = not self._has_begun, True
-        lag_s = frame.time - self._origin_s - self._position_s
+        lag_s = frame.time - self.origin_s - self.position_s
         tolerance_s = min(GAP_S, lost_s / 2) if lost_s else GAP_S
         if abs(lag_s) > min(self._max_gap_s, self._silence_left_s) or (is_first and lag_s < tolerance_s):
-            self._origin_s += lag_s
+            self.origin_s += lag_s
             return 0.0
         return lag_s if lag_s > tolerance_s else 0.0
 
     def _silence(self, gap_s: float) -> Iterator[bytes]:
         yield from self.finish()
-        self._position_s += gap_s
+        self.position_s += gap_s
         self._silence_left_s -= gap_s
-        missing_bytes = (round(self._position_s * SAMPLE_RATE_HZ) - self._samples_out) * SAMPLE_WIDTH_BYTES
+        self.silence_s += gap_s
+        missing_bytes = (round(self.position_s * SAMPLE_RATE_HZ) - self._samples_out) * SAMPLE_WIDTH_BYTES
         while missing_bytes > 0:
             piece = _SILENT_SECOND[:missing_bytes]
             missing_bytes -= len(piece)

@@ -1,0 +1,1 @@
+"""Reads headers of containers, for what FFmpeg's libraries do not tell."""
