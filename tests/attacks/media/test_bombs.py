@@ -81,6 +81,33 @@ def test_an_ogg_of_ten_thousand_streams_is_400(refusal: Refusal):
     refusal(b"".join(ogg_page(serial, head) for serial in range(10_000)))
 
 
+@pytest.mark.parametrize(
+    "part",
+    [
+        flac(0),
+        b"#!AMR\n",
+        riff(b"WAVE", wav_format(), chunk(b"data", b"ab")),
+        b"OggS\0\2" + bytes(22),
+        b"caff\0\1\0\0desc",
+    ],
+    ids=["flac", "amr", "wav", "ogg", "caf"],
+)
+def test_a_file_of_a_million_files_ends(send: Send, part: bytes):
+    assert send(part * 1_000_000).status_code in (200, 400)
+
+
+@pytest.mark.parametrize("boxes", [box(b"ftyp") + box(b"moov"), box(b"moof"), box(b"free")])
+def test_an_mp4_of_a_million_boxes_is_400(refusal: Refusal, boxes: bytes):
+    refusal(box(b"ftyp") + box(b"moov") + boxes * 1_000_000)
+
+
+def test_parts_that_cannot_be_decoded_add_an_hour_of_silence_at_most(send: Send):
+    answer = send(flac(100) + flac(0) * 10_000 + b"fLaC\x80\0\0\x22" + bytes(1 << 20))
+
+    assert answer.status_code == 200
+    assert b"audio_undecodable" not in answer.content or b"too small to contain" in answer.content
+
+
 def test_an_avi_of_ten_thousand_streams_is_400(refusal: Refusal):
     header = struct.pack("<4s4sIHHIIIIIIII", b"auds", b"\0\0\0\0", 0, 0, 0, 0, 1, 16_000, 0, 100, 100, 0, 2) + bytes(8)
     track = chunk(b"LIST", b"strl" + chunk(b"strh", header) + wav_format().replace(b"fmt ", b"strf"))

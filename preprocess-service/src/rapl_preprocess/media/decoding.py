@@ -9,11 +9,11 @@ from av.container import InputContainer
 from av.error import EOFError, FFmpegError
 from av.packet import Packet
 from av.stream import Discard
-from rapl_protocol.prepared import Damage, MediaReport, SourceInfo
+from rapl_protocol.prepared import MediaReport, SourceInfo
 
 from rapl_preprocess.media.containers import BARE_STREAMS, NOT_MEDIA, Media, open_media, too_long, undecodable
 from rapl_preprocess.media.damage import DamageRecord
-from rapl_preprocess.media.ending import missing_end
+from rapl_preprocess.media.ending import ReadTrack, missing_end
 from rapl_preprocess.media.headers import ogg
 from rapl_preprocess.media.losses import Losses
 from rapl_preprocess.media.track import MAX_SILENCE_S, Track
@@ -36,8 +36,6 @@ _DURATION_IN_HEADER = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "fl
 _BARE_STREAM_MIN_FRAMES = 3
 """Fewest frames of a bare stream. Other files contain one or two frames by chance: 2 of 2,000 system files do (terminfo
 files, read as mp1)."""
-
-
 _MIN_LOST_END_S = 0.1
 """Shortest damage at the end of a file. A stream that was recorded ends in the middle of a packet."""
 _MAX_INTERRUPTIONS = 1000
@@ -68,10 +66,9 @@ def decode(media: Media, max_duration_s: float, is_stopped: Callable[[], bool]) 
         damage = DamageRecord()
         losses = Losses(media, container.format.name)
         is_bare = container.format.name in BARE_STREAMS
-        # The timestamps of an Ogg file jump only in a hole: each part of a chained file is decoded by itself.
-        may_jump = _may_jump(container) and container.format.name != "ogg"
+        max_gap_s = _DISCONTINUITY_S if _may_jump(container) else MAX_SILENCE_S
         origin_s = 0.0 if ogg.has_lost_start(media, stream) else _origin_s(container)
-        track = Track(origin_s, _DISCONTINUITY_S if may_jump else MAX_SILENCE_S, has_clock=not is_bare)
+        track = Track(origin_s, max_gap_s, has_clock=not is_bare)
         has_begun = False
         frames = _frames(_packets(container, stream, losses), stream, losses)
         if is_bare:
@@ -80,13 +77,16 @@ def decode(media: Media, max_duration_s: float, is_stopped: Callable[[], bool]) 
             if not has_begun:
                 yield _source_info(container, stream, frame)
                 has_begun = True
+            if container.format.name == "ogg":  # behind lost pages a longer jump is no new clock
+                track.max_gap_s = MAX_SILENCE_S if replaces_audio else _DISCONTINUITY_S
             start_s, silence_s = track.position_s, track.silence_s
             yield from track.add(frame, lost_s)
             silence_s = track.silence_s - silence_s
             if silence_s and replaces_audio:
                 damage.add(start_s, start_s + silence_s)
         yield from track.finish()
-        _add_end(damage, losses, missing_end(container, stream, media, track.origin_s, track.position_s), track)
+        read = ReadTrack(container, stream, media, track.origin_s, track.position_s, losses.last_block_end)
+        _add_end(damage, losses, read)
         yield MediaReport(damage=damage.places())
 
 
@@ -135,12 +135,13 @@ def _source_info(container: InputContainer, stream: AudioStream, frame: AudioFra
     )
 
 
-def _add_end(damage: DamageRecord, losses: Losses, missing: Damage | None, track: Track) -> None:
+def _add_end(damage: DamageRecord, losses: Losses, read: ReadTrack) -> None:
     """Adds what is missing behind the last frame: packets that could not be decoded, or an end that is not there."""
+    missing = missing_end(read)
     if missing is not None:
         damage.add(missing.start_s, missing.end_s, missing.reason)
     elif losses.lost_s > _MIN_LOST_END_S:
-        damage.add(track.position_s, track.position_s + losses.lost_s)
+        damage.add(read.position_s, read.position_s + losses.lost_s)
 
 
 def _frames(packets: Iterator["Packet[AudioStream] | None"], stream: AudioStream, losses: Losses) -> Iterator[Frame]:

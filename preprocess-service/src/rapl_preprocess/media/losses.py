@@ -75,6 +75,11 @@ class Losses:
         """
         return self._suspect_s > 0 or self._is_flac
 
+    @property
+    def last_block_end(self) -> int | None:
+        """Position behind the last block of a Matroska file."""
+        return self._last_end[0] if self._last_end else None
+
     def _follow_pages(self, position: int) -> None:
         page = ogg.page_at(self._media, position)
         if page is None:

@@ -41,7 +41,7 @@ class Track:
     def __init__(self, origin_s: float, max_gap_s: float = MAX_SILENCE_S, has_clock: bool = True) -> None:
         self.origin_s = origin_s
         """The timestamp that is time 0. It changes if the timestamps jump."""
-        self._max_gap_s = max_gap_s
+        self.max_gap_s = max_gap_s
         self._has_clock = has_clock
         self._silence_left_s = MAX_SILENCE_S
         self.position_s = 0.0
@@ -104,7 +104,7 @@ class Track:
         is_first, self._has_begun = not self._has_begun, True
         lag_s = frame.time - self.origin_s - self.position_s
         tolerance_s = min(GAP_S, lost_s / 2) if lost_s else GAP_S
-        if abs(lag_s) > min(self._max_gap_s, self._silence_left_s) or (is_first and lag_s < tolerance_s):
+        if abs(lag_s) > min(self.max_gap_s, self._silence_left_s) or (is_first and lag_s < tolerance_s):
             self.origin_s += lag_s
             return 0.0
         return lag_s if lag_s > tolerance_s else 0.0
