@@ -1,16 +1,28 @@
-"""Decodes a short file. It sends the audio first, so that an engine can start, and then the speech check."""
+"""Decodes a short file. It sends the audio first, so that an engine can start, and then the speech check.
+
+Of a file with several audio tracks, the audio is sent after the check: the check shows which track has speech.
+"""
 
 import time
 from collections.abc import Callable, Iterator
 
 from rapl_protocol.audio import BYTES_PER_SECOND, WavAudio
 from rapl_protocol.intervals import total_s
-from rapl_protocol.prepared import MAX_SEGMENT_S, ClipAudio, PrepareEnd, PrepareOptions, SourceInfo
+from rapl_protocol.prepared import (
+    MAX_SEGMENT_S,
+    NOTHING_TO_REPORT,
+    ClipAudio,
+    PrepareEnd,
+    PrepareOptions,
+    SourceInfo,
+)
 from rapl_protocol.wire import encode_clip_event
 
 from rapl_preprocess.batches import Batch, fields_of
+from rapl_preprocess.first_track_with_speech import first_track_with_speech
 from rapl_preprocess.media.containers import Media
 from rapl_preprocess.media.decoding import Damage, decode
+from rapl_preprocess.media.streams import TrackChoice
 from rapl_preprocess.prepare import bounded, no_audio
 from rapl_preprocess.speech.segmenter import SpeechSegmenter
 from rapl_preprocess.speech.silero import SpeechModel
@@ -24,22 +36,34 @@ def clip(media: Media, options: PrepareOptions, model: SpeechModel, is_stopped: 
     """Yields the whole audio of a file of up to MAX_SEGMENT_S and then, if speech detection is on, the speech check.
 
     Raises:
-        ServiceError: AUDIO_UNDECODABLE, or AUDIO_TOO_LARGE for longer media.
+        ServiceError: AUDIO_UNDECODABLE; AUDIO_TOO_LARGE for longer media; INVALID_REQUEST if the wanted track does not
+            exist.
     """
     checks_speech = options.speech_detection == "on"
-    batch, pcm = _decoded(media, is_last=not checks_speech, is_stopped=is_stopped)
-    yield batch
-    if checks_speech:
-        time.sleep(_PAUSE_S)
-        check = SpeechSegmenter(model, options).check(pcm)
-        yield Batch(encode_clip_event(check), {"speech_s": total_s(check.speech)}, is_last=True)
+    tracks = TrackChoice(options.audio_track)
+
+    def batches_of_track() -> Iterator[Batch]:
+        batch, pcm = _decoded(media, tracks, is_last=not checks_speech, is_stopped=is_stopped)
+        yield batch
+        if checks_speech:
+            time.sleep(_PAUSE_S)
+            check = SpeechSegmenter(model, options).check(pcm)
+            yield Batch(encode_clip_event(check), {"speech_s": total_s(check.speech)}, is_last=True)
+
+    yield from first_track_with_speech(
+        batches_of_track,
+        tracks,
+        shows_speech=lambda batch: batch.is_last and (not checks_speech or batch.log_fields["speech_s"] > 0),
+    )
 
 
-def _decoded(media: Media, *, is_last: bool, is_stopped: Callable[[], bool]) -> tuple[Batch, bytes]:
+def _decoded(
+    media: Media, tracks: TrackChoice, *, is_last: bool, is_stopped: Callable[[], bool]
+) -> tuple[Batch, bytes]:
     """Returns the batch with the audio, and the audio itself as 16 kHz mono s16le."""
     pieces: list[bytes] = []
     fields, damage = {}, None
-    for part in bounded(decode(media, MAX_SEGMENT_S, is_stopped), media.size, MAX_SEGMENT_S):
+    for part in bounded(decode(media, MAX_SEGMENT_S, is_stopped, tracks), media.size, MAX_SEGMENT_S):
         match part:
             case SourceInfo():
                 fields |= fields_of(part)
@@ -51,4 +75,5 @@ def _decoded(media: Media, *, is_last: bool, is_stopped: Callable[[], bool]) -> 
     if not pcm:
         raise no_audio()
     fields |= fields_of(PrepareEnd(duration_s=len(pcm) / BYTES_PER_SECOND))
-    return Batch(encode_clip_event(ClipAudio(WavAudio(pcm))), fields, damage, is_last), pcm
+    clip_audio = ClipAudio(WavAudio(pcm), tracks.reported_in(NOTHING_TO_REPORT))
+    return Batch(encode_clip_event(clip_audio), fields, damage, is_last), pcm
