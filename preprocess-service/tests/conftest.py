@@ -74,8 +74,8 @@ def encode(
         stream.bit_rate = 96_000  # wmav2 has no default
         resampler = av.AudioResampler(stream.format, layout, rate_hz, frame_size=stream.frame_size or None)
         channels = av.AudioLayout(layout).nb_channels
-        samples = np.ascontiguousarray(np.broadcast_to(sound, (channels, sound.shape[-1])), np.float32)
-        whole = av.AudioFrame.from_ndarray(samples, format="fltp", layout=layout)
+        packed = np.broadcast_to(sound, (channels, sound.shape[-1])).T.astype(np.float32).reshape(1, -1)
+        whole = av.AudioFrame.from_ndarray(packed, format="flt", layout=layout)
         whole.sample_rate, whole.pts = rate_hz, round(start_s * rate_hz)
         frames = resampler.resample(whole) + resampler.resample(None)
         packets = [packet for frame in [*frames, None] for packet in stream.encode(frame)]

@@ -5,6 +5,7 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import soundfile
@@ -154,6 +155,27 @@ async def test_ordinary_stereo_is_the_mean_of_its_channels(prepare, voice: np.nd
     assert np.abs(prepared.samples - channels.mean(axis=0)).max() < 2 / 32_768
 
 
+@pytest.mark.parametrize(("mask", "layout"), [(FIVE_ONE, "5.1"), (SEVEN_ONE, "7.1")])
+async def test_the_dialogue_of_a_film_is_as_clear_as_in_the_mix_of_ffmpeg(
+    prepare, best_match, voice: np.ndarray, mask: int, layout: str
+):
+    channels = np.stack([noise(len(voice), 0.05, seed) for seed in range(8 if mask == SEVEN_ONE else 6)])
+    channels[2], channels[3] = voice, 0.2 * np.sin(2 * np.pi * 40 * np.arange(len(voice)) / RATE_HZ)
+
+    mixed = (await prepare(wav(channels, mask))).samples
+
+    assert best_match(voice, without_hum(mixed))[1] > best_match(voice, mix_of_ffmpeg(channels, layout))[1] - 0.01
+    assert loudness_db(mixed) - loudness_db(voice) > -8
+
+
+def mix_of_ffmpeg(channels: np.ndarray, layout: str) -> np.ndarray:
+    packed = channels.T.astype(np.float32).reshape(1, -1)
+    frame = av.AudioFrame.from_ndarray(packed, format="flt", layout=layout)
+    frame.sample_rate = RATE_HZ
+    resampler = av.AudioResampler("fltp", "mono", RATE_HZ)
+    return np.concatenate([part.to_ndarray()[0] for part in [*resampler.resample(frame), *resampler.resample(None)]])
+
+
 async def test_the_mix_does_not_jump_where_a_channel_is_turned_over(prepare, make_melody):
     tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(4 * RATE_HZ) / RATE_HZ)
     prepared = await prepare(wav(np.stack([tone, from_half(tone, 1, -1)])))
@@ -190,6 +212,19 @@ async def test_opposite_channels_are_mixed_in_every_sample_format(
 
     assert best_match(voice, prepared.samples)[1] > 0.95
     assert loudness_db(prepared.samples) - loudness_db(voice) > -4
+
+
+@pytest.mark.parametrize(
+    ("codec", "layout"), [("alac", "7.1(wide)"), ("wavpack", "8 channels"), ("wavpack", "16 channels")]
+)
+async def test_many_channels_in_planes_of_their_own_are_mixed(
+    prepare, encode, best_match, voice, codec: str, layout: str
+):
+    channels = on_channel(voice, 7, av.AudioLayout(layout).nb_channels)
+
+    prepared = await prepare(encode("matroska", codec, RATE_HZ, layout, channels))
+
+    assert best_match(voice, prepared.samples)[1] > 0.95
 
 
 @pytest.mark.parametrize("samples", [1, 2, 3, 500, 8_193])

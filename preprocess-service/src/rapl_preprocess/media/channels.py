@@ -7,6 +7,7 @@ turned over.
 
 import numpy as np
 from av.audio.frame import AudioFrame
+from av.audio.plane import AudioPlane
 
 MAX_CHANNELS = 64
 """Most channels that are mixed. It is also the most that FFmpeg's resampler takes (SWR_CH_MAX)."""
@@ -34,6 +35,13 @@ _GAIN_MEMORY_S = 10.0
 """Time after which a sound has lost two thirds of its influence on the gain. A pause does not change the gain."""
 _MIN_DIVISOR = 2.0
 """A voice on one channel of many is as loud as a voice on one channel of stereo."""
+_SHARES_BESIDE_A_CENTRE = {"FC": 1.0, "FL": 0.707, "FR": 0.707}
+_SHARE_OF_OTHERS = 0.5
+"""Shares of the channels in a layout with a centre, where films have their dialogue: those of FFmpeg's own mix, except
+that bass channels have one too. With equal shares a film's voice is 3.5 dB weaker against its music.
+
+Source: `build_matrix` of https://ffmpeg.org/doxygen/trunk/rematrix_8c_source.html
+"""
 _TINY = 1e-12
 
 
@@ -43,7 +51,7 @@ class ChannelMixer:
     Stereo frames stay stereo, for the resampler to mix; only where the channels cancel each other, the second one is
     turned over in place. Frames with any other layout become mono. The sum of the channels is divided by the number of
     channels that hold sound, and at least by 2: equally loud channels become their mean, and a voice on one channel of
-    many stays as loud as on one channel of stereo.
+    many is as loud as on one channel of stereo, whichever channel that is.
     """
 
     def __init__(self, first: AudioFrame) -> None:
@@ -57,6 +65,7 @@ class ChannelMixer:
         self._float = np.float64 if self._type.itemsize == 8 else np.float32
         self._step = max(1, self._rate_hz // _COMPARED_HZ)
         self._zero = 128 if self._type.kind == "u" else 0
+        self._shares = _shares(first)
         self._signs = np.ones(self._channels, np.float32)
         self._energy = np.zeros(self._channels)
         self._weights = np.ones(1, np.float32) if self.keeps_stereo else None
@@ -76,13 +85,17 @@ class ChannelMixer:
         if self.keeps_stereo:
             self._turn_over(channels[1], signs[:, 1:])
             return frame
-        return self._mono(channels, signs / self._divisors(products)[:, None])
+        return self._mono(channels, signs * self._shares / self._divisors(products)[:, None])
 
     def _channels_of(self, frame: AudioFrame) -> list[np.ndarray]:
-        """Returns writable views of the samples of each channel."""
+        """Returns writable views of the samples of each channel.
+
+        `frame.planes` of av 18.1 looks for the end of a list that has none from eight planar channels on.
+        """
         if self._is_planar:
-            return [np.frombuffer(plane, self._type)[: frame.samples] for plane in frame.planes]
-        packed = np.frombuffer(frame.planes[0], self._type)[: frame.samples * self._channels]
+            planes = [AudioPlane(frame, number) for number in range(self._channels)]
+            return [np.frombuffer(plane, self._type)[: frame.samples] for plane in planes]
+        packed = np.frombuffer(AudioPlane(frame, 0), self._type)[: frame.samples * self._channels]
         return list(packed.reshape(-1, self._channels).T)
 
     def _is_ordinary(self, channels: list[np.ndarray]) -> bool:
@@ -140,15 +153,17 @@ class ChannelMixer:
         return signs
 
     def _divisors(self, products: np.ndarray) -> np.ndarray:
-        """Returns by what the sum of the channels is divided in each stretch: the number of channels that hold sound.
+        """Returns by what the sum of the channels' shares is divided in each stretch.
 
-        The number is not whole: (sum of energy)² / sum of energy², which is 1.0 if one channel has all the sound.
+        It is the number of channels that hold sound, times their mean share. The number is not whole: it is (sum of
+        energy)² / sum of energy², which is 1.0 if one channel has all the sound.
         """
         divisors = []
         for energy in np.einsum("kcc->kc", products):
             self._energy = self._energy * np.exp(-_STRETCH_S / _GAIN_MEMORY_S) + energy
             active = self._energy.sum() ** 2 / ((self._energy**2).sum() + _TINY)
-            divisors.append(min(max(active, _MIN_DIVISOR), self._channels))
+            mean_share = self._shares @ self._energy / (self._energy.sum() + _TINY)
+            divisors.append(min(max(active, _MIN_DIVISOR), self._channels) * (mean_share or 1.0))
         return np.array(divisors, np.float32)
 
     def _turn_over(self, channel: np.ndarray, signs: np.ndarray) -> None:
@@ -185,3 +200,11 @@ class ChannelMixer:
             before = after
         self._weights = before
         return np.concatenate(parts)
+
+
+def _shares(frame: AudioFrame) -> np.ndarray:
+    """Returns the share of each channel in the mix; float32, (channels,)."""
+    places = [channel.name for channel in frame.layout.channels]
+    if "FC" not in places:
+        return np.ones(len(places), np.float32)
+    return np.array([_SHARES_BESIDE_A_CENTRE.get(place, _SHARE_OF_OTHERS) for place in places], np.float32)

@@ -31,8 +31,9 @@ _RECEIVE_BYTES = 1 << 18
 # What is sent instead of a batch that is skipped, so that the client does not take the service for hung. How far the
 # second decoder is, is not known here.
 _STILL_DECODING = Batch(b"".join(encode_prepared_event(PrepareProgress(position_s=0.0))))
-_PARENTS = {"fork": "rapl_preprocess.workers.zygote", "spawn": "rapl_preprocess.workers.spawner"}
-"""The module of the process that starts the decoders."""
+_ZYGOTE, _SPAWNER = "rapl_preprocess.workers.zygote", "rapl_preprocess.workers.spawner"
+_PARENTS = {"fork": _ZYGOTE, "spawn": _SPAWNER, "auto": _ZYGOTE if sys.platform == "linux" else _SPAWNER}
+"""The module of the process that starts the decoders, for each value of the setting."""
 
 JobKind = Literal["prepare", "clip"]
 
