@@ -42,6 +42,9 @@ that bass channels have one too. With equal shares a film's voice is 3.5 dB weak
 
 Source: `build_matrix` of https://ffmpeg.org/doxygen/trunk/rematrix_8c_source.html
 """
+_LARGEST = 1 - 2**-15
+"""Largest sample, as a part of full scale: the largest one of s16. It is exact in float32, and less than full scale
+itself, which no type of whole numbers has."""
 _TINY = 1e-12
 
 
@@ -74,18 +77,24 @@ class ChannelMixer:
     def mixed(self, frame: AudioFrame) -> AudioFrame:
         """Returns the mix of `frame`. Its samples may be changed."""
         channels = self._channels_of(frame)
-        if self.keeps_stereo and self._is_ordinary(channels):
-            return frame
-        products = self._products(self._averaged(channels), frame.samples)
-        if not np.isfinite(products).all():
-            for channel in channels:
-                np.nan_to_num(channel, copy=False, nan=0.0, posinf=1.0, neginf=-1.0)
-            products = np.nan_to_num(self._products(self._averaged(channels), frame.samples))
-        signs = self._signs_of(products)
+        with np.errstate(over="ignore", invalid="ignore"):  # float samples may be anything
+            if self.keeps_stereo and self._is_ordinary(channels):
+                return frame
+            signs, divisors = self._weighed(channels)
         if self.keeps_stereo:
             self._turn_over(channels[1], signs[:, 1:])
             return frame
-        return self._mono(channels, signs * self._shares / self._divisors(products)[:, None])
+        return self._mono(channels, signs * self._shares / divisors[:, None])
+
+    def _weighed(self, channels: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the results of `_signs_of` and `_divisors`. Samples that are no numbers become 0."""
+        products = self._products(self._averaged(channels), len(channels[0]))
+        if not np.isfinite(products).all():
+            for channel in channels:
+                np.nan_to_num(channel, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+            products = self._products(self._averaged(channels), len(channels[0]))
+            products = np.nan_to_num(products, nan=0.0, posinf=0.0, neginf=0.0)
+        return self._signs_of(products), self._divisors(products)
 
     def _channels_of(self, frame: AudioFrame) -> list[np.ndarray]:
         """Returns writable views of the samples of each channel.
@@ -94,8 +103,8 @@ class ChannelMixer:
         """
         if self._is_planar:
             planes = [AudioPlane(frame, number) for number in range(self._channels)]
-            return [np.frombuffer(plane, self._type)[: frame.samples] for plane in planes]
-        packed = np.frombuffer(AudioPlane(frame, 0), self._type)[: frame.samples * self._channels]
+            return [np.frombuffer(memoryview(plane), self._type)[: frame.samples] for plane in planes]
+        packed = np.frombuffer(memoryview(AudioPlane(frame, 0)), self._type)[: frame.samples * self._channels]
         return list(packed.reshape(-1, self._channels).T)
 
     def _is_ordinary(self, channels: list[np.ndarray]) -> bool:
@@ -110,7 +119,10 @@ class ChannelMixer:
         return all(2 * lr > _MAY_CANCEL * (ll + rr) or ll == rr == 0 for (ll, lr), (_, rr) in products)
 
     def _averaged(self, channels: list[np.ndarray]) -> np.ndarray:
-        """Returns the channels at about _COMPARED_HZ; (channels, samples)."""
+        """Returns the channels at about _COMPARED_HZ; (channels, samples).
+
+        Higher frequencies are left out: there, two microphones at a distance are opposite by their nature.
+        """
         count = len(channels[0]) // self._step
         samples = np.array([channel[: count * self._step] for channel in channels], self._float)
         return samples.reshape(self._channels, count, self._step) @ np.ones(self._step, self._float)
@@ -118,8 +130,8 @@ class ChannelMixer:
     def _products(self, few: np.ndarray, samples: int) -> np.ndarray:
         """Returns the inner products of all pairs of channels; (stretches, channels, channels).
 
-        Only the band of voices is compared. Below it, hum and a constant offset are often the same in both channels and
-        would hide that the voices are opposite. Above it, two microphones at a distance are opposite by their nature.
+        Changes from sample to sample are compared: hum and a constant offset are often the same in both channels, and
+        would hide that the voices are opposite.
 
         Args:
             few: the channels at a low sample rate.
@@ -155,22 +167,21 @@ class ChannelMixer:
     def _divisors(self, products: np.ndarray) -> np.ndarray:
         """Returns by what the sum of the channels' shares is divided in each stretch.
 
-        It is the number of channels that hold sound, times their mean share. The number is not whole: it is (sum of
-        energy)² / sum of energy², which is 1.0 if one channel has all the sound.
+        It is the number of channels that hold sound, times their mean share. The number is not whole: it is 1 / (sum of
+        the squares of their parts of the energy), which is 1.0 if one channel has all the sound.
         """
         divisors = []
         for energy in np.einsum("kcc->kc", products):
             self._energy = self._energy * np.exp(-_STRETCH_S / _GAIN_MEMORY_S) + energy
-            active = self._energy.sum() ** 2 / ((self._energy**2).sum() + _TINY)
-            mean_share = self._shares @ self._energy / (self._energy.sum() + _TINY)
-            divisors.append(min(max(active, _MIN_DIVISOR), self._channels) * (mean_share or 1.0))
+            parts = self._energy / (self._energy.sum() + _TINY)
+            active = 1 / ((parts**2).sum() + _TINY)
+            divisors.append(min(max(active, _MIN_DIVISOR), self._channels) * (self._shares @ parts or 1.0))
         return np.array(divisors, np.float32)
 
     def _turn_over(self, channel: np.ndarray, signs: np.ndarray) -> None:
-        turned = self._weighted([channel], signs) + self._zero
+        turned = self._weighted([channel], signs)
         if self._type.kind != "f":
-            limits = np.iinfo(self._type)
-            turned = np.rint(turned).clip(limits.min, limits.max)
+            turned = np.rint(turned).clip(-self._full_scale, self._full_scale * _LARGEST) + self._zero
         channel[:] = turned
 
     def _mono(self, channels: list[np.ndarray], weights: np.ndarray) -> AudioFrame:
