@@ -19,9 +19,9 @@ from rapl_protocol.prepared import (
 from rapl_protocol.wire import encode_clip_event
 
 from rapl_preprocess.batches import Batch, fields_of
-from rapl_preprocess.first_track_with_speech import first_track_with_speech
 from rapl_preprocess.media.containers import Media
 from rapl_preprocess.media.decoding import Damage, decode
+from rapl_preprocess.media.first_track_with_speech import first_track_with_speech
 from rapl_preprocess.media.streams import TrackChoice
 from rapl_preprocess.prepare import bounded, no_audio
 from rapl_preprocess.speech.segmenter import SpeechSegmenter

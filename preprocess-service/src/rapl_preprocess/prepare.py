@@ -14,9 +14,9 @@ from rapl_protocol.prepared import (
 )
 from rapl_protocol.segmentation import Segmenter
 
-from rapl_preprocess.first_track_with_speech import first_track_with_speech
 from rapl_preprocess.media.containers import Media, too_long, undecodable
 from rapl_preprocess.media.decoding import Damage, Decoded, decode
+from rapl_preprocess.media.first_track_with_speech import first_track_with_speech
 from rapl_preprocess.media.streams import TrackChoice
 from rapl_preprocess.speech.quietest_point import quietest_point
 from rapl_preprocess.speech.segmenter import SpeechSegmenter
