@@ -60,7 +60,7 @@ def encode(
     """A clip with MELODY in every channel.
 
     Args:
-        sound: float32, (samples,), in place of MELODY.
+        sound: float32, in place of MELODY: (samples,) for every channel, or (channels, samples).
         start_s: the first timestamp.
         broken_packets: these packets' bytes are replaced by others that no decoder takes.
         video: a codec, for a video track of noise in front of the audio track.
@@ -75,12 +75,13 @@ def encode(
         stream.bit_rate = 96_000  # wmav2 has no default
         resampler = av.AudioResampler(stream.format, layout, rate_hz, frame_size=stream.frame_size or None)
         channels = av.AudioLayout(layout).nb_channels
-        whole = av.AudioFrame.from_ndarray(np.tile(sound, (channels, 1)), format="fltp", layout=layout)
+        packed = np.broadcast_to(sound, (channels, sound.shape[-1])).T.astype(np.float32).reshape(1, -1)
+        whole = av.AudioFrame.from_ndarray(packed, format="flt", layout=layout)
         whole.sample_rate, whole.pts = rate_hz, round(start_s * rate_hz)
         frames = resampler.resample(whole) + resampler.resample(None)
         packets = [packet for frame in [*frames, None] for packet in stream.encode(frame)]
         if pictures:
-            _mux_noise(output, pictures, len(sound) / rate_hz)
+            _mux_noise(output, pictures, sound.shape[-1] / rate_hz)
         for i, packet in enumerate(packets):
             output.mux(_broken(packet) if i in broken_packets else packet)
     return written.getvalue()

@@ -49,7 +49,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     def batches(upload: Upload, options: PrepareOptions) -> Batches:
         _require_content(upload)
-        ready = _canonical_clip(upload)
+        ready = _canonical_clip(upload) if options.audio_track is None else None
         if ready is None:
             return app.state.decoders.batches(upload, options, "prepare")
         events = prepare_canonical(ready, options, settings.max_duration_s, app.state.model)

@@ -1,4 +1,7 @@
-"""Decodes a short file. It sends the audio first, so that an engine can start, and then the speech check."""
+"""Decodes a short file. It sends the audio first, so that an engine can start, and then the speech check.
+
+Of a file with several audio tracks, the audio is sent after the check: the check shows which track has speech.
+"""
 
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +23,8 @@ from rapl_preprocess.batches import Batch, fields_of
 from rapl_preprocess.media.chain import decode_all
 from rapl_preprocess.media.containers import Media
 from rapl_preprocess.media.damage import as_text
+from rapl_preprocess.media.first_track_with_speech import first_track_with_speech
+from rapl_preprocess.media.streams import TrackChoice
 from rapl_preprocess.prepare import bounded, no_audio
 from rapl_preprocess.speech.segmenter import SpeechSegmenter
 from rapl_preprocess.speech.silero import SpeechModel
@@ -33,22 +38,34 @@ def clip(media: Media, options: PrepareOptions, model: SpeechModel, is_stopped: 
     """Yields the whole audio of a file of up to MAX_SEGMENT_S and then, if speech detection is on, the speech check.
 
     Raises:
-        ServiceError: AUDIO_UNDECODABLE, or AUDIO_TOO_LARGE for longer media.
+        ServiceError: AUDIO_UNDECODABLE; AUDIO_TOO_LARGE for longer media; INVALID_REQUEST if the wanted track does not
+            exist.
     """
     checks_speech = options.speech_detection == "on"
-    batch, pcm = _decoded(media, is_last=not checks_speech, is_stopped=is_stopped)
-    yield batch
-    if checks_speech:
-        time.sleep(_PAUSE_S)
-        check = SpeechSegmenter(model, options).check(pcm)
-        yield Batch(encode_clip_event(check), {"speech_s": total_s(check.speech)}, is_last=True)
+    tracks = TrackChoice(options.audio_track)
+
+    def batches_of_track() -> Iterator[Batch]:
+        batch, pcm = _decoded(media, tracks, is_last=not checks_speech, is_stopped=is_stopped)
+        yield batch
+        if checks_speech:
+            time.sleep(_PAUSE_S)
+            check = SpeechSegmenter(model, options).check(pcm)
+            yield Batch(encode_clip_event(check), {"speech_s": total_s(check.speech)}, is_last=True)
+
+    yield from first_track_with_speech(
+        batches_of_track,
+        tracks,
+        shows_speech=lambda batch: batch.is_last and (not checks_speech or batch.log_fields["speech_s"] > 0),
+    )
 
 
-def _decoded(media: Media, *, is_last: bool, is_stopped: Callable[[], bool]) -> tuple[Batch, bytes]:
+def _decoded(
+    media: Media, tracks: TrackChoice, *, is_last: bool, is_stopped: Callable[[], bool]
+) -> tuple[Batch, bytes]:
     """Returns the batch with the audio, and the audio itself as 16 kHz mono s16le."""
     pieces: list[bytes] = []
     fields, report = {}, NOTHING_TO_REPORT
-    for part in bounded(decode_all(media, MAX_SEGMENT_S, is_stopped), media.size, MAX_SEGMENT_S):
+    for part in bounded(decode_all(media, MAX_SEGMENT_S, is_stopped, tracks), media.size, MAX_SEGMENT_S):
         match part:
             case SourceInfo():
                 fields |= fields_of(part)
@@ -60,5 +77,5 @@ def _decoded(media: Media, *, is_last: bool, is_stopped: Callable[[], bool]) -> 
     if not pcm:
         raise no_audio()
     fields |= fields_of(PrepareEnd(duration_s=len(pcm) / BYTES_PER_SECOND))
-    body = encode_clip_event(ClipAudio(WavAudio(pcm), report))
+    body = encode_clip_event(ClipAudio(WavAudio(pcm), tracks.reported_in(report)))
     return Batch(body, fields, as_text(report.damage), is_last), pcm

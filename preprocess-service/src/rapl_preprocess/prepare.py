@@ -12,12 +12,15 @@ from rapl_protocol.prepared import (
     PrepareOptions,
     PrepareProgress,
     SourceInfo,
+    SpeechSegment,
 )
 from rapl_protocol.segmentation import Segmenter
 
 from rapl_preprocess.media.chain import decode_all
 from rapl_preprocess.media.containers import Media, too_long, undecodable
 from rapl_preprocess.media.decoding import Decoded
+from rapl_preprocess.media.first_track_with_speech import first_track_with_speech
+from rapl_preprocess.media.streams import TrackChoice
 from rapl_preprocess.speech.quietest_point import quietest_point
 from rapl_preprocess.speech.segmenter import SpeechSegmenter
 from rapl_preprocess.speech.silero import SpeechModel
@@ -38,13 +41,28 @@ def prepare(
 ) -> Iterator[Event]:
     """Decodes any media. Yields SourceInfo, the segments, and PrepareEnd with what could not be read.
 
-    After PROGRESS_S without a segment it yields PrepareProgress.
+    After PROGRESS_S without a segment it yields PrepareProgress. Of several audio tracks, the events are those of the
+    first one with speech, and PrepareEnd names the others.
 
     Raises:
-        ServiceError: AUDIO_UNDECODABLE or AUDIO_TOO_LARGE, also after some events.
+        ServiceError: AUDIO_UNDECODABLE or AUDIO_TOO_LARGE, also after some events; INVALID_REQUEST if the wanted track
+            does not exist.
     """
-    parts = bounded(decode_all(media, max_duration_s, is_stopped), media.size, max_duration_s)
-    yield from _segmented(parts, options, model)
+    tracks = TrackChoice(options.audio_track)
+
+    def events_of_track() -> Iterator[Event]:
+        parts = bounded(decode_all(media, max_duration_s, is_stopped, tracks), media.size, max_duration_s)
+        for event in _segmented(parts, options, model):
+            if isinstance(event, PrepareEnd):
+                event = event.model_copy(update={"media": tracks.reported_in(event.media)})
+            yield event
+
+    yield from first_track_with_speech(
+        events_of_track,
+        tracks,
+        shows_speech=lambda event: isinstance(event, SpeechSegment),
+        is_progress=lambda event: isinstance(event, PrepareProgress),
+    )
 
 
 def prepare_canonical(

@@ -73,8 +73,8 @@ async def test_a_video_without_sound_is_a_400_that_says_so(http: Http, url: str,
     assert (await refusal(http, url, silent_video))["message"] == "The file has no audio track."
 
 
-@pytest.mark.parametrize("channels", [9, 32])
-async def test_channels_that_cannot_be_mixed_down_are_a_400_that_says_so(
+@pytest.mark.parametrize("channels", [65, 255])
+async def test_more_channels_than_can_be_mixed_are_a_400_that_says_so(
     http: Http, url: str, channels: int, wav_of_channels
 ):
     assert f"{channels} channels" in (await refusal(http, url, wav_of_channels(channels)))["message"]

@@ -10,10 +10,13 @@ from rapl_preprocess.media.containers import Media
 from rapl_preprocess.media.damage import DamageRecord
 from rapl_preprocess.media.decoding import Decoded, decode
 from rapl_preprocess.media.links import MAX_LINKS, links_of
+from rapl_preprocess.media.streams import TrackChoice
 from rapl_preprocess.media.track import MAX_SILENCE_S
 
 
-def decode_all(media: Media, max_duration_s: float, is_stopped: Callable[[], bool]) -> Iterator[Decoded]:
+def decode_all(
+    media: Media, max_duration_s: float, is_stopped: Callable[[], bool], tracks: TrackChoice
+) -> Iterator[Decoded]:
     """Yields what `decode` yields for each part of the file, as if it were one file.
 
     A part that cannot be decoded becomes damage, with silence of about its length.
@@ -23,14 +26,15 @@ def decode_all(media: Media, max_duration_s: float, is_stopped: Callable[[], boo
     """
     links = links_of(media, is_stopped)
     if len(links) == 1:
-        yield from decode(links[0], max_duration_s, is_stopped)
+        yield from decode(links[0], max_duration_s, is_stopped, tracks)
         return
     chain = _Chain()
     for number, link in enumerate(links):
         is_last = link is links[-1]
         try:
             if number < MAX_LINKS:
-                yield from chain.add(decode(link, max_duration_s, is_stopped), link.size, is_last=is_last)
+                parts = decode(link, max_duration_s, is_stopped, tracks)
+                yield from chain.add(parts, link.size, is_last=is_last)
             else:
                 yield from chain.skip(link.size)
         except ServiceError as error:

@@ -1,4 +1,4 @@
-"""Decodes the first audio track of any media to 16 kHz mono PCM."""
+"""Decodes one audio track of any media to 16 kHz mono PCM."""
 
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -8,7 +8,6 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.error import EOFError, FFmpegError
 from av.packet import Packet
-from av.stream import Discard
 from rapl_protocol.prepared import MediaReport, SourceInfo
 
 from rapl_preprocess.media.containers import BARE_STREAMS, NOT_MEDIA, Media, open_media, too_long, undecodable
@@ -16,6 +15,7 @@ from rapl_preprocess.media.damage import DamageRecord
 from rapl_preprocess.media.ending import ReadTrack, missing_end
 from rapl_preprocess.media.headers import ogg
 from rapl_preprocess.media.losses import Losses
+from rapl_preprocess.media.streams import TrackChoice
 from rapl_preprocess.media.track import MAX_SILENCE_S, Track
 
 MAX_START_S = 10.0
@@ -46,7 +46,9 @@ Frame = tuple[AudioFrame, float, bool]
 """A frame, the seconds of packets that could not be decoded before it, and whether silence before it replaces audio."""
 
 
-def decode(media: Media, max_duration_s: float, is_stopped: Callable[[], bool]) -> Iterator[Decoded]:
+def decode(
+    media: Media, max_duration_s: float, is_stopped: Callable[[], bool], tracks: TrackChoice
+) -> Iterator[Decoded]:
     """Yields SourceInfo, then the audio as 16 kHz mono s16le, then MediaReport with what could not be read.
 
     The first sample is at time 0 of the file (see `_origin_s`). If the timestamps show that audio is missing, silence
@@ -56,12 +58,13 @@ def decode(media: Media, max_duration_s: float, is_stopped: Callable[[], bool]) 
         media: any file.
         max_duration_s: a file with a longer duration in its header is refused. Other files are decoded.
         is_stopped: called at each read; when it returns True, the read returns no data, as at the end of the file.
+        tracks: which track to decode.
 
     Raises:
-        ServiceError: AUDIO_UNDECODABLE or AUDIO_TOO_LARGE.
+        ServiceError: AUDIO_UNDECODABLE or AUDIO_TOO_LARGE; INVALID_REQUEST if the wanted track does not exist.
     """
     with open_media(media, is_stopped) as container:
-        stream = _first_audio_stream(container)
+        stream = tracks.stream_of(container)
         _refuse_if_announced_longer(container, max_duration_s)
         damage = DamageRecord()
         losses = Losses(media, container.format.name)
@@ -95,19 +98,6 @@ def _refuse_if_announced_longer(container: InputContainer, max_duration_s: float
     duration_s = (container.duration or 0) / 1_000_000
     if container.format.name in _DURATION_IN_HEADER and duration_s > max_duration_s:
         raise too_long(max_duration_s)
-
-
-def _first_audio_stream(container: InputContainer) -> AudioStream:
-    if not container.streams.audio:
-        raise undecodable("The file has no audio track.")
-    stream = container.streams.audio[0]
-    if stream.codec_context is None:
-        raise undecodable("The file's audio codec is not supported.")
-    stream.codec_context.thread_count = 1
-    for other in container.streams:
-        if other.index != stream.index:
-            other.discard = Discard.all
-    return stream
 
 
 def _may_jump(container: InputContainer) -> bool:

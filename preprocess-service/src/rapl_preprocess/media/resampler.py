@@ -1,4 +1,4 @@
-"""Resamples to 16 kHz mono s16 with FFmpeg's libraries, in the calling thread.
+"""Mixes the channels, and resamples to 16 kHz mono s16 with FFmpeg's libraries, in the calling thread.
 
 PyAV's AudioResampler starts one thread for each core, which takes longer than resampling a short clip.
 """
@@ -8,24 +8,29 @@ from av.error import BlockingIOError, EOFError
 from av.filter import Graph
 from rapl_protocol.audio import SAMPLE_RATE_HZ
 
+from rapl_preprocess.media.channels import ChannelMixer
+
 _FORMAT, _LAYOUT = "s16", "mono"
+_MIXED_FORMAT = "fltp"
+_ONE_CHANNEL = frozenset({"mono", "1 channels"})
+"""Layouts that need no mixing. A single channel that is called a bass channel does: FFmpeg would drop it."""
 
 
 class Resampler:
-    """Resamples frames that have the rate, layout and sample format of the first one.
-
-    Raises:
-        FFmpegError: the channels cannot be mixed down to mono, for example 9 or 32 channels without a layout.
-    """
+    """Resamples frames that have the rate, layout and sample format of the first one."""
 
     def __init__(self, first: AudioFrame) -> None:
         shape = (first.format.name, first.layout.name, first.sample_rate)
+        self._mixer = None if shape[1] in _ONE_CHANNEL else ChannelMixer(first)
+        if self._mixer and not self._mixer.keeps_stereo:
+            shape = (_MIXED_FORMAT, _LAYOUT, first.sample_rate)
         self._graph = None if shape == (_FORMAT, _LAYOUT, SAMPLE_RATE_HZ) else _graph(*shape)
 
     def resample(self, frame: AudioFrame) -> list[AudioFrame]:
+        """Returns the samples that are complete. The samples of `frame` may be changed."""
         if self._graph is None:
             return [frame]
-        self._graph.push(frame)
+        self._graph.push(self._mixer.mixed(frame) if self._mixer else frame)
         return self._pulled(self._graph)
 
     def flush(self) -> list[AudioFrame]:

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from av.audio.fifo import AudioFifo
 from av.audio.frame import AudioFrame
-from av.error import FFmpegError
 from rapl_protocol.audio import BYTES_PER_SECOND, SAMPLE_RATE_HZ, SAMPLE_WIDTH_BYTES
 
+from rapl_preprocess.media.channels import MAX_CHANNELS
 from rapl_preprocess.media.containers import undecodable
 from rapl_preprocess.media.resampler import Resampler
 
@@ -70,6 +70,8 @@ class Track:
         if shape != self._shape:
             if frame.sample_rate not in SAMPLE_RATES_HZ:
                 raise undecodable(f"The file's sample rate of {frame.sample_rate} Hz is not supported.")
+            if frame.layout.nb_channels > MAX_CHANNELS:
+                raise undecodable(f"The file's {frame.layout.nb_channels} channels are more than can be mixed.")
             yield from self.finish()
             self._shape = shape
         self.position_s += frame.samples / frame.sample_rate
@@ -89,13 +91,8 @@ class Track:
         block = self._waiting.read()
         if block is None:
             return
-        try:
-            self._resampler = self._resampler or Resampler(block)
-            frames = self._resampler.resample(block)
-        except FFmpegError as error:  # for example 9 or 32 channels without a layout
-            channels = block.layout.nb_channels
-            raise undecodable(f"The file's {channels} channels cannot be mixed down to one.") from error
-        yield from self._pcm(frames)
+        self._resampler = self._resampler or Resampler(block)
+        yield from self._pcm(self._resampler.resample(block))
 
     def _gap_s(self, frame: AudioFrame, lost_s: float) -> float:
         """Returns the duration of the audio that is missing before `frame`, or 0.0."""

@@ -1,5 +1,7 @@
 """A decoding process. It decodes one file after another. A crash affects one file only.
 
+The zygote forks it. The spawner starts it as `python -m rapl_preprocess.workers.decoder`.
+
 It communicates over sockets only:
 
     control   <-  {"kind": "prepare" or "clip", "options": {...}, "max_duration_s": 43200.0, "inline_bytes": 70213}\\n
@@ -16,13 +18,15 @@ import logging
 import os
 import select
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
-from typing import Any
+from typing import Any, NoReturn
 
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.frames import encode_frame
 from rapl_protocol.prepared import PrepareOptions
+from rapl_service.log import configure_logging
 
 from rapl_preprocess.batches import Batch, in_batches
 from rapl_preprocess.clip import clip
@@ -36,7 +40,39 @@ MAX_JOB_BYTES = 1 << 16
 _FILES = 500
 """The process ends after this many files and another replaces it, so that leaks do not grow for months."""
 
+_WARM_UP = b"RIFF\xff\xff\xff\xffWAVEfmt \x10\0\0\0\1\0\1\0\x40\x1f\0\0\x40\x1f\0\0\1\0\x08\0data\xff\xff\xff\xff"
+"""The header of a WAV file with 8 kHz u8, which has to be decoded and resampled."""
+
 log = logging.getLogger("rapl")
+
+
+def main() -> NoReturn:
+    control, limits = socket.socket(fileno=int(sys.argv[1])), Limits(**json.loads(sys.argv[2]))
+    configure_logging(sys.argv[3])
+    serve_and_exit(control, limits, loaded_model())
+
+
+def loaded_model() -> SpeechModel:
+    """Loads the model, and decodes a second of audio, so that the first file does not wait for code to be loaded."""
+    model = SpeechModel.load()
+    for _ in prepare(MediaInMemory(_WARM_UP + bytes(8_000)), PrepareOptions(), 10.0, model, lambda: False):
+        pass
+    return model
+
+
+def serve_and_exit(control: socket.socket, limits: Limits, model: SpeechModel) -> NoReturn:
+    """Decodes until the other end of `control` is closed. Exits without the interpreter's cleanup, which a forked
+    process shares with its parent."""
+    code = 1
+    try:
+        serve(control, limits, model)
+        code = 0
+    except (BrokenPipeError, ConnectionResetError):
+        code = 0  # the service has ended
+    except BaseException:
+        log.exception("decoder failed")
+    finally:
+        os._exit(code)
 
 
 def serve(control: socket.socket, limits: Limits, model: SpeechModel) -> None:
@@ -127,3 +163,7 @@ def _frame(batch: Batch) -> bytes:
 
 def _error_frame(error: ServiceError) -> bytes:
     return encode_frame({**error.envelope(), "status": error.status})
+
+
+if __name__ == "__main__":
+    main()

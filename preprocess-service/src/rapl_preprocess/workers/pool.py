@@ -3,16 +3,19 @@
 import asyncio
 import json
 import logging
+import os
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing, contextmanager
 from dataclasses import asdict
 from typing import Literal, Self
 
 from rapl_protocol.errors import ServiceError
 from rapl_protocol.frames import Frame, decode_frames
-from rapl_protocol.prepared import PrepareOptions
+from rapl_protocol.prepared import PrepareOptions, PrepareProgress
+from rapl_protocol.wire import encode_prepared_event
 from rapl_service.http.upload import Upload
 
 from rapl_preprocess.batches import Batch
@@ -25,9 +28,20 @@ _START_LIMIT_S = 60.0
 _RETRY_S = 1.0
 _RECEIVE_BYTES = 1 << 18
 
+# What is sent instead of a batch that is skipped, so that the client does not take the service for hung. How far the
+# second decoder is, is not known here.
+_STILL_DECODING = Batch(b"".join(encode_prepared_event(PrepareProgress(position_s=0.0))))
+_ZYGOTE, _SPAWNER = "rapl_preprocess.workers.zygote", "rapl_preprocess.workers.spawner"
+_PARENTS = {"fork": _ZYGOTE, "spawn": _SPAWNER, "auto": _ZYGOTE if sys.platform == "linux" else _SPAWNER}
+"""The module of the process that starts the decoders, for each value of the setting."""
+
 JobKind = Literal["prepare", "clip"]
 
 log = logging.getLogger("rapl")
+
+
+class _DecoderEnded(Exception):
+    """The decoder exited before the end of the file."""
 
 
 class Decoders:
@@ -45,12 +59,12 @@ class Decoders:
         self._alive: set[socket.socket] = set()
         self._waiting = 0
         self._tasks: set[asyncio.Task[None]] = set()
-        self._zygote: subprocess.Popen[bytes] | None = None
-        self._zygote_socket: socket.socket | None = None
+        self._parent: subprocess.Popen[bytes] | None = None
+        self._parent_socket: socket.socket | None = None
 
     async def __aenter__(self) -> Self:
         for _ in range(self._settings.workers):
-            self._fork()
+            self._start_decoder()
         async with asyncio.timeout(_START_LIMIT_S):
             self._idle.put_nowait(await self._idle.get())
         return self
@@ -60,27 +74,55 @@ class Decoders:
             task.cancel()
         for control in self._alive:
             control.close()
-        await asyncio.to_thread(self._end_zygote)
+        await asyncio.to_thread(self._end_parent)
 
     async def batches(self, upload: Upload, options: PrepareOptions, kind: JobKind) -> AsyncGenerator[Batch, None]:
         """Yields the batches of a file. Closing the generator closes the decoder's output, which stops the decoder.
 
+        If the decoder ends before the end of the file, another one decodes the file again, and its batches are skipped
+        up to that place: the same file always gives the same batches. The first decoder may have been killed for a
+        reason that has nothing to do with the file, such as a lack of memory. If the second one ends too, the file is
+        the probable cause.
+
         Args:
             upload: the file.
-            options: how speech is detected.
+            options: how speech is detected, and which audio track is decoded.
             kind: "prepare" for segments, "clip" for the whole audio of a short file.
 
         Raises:
-            ServiceError: the errors of `prepare` and `clip`; AUDIO_UNDECODABLE if the decoder exited before the end of
+            ServiceError: the errors of `prepare` and `clip`; AUDIO_UNDECODABLE if two decoders exited before the end of
                 the file.
         """
+        sent = 0
+        with _kept_open(upload) as file:
+            for is_last_attempt in (False, True):
+                seen = 0
+                try:
+                    async with aclosing(self._decoded(upload, file, options, kind)) as batches:
+                        async for batch in batches:
+                            seen += 1
+                            if seen > sent:
+                                sent = seen
+                                yield batch
+                            elif kind == "prepare":
+                                yield _STILL_DECODING
+                    return
+                except _DecoderEnded as error:
+                    if is_last_attempt:
+                        raise undecodable(DECODER_ENDED) from error
+                    log.warning("a decoder ended before the end of its file; another one decodes the file again")
+
+    async def _decoded(
+        self, upload: Upload, file: int | None, options: PrepareOptions, kind: JobKind
+    ) -> AsyncGenerator[Batch, None]:
+        """Yields the batches from one decoder. Raises: ServiceError; _DecoderEnded."""
         output, remote = socket.socketpair()
         output.setblocking(False)
         control = None
         try:
             with remote:
-                control = await self._send_job(upload, options, kind, remote)
-            if not upload.file:
+                control = await self._send_job(upload, file, options, kind, remote)
+            if file is None:
                 await asyncio.get_running_loop().sock_sendall(output, upload.content())
             is_last = False
             async for frame in decode_frames(_received(output)):
@@ -88,21 +130,21 @@ class Decoders:
                 is_last = batch.is_last
                 yield batch
             if not is_last:
-                raise undecodable(DECODER_ENDED)
+                raise _DecoderEnded
         except (ValueError, BrokenPipeError, ConnectionResetError) as error:
-            raise undecodable(DECODER_ENDED) from error
+            raise _DecoderEnded from error
         finally:
             output.close()
             if control:
                 self._watch(control)
 
     async def _send_job(
-        self, upload: Upload, options: PrepareOptions, kind: JobKind, output: socket.socket
+        self, upload: Upload, file: int | None, options: PrepareOptions, kind: JobKind, output: socket.socket
     ) -> socket.socket:
         """Sends the file to a decoder, and returns the decoder's control socket."""
         job = {"kind": kind, "options": options.model_dump(), "max_duration_s": self._settings.max_duration_s}
-        line = json.dumps({**job, "inline_bytes": 0 if upload.file else upload.size_bytes}).encode() + b"\n"
-        descriptors = [output.fileno(), *([upload.file.fileno()] if upload.file else [])]
+        line = json.dumps({**job, "inline_bytes": upload.size_bytes if file is None else 0}).encode() + b"\n"
+        descriptors = [output.fileno(), *([] if file is None else [file])]
         while True:
             control = await self._idle_decoder()
             try:
@@ -110,49 +152,49 @@ class Decoders:
                 return control
             except (BrokenPipeError, ConnectionResetError):  # the process has ended while it was idle
                 self._discard(control)
-                self._fork()
+                self._start_decoder()
 
     async def _idle_decoder(self) -> socket.socket:
         if self._idle.empty() and len(self._alive) < self._settings.max_workers:
-            self._fork()
+            self._start_decoder()
         self._waiting += 1
         try:
             return await self._idle.get()
         finally:
             self._waiting -= 1
 
-    def _fork(self) -> None:
+    def _start_decoder(self) -> None:
         control, remote = socket.socketpair()
         control.setblocking(False)
         with remote:
             try:
-                self._request_fork(remote)
+                self._request_decoder(remote)
             except (BrokenPipeError, ConnectionResetError):
-                log.warning("the process that forks the decoders has exited; starting a new one")
-                self._end_zygote()
-                self._request_fork(remote)
+                log.warning("the process that starts the decoders has exited; starting a new one")
+                self._end_parent()
+                self._request_decoder(remote)
         self._alive.add(control)
         self._watch(control, is_new=True)
 
-    def _request_fork(self, remote: socket.socket) -> None:
-        if self._zygote_socket is None:
-            self._zygote_socket = self._start_zygote()
-        socket.send_fds(self._zygote_socket, [b"f"], [remote.fileno()])
+    def _request_decoder(self, remote: socket.socket) -> None:
+        if self._parent_socket is None:
+            self._parent_socket = self._start_parent()
+        socket.send_fds(self._parent_socket, [b"s"], [remote.fileno()])
 
-    def _start_zygote(self) -> socket.socket:
-        zygote_socket, remote = socket.socketpair()
+    def _start_parent(self) -> socket.socket:
+        parent_socket, remote = socket.socketpair()
         with remote:
-            command = [sys.executable, "-m", "rapl_preprocess.workers.zygote", str(remote.fileno())]
+            command = [sys.executable, "-m", _PARENTS[self._settings.decoder_start], str(remote.fileno())]
             command += [json.dumps(asdict(self._limits)), self._settings.log_level]
-            self._zygote = subprocess.Popen(command, pass_fds=[remote.fileno()], stdin=subprocess.DEVNULL)
-        return zygote_socket
+            self._parent = subprocess.Popen(command, pass_fds=[remote.fileno()], stdin=subprocess.DEVNULL)
+        return parent_socket
 
-    def _end_zygote(self) -> None:
-        """Waits for the end of the zygote; returns at once if it has ended already."""
-        if self._zygote_socket and self._zygote:
-            self._zygote_socket.close()
-            self._zygote.wait()
-            self._zygote_socket = self._zygote = None
+    def _end_parent(self) -> None:
+        """Waits for the end of the process that starts the decoders; returns at once if it has ended already."""
+        if self._parent_socket and self._parent:
+            self._parent_socket.close()
+            self._parent.wait()
+            self._parent_socket = self._parent = None
 
     def _watch(self, control: socket.socket, is_new: bool = False) -> None:
         task = asyncio.create_task(self._return_to_idle(control, is_new))
@@ -173,11 +215,25 @@ class Decoders:
         if not has_enough:
             if is_new:  # if every new process fails, do not retry in a tight loop
                 await asyncio.sleep(_RETRY_S)
-            self._fork()
+            self._start_decoder()
 
     def _discard(self, control: socket.socket) -> None:
         self._alive.discard(control)
         control.close()
+
+
+@contextmanager
+def _kept_open(upload: Upload) -> Iterator[int | None]:
+    """Gives a descriptor of the temporary file, None if there is none. The upload itself is closed when the response
+    begins, and the file may be needed once more after that."""
+    if upload.file is None:
+        yield None
+        return
+    file = os.dup(upload.file.fileno())
+    try:
+        yield file
+    finally:
+        os.close(file)
 
 
 async def _received(output: socket.socket) -> AsyncIterator[bytes]:
