@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 import termios
@@ -220,3 +221,13 @@ def test_transcripts_and_empty_folders_among_the_arguments_are_ignored(folder, u
     assert (first.returncode, again.returncode) == (0, 0)
     assert again.stderr == ""
     assert (folder / "one.txt").read_text() == f"{TEXT}\n"
+
+
+def test_a_file_that_breaks_off_is_named_with_the_seconds_that_are_missing(folder, url):
+    whole = (folder / "one.wav").read_bytes()
+    (folder / "cut.wav").write_bytes(whole[: len(whole) * 2 // 3])
+
+    ended = rapl(folder, url, "cut.wav")
+
+    assert ended.returncode == 0
+    assert re.search(r"; 1\.0 s of the file could not be read; 1 place may lack text\n$", ended.stdout)

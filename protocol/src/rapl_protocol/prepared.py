@@ -89,7 +89,7 @@ class MediaReport(BaseModel):
     @property
     def damaged_s(self) -> float:
         """Seconds of damage, without damage of unknown duration."""
-        return sum(each.end_s - each.start_s for each in self.damage if each.end_s is not None)
+        return sum((each.end_s - each.start_s for each in self.damage if each.end_s is not None), 0.0)
 
 
 NOTHING_TO_REPORT = MediaReport()

@@ -48,7 +48,7 @@ async def prepared_events(
                 began = True
                 yield event
     except ServiceError as error:
-        canonical = canonical_wav(media)
+        canonical = canonical_wav(media) if options.audio_track is None else None
         if began or canonical is None or not policy(error).cuts_wav_here:
             raise
         log.warning("request_id=%s fallback: preprocess-service failed, the gateway cuts the WAV itself", request_id)
