@@ -46,7 +46,9 @@ class DamageRecord:
         elif last.reason == place.reason:
             self._places[-1] = _joined(last, place)
         else:
-            self._places.append(place.model_copy(update={"start_s": max(place.start_s, last.end_s)}))
+            start_s = max(place.start_s, last.end_s)
+            end_s = None if place.end_s is None else max(start_s, place.end_s)
+            self._places.append(place.model_copy(update={"start_s": start_s, "end_s": end_s}))
 
 
 def _fewer(places: list[Damage], most: int) -> list[Damage]:

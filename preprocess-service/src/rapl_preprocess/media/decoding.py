@@ -67,8 +67,8 @@ def decode(
         stream = tracks.stream_of(container)
         _refuse_if_announced_longer(container, max_duration_s)
         damage = DamageRecord()
-        losses = Losses(media, container.format.name)
-        is_bare = container.format.name in BARE_STREAMS
+        losses = Losses(media, container.format.name, float(stream.time_base or 0))
+        is_bare, is_ogg = container.format.name in BARE_STREAMS, container.format.name == "ogg"
         max_gap_s = _DISCONTINUITY_S if _may_jump(container) else MAX_SILENCE_S
         origin_s = 0.0 if ogg.has_lost_start(media, stream) else _origin_s(container)
         track = Track(origin_s, max_gap_s, has_clock=not is_bare)
@@ -80,7 +80,7 @@ def decode(
             if not has_begun:
                 yield _source_info(container, stream, frame)
                 has_begun = True
-            if container.format.name == "ogg":  # behind lost pages a longer jump is no new clock
+            if is_ogg:  # behind lost pages a longer jump is no new clock
                 track.max_gap_s = MAX_SILENCE_S if replaces_audio else _DISCONTINUITY_S
             start_s, silence_s = track.position_s, track.silence_s
             yield from track.add(frame, lost_s)
@@ -88,7 +88,7 @@ def decode(
             if silence_s and replaces_audio:
                 damage.add(start_s, start_s + silence_s)
         yield from track.finish()
-        read = ReadTrack(container, stream, media, track.origin_s, track.position_s, losses.last_block_end)
+        read = ReadTrack(container, stream, media, track.origin_s, track.position_s, losses.last_block_end())
         _add_end(damage, losses, read)
         yield MediaReport(damage=damage.places())
 

@@ -30,7 +30,7 @@ _BEGINNINGS: dict[bytes, re.Pattern[bytes]] = {
     b"RIFX": re.compile(rb"RIFX.{4}WAVE", re.DOTALL),
     b"FORM": re.compile(rb"FORM.{4}AIF[FC](COMM|FVER|MARK|INST|NAME|AUTH|COMT)", re.DOTALL),
     b"riff\x2e\x91\xcf\x11": re.compile(rb"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00", re.DOTALL),
-    b"caff": re.compile(rb"caff\x00\x01\x00\0desc\x00\x00\x00\x00\x00\x00\x00\x20", re.DOTALL),
+    b"caff": re.compile(rb"caff\x00\x01\x00\x00desc\x00\x00\x00\x00\x00\x00\x00\x20", re.DOTALL),
     b"TTA1": re.compile(rb"TTA1[\x01\x02]\x00", re.DOTALL),
     b"FLV\1": re.compile(rb"FLV\x01[\x01\x04\x05]\x00\x00\x00\x09", re.DOTALL),
     b"\x30\x26\xb2\x75": re.compile(rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\x00\xaa\x00\x62\xce\x6c", re.DOTALL),

@@ -20,17 +20,21 @@ class Losses:
     Args:
         media: the file.
         container: FFmpeg's name of the format.
+        tick_s: the time base of the track, in seconds. (That of each packet is a fraction, which is slow.)
     """
 
-    def __init__(self, media: Media, container: str) -> None:
+    def __init__(self, media: Media, container: str, tick_s: float) -> None:
         self._media = media
+        self._tick_s = tick_s
         self._is_bare = container in BARE_STREAMS
         self._is_ogg = container == "ogg"
         self._is_flac = container == "flac"
         self._is_matroska = container.startswith("matroska")
         self._last_position: int | None = None
-        self._last_end: tuple[int, float] | None = None
-        """Position of the last block's end, and the time of its packet's end."""
+        self._last_block: int | None = None
+        """Position of the content of the last block of a Matroska file."""
+        self._last_end_s = 0.0
+        """Time at which its packet ends."""
         self._sequence: int | None = None
         self._suspect_s = 0.0
         self._has_begun = False
@@ -43,24 +47,26 @@ class Losses:
         """Looks at the place of a packet before it is decoded."""
         if packet.pos is None or packet.pos == self._last_position:
             return
+        self._last_position = packet.pos
         if self._is_ogg:
             self._follow_pages(packet.pos)
         elif self._is_matroska:
             self._follow_blocks(packet, packet.pos)
-        self._last_position = packet.pos
 
     def decoded(self, packet: "Packet[AudioStream]") -> None:
         """Counts a packet that gave frames."""
         self._has_begun = True
-        self._good_bytes += packet.size
-        self._good_s += _duration_s(packet)
-        self._suspect_s = max(0.0, self._suspect_s - _duration_s(packet))
+        if self._is_bare:
+            self._good_bytes += packet.size
+            self._good_s += self._duration_s(packet)
+        if self._suspect_s > 0:
+            self._suspect_s -= self._duration_s(packet)
 
     def broken(self, packet: "Packet[AudioStream]") -> None:
         """Counts a packet that could not be decoded."""
         if not packet.size or (self._is_bare and (not self._has_begun or self._is_tag(packet))):
             return
-        self.lost_s += self._estimated_s(packet) if self._is_bare else _duration_s(packet)
+        self.lost_s += self._estimated_s(packet) if self._is_bare else self._duration_s(packet)
         self.interrupted()
 
     def interrupted(self) -> None:
@@ -75,10 +81,9 @@ class Losses:
         """
         return self._suspect_s > 0 or self._is_flac
 
-    @property
     def last_block_end(self) -> int | None:
-        """Position behind the last block of a Matroska file."""
-        return self._last_end[0] if self._last_end else None
+        """Returns the position behind the last block of a Matroska file; None for other files."""
+        return None if self._last_block is None else matroska.block_end(self._media, self._last_block)
 
     def _follow_pages(self, position: int) -> None:
         page = ogg.page_at(self._media, position)
@@ -94,12 +99,12 @@ class Losses:
         self._sequence = page.sequence
 
     def _follow_blocks(self, packet: "Packet[AudioStream]", position: int) -> None:
-        start_s = float((packet.pts or 0) * (packet.time_base or 0))
-        last_end, last_end_s = self._last_end or (position, start_s)
-        if start_s > last_end_s + GAP_S and matroska.is_hole(self._media, last_end, position):
-            self.interrupted()
-        end = matroska.block_end(self._media, position)
-        self._last_end = last_end if end is None else end, start_s + _duration_s(packet)
+        start_s = (packet.pts or 0) * self._tick_s
+        if self._last_block is not None and start_s > self._last_end_s + GAP_S:
+            last_end = self.last_block_end()
+            if last_end is not None and matroska.is_hole(self._media, last_end, position):
+                self.interrupted()
+        self._last_block, self._last_end_s = position, start_s + self._duration_s(packet)
 
     def _is_tag(self, packet: "Packet[AudioStream]") -> bool:
         position = packet.pos or 0
@@ -110,9 +115,8 @@ class Losses:
     def _estimated_s(self, packet: "Packet[AudioStream]") -> float:
         """Returns how long a broken packet of a bare stream is. It contains everything up to the next good packet."""
         if not self._good_bytes:
-            return _duration_s(packet)
-        return max(_duration_s(packet), packet.size * self._good_s / self._good_bytes)
+            return self._duration_s(packet)
+        return max(self._duration_s(packet), packet.size * self._good_s / self._good_bytes)
 
-
-def _duration_s(packet: "Packet[AudioStream]") -> float:
-    return float((packet.duration or 0) * (packet.time_base or 0))
+    def _duration_s(self, packet: "Packet[AudioStream]") -> float:
+        return (packet.duration or 0) * self._tick_s

@@ -42,6 +42,7 @@ class Track:
         self.origin_s = origin_s
         """The timestamp that is time 0. It changes if the timestamps jump."""
         self.max_gap_s = max_gap_s
+        """A longer jump of the timestamps is the start of a new clock."""
         self._has_clock = has_clock
         self._silence_left_s = MAX_SILENCE_S
         self.position_s = 0.0

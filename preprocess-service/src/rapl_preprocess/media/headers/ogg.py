@@ -14,6 +14,7 @@ _HEADER = struct.Struct("<4sBBqIIIB")
 BLOCK_BYTES = 1 << 16
 """Bytes at the end of a file in which FFmpeg's libraries look for the last page. A page can be as long."""
 _MAX_LOST_RATIO = 4
+"""Most times by which lost audio may be longer than its bytes are at the bit rate of the rest."""
 _MAX_WALK = 1000
 """Most pages in front of the first audio. Vorbis files with large pictures have a hundred."""
 
