@@ -241,6 +241,24 @@ async def test_progress_is_found_by_the_request_id(start):
     assert after.status_code == 404
 
 
+async def test_two_requests_with_one_id_do_not_disturb_each_other(start):
+    fleet = await start(FakeTranscriber("rapl/selftest", delay_s=0.2))
+
+    async def send(file: bytes) -> httpx.Response:
+        request = {"data": {"model": "rapl/selftest"}, "files": {"file": file}, "headers": {"x-request-id": "same"}}
+        return await fleet.http.post("/v1/audio/transcriptions", **request)
+
+    long = asyncio.create_task(send(b"MEDIA:10"))
+    await until(lambda: fleet.sensevoice.calls)
+    short = await send(b"MEDIA:1")
+    during = await fleet.http.get("/v1/progress/same")
+
+    assert short.json()["usage"]["seconds"] == 1
+    assert during.json()["duration_s"] == 10.0
+    assert (await long).json()["usage"]["seconds"] == 10
+    assert (await fleet.http.get("/v1/progress/same")).status_code == 404
+
+
 async def test_when_the_client_disconnects_the_rest_of_its_work_is_cancelled(start):
     fleet = await start(FakeTranscriber("rapl/selftest", delay_s=0.2))
 

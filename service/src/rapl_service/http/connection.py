@@ -115,8 +115,13 @@ class GuardedHttp(HttpToolsProtocol):
             self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
-        if not self._is_ignored_offer():
-            super().on_message_complete()
+        if self._is_ignored_offer():
+            return
+        super().on_message_complete()
+        # uvicorn stops reading after 64 kB of a body until the application takes more. After the last part nothing more
+        # is taken, and a connection that is not read does not show that its client has left.
+        if not self.pipeline:
+            self.flow.resume_reading()
 
     def handle_websocket_upgrade(self) -> None:
         # With gathered writes, back-pressure would begin in the next turn of the event loop, which never comes while a
