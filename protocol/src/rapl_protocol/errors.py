@@ -91,7 +91,9 @@ class ServiceError(Exception):
         return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code.value}}
 
     def headers(self) -> dict[str, str]:
-        """Response headers that tell an SDK whether and when to retry."""
+        """Response headers that tell a client how to authenticate, and an SDK whether and when to retry."""
+        if self.status == 401:
+            return {"www-authenticate": "Bearer"}  # RFC 9110, 11.6.1, requires it
         if self.code in _NOT_RETRYABLE:
             return {"x-should-retry": "false"}
         if self.retry_after_s is not None:
