@@ -48,6 +48,8 @@ class Gateway:
     backends: Backends
     preprocess: RetryingPreprocessClient
     pipeline: Pipeline
+    json_turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while the JSON body of a request is parsed."""
     running: RunningJobs = field(default_factory=RunningJobs)
 
 

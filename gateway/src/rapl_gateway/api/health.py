@@ -1,7 +1,7 @@
 """GET /health, GET /health/live and GET /health/ready.
 
-`/health` and `live` return 200 while the gateway runs. `ready` returns 200 if a request for the default model would be served, else
-503.
+`/health` and `live` return 200 while the gateway runs. `ready` returns 200 if a request for the default model would be
+served, else 503.
 """
 
 from typing import Any

@@ -25,8 +25,8 @@ _APP_ORIGIN = re.compile(r"(?!https?:)[a-z][a-z0-9+.-]*://[^\s/]*|https?://(taur
 """Origins of installed programs and browser extensions, such as `app://obsidian.md` and `tauri://localhost`.
 
 A browser writes the header itself, so a web page cannot choose it: its origin has the scheme `http` or `https`, or is
-`null` in a sandboxed frame. On Windows and Android, Tauri and Wails use a host name of their own, which browsers resolve
-to this machine only."""
+`null` in a sandboxed frame. On Windows and Android, Tauri and Wails use a host name of their own, which browsers
+resolve to this machine only."""
 
 
 class AllowedOrigins:

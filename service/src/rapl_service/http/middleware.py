@@ -67,7 +67,7 @@ class RequestMiddleware:
 
 
 class HeadAsGet:
-    """ASGI middleware: answers HEAD as GET, wherever there is a GET. The server leaves out the body (RFC 9110, 9.3.2)."""
+    """ASGI middleware: answers HEAD wherever there is a GET. The server leaves out the body (RFC 9110, 9.3.2)."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
