@@ -10,6 +10,7 @@ run with a non-zero exit code, and the input is written to a file `crash-...`.
 Source of the arguments: https://llvm.org/docs/LibFuzzer.html
 """
 
+import asyncio
 import contextlib
 import subprocess
 import sys
@@ -76,7 +77,7 @@ def read_form(data: bytes) -> None:
     async def parsed() -> None:
         request: Any = SimpleNamespace(headers={"content-type": content_type.decode("latin-1")}, receive=receive)
         with contextlib.suppress(ServiceError):
-            form = await upload.received_form(request, 1 << 20, Stopwatch())
+            form = await upload.received_form(request, 1 << 20, Stopwatch(), asyncio.Lock())
             with contextlib.closing(form):
                 for translate in (False, True):
                     TranscriptionForm.parse(form, "on", translate=translate).options("model")

@@ -40,6 +40,14 @@ def test_curl_may_send_the_model_after_the_file_without_a_length_and_with_a_quot
     assert answer == f"{words}\n"
 
 
+def test_curl_may_offer_http2(fleet, model, words):
+    answer = curl(
+        f"{fleet.gateway.url}/v1/audio/transcriptions", "--http2", "-F", f"file=@{SAMPLE}", "-F", f"model={model}"
+    )
+
+    assert json.loads(answer)["text"] == words
+
+
 def test_the_next_upload_works_after_an_aborted_one(fleet, model, words):
     head = "POST /v1/audio/transcriptions HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
     head += "Content-Type: multipart/form-data; boundary=b\r\n\r\n"

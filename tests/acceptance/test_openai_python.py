@@ -94,7 +94,7 @@ def test_every_option_of_the_sdk_is_accepted(client, sample, words, model):
         ({"language": "klingon"}, openai.BadRequestError, "invalid_request", "language"),
         ({"language": "de"}, openai.BadRequestError, "unsupported_parameter", "language"),
         ({"response_format": "diarized_json"}, openai.BadRequestError, "unsupported_parameter", "response_format"),
-        ({"include": ["logprobs"]}, openai.BadRequestError, "unsupported_parameter", "include"),
+        ({"include": ["speakers"]}, openai.BadRequestError, "invalid_request", "include"),
     ],
 )
 def test_errors_raise_the_sdks_error_classes(client, sample, changes, error, code, param):

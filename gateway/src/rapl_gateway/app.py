@@ -8,7 +8,6 @@ from rapl_service.http.app import service_app
 from rapl_service.http.body import BodyTimeout
 from rapl_service.http.websocket import WebSocketPaths
 from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
 
 from rapl_gateway.api import health, transcriptions
 from rapl_gateway.api import models as model_routes
@@ -16,7 +15,8 @@ from rapl_gateway.api.paths import CanonicalPath
 from rapl_gateway.api.shutdown import ShutdownResponder
 from rapl_gateway.backends.catalog import ModelCatalog
 from rapl_gateway.gateway import open_gateway
-from rapl_gateway.security.api_keys import ApiKeys, cors_policy
+from rapl_gateway.security.api_keys import ApiKeys
+from rapl_gateway.security.cross_origin import AllowedOrigins, CrossOrigin
 from rapl_gateway.security.host_and_origin import HostAndOriginCheck
 from rapl_gateway.security.startup_checks import require_keys_beyond_loopback
 from rapl_gateway.settings import Settings
@@ -42,21 +42,26 @@ def create_app(settings: Settings) -> FastAPI:
             app.state.gateway = gateway
             yield
 
-    app = service_app("RAPL", lifespan, openapi_url="/openapi.json", middleware=_middleware(settings, keys))
+    origins = AllowedOrigins(settings.cors_origins)
+    app = service_app(
+        "RAPL",
+        lifespan,
+        openapi_url="/openapi.json",
+        outermost=[Middleware(CrossOrigin, origins=origins)],  # so that every error can be read too
+        middleware=_middleware(settings, keys, origins),
+    )
     for routes in (transcriptions, model_routes, health):
         app.include_router(routes.router)
     return app
 
 
-def _middleware(settings: Settings, keys: Sequence[str]) -> list[Middleware]:
+def _middleware(settings: Settings, keys: Sequence[str], origins: AllowedOrigins) -> list[Middleware]:
     """Returns the middleware in the order in which it handles a request."""
-    origins = settings.cors_origins
     return [
         Middleware(BodyTimeout),
         Middleware(ServerTiming),
         Middleware(ShutdownResponder),
         Middleware(HostAndOriginCheck, hosts=settings.allowed_hosts, origins=origins),
-        *([Middleware(CORSMiddleware, **cors_policy(origins))] if origins else []),
         *([Middleware(ApiKeys, keys=keys)] if keys else []),
         Middleware(CanonicalPath),
         Middleware(transcriptions.DirectRoutes),

@@ -1,8 +1,8 @@
 """The objects that all routes share while the gateway runs."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 
 from fastapi import Request
@@ -16,6 +16,31 @@ from rapl_gateway.transcription.pipeline import Job, Pipeline
 from rapl_gateway.transcription.preprocess import RetryingPreprocessClient
 
 
+class RunningJobs:
+    """The transcriptions in progress. Clients choose request ids, so several jobs can have the same one."""
+
+    def __init__(self) -> None:
+        self._jobs: dict[str, dict[int, Job]] = {}
+        """The jobs of each request id by their identity, in the order in which they were added."""
+
+    @contextmanager
+    def during(self, job: Job) -> Generator[None]:
+        """A context in which the job is in progress."""
+        jobs = self._jobs.setdefault(job.request_id, {})
+        jobs[id(job)] = job
+        try:
+            yield
+        finally:
+            del jobs[id(job)]
+            if not jobs:
+                del self._jobs[job.request_id]
+
+    def latest(self, request_id: str) -> Job | None:
+        """The job with this request id that was added last, if there is one."""
+        jobs = self._jobs.get(request_id, {})
+        return next(reversed(jobs.values()), None)
+
+
 @dataclass(frozen=True, slots=True)
 class Gateway:
     settings: Settings
@@ -23,8 +48,9 @@ class Gateway:
     backends: Backends
     preprocess: RetryingPreprocessClient
     pipeline: Pipeline
-    running: dict[str, Job] = field(default_factory=dict[str, Job])
-    """The transcriptions in progress, by request id."""
+    json_turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while the JSON body of a request is parsed."""
+    running: RunningJobs = field(default_factory=RunningJobs)
 
 
 @asynccontextmanager

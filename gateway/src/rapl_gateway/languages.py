@@ -1,9 +1,14 @@
 """Parses the languages that clients send, and lists the names that OpenAI's responses use.
 
-Source of the codes and names: https://github.com/openai/whisper, whisper/tokenizer.py (LANGUAGES). OpenAI's `language`
-field in verbose_json uses these names.
+Source of the names, and of the codes where they differ from ISO 639's: https://github.com/openai/whisper,
+whisper/tokenizer.py (LANGUAGES). OpenAI's `language` field in verbose_json uses these names.
 """
 
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+
+import langcodes
 from rapl_protocol.errors import ErrorCode, ServiceError
 
 NAMES = {
@@ -26,31 +31,69 @@ NAMES = {
     "yo": "yoruba", "yue": "cantonese", "zh": "chinese",
 }  # fmt: skip
 # Clients may also send names that responses do not use.
-_CODES = {name: code for code, name in NAMES.items()} | {"mandarin": "zh", "burmese": "my", "flemish": "nl"}
-_AUTOMATIC = ("", "auto", "automatic", "detect", "none", "null")
+_CODES = {name: code for code, name in NAMES.items()} | {
+    "bokmål": "no", "burmese": "my", "castilian": "es", "farsi": "fa", "flemish": "nl", "mandarin": "zh",
+}  # fmt: skip
+_AUTOMATIC = ("", "auto", "automatic", "detect", "multi", "mul", "mis", "und")
+"""Values that ask for detection. ISO 639-2 has `mul` for several languages, `mis` for one without a code, and `und` for
+an undetermined one."""
+_ENGINE_CODES = {"jv": "jw", "nb": "no"}
+"""Codes of languages for which the engines have Whisper's code."""
+_MAX_LISTED = 200
+_SEPARATORS = re.compile(r"[,;|+]")
 
 
-def parse_language(text: str | None, param: str = "language") -> str | None:
-    """Parses a code, a code with a region (`en-US`, `zh_CN`), an English name, `auto`, or an empty value.
+def parse_languages(texts: Iterable[str], param: str = "language") -> str | None:
+    """Parses the languages that may be spoken. Each text may be a list, such as `zh-CN,en-US`.
+
+    Returns: the code if all texts mean one language. None if the language is to be detected: because there are several,
+        or no text.
+
+    Raises:
+        ServiceError: INVALID_REQUEST, if a text is no language, or there are too many.
+    """
+    listed = [each for text in texts for each in _SEPARATORS.split(text) if each.strip()]
+    if len(listed) > _MAX_LISTED:
+        raise ServiceError(ErrorCode.INVALID_REQUEST, f"there are more than {_MAX_LISTED} languages", param=param)
+    codes = {parse_language(each, param) for each in listed}
+    return codes.pop() if len(codes) == 1 else None
+
+
+def parse_language(text: str, param: str = "language") -> str | None:
+    """Parses a code of ISO 639, a BCP 47 tag or a POSIX locale (`en-US`, `zh_Hans_CN`, `de_DE.UTF-8`), an English name,
+    or a value that asks for detection.
 
     Args:
-        text: the field's value.
+        text: one language.
         param: the field's name, for the error.
 
-    Returns: the ISO 639 code, or None if the language is to be detected.
+    Returns: the ISO 639 code, with two letters if there is one; None if the language is to be detected.
 
     Raises:
         ServiceError: INVALID_REQUEST, if it is none of these.
     """
-    wanted = (text or "").strip().lower()
+    wanted = text.strip().lower()
+    try:
+        return _code(wanted)
+    except ValueError:
+        message = f"Invalid language {wanted[:32]!r}. Send an ISO 639-1 code such as 'en', or no language to detect it."
+        raise ServiceError(ErrorCode.INVALID_REQUEST, message, param=param) from None
+
+
+@lru_cache(maxsize=512)
+def _code(wanted: str) -> str | None:
+    """Raises: ValueError, if it is no language."""
     if wanted in _AUTOMATIC:
         return None
     if wanted in _CODES:
         return _CODES[wanted]
-    code, *region = wanted.replace("_", "-").split("-")
-    if code == "zh" and "hk" in region:
+    tag, *_ = re.split(r"[.@]", wanted)  # a locale may end in an encoding or a variant: `de_DE.UTF-8@euro`
+    if tag in ("tl", "tgl"):
+        return "tl"  # Whisper's code; CLDR writes `fil`
+    standard = langcodes.get(langcodes.standardize_tag(tag, macro=True))
+    code = standard.language or ""
+    if not re.fullmatch("[a-z]{2,3}", code) or code == "zxx" or not standard.is_valid():
+        raise ValueError(code)
+    if code == "zh" and standard.territory == "HK":
         return "yue"
-    if code in NAMES:
-        return code
-    message = f"Invalid language {wanted[:32]!r}. Send an ISO 639-1 code such as 'en', or no language to detect it."
-    raise ServiceError(ErrorCode.INVALID_REQUEST, message, param=param)
+    return _ENGINE_CODES.get(code, code)

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 BaseUrl = Annotated[str, Field(pattern=r"^https?://[^/\s,]+"), BeforeValidator(lambda url: str(url).rstrip("/"))]
 
 
@@ -25,6 +26,25 @@ BaseUrls = Annotated[str, AfterValidator(_urls)]
 
 def _split(value: object) -> object:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _origins(texts: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(_origin(text) for text in texts)
+
+
+def _origin(text: str) -> str:
+    """Returns an origin as browsers send it: in lower case, without a slash at its end and without the usual port.
+
+    Raises:
+        ValueError: no browser would send such an origin.
+    """
+    if text in ("*", "null"):
+        return text
+    origin = text.lower().removesuffix("/")
+    if not _ORIGIN.fullmatch(origin):
+        raise ValueError(f"{text!r} is not an origin. Write a scheme and a host, such as https://app.example, or `*`")
+    usual_port = ":80" if origin.startswith("http:") else ":443" if origin.startswith("https:") else ""
+    return origin.removesuffix(usual_port)
 
 
 class Settings(BaseSettings):
@@ -78,8 +98,9 @@ class Settings(BaseSettings):
     """File with the TLS certificate and its chain, in PEM. If it is set, the gateway serves HTTPS instead of HTTP."""
     tls_key: Path | None = None
     """File with the private key of the TLS certificate, in PEM."""
-    cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = ()
-    """Origins of web pages that may call the API, separated by commas. `*` allows every web page."""
+    cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_origins)] = ()
+    """Origins of web pages that may call the API, separated by commas. `*` allows every web page. Installed programs
+    and browser extensions, whose origins have schemes of their own, always may."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """DEBUG also logs health checks."""
 

@@ -22,12 +22,31 @@ async def test_the_list_has_the_models_the_aliases_and_what_the_engines_report(f
         "gpt-4o-transcribe",
         "gpt-4o-mini-transcribe",
         "gpt-4o-mini-transcribe-2025-12-15",
-        "gpt-4o-transcribe-diarize",
         "gpt-transcribe",
         "gpt-live-transcribe",
         "gpt-realtime-whisper",
         "local/model",
     ]
+
+
+DIARIZING = "gpt-4o-transcribe-diarize"
+
+
+async def test_a_name_that_promises_speakers_is_not_listed_and_still_answers_with_plain_text(fleet):
+    assert DIARIZING not in await listed(fleet)
+
+    answer = await fleet.openai.audio.transcriptions.create(file=fleet.speech.to_wav(), model=DIARIZING)
+
+    assert answer.text == "iic/SenseVoiceSmall 1"
+
+
+@pytest.mark.parametrize(
+    "entry", [f'[models]\n"{DIARIZING}" = {{ backend = "mlx" }}', f'[aliases]\n"{DIARIZING}" = "rapl/selftest"']
+)
+async def test_such_a_name_is_listed_if_the_catalog_file_defines_it(start, tmp_path, entry):
+    (tmp_path / "rapl.toml").write_text(entry)
+
+    assert DIARIZING in await listed(await start())
 
 
 async def test_every_model_has_openais_fields_and_its_state(fleet):

@@ -3,8 +3,10 @@ import json
 
 import openai
 import pytest
+from rapl_gateway.api.transcriptions import FIRST_TEXT_S
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.testing import FakeTranscriber
+from rapl_service.testing import until
 
 
 @pytest.fixture
@@ -131,6 +133,55 @@ async def test_when_a_streaming_client_disconnects_its_work_ends_and_its_upload_
 
     assert begun < 30
     assert len(fleet.sensevoice.calls) == begun + 1
+
+
+class NeverEnding(FakeTranscriber):
+    """An engine whose calls end only when they are cancelled."""
+
+    running = 0
+
+    async def transcribe(self, audio, options, on_text=None):
+        self.running += 1
+        try:
+            return await super().transcribe(audio, options)
+        finally:
+            self.running -= 1
+
+
+BEFORE_FIRST_TEXT_S = FIRST_TEXT_S / 2
+"""A limit for waiting. After FIRST_TEXT_S the response begins, and then a disconnect is noticed by other means."""
+
+
+@pytest.mark.parametrize("file", [None, b"MEDIA:30", b"SPEECH:3", b"MEDIA:2" + b" " * (3 << 20)])
+async def test_a_client_that_leaves_before_the_first_text_ends_its_work(start, file):
+    fleet = await start(NeverEnding("rapl/selftest", delay_s=3600))
+    files = {"file": ("a", fleet.speech.to_wav() if file is None else file)}
+    request = {"data": {"stream": "true", "model": "rapl/selftest"}, "files": files}
+    sending = asyncio.create_task(
+        fleet.http.post("/v1/audio/transcriptions", headers={"x-request-id": "mine"}, **request)
+    )
+    await until(lambda: fleet.sensevoice.running)
+    assert (await fleet.http.get("/v1/progress/mine")).status_code == 200
+
+    sending.cancel()
+
+    await until(lambda: not fleet.sensevoice.running, BEFORE_FIRST_TEXT_S)
+    assert (await fleet.http.get("/v1/progress/mine")).status_code == 404
+    assert not [task for task in asyncio.all_tasks() if "next_text" in repr(task.get_coro())]
+
+
+async def test_a_client_that_leaves_while_its_model_is_busy_leaves_the_queue(start):
+    fleet = await start(NeverEnding("rapl/selftest", delay_s=3600))
+    request = {"data": {"stream": "true", "model": "rapl/selftest"}, "files": {"file": b"MEDIA:1"}}
+    sending = [asyncio.create_task(fleet.http.post("/v1/audio/transcriptions", **request)) for _ in range(5)]
+    await until(lambda: fleet.sensevoice.running)
+
+    for each in sending:
+        each.cancel()
+
+    await until(lambda: not fleet.sensevoice.running, BEFORE_FIRST_TEXT_S)
+    fleet.sensevoice.delay_s = 0.0
+    assert (await fleet.transcribe(model="rapl/selftest")).status_code == 200
 
 
 async def test_each_event_is_a_write_of_its_own(fleet):

@@ -87,8 +87,26 @@ async def test_the_clients_options_reach_the_engine(fleet):
     }
 
 
-async def test_empty_fields_count_as_not_sent(fleet):
-    answer = await fleet.transcribe(model="", language="", prompt="", temperature="", response_format="")
+@pytest.mark.parametrize("nothing", ["", " ", "None", "null", "undefined", "NULL"])
+async def test_fields_without_a_value_count_as_not_sent(fleet, nothing):
+    names = ("model", "language", "prompt", "temperature", "response_format", "stream", "audio_track")
+    more = (
+        "chunking_strategy",
+        "chunking_strategy[type]",
+        "languages",
+        "keywords",
+        "timestamp_granularities",
+        "include",
+    )
+    arrays = (
+        "languages[]",
+        "keywords[]",
+        "keywords[0]",
+        "include[]",
+        "timestamp_granularities[]",
+        "known_speaker_names[]",
+    )
+    answer = await fleet.transcribe(**dict.fromkeys([*names, *more, *arrays], nothing))
 
     [(_, options)] = fleet.sensevoice.calls
     assert answer.status_code == 200
@@ -104,6 +122,19 @@ async def test_empty_fields_count_as_not_sent(fleet):
         ({"languages": "zh,en"}, None, ()),
         ({"keywords": "Emmentaler, Gouda"}, None, ("Emmentaler", "Gouda")),
         ({"keywords[]": "Ada, Countess of Lovelace"}, None, ("Ada, Countess of Lovelace",)),
+        ({"keywords[0]": "Ada", "keywords[1]": "Charles"}, None, ("Ada", "Charles")),
+        (
+            {"keywords": '["Ada, Countess of Lovelace", null, "Charles"]'},
+            None,
+            ("Ada, Countess of Lovelace", "Charles"),
+        ),
+        ({"keywords[]": '["Ada"]'}, None, ("Ada",)),
+        ({"keywords": "[]"}, None, ()),
+        ({"keywords[]": ["null", "undefined", "useEffect"]}, None, ("null", "undefined", "useEffect")),
+        ({"keywords": "[sic]"}, None, ("[sic]",)),
+        ({"languages": '["zh-CN", "zh-TW"]'}, "zh", ()),
+        ({"language": "zh-CN,en-US"}, None, ()),
+        ({"language": "zh_Hans_CN"}, "zh", ()),
     ],
 )
 async def test_arrays_are_read_in_every_form_that_clients_send(fleet, fields, language, keywords):
@@ -111,6 +142,55 @@ async def test_arrays_are_read_in_every_form_that_clients_send(fleet, fields, la
 
     [(_, options)] = fleet.sensevoice.calls
     assert (options.language, options.keywords) == (language, keywords)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"timestamp_granularities[]": "word"},
+        {"timestamp_granularities[0]": "word"},
+        {"timestamp_granularities": "word"},
+        {"timestamp_granularities": '["word"]'},
+        {"timestamp_granularities[]": ' ["word"]'},
+        {"timestamp_granularities[0]": "segment", "timestamp_granularities[1]": "word"},
+        {"timestamp_granularities": "segment,word"},
+        {"timestamp_granularities": '["word", "segment"]'},
+    ],
+)
+async def test_granularities_are_read_in_every_form_that_clients_send(fleet, fields):
+    await fleet.transcribe(response_format="verbose_json", **fields)
+
+    [(_, options)] = fleet.sensevoice.calls
+    assert options.word_timestamps
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_the_sdk_may_ask_for_log_probabilities_which_are_left_out(fleet, stream):
+    answer = await fleet.openai.audio.transcriptions.create(
+        file=fleet.speech.to_wav(), model="gpt-4o-transcribe", include=["logprobs"], stream=stream
+    )
+    parts = [event async for event in answer] if stream else [answer]
+
+    assert parts[-1].text == "iic/SenseVoiceSmall 1"
+    assert all(part.logprobs is None for part in parts)
+
+
+@pytest.mark.parametrize("include", [{"include": "logprobs"}, {"include[0]": "logprobs"}, {"include": '["logprobs"]'}])
+async def test_so_may_other_clients(fleet, include):
+    assert (await fleet.transcribe(**include)).status_code == 200
+
+
+@pytest.mark.parametrize("track", ["0", "1", "1000", " 7 ", "007"])
+async def test_the_audio_track_reaches_preprocess_service(fleet, track):
+    await fleet.transcribe(b"MEDIA:1", audio_track=track)
+
+    assert fleet.preprocess.requests == [{"audio_track": str(int(track))}]
+
+
+async def test_a_wav_has_no_other_track_so_preprocess_service_refuses_it(fleet):
+    answer = await fleet.transcribe(audio_track="1")
+
+    assert (answer.status_code, fleet.sensevoice.calls) == (400, [])
 
 
 @pytest.mark.parametrize(
@@ -239,6 +319,24 @@ async def test_progress_is_found_by_the_request_id(start):
 
     assert 0 < during.json()["done_s"] < during.json()["duration_s"] == 10.0
     assert after.status_code == 404
+
+
+async def test_two_requests_with_one_id_do_not_disturb_each_other(start):
+    fleet = await start(FakeTranscriber("rapl/selftest", delay_s=0.2))
+
+    async def send(file: bytes) -> httpx.Response:
+        request = {"data": {"model": "rapl/selftest"}, "files": {"file": file}, "headers": {"x-request-id": "same"}}
+        return await fleet.http.post("/v1/audio/transcriptions", **request)
+
+    long = asyncio.create_task(send(b"MEDIA:10"))
+    await until(lambda: fleet.sensevoice.calls)
+    short = await send(b"MEDIA:1")
+    during = await fleet.http.get("/v1/progress/same")
+
+    assert short.json()["usage"]["seconds"] == 1
+    assert during.json()["duration_s"] == 10.0
+    assert (await long).json()["usage"]["seconds"] == 10
+    assert (await fleet.http.get("/v1/progress/same")).status_code == 404
 
 
 async def test_when_the_client_disconnects_the_rest_of_its_work_is_cancelled(start):

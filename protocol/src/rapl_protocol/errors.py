@@ -21,6 +21,7 @@ class ErrorCode(StrEnum):
     MODEL_NOT_FOUND = "model_not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     AUDIO_TOO_LARGE = "audio_too_large"
+    UNSUPPORTED_ENCODING = "unsupported_encoding"
     OVERLOADED = "overloaded"
     MODEL_NOT_READY = "model_not_ready"
     BACKEND_UNAVAILABLE = "backend_unavailable"
@@ -38,6 +39,7 @@ HTTP_STATUS: dict[ErrorCode, int] = {
     ErrorCode.MODEL_NOT_FOUND: 404,
     ErrorCode.METHOD_NOT_ALLOWED: 405,
     ErrorCode.AUDIO_TOO_LARGE: 413,
+    ErrorCode.UNSUPPORTED_ENCODING: 415,
     ErrorCode.OVERLOADED: 429,
     ErrorCode.INTERNAL: 500,
     ErrorCode.MODEL_NOT_READY: 503,
@@ -91,7 +93,11 @@ class ServiceError(Exception):
         return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code.value}}
 
     def headers(self) -> dict[str, str]:
-        """Response headers that tell an SDK whether and when to retry."""
+        """Response headers that tell a client how to send the request, and an SDK whether and when to retry it."""
+        if self.code is ErrorCode.INVALID_API_KEY:
+            return {"www-authenticate": "Bearer"}  # required by RFC 9110, 11.6.1
+        if self.code is ErrorCode.UNSUPPORTED_ENCODING:
+            return {"accept-encoding": "identity"}  # RFC 9110, 15.5.16
         if self.code in _NOT_RETRYABLE:
             return {"x-should-retry": "false"}
         if self.retry_after_s is not None:

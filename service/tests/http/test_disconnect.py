@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 from rapl_service.http.disconnect import cancel_on_disconnect
 from rapl_service.testing import served
 from starlette.applications import Starlette
@@ -9,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-REQUEST = b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n"
+HEAD = b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n"
 
 
 class SlowService:
@@ -41,11 +42,12 @@ class SlowService:
         return "done"
 
 
-async def test_work_is_cancelled_when_its_client_disconnects():
+@pytest.mark.parametrize("body_bytes", [0, 1_000, 600_000, 5_200_000])
+async def test_work_is_cancelled_when_its_client_disconnects(body_bytes):
     service = SlowService()
     service.may_begin.set()
     async with served(service.app) as url:
-        writer = await sent(url)
+        writer = await sent(url, bytes(body_bytes))
         await service.has_begun.wait()
         writer.close()
 
@@ -72,7 +74,7 @@ async def test_a_client_that_stays_gets_its_answer_and_the_next_one_over_the_sam
     async with served(service.app) as url:
         reader, writer = await asyncio.open_connection(*address(url))
         for _ in range(2):
-            writer.write(REQUEST)
+            writer.write(HEAD % 0)
             head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
             assert head.startswith(b"HTTP/1.1 200")
             assert await reader.readexactly(4) == b"done"
@@ -81,9 +83,10 @@ async def test_a_client_that_stays_gets_its_answer_and_the_next_one_over_the_sam
     assert not service.was_cancelled.is_set()
 
 
-async def sent(url: str) -> asyncio.StreamWriter:
+async def sent(url: str, body: bytes = b"") -> asyncio.StreamWriter:
     _, writer = await asyncio.open_connection(*address(url))
-    writer.write(REQUEST)
+    writer.write(HEAD % len(body) + body)
+    await writer.drain()
     return writer
 
 

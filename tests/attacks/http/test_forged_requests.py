@@ -55,6 +55,14 @@ async def test_header_smuggling_a_body_with_two_lengths_is_refused(target, heade
     assert target.engine.calls == []
 
 
+async def test_a_body_that_is_compressed_for_the_transfer_is_refused(target):
+    body = b"5\r\nabcde\r\n0\r\n\r\n"
+    status, answer = await target.send(post(body, "transfer-encoding: gzip, chunked", sized=False))
+
+    assert (status, b'"unsupported_encoding"' in answer) == (415, True)
+    assert target.engine.calls == []
+
+
 @pytest.mark.parametrize("second", [b"host: evil.example\r\n", b"host: 127.0.0.1\r\n"])
 async def test_header_smuggling_two_hosts_are_refused(target, second):
     request = get("/v1/models").replace(b"\r\n\r\n", b"\r\n" + second + b"\r\n")

@@ -3,6 +3,7 @@
 Source: https://platform.openai.com/docs/api-reference/audio/createTranscription, and the requests of OpenAI's clients.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,11 +16,14 @@ from rapl_protocol.transcript import TranscribeOptions
 from rapl_service.http.upload import Upload
 
 from rapl_gateway.api.upload import Form
-from rapl_gateway.languages import parse_language
+from rapl_gateway.languages import parse_languages
 
 MAX_PROMPT_CHARACTERS = 100_000
 MAX_KEYWORDS = 1_000
-_TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off", "null")
+MAX_AUDIO_TRACK = 1_000
+_ABSENT = ("", "none", "null", "undefined")
+"""Texts of a field without a value. Python's and JavaScript's clients write the last three."""
+_TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 _VAD_LIMITS = {"threshold": 1.0, "prefix_padding_ms": 5_000.0, "silence_duration_ms": 10_000.0}
 
 E = TypeVar("E", bound=StrEnum)
@@ -44,6 +48,13 @@ class Granularity(StrEnum):
     SEGMENT = "segment"
 
 
+class Include(StrEnum):
+    """What a request may ask for besides the text. No engine reports a log-probability for each token, so the response
+    leaves it out, as OpenAI's schema allows."""
+
+    LOGPROBS = "logprobs"
+
+
 @dataclass(frozen=True, slots=True)
 class TranscriptionForm:
     """A parsed request to transcribe or translate."""
@@ -58,13 +69,13 @@ class TranscriptionForm:
     temperature: float | None
     granularities: frozenset[Granularity]
     prepare: PrepareOptions
-    """Options of speech detection."""
+    """Options of speech detection, and the audio track."""
     stream: bool
     translate: bool
 
     @classmethod
     def parse(cls, form: Form, speech_detection: Literal["on", "off"], *, translate: bool = False) -> Self:
-        """Parses the fields. An empty field counts as not sent. Unknown fields are ignored.
+        """Parses the fields. A field without a value counts as not sent (`_ABSENT`). Unknown fields are ignored.
 
         Args:
             form: the fields and files of the request.
@@ -78,6 +89,7 @@ class TranscriptionForm:
         if file is None:
             raise _invalid("file", "the audio is missing: send it as a form file named 'file'")
         _refuse_unsupported(form)
+        options = _chunking_strategy(form) | {"speech_detection": speech_detection, "audio_track": _audio_track(form)}
         return cls(
             file=file,
             model=_text(form, "model"),
@@ -87,7 +99,7 @@ class TranscriptionForm:
             response_format=_response_format(form),
             temperature=_number(form, "temperature", 1.0),
             granularities=_granularities(form),
-            prepare=_chunking_strategy(form, speech_detection),
+            prepare=PrepareOptions.model_validate(options),
             stream=not translate and _flag(form, "stream"),
             translate=translate,
         )
@@ -117,20 +129,38 @@ def _unsupported(field: str, message: str) -> ServiceError:
     return ServiceError(ErrorCode.UNSUPPORTED_PARAMETER, message, param=field)
 
 
+def _is_absent(text: str) -> bool:
+    return text.strip().lower() in _ABSENT
+
+
 def _text(form: Form, field: str) -> str | None:
     if field in form.files:
         raise _invalid(field, f"'{field}' must be text, not a file")
     values = form.fields.get(field)
-    return values[-1].strip() or None if values else None
+    return None if values is None or _is_absent(values[-1]) else values[-1].strip()
 
 
 def _texts(form: Form, field: str) -> Sequence[str]:
-    """Returns every value of an array. SDKs repeat `name[]`; other clients send `name`, also with commas (`a,b`)."""
-    repeated, listed = form.fields.get(f"{field}[]"), form.fields.get(field)
-    if not repeated and not listed:
-        return ()
-    texts = [*(repeated or ()), *(part for value in listed or () for part in value.split(","))]
-    return [text.strip() for text in texts if text.strip()]
+    """Returns every value of an array. SDKs repeat `name[]`; other clients number the values (`name[0]`), or send
+    `name`, with commas (`a,b`) or as JSON (`["a", "b"]`). An array of absent values only counts as not sent."""
+    texts: list[str] = []
+    for name, values in form.fields.items():
+        if name.startswith(field) and (item := re.fullmatch(r"(\[\d*\])?", name[len(field) :])):
+            for value in values:
+                listed = _json_list(value)
+                texts += listed if listed is not None else [value] if item.group() else value.split(",")
+    return () if all(map(_is_absent, texts)) else [text.strip() for text in texts if text.strip()]
+
+
+def _json_list(text: str) -> list[str] | None:
+    """Returns the texts of a JSON list, without nulls; None if it is something else."""
+    if not text.lstrip().startswith("["):
+        return None
+    try:
+        items: Any = from_json(text)
+    except ValueError:
+        return None
+    return [str(item) for item in items if item is not None]
 
 
 def _one_of(kind: type[E], field: str, text: str) -> E:
@@ -172,13 +202,20 @@ def _response_format(form: Form) -> ResponseFormat:
 
 
 def _language(form: Form) -> str | None:
-    """Returns the requested language. One entry in `languages[]` counts as `language`; with several entries the model
-    detects the language."""
-    language, languages = _text(form, "language"), _texts(form, "languages")
+    """Returns the requested language; None if there are several or none: the model then detects the language."""
+    language, languages = _texts(form, "language"), _texts(form, "languages")
     if language and languages:
         raise _invalid("languages", "send either 'language' or 'languages', not both")
-    codes = [parse_language(text, "languages") for text in languages] or [parse_language(language)]
-    return codes[0] if len(codes) == 1 else None
+    return parse_languages(languages, "languages") if languages else parse_languages(language)
+
+
+def _audio_track(form: Form) -> int | None:
+    text = _text(form, "audio_track")
+    if text is None:
+        return None
+    if not re.fullmatch("[0-9]{1,9}", text) or int(text) > MAX_AUDIO_TRACK:
+        raise _invalid("audio_track", f"'audio_track' must be a whole number from 0 to {MAX_AUDIO_TRACK}")
+    return int(text)
 
 
 def _prompt(form: Form) -> str | None:
@@ -205,22 +242,25 @@ def _granularities(form: Form) -> frozenset[Granularity]:
 
 def _refuse_unsupported(form: Form) -> None:
     """Refuses unsupported fields. If they were ignored, the response would mislead a client that relies on them."""
-    if _texts(form, "include"):
-        raise _unsupported("include", "'include' is not supported: no engine returns log probabilities.")
+    for text in _texts(form, "include"):
+        _one_of(Include, "include", text)
     for field in ("known_speaker_names", "known_speaker_references"):
         if _texts(form, field):
             raise _unsupported(field, f"'{field}' is not supported: no model distinguishes speakers.")
 
 
-def _chunking_strategy(form: Form, speech_detection: Literal["on", "off"]) -> PrepareOptions:
-    """Parses `auto` or an object. SDKs send the object as fields (`chunking_strategy[type]`), other clients as JSON.
+def _chunking_strategy(form: Form) -> dict[str, Any]:
+    """Parses `auto` or an object into options of speech detection. SDKs send the object as fields
+    (`chunking_strategy[type]`), other clients as JSON.
 
     Long audio is cut into segments with every value.
     """
     field = "chunking_strategy"
     text = _text(form, field)
     sent: Any = {
-        name[len(field) + 1 : -1]: values[-1] for name, values in form.fields.items() if name.startswith(f"{field}[")
+        name[len(field) + 1 : -1]: values[-1]
+        for name, values in form.fields.items()
+        if name.startswith(f"{field}[") and not _is_absent(values[-1])
     }
     if text and text != "auto":
         try:
@@ -232,5 +272,4 @@ def _chunking_strategy(form: Form, speech_detection: Literal["on", "off"]) -> Pr
         raise _invalid(field, f"'{field}' must be 'auto' or an object of type 'server_vad'")
     given = {name: strategy[name] for name in _VAD_LIMITS if strategy.get(name) not in (None, "")}
     numbers = {name: _checked_number(f"{field}.{name}", value, _VAD_LIMITS[name]) for name, value in given.items()}
-    options = {f"vad_{name}": n if name == "threshold" else round(n) for name, n in numbers.items()}
-    return PrepareOptions.model_validate({"speech_detection": speech_detection, **options})
+    return {f"vad_{name}": n if name == "threshold" else round(n) for name, n in numbers.items()}

@@ -1,7 +1,7 @@
-"""GET /health/live and GET /health/ready.
+"""GET /health, GET /health/live and GET /health/ready.
 
-`live` returns 200 while the gateway runs. `ready` returns 200 if a request for the default model would be served, else
-503.
+`/health` and `live` return 200 while the gateway runs. `ready` returns 200 if a request for the default model would be
+served, else 503.
 """
 
 from typing import Any
@@ -15,6 +15,8 @@ from rapl_gateway.gateway import Gateway, gateway_of
 router = APIRouter()
 
 
+# JSON, and not the text `OK`, by which wyoming-openai recognizes Speaches.
+@router.get("/health")
 @router.get("/health/live")
 async def live() -> dict[str, str]:
     return {"status": "ok"}

@@ -52,7 +52,7 @@ async def event_stream(
             yield f"event: error\n{_event(error.envelope())}"
             return
         finally:
-            await _cancelled(pending)
+            await cancelled(pending)
         done = {"type": "transcript.text.done", "text": result.transcript().text, "languages": language_codes(result)}
         yield _event(done | coverage_fields(result))
         yield "data: [DONE]\n\n"
@@ -67,7 +67,8 @@ def next_text(texts: AsyncGenerator[str, None]) -> asyncio.Task[str | None]:
     return asyncio.create_task(take())
 
 
-async def _cancelled(task: asyncio.Task[Any]) -> None:
+async def cancelled(task: asyncio.Task[Any]) -> None:
+    """Cancels the task and waits until it has ended; nothing happens if it already has."""
     if not task.done():
         task.cancel()
         with suppress(asyncio.CancelledError, ServiceError):

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import ExitStack, aclosing
+from contextlib import AsyncExitStack, ExitStack, aclosing
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
@@ -18,7 +18,7 @@ from rapl_gateway.admission import StartLimiter, admit, expected_s
 from rapl_gateway.api.form import TranscriptionForm
 from rapl_gateway.api.openapi import TRANSCRIPTION_ANSWERS, TRANSCRIPTION_REQUEST, TRANSLATION_REQUEST, errors
 from rapl_gateway.api.rendering import coverage_headers, render
-from rapl_gateway.api.sse import event_stream, next_text
+from rapl_gateway.api.sse import cancelled, event_stream, next_text
 from rapl_gateway.api.upload import received_form
 from rapl_gateway.gateway import gateway_of
 from rapl_gateway.timing import stopwatch_of
@@ -80,8 +80,8 @@ class DirectRoutes:
 
 @router.get("/v1/progress/{request_id}", responses=errors(401, 404))
 async def progress(request_id: str, request: Request) -> Progress:
-    """Returns the progress of the running transcription with this `x-request-id`."""
-    job = gateway_of(request).running.get(request_id)
+    """Returns the progress of the running transcription with this `x-request-id`; of several, of the latest."""
+    job = gateway_of(request).running.latest(request_id)
     if job is None:
         raise ServiceError(ErrorCode.NOT_FOUND, "no transcription with this request id is in progress")
     return Progress(done_s=round(job.result.done_s, 3), duration_s=job.result.announced_s)
@@ -90,7 +90,7 @@ async def progress(request_id: str, request: Request) -> Progress:
 async def _respond(request: Request, *, translate: bool) -> Response:
     gateway, stopwatch = gateway_of(request), stopwatch_of(request)
     client_id = await admit(request, gateway.backends)
-    fields = await received_form(request, gateway.settings.max_upload_bytes, stopwatch)
+    fields = await received_form(request, gateway.settings.max_upload_bytes, stopwatch, gateway.json_turn)
     with ExitStack() as stack:
         stack.callback(fields.close)
         form = TranscriptionForm.parse(fields, gateway.settings.speech_detection, translate=translate)
@@ -109,10 +109,9 @@ async def _respond(request: Request, *, translate: bool) -> Response:
             is_streamed=form.stream,
             is_model_ready=info is not None and info.state is ModelState.READY,
         )
-        gateway.running[job.request_id] = job
-        stack.callback(gateway.running.pop, job.request_id, None)
+        stack.enter_context(gateway.running.during(job))
         if form.stream:
-            return await _streamed(gateway.pipeline, job, stack.pop_all())
+            return await _streamed(gateway.pipeline, job, request, stack.pop_all())
         return await _whole(gateway.pipeline, job, form, request)
 
 
@@ -133,27 +132,30 @@ async def _finished(pipeline: Pipeline, job: Job) -> None:
             pass
 
 
-async def _streamed(pipeline: Pipeline, job: Job, upload: ExitStack) -> Response:
-    texts = pipeline.texts(job)
-    first = next_text(texts)
-    done, _ = await asyncio.wait({first}, timeout=FIRST_TEXT_S)
-    if done and first.exception():
-        upload.close()
-        first.result()
-    return _EventStream(event_stream(first, texts, job.result), upload, job.reservation.client.headers())
+async def _streamed(pipeline: Pipeline, job: Job, request: Request, upload: ExitStack) -> Response:
+    async with AsyncExitStack() as work:
+        work.enter_context(upload)
+        texts = pipeline.texts(job)
+        work.push_async_callback(texts.aclose)
+        first = next_text(texts)
+        work.push_async_callback(cancelled, first)
+        done, _ = await cancel_on_disconnect(request, asyncio.wait({first}, timeout=FIRST_TEXT_S))
+        if done:
+            first.result()
+        events = event_stream(first, texts, job.result)
+        return _EventStream(events, work.pop_all(), job.reservation.client.headers())
 
 
 class _EventStream(StreamingResponse):
-    """Sends events as they arrive. When the response ends, also by a disconnect, the work is cancelled and the upload
-    is deleted."""
+    """Sends events as they arrive. When the response ends, also by a disconnect before the first event, the work is
+    cancelled and the upload is deleted."""
 
-    def __init__(self, events: AsyncGenerator[str, None], upload: ExitStack, more: dict[str, str]) -> None:
+    def __init__(self, events: AsyncGenerator[str, None], work: AsyncExitStack, more: dict[str, str]) -> None:
         headers = {**more, "cache-control": "no-cache", "x-accel-buffering": "no"}
         super().__init__(events, media_type="text/event-stream", headers=headers)
         self._events = events
-        self._upload = upload
+        self._work = work
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self._upload:
-            async with aclosing(self._events):
-                await super().__call__(scope, receive, send)
+        async with self._work, aclosing(self._events):
+            await super().__call__(scope, receive, send)

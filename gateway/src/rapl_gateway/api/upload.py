@@ -1,14 +1,20 @@
-"""Receives a multipart form. Its size is limited while it arrives, and large files are kept in an anonymous temporary
-file."""
+"""Receives a form, as multipart or as JSON. Its size is limited while it arrives, and large files are kept in an
+anonymous temporary file."""
 
+import asyncio
+import binascii
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic_core import from_json, to_json
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_service.http.body import drain
 from rapl_service.http.upload import Upload
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.types import Receive
 
@@ -18,6 +24,8 @@ _MAX_FIELDS = 200
 _MAX_FILES = 8
 _MAX_FIELD_BYTES = 1 << 20
 _IN_MEMORY_BYTES = 1 << 20
+MAX_JSON_BYTES = 36 << 20
+"""Largest JSON body: OpenAI's 25 MB of audio in base64. While it is parsed, it takes three times as much memory."""
 _MAX_PART_HEADER_BYTES = 16 << 10
 _MAX_PART_HEADERS = 32
 
@@ -35,55 +43,141 @@ class Form:
             upload.close()
 
 
-async def received_form(request: Request, max_bytes: int, stopwatch: Stopwatch) -> Form:
-    """Reads a multipart body, with or without Content-Length, and returns the form. The caller must close it.
+async def received_form(request: Request, max_bytes: int, stopwatch: Stopwatch, json_turn: asyncio.Lock) -> Form:
+    """Reads a body, with or without Content-Length, and returns the form. The caller must close it.
+
+    Args:
+        request: its body is multipart, or JSON as Open WebUI sends it.
+        max_bytes: the largest body; a JSON body may also have at most MAX_JSON_BYTES.
+        stopwatch: measures the stage "receive".
+        json_turn: held while a JSON body is parsed, so that only one at a time needs the memory.
 
     Raises:
-        ServiceError: AUDIO_TOO_LARGE if the body is larger than `max_bytes`. The rest is read and discarded first,
-            because a client that is still sending would not read the response. INVALID_REQUEST if the body is not a
-            form or is incomplete.
+        ServiceError: AUDIO_TOO_LARGE if the body is larger than allowed. The rest is read and discarded first,
+            because a client that is still sending would not read the response. UNSUPPORTED_ENCODING if the body is
+            compressed. INVALID_REQUEST if it is not a form or is incomplete.
     """
-    content_type = request.headers.get("content-type", "")
-    if not content_type.lower().startswith("multipart/form-data"):
-        raise _invalid("the body must be multipart/form-data, as OpenAI's clients send it")
-    _, options = parse_options_header(content_type)
-    if b"boundary" not in options:
-        raise _unreadable("the Content-Type header has no boundary")
+    await _refuse_compressed(request)
+    media_type, options = parse_options_header(request.headers.get("content-type", ""))
     form = Form()
     try:
         with stopwatch.stage("receive"):
-            await _read(request.receive, options[b"boundary"], form, max_bytes)
+            if media_type == b"application/json":
+                await _read_json(request.receive, form, min(max_bytes, MAX_JSON_BYTES), json_turn)
+            elif media_type != b"multipart/form-data":
+                raise _invalid("the body must be multipart/form-data, as OpenAI's clients send it")
+            elif b"boundary" not in options:
+                raise _unreadable("the Content-Type header has no boundary")
+            else:
+                await _read(request.receive, options[b"boundary"], form, max_bytes)
     except BaseException:
         form.close()
         raise
     return form
 
 
+async def _refuse_compressed(request: Request) -> None:
+    """Raises: ServiceError, UNSUPPORTED_ENCODING, if the body is not sent as it is."""
+    content = request.headers.getlist("content-encoding")
+    transfer = request.headers.getlist("transfer-encoding")
+    codings = {coding.strip().lower() for value in content + transfer for coding in value.split(",")}
+    unknown = codings - {"", "identity", "chunked"}
+    if unknown:
+        await drain(request.receive)
+        message = "The body is compressed, which saves nothing for audio. Send it without Content-Encoding."
+        raise ServiceError(ErrorCode.UNSUPPORTED_ENCODING, message)
+
+
 async def _read(receive: Receive, boundary: bytes, form: Form, max_bytes: int) -> None:
-    seen_bytes, has_more = 0, True
     parts = _Parts(form)
     try:
         parser = parts.parser(boundary)
-        while has_more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise _invalid("the client disconnected before the request was complete")
-            body, has_more = message.get("body", b""), message.get("more_body", False)
-            seen_bytes += len(body)
-            if seen_bytes > max_bytes:
-                if has_more:
-                    await drain(receive)
-                text = f"Maximum content size limit ({max_bytes}) exceeded"
-                raise ServiceError(ErrorCode.AUDIO_TOO_LARGE, text, param="file")
-            parser.write(body)
-            for upload in form.files.values():
-                await upload.spool()
+        async with aclosing(_body(receive, max_bytes)) as pieces:
+            async for piece in pieces:
+                parser.write(piece)
+                for upload in form.files.values():
+                    await upload.spool()
     except FormParserError as error:
         raise _unreadable(str(error)) from error
     if not parts.has_ended:
         raise _unreadable("it ends before its last boundary")
     for upload in form.files.values():
         await upload.end()
+
+
+async def _body(receive: Receive, max_bytes: int) -> AsyncGenerator[bytes, None]:
+    has_more, seen_bytes = True, 0
+    while has_more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise _invalid("the client disconnected before the request was complete")
+        piece, has_more = message.get("body", b""), message.get("more_body", False)
+        seen_bytes += len(piece)
+        if seen_bytes > max_bytes:
+            if has_more:
+                await drain(receive)
+            text = f"Maximum content size limit ({max_bytes}) exceeded"
+            raise ServiceError(ErrorCode.AUDIO_TOO_LARGE, text, param="file")
+        yield piece
+
+
+async def _read_json(receive: Receive, form: Form, max_bytes: int, turn: asyncio.Lock) -> None:
+    with Upload(_IN_MEMORY_BYTES) as body:
+        async with aclosing(_body(receive, max_bytes)) as pieces:
+            async for piece in pieces:
+                body.add(piece)
+                await body.spool()
+        await body.end()
+        form.files["file"] = audio = Upload(_IN_MEMORY_BYTES)
+        async with turn:
+            audio.add(await run_in_threadpool(_parse_json, body, form.fields))
+            await audio.spool()
+        await audio.end()
+
+
+def _parse_json(body: Upload, fields: dict[str, list[str]]) -> bytes:
+    """Adds the JSON's fields to `fields`, as a form has them, and returns the audio.
+
+    Source: https://openrouter.ai/docs, POST /audio/transcriptions, which Open WebUI calls.
+    """
+    try:
+        sent: Any = from_json(bytes(body.content()))
+    except ValueError:
+        sent = None
+    match sent:
+        case {"input_audio": {"data": str(data)}, **others}:
+            if len(others) > _MAX_FIELDS or len(to_json(others)) > _MAX_FIELD_BYTES:
+                raise _unreadable(f"its fields besides the audio are more than {_MAX_FIELD_BYTES >> 10} kB")
+            for name, value in others.items():
+                _add_json_field(fields, name, value)
+            return _from_base64(data)
+        case _:
+            message = 'the JSON must have the audio in base64: {"input_audio": {"data": "...", "format": "wav"}}'
+            raise ServiceError(ErrorCode.INVALID_REQUEST, message, param="input_audio")
+
+
+def _add_json_field(fields: dict[str, list[str]], name: str, value: Any) -> None:
+    match value:
+        case None:
+            return
+        case str():
+            fields[name] = [value]
+        case list():
+            fields[f"{name}[]"] = [to_json(each).decode() if not isinstance(each, str) else each for each in value]
+        case _:
+            fields[name] = [to_json(value).decode()]
+
+
+def _from_base64(data: str) -> bytes:
+    """Decodes base64 with or without line breaks and padding; a data URL's head is left out."""
+    if data.startswith("data:"):
+        data = data.partition(",")[2]
+    data = "".join(data.split()).rstrip("=")
+    try:
+        return binascii.a2b_base64(data + "=" * (-len(data) % 4), strict_mode=True)
+    except ValueError:
+        message = "'input_audio.data' is not base64"
+        raise ServiceError(ErrorCode.INVALID_REQUEST, message, param="input_audio") from None
 
 
 class _Parts:

@@ -30,6 +30,9 @@ OPENAI_NAMES = (
     "gpt-realtime-whisper",
 )
 """Model names that are hard-coded in clients. Each is an alias of the default model."""
+DIARIZING_NAMES = frozenset({"gpt-4o-transcribe-diarize"})
+"""Names of `OPENAI_NAMES` that promise speakers. RAPL serves them in the formats without speakers, as OpenAI does too. It
+lists them only if the catalog file defines them, because no model of the built-in catalog distinguishes speakers."""
 _ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)*", re.ASCII)
 _MAX_SHOWN = 200
 
@@ -110,6 +113,8 @@ class ModelCatalog:
     """Alias -> public id."""
     default_model: str
     unknown_is_default: bool = False
+    unlisted: frozenset[str] = frozenset()
+    """Aliases that are served but not listed."""
     _patterns: list[Route] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -138,14 +143,16 @@ class ModelCatalog:
             routes=routes,
             aliases=dict.fromkeys(OPENAI_NAMES, default) | file.aliases,
             default_model=default,
+            unlisted=DIARIZING_NAMES - file.aliases.keys() - file.models.keys(),
             unknown_is_default=(settings.unknown_model or file.unknown_model) == "default",
         )
         catalog._require_consistent()
         return catalog
 
     def ids(self) -> list[str]:
-        """Returns every public id that is not a pattern: models first, then aliases."""
-        return [*(model for model in self.routes if not _is_pattern(model)), *self.aliases]
+        """Returns every public id that is listed: models first, then aliases. Patterns are not."""
+        models = [model for model in self.routes if not _is_pattern(model)]
+        return [*models, *(alias for alias in self.aliases if alias not in self.unlisted)]
 
     def resolve(self, model: str | None, discovered: Iterable[Route] = ()) -> Route:
         """Finds the route of a request for `model`; None or "" is the default model.

@@ -1,7 +1,6 @@
-"""API keys, and the CORS policy for web pages of other origins. Both are off unless the operator sets them."""
+"""API keys. None is required unless the operator sets some."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable
 
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_service.http.errors import refuse
@@ -12,20 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 CLIENT_ID = "rapl_client_id"
 """Key in a request's scope. Its value is the digest of the request's API key, in hexadecimal, and identifies the
 client in the queue."""
-_OPEN_PATHS = frozenset({"/health/live", "/health/ready"})
-
-
-def cors_policy(origins: Sequence[str]) -> dict[str, Any]:
-    """Returns the options of CORSMiddleware for pages of these origins. The pages may read the headers that OpenAI's
-    clients read."""
-    return {
-        "allow_origins": list(origins),
-        "allow_methods": ["GET", "POST", "OPTIONS"],
-        "allow_headers": ["*"],  # the response names the requested ones: a literal `*` would not cover Authorization
-        "allow_private_network": True,
-        "expose_headers": ["x-request-id", "retry-after", "x-should-retry", "openai-processing-ms", "server-timing"],
-        "max_age": 600,
-    }
+_OPEN_PATHS = frozenset({"/health", "/health/live", "/health/ready", "/openapi.json"})
 
 
 class ApiKeys:

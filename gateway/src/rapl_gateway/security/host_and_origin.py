@@ -11,6 +11,8 @@ from rapl_service.http.errors import refuse
 from rapl_service.http.hosts import AllowedHosts, local_names
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from rapl_gateway.security.cross_origin import AllowedOrigins
+
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _COMPOSE_NAME = "gateway"
 """The gateway's name among the containers of docker-compose.yml."""
@@ -23,13 +25,13 @@ class HostAndOriginCheck:
     Args:
         app: the application that gets the requests that are not refused.
         hosts: further names of this server. A name may begin with `*.`; `*` allows every name.
-        origins: origins of pages that may send any request; `*` allows every origin.
+        origins: origins of pages and programs that may send any request.
     """
 
-    def __init__(self, app: ASGIApp, hosts: Iterable[str], origins: Iterable[str]) -> None:
+    def __init__(self, app: ASGIApp, hosts: Iterable[str], origins: AllowedOrigins) -> None:
         self._app = app
         self._hosts = AllowedHosts(local_names().union((_COMPOSE_NAME,), hosts))
-        self._origins = frozenset(origins)
+        self._origins = origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         error = self._error(scope)
@@ -55,11 +57,9 @@ class HostAndOriginCheck:
         return None
 
     def _may_write(self, origin: str, host: bytes | None) -> bool:
-        """Returns whether pages of this origin may change something. The origin of a web page has the scheme `http` or
-        `https`, or is `null` in a sandboxed frame. Installed programs have other schemes, which are allowed."""
-        if origin in self._origins or "*" in self._origins:
+        """Returns whether pages of this origin may change something. The server's own page may."""
+        if self._origins.allow(origin):
             return True
         scheme, _, origin_host = origin.partition("://")
-        if scheme in ("http", "https"):
-            return host is not None and origin_host.lower() == host.decode("latin-1").lower()
-        return origin != "null"
+        is_web_page = scheme in ("http", "https")
+        return is_web_page and host is not None and origin_host.lower() == host.decode("latin-1").lower()

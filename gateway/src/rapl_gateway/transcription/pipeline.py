@@ -80,7 +80,8 @@ class Pipeline:
             ServiceError: can also be raised after some texts. If one segment fails, the whole job fails, so that no
                 text is missing without an error.
         """
-        clip = canonical_wav(job.media) if job.prepare.audio_track is None else None
+        is_other_track = bool(job.prepare.audio_track)  # a WAV has only track 0, and preprocess-service says so
+        clip = None if is_other_track else canonical_wav(job.media)
         if clip and clip.duration_s <= MAX_SEGMENT_S:
             check = partial(
                 self._preprocess.speech, clip, job.prepare, deadline_s=SPEECH_CHECK_S, request_id=job.request_id

@@ -9,7 +9,7 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from rapl_service.http.errors import install_error_handlers
-from rapl_service.http.middleware import RequestMiddleware
+from rapl_service.http.middleware import HeadAsGet, RequestMiddleware
 
 _NO_TELEMETRY: TelemetryConfig = {
     "tracing": False, "metrics": False, "logs": False, "operation_spans": False, "auto_configure": False,
@@ -23,6 +23,7 @@ def service_app(
     *,
     openapi_url: str | None = None,
     middleware: Sequence[Middleware] = (),
+    outermost: Sequence[Middleware] = (),
 ) -> FastAPI:
     """An application with request ids, a log line for each request, and every failure in OpenAI's error envelope.
 
@@ -31,12 +32,13 @@ def service_app(
         lifespan: starts and stops what the routes use.
         openapi_url: path of the OpenAPI document; None: it is not served.
         middleware: in the order in which they handle a request.
+        outermost: middleware that sees every response, also those to failures; its own responses are not logged.
     """
     app = _Service(
         title=title,
         lifespan=lifespan,
         openapi_url=openapi_url,
-        middleware=[Middleware(RequestMiddleware), *middleware],
+        middleware=[*outermost, Middleware(RequestMiddleware), Middleware(HeadAsGet), *middleware],
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,

@@ -6,6 +6,7 @@ number of headers. One web page or one idle script could hold every connection.
 
 import asyncio
 
+import httptools
 from rapl_protocol.errors import ErrorCode, ServiceError
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -48,7 +49,7 @@ class GuardedHttp(HttpToolsProtocol):
         self._client_connection.disconnect()
 
     def data_received(self, data: bytes) -> None:
-        super().data_received(data)
+        self._feed(data)
         if not self._is_in_headers or self.transport.is_closing():
             return
         self._header_bytes += len(data)
@@ -56,6 +57,41 @@ class GuardedHttp(HttpToolsProtocol):
             self.send_400_response(_TOO_LARGE)
         elif self._headers_timer is None:
             self._expect_headers()
+
+    def _feed(self, data: bytes) -> None:
+        """Gives the data to the parser, as uvicorn does, and ignores offers of other protocols.
+
+        Java's HttpClient and `curl --http2` offer HTTP/2 (`Upgrade: h2c`) with their first request. A server may ignore
+        the offer (RFC 9110, 7.8), but the parser then skips the request's body. So the parser gets the request again,
+        without the offer.
+        """
+        assert self.parser
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            after_head: int = upgrade.args[0]
+            if self._should_upgrade():
+                self.handle_websocket_upgrade()
+            elif self._is_ignored_offer():
+                self._feed(self._head_without_offer() + data[after_head:])
+        except httptools.HttpParserError:
+            self.send_400_response("invalid HTTP request")
+
+    def _is_ignored_offer(self) -> bool:
+        """Whether the parser stops after this request's headers for a protocol that the service does not speak. It also
+        stops after CONNECT."""
+        assert self.parser
+        if not self.parser.should_upgrade():
+            return False
+        return self.parser.get_method() != b"CONNECT" and not self._should_upgrade()
+
+    def _head_without_offer(self) -> bytes:
+        assert self.parser
+        version = self.parser.get_http_version().encode()
+        lines = [b"%s %s HTTP/%s" % (self.parser.get_method(), self.url, version)]
+        lines += [b"%s: %s" % header for header in self.headers if header[0] != b"upgrade"]
+        return b"\r\n".join([*lines, b"", b""])
 
     def on_message_begin(self) -> None:
         self._is_in_headers = True
@@ -71,10 +107,21 @@ class GuardedHttp(HttpToolsProtocol):
         self._header_error = _header_error(self.headers, self.url, self.parser.get_http_version())
         if self._header_error:
             raise ValueError(self._header_error)  # the parser reports it as an invalid request
+        if self._is_ignored_offer():
+            return
         self.scope[CLIENT_CONNECTION] = self._client_connection  # type: ignore[typeddict-unknown-key]
         super().on_headers_complete()
         if self._is_stopping and self.cycle:  # a WebSocket handshake has no cycle
             self.cycle.keep_alive = False
+
+    def on_message_complete(self) -> None:
+        if self._is_ignored_offer():
+            return
+        super().on_message_complete()
+        # uvicorn stops reading after 64 kB of a body until the application takes more. After the last part nothing more
+        # is taken, and a connection that is not read does not show that its client has left.
+        if not self.pipeline:
+            self.flow.resume_reading()
 
     def handle_websocket_upgrade(self) -> None:
         # With gathered writes, back-pressure would begin in the next turn of the event loop, which never comes while a

@@ -66,6 +66,16 @@ class RequestMiddleware:
             _log_request(scope, rid, status, time.perf_counter() - began, fields)
 
 
+class HeadAsGet:
+    """ASGI middleware: answers HEAD wherever there is a GET. The server leaves out the body (RFC 9110, 9.3.2)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app({**scope, "method": "GET"} if scope.get("method") == "HEAD" else scope, receive, send)
+
+
 def _given_request_id(scope: Scope) -> str | None:
     for name, value in scope["headers"]:
         if name == _HEADER_NAME:
@@ -77,7 +87,7 @@ def _given_request_id(scope: Scope) -> str | None:
 def _log_request(scope: Scope, rid: str, status: int, took_s: float, fields: dict[str, Any]) -> None:
     # Health checks and lists come every few seconds; a line for each would hide the lines that matter.
     method = scope.get("method", "WEBSOCKET")
-    level = logging.DEBUG if method == "GET" and status < 400 else logging.INFO
+    level = logging.DEBUG if method in ("GET", "HEAD") and status < 400 else logging.INFO
     if log.isEnabledFor(level):
         details = "".join([f" {name}={_formatted(name, value)}" for name, value in fields.items()])
         log.log(
