@@ -10,8 +10,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from rapl_protocol.errors import ErrorCode, ServiceError
+from pydantic import BaseModel, ConfigDict, Field
+from rapl_protocol.errors import ErrorCode, ServiceError, reason_of
 
 from rapl_gateway.settings import BaseUrl, Settings, split_urls
 
@@ -226,11 +226,8 @@ def _read(path: Path) -> _File:
     try:
         content: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
         return _File.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise ValueError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{path}: {error}") from error
+    except ValueError as error:
+        raise ValueError(f"{path}: {reason_of(error)}") from None
 
 
 def _backends(settings: Settings) -> dict[str, BackendSpec]:

@@ -9,7 +9,7 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from rapl_service.http.errors import install_error_handlers
-from rapl_service.http.middleware import RequestMiddleware
+from rapl_service.http.middleware import RequestMiddleware, RouteRecorder
 
 _NO_TELEMETRY: TelemetryConfig = {
     "tracing": False, "metrics": False, "logs": False, "operation_spans": False, "auto_configure": False,
@@ -36,7 +36,7 @@ def service_app(
         title=title,
         lifespan=lifespan,
         openapi_url=openapi_url,
-        middleware=[Middleware(RequestMiddleware), *middleware],
+        middleware=[Middleware(RequestMiddleware), *middleware, Middleware(RouteRecorder)],
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
