@@ -55,7 +55,7 @@ def _middleware(settings: Settings, keys: Sequence[str]) -> list[Middleware]:
         Middleware(BodyTimeout),
         Middleware(ServerTiming),
         Middleware(ShutdownResponder),
-        Middleware(HostAndOriginCheck, hosts=settings.allowed_hosts, origins=origins),
+        Middleware(HostAndOriginCheck, hosts=settings.own_names(), origins=origins),
         *([Middleware(CORSMiddleware, **cors_policy(origins))] if origins else []),
         *([Middleware(ApiKeys, keys=keys)] if keys else []),
         Middleware(CanonicalPath),

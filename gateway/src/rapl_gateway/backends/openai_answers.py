@@ -1,5 +1,6 @@
 """Parses the responses of other servers in OpenAI's formats: `json`, `verbose_json`, and errors."""
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -53,14 +54,18 @@ class _Answer(BaseModel):
         except ServiceError:
             return None  # for example "unknown"
 
-    def words_of(self, segment: _Segment) -> tuple[Word, ...] | None:
+    def ordered_segments(self) -> list[tuple[_Segment, tuple[Word, ...] | None]]:
+        """Returns the segments in order of time, each with its words: a word belongs to the last segment that begins
+        before it. The words are None if the response has none."""
+        segments = sorted(self.segments or (), key=lambda each: each.start)
         if self.words is None:
-            return None
-        return tuple(
-            Word(word=each.word, start_s=each.start, end_s=each.end)
-            for each in self.words
-            if segment.start <= each.start < segment.end
-        )
+            return [(each, None) for each in segments]
+        starts, words = [each.start for each in segments], [list[Word]() for _ in segments]
+        for each in self.words:
+            number = bisect_right(starts, each.start) - 1
+            if number >= 0 and each.start < segments[number].end:
+                words[number].append(Word(word=each.word, start_s=each.start, end_s=each.end))
+        return [(each, tuple(own)) for each, own in zip(segments, words, strict=True)]
 
 
 def transcript_of(body: Any, duration_s: float) -> Transcript:
@@ -76,8 +81,8 @@ def transcript_of(body: Any, duration_s: float) -> Transcript:
     answer = _Answer.model_validate(body)
     text, language = answer.text.strip(), answer.language_code()
     segments = tuple(
-        Segment(start_s=each.start, end_s=each.end, text=each.text, language=language, words=answer.words_of(each))
-        for each in answer.segments or ()
+        Segment(start_s=each.start, end_s=each.end, text=each.text, language=language, words=words)
+        for each, words in answer.ordered_segments()
     )
     if not segments and text:
         segments = (Segment(start_s=0.0, end_s=duration_s, text=text, language=language),)

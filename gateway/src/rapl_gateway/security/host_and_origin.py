@@ -12,8 +12,6 @@ from rapl_service.http.hosts import AllowedHosts, local_names
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
-_COMPOSE_NAME = "gateway"
-"""The gateway's name among the containers of docker-compose.yml."""
 
 
 class HostAndOriginCheck:
@@ -28,7 +26,7 @@ class HostAndOriginCheck:
 
     def __init__(self, app: ASGIApp, hosts: Iterable[str], origins: Iterable[str]) -> None:
         self._app = app
-        self._hosts = AllowedHosts(local_names().union((_COMPOSE_NAME,), hosts))
+        self._hosts = AllowedHosts(local_names().union(hosts))
         self._origins = frozenset(origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
