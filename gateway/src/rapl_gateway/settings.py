@@ -61,6 +61,9 @@ class Settings(BaseSettings):
     """Longest queue per engine slot, in seconds of audio. Beyond it requests get 429."""
     max_upload_bytes: int = Field(1 << 30, gt=0)
     """Largest request body, in bytes. Larger ones get 413."""
+    max_stored_upload_bytes: int = Field(4 << 30, gt=0)
+    """Most bytes in temporary files, those of all requests together. While others take the space, a large upload gets
+    429. Uploads of up to 1 MiB need no file."""
     speech_detection: Literal["on", "off"] = "on"
     """`off` sends all audio to the engines, even audio without speech. Use it if noise makes speech hard to detect."""
     deadline_base_s: float = Field(60.0, gt=0)

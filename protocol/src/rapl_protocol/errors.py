@@ -31,6 +31,7 @@ class ErrorCode(StrEnum):
     BACKEND_UNAVAILABLE = "backend_unavailable"
     BACKEND_TIMEOUT = "backend_timeout"
     INTERNAL = "internal_error"
+    STORAGE_FAILED = "storage_failed"
 
 
 HTTP_STATUS: dict[ErrorCode, int] = {
@@ -48,6 +49,7 @@ HTTP_STATUS: dict[ErrorCode, int] = {
     ErrorCode.MODEL_NOT_READY: 503,
     ErrorCode.BACKEND_UNAVAILABLE: 503,
     ErrorCode.BACKEND_TIMEOUT: 504,
+    ErrorCode.STORAGE_FAILED: 507,
 }
 
 _QUOTES_ITS_INPUT = "union_tag_invalid"
@@ -57,7 +59,7 @@ _MAX_RETRY_AFTER_DIGITS = 7
 """Most digits of a `retry-after` value. Longer values, over four months, are ignored."""
 # OpenAI's SDKs repeat a request, with the whole upload, after 408, 409, 429 and every 5xx. A retry after these errors
 # would fail too, so their response has `x-should-retry: false`. Source: openai-python, _base_client.py.
-_NOT_RETRYABLE = frozenset({ErrorCode.INTERNAL, ErrorCode.BACKEND_TIMEOUT})
+_NOT_RETRYABLE = frozenset({ErrorCode.INTERNAL, ErrorCode.BACKEND_TIMEOUT, ErrorCode.STORAGE_FAILED})
 
 
 class ServiceError(Exception):

@@ -91,7 +91,7 @@ async def progress(request_id: str, request: Request) -> Progress:
 async def _respond(request: Request, *, translate: bool) -> Response:
     gateway, stopwatch = gateway_of(request), stopwatch_of(request)
     client_id = await admit(request, gateway.backends)
-    fields = await received_form(request, gateway.settings.max_upload_bytes, stopwatch)
+    fields = await received_form(request, gateway.settings.max_upload_bytes, gateway.storage, stopwatch)
     with ExitStack() as stack:
         stack.callback(fields.close)
         form = TranscriptionForm.parse(fields, gateway.settings.speech_detection, translate=translate)

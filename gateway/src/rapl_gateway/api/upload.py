@@ -8,7 +8,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_service.http.body import drain
-from rapl_service.http.upload import Upload
+from rapl_service.http.upload import Upload, UploadStorage
 from starlette.requests import Request
 from starlette.types import Receive
 
@@ -29,19 +29,21 @@ class Form:
     fields: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     """All values of each field, in the order in which they were sent."""
     files: dict[str, Upload] = field(default_factory=dict[str, Upload])
+    storage: UploadStorage = field(default_factory=UploadStorage)
+    """Counts what is in temporary files."""
 
     def close(self) -> None:
         for upload in self.files.values():
             upload.close()
 
 
-async def received_form(request: Request, max_bytes: int, stopwatch: Stopwatch) -> Form:
+async def received_form(request: Request, max_bytes: int, storage: UploadStorage, stopwatch: Stopwatch) -> Form:
     """Reads a multipart body, with or without Content-Length, and returns the form. The caller must close it.
 
     Raises:
         ServiceError: AUDIO_TOO_LARGE if the body is larger than `max_bytes`. The rest is read and discarded first,
             because a client that is still sending would not read the response. INVALID_REQUEST if the body is not a
-            form or is incomplete.
+            form or is incomplete. STORAGE_FAILED or OVERLOADED if it cannot be stored.
     """
     content_type = request.headers.get("content-type", "")
     if not content_type.lower().startswith("multipart/form-data"):
@@ -49,7 +51,7 @@ async def received_form(request: Request, max_bytes: int, stopwatch: Stopwatch) 
     _, options = parse_options_header(content_type)
     if b"boundary" not in options:
         raise _unreadable("the Content-Type header has no boundary")
-    form = Form()
+    form = Form(storage=storage)
     try:
         with stopwatch.stage("receive"):
             await _read(request.receive, options[b"boundary"], form, max_bytes)
@@ -76,14 +78,26 @@ async def _read(receive: Receive, boundary: bytes, form: Form, max_bytes: int) -
                 text = f"Maximum content size limit ({max_bytes}) exceeded"
                 raise ServiceError(ErrorCode.AUDIO_TOO_LARGE, text, param="file")
             parser.write(body)
-            for upload in form.files.values():
-                await upload.spool()
+            await _stored(form, receive if has_more else None)
     except FormParserError as error:
         raise _unreadable(str(error)) from error
     if not parts.has_ended:
         raise _unreadable("it ends before its last boundary")
     for upload in form.files.values():
         await upload.end()
+
+
+async def _stored(form: Form, rest: Receive | None) -> None:
+    """Writes what has arrived to temporary files, if it is large. If that fails, the space is given back before the
+    rest of the body is read and discarded."""
+    try:
+        for upload in form.files.values():
+            await upload.spool()
+    except ServiceError:
+        form.close()
+        if rest:
+            await drain(rest)
+        raise
 
 
 class _Parts:
@@ -144,7 +158,7 @@ class _Parts:
             raise _unreadable(f"it has more than {_MAX_FILES} files")
         if replaced := self._form.files.get(self._name):
             replaced.close()
-        self._form.files[self._name] = self._upload = Upload(_IN_MEMORY_BYTES)
+        self._form.files[self._name] = self._upload = Upload(_IN_MEMORY_BYTES, self._form.storage)
 
     def _on_data(self, data: bytes, start: int, end: int) -> None:
         piece = data[start:end]
