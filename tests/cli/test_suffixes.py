@@ -21,6 +21,7 @@ yop
 """
 WITHOUT_A_HEADER = "722 rco sb sln sw tco ub uw vqe vql"
 OF_OTHER_PROGRAMS = "dat ty+"
+SUFFIXES = ["qta", "QTA", "awb", "3ga", "weba", "spx", "w64", "m4r", "mts", "aifc", "qt", "ogx", "rm", "vob", "mxf"]
 
 
 def known_to_libav() -> set[str]:
@@ -41,9 +42,7 @@ def test_every_suffix_that_libav_knows_is_taken_or_left_out_for_a_reason():
     assert taken & set(left_out) == set()
 
 
-@pytest.mark.parametrize(
-    "suffix", ["qta", "QTA", "awb", "3ga", "weba", "spx", "w64", "m4r", "mts", "aifc", "qt", "ogx", "rm", "vob", "mxf"]
-)
+@pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_recording_in_a_folder_is_found_by_its_suffix(tmp_path: Path, suffix: str):
     recording = tmp_path / f"memo.{suffix}"
     recording.write_bytes(b"audio")
