@@ -8,7 +8,8 @@ import logging
 import re
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
 
 from pydantic import ValidationError
 from rapl_protocol.errors import ServiceError, reason_of
@@ -19,7 +20,8 @@ _PLACEHOLDER = re.compile(r"=?%(?:%|[-#0 +]*\d*(?:\.\d+)?([a-zA-Z]))")
 _NEEDS_QUOTES = re.compile(r"""[ ="'\\]""")
 _WITHOUT_DATA = (OSError, MemoryError, ImportError, ServiceError)
 """Exceptions whose messages are logged. They name files and modules, or were written for a client. Any other message
-may quote what it is about: `could not convert string to float: 'my words'`."""
+may quote what it is about: `could not convert string to float: 'my words'`. Where no request is involved, such as while
+a model is loaded, the caller logs the message itself."""
 
 
 def configure_logging(level: str = "INFO") -> None:
@@ -62,9 +64,8 @@ class LogFormatter(logging.Formatter):
         record.message = _one_line(_message_of(record).rstrip())
         return super().formatMessage(record)
 
-    def formatException(self, ei: object) -> str:
-        error = ei[1] if isinstance(ei, tuple) else None
-        return "\n".join(_traceback(error)) if isinstance(error, BaseException) else ""
+    def formatException(self, ei: Any) -> str:
+        return "\n".join(_traceback(ei[1])) if ei[1] else ""
 
 
 def _one_line(text: str) -> str:
@@ -97,8 +98,12 @@ def _traceback(error: BaseException) -> Iterator[str]:
         for entry in traceback.format_tb(each.__traceback__):
             yield from entry.rstrip().splitlines()
         yield f"  {_described(each)}"
-        for part in each.exceptions if isinstance(each, BaseExceptionGroup) else ():
+        for part in _parts(each):
             yield from _traceback(part)
+
+
+def _parts(error: BaseException) -> Sequence[BaseException]:
+    return cast("BaseExceptionGroup[BaseException]", error).exceptions if isinstance(error, BaseExceptionGroup) else ()
 
 
 def _before(error: BaseException) -> BaseException | None:

@@ -73,6 +73,7 @@ async def _read(receive: Receive, boundary: bytes, form: Form, max_bytes: int) -
             body, has_more = message.get("body", b""), message.get("more_body", False)
             seen_bytes += len(body)
             if seen_bytes > max_bytes:
+                form.close()  # so that its space is free while the rest is read
                 if has_more:
                     await drain(receive)
                 text = f"Maximum content size limit ({max_bytes}) exceeded"

@@ -100,8 +100,8 @@ class Upload:
         try:
             if self.file:
                 self.file.close()
-        except OSError:
-            log.debug("the temporary file could not be flushed; it is deleted")
+        except OSError:  # closing writes what is buffered; the file is deleted all the same
+            log.debug("the temporary file could not be flushed")
 
     async def _store(self) -> None:
         try:
@@ -123,15 +123,15 @@ class Upload:
         self._pieces, self._pieces_bytes = [], 0
 
 
-def _folder() -> str | None:
-    """The folder of temporary files if TMPDIR names one; None: the system's. Python itself would take another folder
-    without a word if this one is full or missing."""
-    return os.environ.get("TMPDIR") or None
+def _folder() -> str:
+    """The folder of temporary files. Python's own choice would be another folder, without a word, if this one is full
+    or missing when it is first used."""
+    return os.environ.get("TMPDIR") or tempfile.tempdir or "/tmp"
 
 
 def _not_stored(error: OSError) -> ServiceError:
     reason = os.strerror(error.errno or errno.EIO)
-    log.error("folder=%s the upload cannot be stored: %s", _folder() or tempfile.tempdir, reason)
+    log.error("folder=%s the upload cannot be stored: %s", _folder(), reason)
     message = (
         f"The upload cannot be stored on the server's disk: {reason}."
         " Free space in its folder of temporary files, or choose another folder with the environment variable TMPDIR."
