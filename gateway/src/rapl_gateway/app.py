@@ -61,7 +61,7 @@ def _middleware(settings: Settings, keys: Sequence[str], origins: AllowedOrigins
         Middleware(BodyTimeout),
         Middleware(ServerTiming),
         Middleware(ShutdownResponder),
-        Middleware(HostAndOriginCheck, hosts=settings.allowed_hosts, origins=origins),
+        Middleware(HostAndOriginCheck, hosts=settings.own_names(), origins=origins),
         *([Middleware(ApiKeys, keys=keys)] if keys else []),
         Middleware(CanonicalPath),
         Middleware(transcriptions.DirectRoutes),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from fastapi import Request
 from rapl_service.background import spawn
 from rapl_service.calls.call import Service, open_http
+from rapl_service.http.upload import UploadStorage
 
 from rapl_gateway.backends.backend import Backends
 from rapl_gateway.backends.catalog import ModelCatalog
@@ -48,6 +49,7 @@ class Gateway:
     backends: Backends
     preprocess: RetryingPreprocessClient
     pipeline: Pipeline
+    storage: UploadStorage
     json_turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while the JSON body of a request is parsed."""
     running: RunningJobs = field(default_factory=RunningJobs)
@@ -63,7 +65,8 @@ async def open_gateway(settings: Settings, catalog: ModelCatalog) -> AsyncGenera
         watch = spawn(preprocess.watch())
         try:
             async with backends.watched():
-                yield Gateway(settings, catalog, backends, preprocess, Pipeline(preprocess, settings))
+                pipeline, storage = Pipeline(preprocess, settings), UploadStorage(settings.max_stored_upload_bytes)
+                yield Gateway(settings, catalog, backends, preprocess, pipeline, storage)
         finally:
             watch.cancel()
             with suppress(asyncio.CancelledError):

@@ -10,6 +10,9 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 BaseUrl = Annotated[str, Field(pattern=r"^https?://[^/\s,]+"), BeforeValidator(lambda url: str(url).rstrip("/"))]
 
+_COMPOSE_NAME = "gateway"
+"""The gateway's name among the containers of docker-compose.yml. On another machine any host can have this name."""
+
 
 def split_urls(text: str) -> tuple[str, ...]:
     return tuple(part.strip().rstrip("/") for part in text.split(",") if part.strip())
@@ -78,6 +81,9 @@ class Settings(BaseSettings):
     """Longest queue per engine slot, in seconds of audio. Beyond it requests get 429."""
     max_upload_bytes: int = Field(1 << 30, gt=0)
     """Largest request body, in bytes. Larger ones get 413."""
+    max_stored_upload_bytes: int = Field(4 << 30, gt=0)
+    """Most bytes in temporary files, those of all requests together. While others take the space, a large upload gets
+    429. Uploads of up to 1 MiB need no file."""
     speech_detection: Literal["on", "off"] = "on"
     """`off` sends all audio to the engines, even audio without speech. Use it if noise makes speech hard to detect."""
     deadline_base_s: float = Field(60.0, gt=0)
@@ -91,7 +97,8 @@ class Settings(BaseSettings):
     allow_anyone: Literal["yes", "no"] = "no"
     """`yes` allows the gateway to listen on a network address without API keys."""
     publish: str | None = None
-    """In a container: the host's address on which the container's port is published."""
+    """In a container: the host's address on which the container's port is published. If it is set, clients may use the
+    host name `gateway`, which the gateway has among the containers of docker-compose.yml."""
     allowed_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = ()
     """Further host names that clients may use, separated by commas. IP addresses and localhost always work."""
     tls_cert: Path | None = None
@@ -113,6 +120,10 @@ class Settings(BaseSettings):
     def deadline_s(self, audio_s: float) -> float:
         """Returns how many seconds an engine has for `audio_s` seconds of audio."""
         return self.deadline_base_s + self.deadline_per_audio_s * audio_s
+
+    def own_names(self) -> tuple[str, ...]:
+        """Returns the host names by which clients may call the gateway, besides those of every service."""
+        return (*self.allowed_hosts, *((_COMPOSE_NAME,) if self.publish else ()))
 
     def keys(self) -> list[str]:
         """Returns every API key, from the setting and from the file.

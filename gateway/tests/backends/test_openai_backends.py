@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 
 import pytest
 from rapl_protocol.errors import ErrorCode, ServiceError
@@ -20,6 +21,8 @@ class Stub:
 
     def __init__(self) -> None:
         self.answer: Response | None = None
+        self.new_answer: Callable[[], Response] | None = None
+        """For an answer that can be sent only once."""
         self.listing: object = {"object": "list", "data": [{"id": "whisper-x", "object": "model"}]}
         self.forms: list[dict[str, str]] = []
         self.keys: list[str | None] = []
@@ -38,6 +41,8 @@ class Stub:
         self.keys.append(request.headers.get("authorization"))
         async with request.form() as form:
             self.forms.append({name: value for name, value in form.items() if isinstance(value, str)})
+        if self.new_answer:
+            return self.new_answer()
         if self.answer:
             return self.answer
         if self.forms[-1]["response_format"] == "verbose_json":
@@ -202,6 +207,44 @@ class TestAnotherServer:
 
         assert "not in OpenAI's format" in answer.text
         assert "transcript.text.done" not in answer.text
+
+    @pytest.mark.parametrize("form", ["json", "verbose_json", "text"])
+    async def test_an_answer_that_is_far_too_large_is_a_503_and_is_not_read_to_its_end(self, stub, plugged, form):
+        sent = 0
+
+        async def endless():
+            nonlocal sent
+            yield '{"text": "'
+            while True:
+                sent += 1 << 16
+                yield "a" * (1 << 16)
+                await asyncio.sleep(0)
+
+        stub.new_answer = lambda: StreamingResponse(endless(), media_type="application/json")
+        answer = await ask(await plugged(stub.url, restart_wait_s=0.5), response_format=form)
+
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "backend_unavailable")
+        assert "larger than 1 MiB" in answer.json()["error"]["message"]
+        assert sent < 64 << 20
+
+    @pytest.mark.parametrize("event", ['{"type": "transcript.text.delta", "delta": ""}', '{"type": "ping"}', ""])
+    async def test_a_stream_that_is_far_too_large_ends_with_an_error(self, stub, plugged, event):
+        async def endless():
+            while True:
+                yield f"data: {event}\n\n" * 1000 if event else ": a comment\n\n" * 1000
+                await asyncio.sleep(0)
+
+        stub.new_answer = lambda: StreamingResponse(endless(), media_type="text/event-stream")
+        answer = await ask(await plugged(stub.url, restart_wait_s=0.5), stream="true")
+
+        assert "larger than 1 MiB" in answer.text
+        assert "text.done" not in answer.text
+
+    async def test_an_error_that_is_far_too_large_is_an_error_without_its_text(self, stub, plugged):
+        stub.answer = JSONResponse({"error": {"message": "a" * (4 << 20)}}, 400)
+        answer = await ask(await plugged(stub.url))
+
+        assert (answer.status_code, answer.json()["error"]["message"]) == (400, "other answered 400")
 
     async def test_a_stream_that_breaks_off_ends_with_an_error(self, stub, plugged):
         async def half():

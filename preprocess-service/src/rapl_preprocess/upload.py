@@ -4,6 +4,7 @@ from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_service.http.body import drain
 from rapl_service.http.upload import Upload
 from starlette.requests import Request
+from starlette.types import Receive
 
 IN_MEMORY_BYTES = 2 << 20
 """Largest upload in memory: a minute in most compressed formats. A larger file is written to disk, because an mp4 has
@@ -15,7 +16,8 @@ async def receive_media(request: Request, max_bytes: int) -> Upload:
 
     Raises:
         ServiceError: AUDIO_TOO_LARGE for a larger body; the rest is read and discarded first, because a client that is
-            still sending would not see the response. INVALID_REQUEST if the client disconnected.
+            still sending would not see the response. INVALID_REQUEST if the client disconnected. STORAGE_FAILED if the
+            disk is full.
     """
     upload = Upload(IN_MEMORY_BYTES)
     try:
@@ -31,9 +33,18 @@ async def receive_media(request: Request, max_bytes: int) -> Upload:
                     await drain(request.receive, max_bytes)
                 text = f"The file is larger than {max_bytes} bytes, which is the limit of this server."
                 raise ServiceError(ErrorCode.AUDIO_TOO_LARGE, text, param="file")
-            await upload.spool()
+            await _stored(upload, request.receive if has_more else None)
         await upload.end()
     except BaseException:
         upload.close()
         raise
     return upload
+
+
+async def _stored(upload: Upload, rest: Receive | None) -> None:
+    try:
+        await upload.spool()
+    except ServiceError:
+        if rest:
+            await drain(rest)
+        raise

@@ -2,11 +2,16 @@
 
     ServiceError(code)  ->  OpenAI's envelope + HTTP status  ->  ServiceError(code)
 
-An error is raised where its cause is known. One table, `HTTP_STATUS`, gives its HTTP status.
+An error is raised where its cause is known. One table, `HTTP_STATUS`, gives its HTTP status. Invalid values are
+described without the values: they may be a transcript, a prompt or a key.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Self
+
+from pydantic import ValidationError
 
 
 class ErrorCode(StrEnum):
@@ -27,6 +32,7 @@ class ErrorCode(StrEnum):
     BACKEND_UNAVAILABLE = "backend_unavailable"
     BACKEND_TIMEOUT = "backend_timeout"
     INTERNAL = "internal_error"
+    STORAGE_FAILED = "storage_failed"
 
 
 HTTP_STATUS: dict[ErrorCode, int] = {
@@ -45,13 +51,17 @@ HTTP_STATUS: dict[ErrorCode, int] = {
     ErrorCode.MODEL_NOT_READY: 503,
     ErrorCode.BACKEND_UNAVAILABLE: 503,
     ErrorCode.BACKEND_TIMEOUT: 504,
+    ErrorCode.STORAGE_FAILED: 507,
 }
 
+_QUOTES_ITS_INPUT = "union_tag_invalid"
+"""The only type of pydantic's own errors whose message has the input in it.
+Source: https://docs.pydantic.dev/latest/errors/validation_errors/"""
 _MAX_RETRY_AFTER_DIGITS = 7
 """Most digits of a `retry-after` value. Longer values, over four months, are ignored."""
 # OpenAI's SDKs repeat a request, with the whole upload, after 408, 409, 429 and every 5xx. A retry after these errors
 # would fail too, so their response has `x-should-retry: false`. Source: openai-python, _base_client.py.
-_NOT_RETRYABLE = frozenset({ErrorCode.INTERNAL, ErrorCode.BACKEND_TIMEOUT})
+_NOT_RETRYABLE = frozenset({ErrorCode.INTERNAL, ErrorCode.BACKEND_TIMEOUT, ErrorCode.STORAGE_FAILED})
 
 
 class ServiceError(Exception):
@@ -110,6 +120,7 @@ class ServiceError(Exception):
         match body:
             case {"error": {"message": str(message), "code": str(code), **rest}} if code in set(ErrorCode):
                 param = rest.get("param")
+                param = param if isinstance(param, str) else None
                 return cls(ErrorCode(code), message, param=param, retry_after_s=seconds_to_wait(retry_after))
             case _:
                 return cls(ErrorCode.INTERNAL, f"an internal service responded with {status} and no error message")
@@ -120,3 +131,36 @@ def seconds_to_wait(retry_after: str | None) -> float | None:
     if retry_after is None or not retry_after.isdecimal() or len(retry_after) > _MAX_RETRY_AFTER_DIGITS:
         return None
     return float(retry_after)
+
+
+@dataclass(frozen=True, slots=True)
+class InvalidField:
+    """A field with an invalid value."""
+
+    path: tuple[str, ...]
+    """Names of the fields and numbers of the list items that lead to it; empty if the whole value is invalid."""
+    message: str
+    """What is wrong, without the value."""
+
+    @property
+    def name(self) -> str | None:
+        """The path with dots, such as `segments.0.start`; None if the whole value is invalid."""
+        return ".".join(self.path) or None
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.message}" if self.path else self.message
+
+
+def invalid_field(details: Mapping[str, Any]) -> InvalidField:
+    """Describes one entry of pydantic's `errors()`."""
+    message = "Input has an unknown type" if details["type"] == _QUOTES_ITS_INPUT else details["msg"]
+    return InvalidField(tuple(map(str, details["loc"])), message)
+
+
+def invalid_fields(error: ValidationError) -> list[InvalidField]:
+    return [invalid_field(each) for each in error.errors(include_url=False, include_context=False, include_input=False)]
+
+
+def reason_of(error: ValueError) -> str:
+    """The message of an error of parsing. A pydantic error's own message has the input, so it is described instead."""
+    return str(invalid_fields(error)[0]) if isinstance(error, ValidationError) else str(error)

@@ -13,10 +13,8 @@ from dataclasses import dataclass
 from typing import assert_never
 from urllib.parse import urlencode
 
-from pydantic import ValidationError
-
 from rapl_protocol.audio import BYTES_PER_SECOND, WavAudio
-from rapl_protocol.errors import ErrorCode, ServiceError
+from rapl_protocol.errors import ErrorCode, ServiceError, reason_of
 from rapl_protocol.frames import Frame, decode_single_frame, encode_frame, frame_pieces
 from rapl_protocol.prepared import (
     MAX_SEGMENT_S,
@@ -69,10 +67,8 @@ def decode_transcribe_request(body: bytes) -> TranscribeRequest:
         frame = decode_single_frame(body)
         is_streamed = frame.header.pop("stream", False) is True
         options = TranscribeOptions.model_validate(frame.header)
-    except ValidationError as error:
-        raise ServiceError(ErrorCode.INVALID_REQUEST, f"invalid options: {error}") from error
     except ValueError as error:
-        raise ServiceError(ErrorCode.INVALID_REQUEST, str(error)) from error
+        raise ServiceError(ErrorCode.INVALID_REQUEST, f"invalid options: {reason_of(error)}") from None
     try:
         audio = WavAudio.from_wav(frame.payload)
     except ValueError as error:
@@ -180,4 +176,4 @@ def encode_error(error: ServiceError) -> bytes:
 def _error_of(header: dict[str, object]) -> ServiceError | ValueError:
     if header.get("type") == "error":
         return ServiceError.from_response(200, header)
-    return ValueError(f"unknown frame {header.get('type')!r}")
+    return ValueError("unknown frame type")

@@ -135,8 +135,8 @@ class HostedModel:
         except ModelUnusable as error:
             log.error("model=%s: %s", self.model_id, error.reason)
             return self._in_state(ModelState.FAILED, error.reason, error.remedy)
-        except Exception:
-            log.exception("model=%s could not be loaded", self.model_id)
+        except Exception as error:
+            log.exception("model=%s could not be loaded: %s", self.model_id, error)
             return self._in_state(ModelState.FAILED, "loading it failed", "The server's log has the cause.")
         return self._in_state(ModelState.READY)
 

@@ -15,6 +15,7 @@ import uvicorn
 from fastapi import FastAPI
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings
+from rapl_protocol.errors import invalid_fields
 from rapl_protocol.wire import KEEP_ALIVE_S
 
 from rapl_service.exit_codes import BAD_SETTING, NOT_STARTED
@@ -53,10 +54,10 @@ def settings_or_exit(settings_class: type[S]) -> S:
         return settings_class()
     except ValidationError as error:
         prefix = settings_class.model_config.get("env_prefix", "")
-        for problem in error.errors():
-            name = "_".join(str(part) for part in problem["loc"])
+        for invalid in invalid_fields(error):
+            name = "_".join(invalid.path)
             variable = name if name.isupper() else f"{prefix}{name}".upper()  # an alias is the whole name
-            print(f"{variable}: {problem['msg']}", file=sys.stderr)  # noqa: T201
+            print(f"{variable}: {invalid.message}", file=sys.stderr)  # noqa: T201
         sys.exit(BAD_SETTING)
 
 

@@ -32,10 +32,22 @@ async def test_dns_rebinding_an_unknown_host_name_is_refused(target, host, reque
 
 @pytest.mark.parametrize(
     "host",
-    ["localhost:8000", "127.0.0.1", "[::1]:8000", "192.168.1.20:8000", "gateway:8000", "LOCALHOST", "a.localhost"],
+    ["localhost:8000", "127.0.0.1", "[::1]:8000", "192.168.1.20:8000", "LOCALHOST", "a.localhost"],
 )
 async def test_local_names_and_ip_addresses_are_accepted(target, host):
     assert (await target.send(get("/v1/models", host=host)))[0] == 200
+
+
+@pytest.mark.parametrize("host", ["gateway", "gateway:8000", "GATEWAY", "gateway.", "a.gateway"])
+async def test_the_name_gateway_can_be_another_machine_and_is_refused(target, host):
+    assert (await target.send(get("/v1/models", host=host)))[0] == 403
+
+
+async def test_in_a_container_of_compose_gateway_is_the_own_name(attack):
+    target = await attack(publish="127.0.0.1")
+
+    names = ["gateway", "gateway:8000", "GATEWAY", "a.gateway", "mlx-service"]
+    assert [(await target.send(get("/v1/models", host=name)))[0] for name in names] == [200, 200, 200, 403, 403]
 
 
 async def test_a_name_in_allowed_hosts_is_accepted(attack):

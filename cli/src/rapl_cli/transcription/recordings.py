@@ -8,9 +8,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-_AUDIO = "aac ac3 aif aiff amr ape au caf flac m4a m4b mka mp2 mp3 oga ogg opus tta wav wma wv"
-_VIDEO = "3gp asf avi flv m2ts m4v mkv mov mp4 mpeg mpg ogv webm wmv"
+_AUDIO = """
+3ga aa aa3 aac aax ac3 ac4 adx aea aif aifc aiff al amr ape apl aptx aptxhd au awb bonk bwf c2 caf dfpwm dss dts dtshd
+eac3 ec3 f4a f4b flac g722 g723_1 g728 g729 gsm hca iamf ircam isma laf lc3 m2a m4a m4b m4p m4r mac mka mlp mp2 mp3
+mpa mpc msbc nist nsp oga ogg oma omg opus osq paf pvf qoa qta ra rf64 rka sbc shn snd sph spx tak thd tta ul voc vqf
+w64 wa wav wave weba wma wsd wv
+"""
+_VIDEO = """
+3g2 3gp 3gp2 3gpp amv asf avi dav dif divx dv f4v flv gxf ism ismv ivr kux m2t m2ts m4v mj2 mk3d mkv mov mp4 mpe mpeg
+mpg mts mxf nut ogm ogv ogx psp qt rm rmvb ts ty viv vob webm wmv wtv
+"""
 MEDIA = frozenset(f".{name}" for name in f"{_AUDIO} {_VIDEO}".split())
+"""Suffixes of files with audio. Left out are those that more often belong to other files, such as `.dat`."""
+_TRANSPORT_STREAM = ".ts"
+_TRANSPORT_STREAM_BEGIN = b"G"
+"""First byte of an MPEG transport stream. Source files of TypeScript have the same suffix."""
 FORMATS = ("txt", "srt", "vtt", "json")
 _RESULTS = frozenset(f".{name}" for name in FORMATS)
 
@@ -109,7 +121,18 @@ def _below(folder: Path) -> Iterator[Path]:
 
 def _is_media(file: Path) -> bool:
     is_hidden = file.name.startswith(".")  # macOS writes `._talk.mp3` beside `talk.mp3` on other file systems
-    return not is_hidden and file.suffix.lower() in MEDIA and file.is_file()
+    suffix = file.suffix.lower()
+    if is_hidden or suffix not in MEDIA or not file.is_file():
+        return False
+    return suffix != _TRANSPORT_STREAM or _begins_with(file, _TRANSPORT_STREAM_BEGIN)
+
+
+def _begins_with(file: Path, beginning: bytes) -> bool:
+    try:
+        with file.open("rb") as opened:
+            return opened.read(len(beginning)) == beginning
+    except OSError:
+        return True  # it is named, and the reason why it cannot be read is shown with it
 
 
 def _output_names(files: Sequence[Path], suffix: str) -> dict[Path, str]:

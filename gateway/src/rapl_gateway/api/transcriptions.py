@@ -11,7 +11,7 @@ from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.models import ModelState
 from rapl_service.http.disconnect import cancel_on_disconnect
 from rapl_service.http.errors import logged_error_response
-from rapl_service.http.scope import log_fields, request_id
+from rapl_service.http.scope import ROUTE, log_fields, request_id
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from rapl_gateway.admission import StartLimiter, admit, expected_s
@@ -71,6 +71,7 @@ class DirectRoutes:
             return
         await self._start_limiter.start()
         request = Request(scope, receive)
+        log_fields(request)[ROUTE] = scope["path"]
         try:
             response = await endpoint(request)
         except ServiceError as error:
@@ -90,7 +91,9 @@ async def progress(request_id: str, request: Request) -> Progress:
 async def _respond(request: Request, *, translate: bool) -> Response:
     gateway, stopwatch = gateway_of(request), stopwatch_of(request)
     client_id = await admit(request, gateway.backends)
-    fields = await received_form(request, gateway.settings.max_upload_bytes, stopwatch, gateway.json_turn)
+    fields = await received_form(
+        request, gateway.settings.max_upload_bytes, gateway.storage, stopwatch, gateway.json_turn
+    )
     with ExitStack() as stack:
         stack.callback(fields.close)
         form = TranscriptionForm.parse(fields, gateway.settings.speech_detection, translate=translate)

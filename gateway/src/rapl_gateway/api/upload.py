@@ -4,7 +4,6 @@ anonymous temporary file."""
 import asyncio
 import binascii
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +12,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_service.http.body import drain
-from rapl_service.http.upload import Upload
+from rapl_service.http.upload import Upload, UploadStorage
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.types import Receive
@@ -28,6 +27,8 @@ MAX_JSON_BYTES = 36 << 20
 """Largest JSON body: OpenAI's 25 MB of audio in base64. While it is parsed, it takes three times as much memory."""
 _MAX_PART_HEADER_BYTES = 16 << 10
 _MAX_PART_HEADERS = 32
+_REST_IS_READ = frozenset({ErrorCode.AUDIO_TOO_LARGE, ErrorCode.STORAGE_FAILED, ErrorCode.OVERLOADED})
+"""Errors after which the rest of the body is read and discarded: the client may still be sending."""
 
 
 @dataclass(slots=True)
@@ -37,39 +38,75 @@ class Form:
     fields: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     """All values of each field, in the order in which they were sent."""
     files: dict[str, Upload] = field(default_factory=dict[str, Upload])
+    storage: UploadStorage = field(default_factory=UploadStorage)
+    """Counts what is in temporary files."""
 
     def close(self) -> None:
         for upload in self.files.values():
             upload.close()
 
 
-async def received_form(request: Request, max_bytes: int, stopwatch: Stopwatch, json_turn: asyncio.Lock) -> Form:
+class _Body:
+    """The body of a request, which is refused if it is larger than `max_bytes`."""
+
+    def __init__(self, receive: Receive, max_bytes: int) -> None:
+        self._receive = receive
+        self._max_bytes = max_bytes
+        self._has_more = True
+
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
+        """Raises: ServiceError, AUDIO_TOO_LARGE, or INVALID_REQUEST if the client disconnects."""
+        seen_bytes = 0
+        while self._has_more:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise _invalid("the client disconnected before the request was complete")
+            piece, self._has_more = message.get("body", b""), message.get("more_body", False)
+            seen_bytes += len(piece)
+            if seen_bytes > self._max_bytes:
+                text = f"Maximum content size limit ({self._max_bytes}) exceeded"
+                raise ServiceError(ErrorCode.AUDIO_TOO_LARGE, text, param="file")
+            yield piece
+
+    async def discard_rest(self) -> None:
+        if self._has_more:
+            await drain(self._receive)
+
+
+async def received_form(
+    request: Request, max_bytes: int, storage: UploadStorage, stopwatch: Stopwatch, json_turn: asyncio.Lock
+) -> Form:
     """Reads a body, with or without Content-Length, and returns the form. The caller must close it.
 
     Args:
         request: its body is multipart, or JSON as Open WebUI sends it.
         max_bytes: the largest body; a JSON body may also have at most MAX_JSON_BYTES.
+        storage: counts what is in temporary files.
         stopwatch: measures the stage "receive".
         json_turn: held while a JSON body is parsed, so that only one at a time needs the memory.
 
     Raises:
-        ServiceError: AUDIO_TOO_LARGE if the body is larger than allowed. The rest is read and discarded first,
-            because a client that is still sending would not read the response. UNSUPPORTED_ENCODING if the body is
-            compressed. INVALID_REQUEST if it is not a form or is incomplete.
+        ServiceError: AUDIO_TOO_LARGE if the body is larger than allowed, STORAGE_FAILED or OVERLOADED if it cannot be
+            stored: the rest is read and discarded first, because a client that is still sending would not read the
+            response. UNSUPPORTED_ENCODING if the body is compressed. INVALID_REQUEST if it is not a form or is
+            incomplete.
     """
     await _refuse_compressed(request)
     media_type, options = parse_options_header(request.headers.get("content-type", ""))
-    form = Form()
+    is_json = media_type == b"application/json"
+    if not is_json and media_type != b"multipart/form-data":
+        raise _invalid("the body must be multipart/form-data, as OpenAI's clients send it")
+    if not is_json and b"boundary" not in options:
+        raise _unreadable("the Content-Type header has no boundary")
+    form, body = Form(storage=storage), _Body(request.receive, min(max_bytes, MAX_JSON_BYTES) if is_json else max_bytes)
     try:
         with stopwatch.stage("receive"):
-            if media_type == b"application/json":
-                await _read_json(request.receive, form, min(max_bytes, MAX_JSON_BYTES), json_turn)
-            elif media_type != b"multipart/form-data":
-                raise _invalid("the body must be multipart/form-data, as OpenAI's clients send it")
-            elif b"boundary" not in options:
-                raise _unreadable("the Content-Type header has no boundary")
-            else:
-                await _read(request.receive, options[b"boundary"], form, max_bytes)
+            await (_read_json(body, form, json_turn) if is_json else _read(body, options[b"boundary"], form))
+    except ServiceError as error:
+        form.close()  # its space is free while the rest is read
+        if error.code in _REST_IS_READ:
+            await body.discard_rest()
+        raise
     except BaseException:
         form.close()
         raise
@@ -88,15 +125,14 @@ async def _refuse_compressed(request: Request) -> None:
         raise ServiceError(ErrorCode.UNSUPPORTED_ENCODING, message)
 
 
-async def _read(receive: Receive, boundary: bytes, form: Form, max_bytes: int) -> None:
+async def _read(body: _Body, boundary: bytes, form: Form) -> None:
     parts = _Parts(form)
     try:
         parser = parts.parser(boundary)
-        async with aclosing(_body(receive, max_bytes)) as pieces:
-            async for piece in pieces:
-                parser.write(piece)
-                for upload in form.files.values():
-                    await upload.spool()
+        async for piece in body.pieces():
+            parser.write(piece)
+            for upload in form.files.values():
+                await upload.spool()
     except FormParserError as error:
         raise _unreadable(str(error)) from error
     if not parts.has_ended:
@@ -105,32 +141,15 @@ async def _read(receive: Receive, boundary: bytes, form: Form, max_bytes: int) -
         await upload.end()
 
 
-async def _body(receive: Receive, max_bytes: int) -> AsyncGenerator[bytes, None]:
-    has_more, seen_bytes = True, 0
-    while has_more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise _invalid("the client disconnected before the request was complete")
-        piece, has_more = message.get("body", b""), message.get("more_body", False)
-        seen_bytes += len(piece)
-        if seen_bytes > max_bytes:
-            if has_more:
-                await drain(receive)
-            text = f"Maximum content size limit ({max_bytes}) exceeded"
-            raise ServiceError(ErrorCode.AUDIO_TOO_LARGE, text, param="file")
-        yield piece
-
-
-async def _read_json(receive: Receive, form: Form, max_bytes: int, turn: asyncio.Lock) -> None:
-    with Upload(_IN_MEMORY_BYTES) as body:
-        async with aclosing(_body(receive, max_bytes)) as pieces:
-            async for piece in pieces:
-                body.add(piece)
-                await body.spool()
-        await body.end()
-        form.files["file"] = audio = Upload(_IN_MEMORY_BYTES)
+async def _read_json(body: _Body, form: Form, turn: asyncio.Lock) -> None:
+    with Upload(_IN_MEMORY_BYTES, form.storage) as text:
+        async for piece in body.pieces():
+            text.add(piece)
+            await text.spool()
+        await text.end()
+        form.files["file"] = audio = Upload(_IN_MEMORY_BYTES, form.storage)
         async with turn:
-            audio.add(await run_in_threadpool(_parse_json, body, form.fields))
+            audio.add(await run_in_threadpool(_parse_json, text, form.fields))
             await audio.spool()
         await audio.end()
 
@@ -163,7 +182,8 @@ def _add_json_field(fields: dict[str, list[str]], name: str, value: Any) -> None
         case str():
             fields[name] = [value]
         case list():
-            fields[f"{name}[]"] = [to_json(each).decode() if not isinstance(each, str) else each for each in value]
+            values: list[Any] = value
+            fields[f"{name}[]"] = [each if isinstance(each, str) else to_json(each).decode() for each in values]
         case _:
             fields[name] = [to_json(value).decode()]
 
@@ -238,7 +258,7 @@ class _Parts:
             raise _unreadable(f"it has more than {_MAX_FILES} files")
         if replaced := self._form.files.get(self._name):
             replaced.close()
-        self._form.files[self._name] = self._upload = Upload(_IN_MEMORY_BYTES)
+        self._form.files[self._name] = self._upload = Upload(_IN_MEMORY_BYTES, self._form.storage)
 
     def _on_data(self, data: bytes, start: int, end: int) -> None:
         piece = data[start:end]

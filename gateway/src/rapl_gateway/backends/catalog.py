@@ -10,8 +10,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from rapl_protocol.errors import ErrorCode, ServiceError
+from pydantic import BaseModel, ConfigDict, Field
+from rapl_protocol.errors import ErrorCode, ServiceError, reason_of
 
 from rapl_gateway.settings import BaseUrl, Settings, split_urls
 
@@ -31,8 +31,8 @@ OPENAI_NAMES = (
 )
 """Model names that are hard-coded in clients. Each is an alias of the default model."""
 DIARIZING_NAMES = frozenset({"gpt-4o-transcribe-diarize"})
-"""Names of `OPENAI_NAMES` that promise speakers. RAPL serves them in the formats without speakers, as OpenAI does too. It
-lists them only if the catalog file defines them, because no model of the built-in catalog distinguishes speakers."""
+"""Names of `OPENAI_NAMES` that promise speakers. RAPL serves them in the formats without speakers, as OpenAI does too.
+It lists them only if the catalog file defines them, because no model of the built-in catalog distinguishes speakers."""
 _ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)*", re.ASCII)
 _MAX_SHOWN = 200
 
@@ -233,11 +233,8 @@ def _read(path: Path) -> _File:
     try:
         content: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
         return _File.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise ValueError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{path}: {error}") from error
+    except ValueError as error:
+        raise ValueError(f"{path}: {reason_of(error)}") from None
 
 
 def _backends(settings: Settings) -> dict[str, BackendSpec]:

@@ -1,10 +1,11 @@
 """Parses the responses of other servers in OpenAI's formats: `json`, `verbose_json`, and errors."""
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
-from rapl_protocol.errors import ErrorCode, ServiceError, seconds_to_wait
+from rapl_protocol.errors import HTTP_STATUS, ErrorCode, ServiceError, seconds_to_wait
 from rapl_protocol.transcript import Segment, Transcript, Word
 from rapl_service.calls.call import Service, unavailable
 
@@ -13,6 +14,8 @@ from rapl_gateway.languages import parse_language
 _MAX_MESSAGE_CHARACTERS = 300
 _MAX_TIME_S = 86_400.0
 """Longest valid time: one day. A longer one must be an error, because an engine gets at most 30 s of audio."""
+_FIELDS = ("file", "language", "model", "prompt", "response_format", "stream", "temperature", "timestamp_granularities")
+"""Fields of a request that may be named in an error."""
 _UNAVAILABLE = frozenset({502, 503, 504})
 _WRONG_KEY = frozenset({401, 403})
 
@@ -49,18 +52,22 @@ class _Answer(BaseModel):
     def language_code(self) -> str | None:
         text = self.language or next((each.code for each in self.languages or ()), None)
         try:
-            return parse_language(text)
+            return parse_language(text) if text else None
         except ServiceError:
             return None  # for example "unknown"
 
-    def words_of(self, segment: _Segment) -> tuple[Word, ...] | None:
+    def ordered_segments(self) -> list[tuple[_Segment, tuple[Word, ...] | None]]:
+        """Returns the segments in order of time, each with its words: a word belongs to the last segment that begins
+        before it. The words are None if the response has none."""
+        segments = sorted(self.segments or (), key=lambda each: each.start)
         if self.words is None:
-            return None
-        return tuple(
-            Word(word=each.word, start_s=each.start, end_s=each.end)
-            for each in self.words
-            if segment.start <= each.start < segment.end
-        )
+            return [(each, None) for each in segments]
+        starts, words = [each.start for each in segments], [list[Word]() for _ in segments]
+        for each in self.words:
+            number = bisect_right(starts, each.start) - 1
+            if number >= 0 and each.start < segments[number].end:
+                words[number].append(Word(word=each.word, start_s=each.start, end_s=each.end))
+        return [(each, tuple(own)) for each, own in zip(segments, words, strict=True)]
 
 
 def transcript_of(body: Any, duration_s: float) -> Transcript:
@@ -76,8 +83,8 @@ def transcript_of(body: Any, duration_s: float) -> Transcript:
     answer = _Answer.model_validate(body)
     text, language = answer.text.strip(), answer.language_code()
     segments = tuple(
-        Segment(start_s=each.start, end_s=each.end, text=each.text, language=language, words=answer.words_of(each))
-        for each in answer.segments or ()
+        Segment(start_s=each.start, end_s=each.end, text=each.text, language=language, words=words)
+        for each, words in answer.ordered_segments()
     )
     if not segments and text:
         segments = (Segment(start_s=0.0, end_s=duration_s, text=text, language=language),)
@@ -92,7 +99,7 @@ def refusal(service: Service, status: int, body: Any, headers: Mapping[str, str]
         return ServiceError(
             ErrorCode.BACKEND_UNAVAILABLE, f"{service.name} does not accept the key of this gateway. {service.remedy}"
         )
-    message, param = _reason(body)
+    message, param = _reason(body, status)
     message = f"{service.name} answered {status}" + (f": {message}" if message else "")
     match status:
         case 404:
@@ -109,12 +116,25 @@ def refusal(service: Service, status: int, body: Any, headers: Mapping[str, str]
             return ServiceError(ErrorCode.INVALID_REQUEST, message, param=param)
 
 
-def _reason(body: Any) -> tuple[str | None, str | None]:
+def _reason(body: Any, status: int) -> tuple[str | None, str | None]:
+    """Returns the message and the field in the body of a refusal, as far as they may be passed on.
+
+    Many servers quote what they were sent, the prompt for example. A RAPL gateway does not, so its messages are passed
+    on; of the others' only which field is wrong.
+    """
     match body:
         case {"error": {"message": str(message), **rest}}:
-            param = rest.get("param")
-            if param is None and "response_format" in message:
-                param = "response_format"
-            return message[:_MAX_MESSAGE_CHARACTERS], param if isinstance(param, str) else None
+            given = rest.get("param")
+            named = "response_format" if given is None and "response_format" in message else given
+            param = named if named in _FIELDS else None
+            return message[:_MAX_MESSAGE_CHARACTERS] if _is_from_rapl(rest, status) else None, param
         case _:
             return None, None
+
+
+def _is_from_rapl(error: dict[str, Any], status: int) -> bool:
+    code = error.get("code")
+    if not isinstance(code, str) or code not in set(ErrorCode) or HTTP_STATUS[ErrorCode(code)] != status:
+        return False
+    expected = ServiceError(ErrorCode(code), "").envelope()["error"]
+    return error.keys() == expected.keys() - {"message"} and error["type"] == expected["type"]

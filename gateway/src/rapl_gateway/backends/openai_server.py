@@ -20,6 +20,11 @@ from rapl_service.calls.call import Service, deadline, service_errors, unavailab
 from rapl_gateway.backends.openai_answers import refusal, transcript_of
 
 MODELS_DEADLINE_S = 5.0
+_MAX_ANSWER_BYTES = 1 << 20
+"""Largest response to a segment, which is at most 30 s of audio: its words with all their times are 50 kB."""
+_MAX_LIST_BYTES = 8 << 20
+"""Largest list of models. Public servers list hundreds of models with long descriptions."""
+_MAX_ERROR_BYTES = 64 << 10
 _CAPABILITIES = Capabilities(prompt=True, word_timestamps=True, translation=True)
 """The options that the API has fields for. The server refuses an option that its model does not support."""
 
@@ -83,7 +88,7 @@ class OpenAIServer:
         async with self._post("transcriptions", form, deadline_s, request_id) as response:
             if response.content_type != "text/event-stream":
                 with self._invalid_answers_named():
-                    yield transcript_of(from_json(await response.read()), audio.duration_s)
+                    yield transcript_of(from_json(await self._read(response)), audio.duration_s)
                 return
             async for event in self._events(response):
                 match event:
@@ -107,8 +112,8 @@ class OpenAIServer:
             url = f"{self.service.base_url}/models"
             async with self._http.get(url, headers=self.service.headers(), timeout=limits) as response:
                 if response.status >= 400 and response.status not in (404, 405):
-                    raise refusal(self.service, response.status, await _json(response), response.headers)
-                answer = await _json(response)
+                    raise await self._refusal(response)
+                answer = _json(await self._read(response, _MAX_LIST_BYTES))
         listed = _listed(answer)
         return [_info(model, listed.get(model)) for model in self._models]
 
@@ -118,7 +123,7 @@ class OpenAIServer:
         endpoint = "translations" if options.translate else "transcriptions"
         async with self._post(endpoint, _form(audio, options, response_format), deadline_s, rid) as response:
             with self._invalid_answers_named():
-                return from_json(await response.read())
+                return from_json(await self._read(response))
 
     @asynccontextmanager
     async def _post(
@@ -129,12 +134,30 @@ class OpenAIServer:
         with service_errors(self.service, deadline_s):
             async with self._http.post(url, data=form, headers=headers, timeout=deadline(deadline_s)) as response:
                 if response.status >= 400:
-                    raise refusal(self.service, response.status, await _json(response), response.headers)
+                    raise await self._refusal(response)
                 yield response
 
+    async def _refusal(self, response: aiohttp.ClientResponse) -> ServiceError:
+        body = await _beginning(response, _MAX_ERROR_BYTES)
+        return refusal(self.service, response.status, _json(body), response.headers)
+
+    async def _read(self, response: aiohttp.ClientResponse, most_bytes: int = _MAX_ANSWER_BYTES) -> bytes:
+        """Returns the body. Raises: ServiceError, BACKEND_UNAVAILABLE, if it is larger."""
+        body = await _beginning(response, most_bytes)
+        if len(body) > most_bytes:
+            raise self._too_large(most_bytes)
+        return body
+
+    def _too_large(self, most_bytes: int) -> ServiceError:
+        return unavailable(self.service, f"sent a response that is larger than {most_bytes >> 20} MiB")
+
     async def _events(self, response: aiohttp.ClientResponse) -> AsyncIterator[dict[str, Any]]:
+        received_bytes = 0
         with self._invalid_answers_named():
             async for line in response.content:
+                received_bytes += len(line)
+                if received_bytes > _MAX_ANSWER_BYTES:
+                    raise self._too_large(_MAX_ANSWER_BYTES)
                 if line.startswith(b"data:") and line[5:].strip() != b"[DONE]":
                     yield from_json(line[5:])
 
@@ -196,8 +219,19 @@ def _listed(answer: Any) -> dict[str, _Listed]:
         return {}
 
 
-async def _json(response: aiohttp.ClientResponse) -> Any:
+async def _beginning(response: aiohttp.ClientResponse, most_bytes: int) -> bytes:
+    """Returns the body; of one that is larger than `most_bytes`, its beginning of more than that."""
+    body = bytearray()
+    async for piece in response.content.iter_any():
+        body += piece
+        if len(body) > most_bytes:
+            response.close()  # so that the rest is not read
+            break
+    return bytes(body)
+
+
+def _json(body: bytes) -> Any:
     try:
-        return from_json(await response.read())
+        return from_json(body)
     except ValueError:
         return None

@@ -54,6 +54,7 @@ POLICIES = {
         Retry.ONCE, has_fallback=True, skips_speech_check=True, cuts_wav_here=True, is_prepared_as_recording=True
     ),
     ErrorCode.BACKEND_TIMEOUT: Policy(skips_speech_check=True),
+    ErrorCode.STORAGE_FAILED: Policy(cuts_wav_here=True),
     ErrorCode.AUDIO_TOO_LARGE: Policy(is_prepared_as_recording=True),
 }
 _PASS_ON = Policy()

@@ -14,8 +14,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from rapl_gateway.security.cross_origin import AllowedOrigins
 
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
-_COMPOSE_NAME = "gateway"
-"""The gateway's name among the containers of docker-compose.yml."""
 
 
 class HostAndOriginCheck:
@@ -30,7 +28,7 @@ class HostAndOriginCheck:
 
     def __init__(self, app: ASGIApp, hosts: Iterable[str], origins: AllowedOrigins) -> None:
         self._app = app
-        self._hosts = AllowedHosts(local_names().union((_COMPOSE_NAME,), hosts))
+        self._hosts = AllowedHosts(local_names().union(hosts))
         self._origins = origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -10,11 +10,12 @@ from rapl_protocol.audio import WavAudio
 from rapl_protocol.errors import ServiceError
 from rapl_protocol.intervals import Intervals
 from rapl_protocol.prepared import SpeechSegment
-from rapl_protocol.transcript import TranscribeOptions, Transcript, join_texts
+from rapl_protocol.transcript import TranscribeOptions, Transcript
 
 from rapl_gateway.backends.fallback import FallbackClient
 from rapl_gateway.settings import Settings
 from rapl_gateway.transcription.checks.transcript_checks import Judged, TranscriptChecks, better
+from rapl_gateway.transcription.checks.usable import has_words, usable
 from rapl_gateway.transcription.recut import MIN_TO_CUT_S, recut
 
 INTERACTIVE_S = 25.0
@@ -77,15 +78,20 @@ class SegmentTask:
         )
 
     async def _stream(self, words: asyncio.Queue[str | None]) -> Transcript:
-        """Queues the words as they arrive and returns the transcript. An engine's stream ends with it or an error."""
+        """Queues the words as they arrive and returns the transcript. An engine's stream ends with it or an error.
+        Punctuation waits for the first word, because without one it is no text."""
         transcript: Transcript | None = None
+        waiting, has_begun = "", False
         try:
             async with aclosing(self._engine.stream(self.segment.audio, self._options)) as texts:
                 async for text in texts:
                     if isinstance(text, Transcript):
                         transcript = text
+                    elif has_begun or has_words(text):
+                        words.put_nowait(waiting + text)
+                        waiting, has_begun = "", True
                     else:
-                        words.put_nowait(text)
+                        waiting += text
         finally:
             words.put_nowait(None)
         assert transcript
@@ -114,7 +120,7 @@ class SegmentTask:
             checks: the checks of this recording. The transcript that is kept is added to them.
             is_sent: whether words of the segment have already been streamed. Such words cannot be changed.
         """
-        judged = checks.judge(without_text_past_end(first), self.segment)
+        judged = checks.judge(first if is_sent else usable(first), self.segment)
         if judged.judgement.flags and not is_sent:
             judged = await self._retranscribed(judged, checks)
         checks.accept(judged, self.segment)
@@ -159,7 +165,7 @@ class SegmentTask:
         return better(first, checks.judge(cut.joined(again, segment.audio.duration_s), segment))
 
     async def _transcribe(self, audio: WavAudio) -> Transcript:
-        return without_text_past_end(await self._engine.transcribe(audio, self._options))
+        return usable(await self._engine.transcribe(audio, self._options))
 
     async def close(self) -> None:
         """Cancels the transcription if it is not finished."""
@@ -168,11 +174,3 @@ class SegmentTask:
             await asyncio.wait({self._task})
         if not self._task.cancelled() and (error := self._task.exception()) and not isinstance(error, ServiceError):
             raise error
-
-
-def without_text_past_end(transcript: Transcript) -> Transcript:
-    """Returns the transcript without the segments that begin at or after the end of the audio."""
-    kept = tuple(each for each in transcript.segments if each.start_s < transcript.duration_s)
-    if len(kept) == len(transcript.segments):
-        return transcript
-    return transcript.model_copy(update={"segments": kept, "text": join_texts(each.text for each in kept)})

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import aiohttp
 from rapl_protocol.audio import WavAudio
-from rapl_protocol.errors import ServiceError
+from rapl_protocol.errors import ServiceError, reason_of
 from rapl_protocol.frames import Frame, decode_frames
 from rapl_protocol.models import ModelInfo, ModelList
 from rapl_protocol.prepared import (
@@ -182,7 +182,8 @@ def _frame_errors(service: Service) -> Generator[None]:
     try:
         yield
     except ValueError as error:
-        raise unavailable(service, f"sent a broken response ({error})") from error
+        # The cause is left out: its message may quote the response, which may be a transcript.
+        raise unavailable(service, f"sent a broken response ({reason_of(error)})") from None
 
 
 class DecodedClip:

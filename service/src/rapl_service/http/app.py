@@ -9,7 +9,7 @@ from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from rapl_service.http.errors import install_error_handlers
-from rapl_service.http.middleware import HeadAsGet, RequestMiddleware
+from rapl_service.http.middleware import HeadAsGet, RequestMiddleware, RouteRecorder
 
 _NO_TELEMETRY: TelemetryConfig = {
     "tracing": False, "metrics": False, "logs": False, "operation_spans": False, "auto_configure": False,
@@ -38,7 +38,13 @@ def service_app(
         title=title,
         lifespan=lifespan,
         openapi_url=openapi_url,
-        middleware=[*outermost, Middleware(RequestMiddleware), Middleware(HeadAsGet), *middleware],
+        middleware=[
+            *outermost,
+            Middleware(RequestMiddleware),
+            Middleware(HeadAsGet),
+            *middleware,
+            Middleware(RouteRecorder),
+        ],
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,

@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from rapl_protocol.errors import ErrorCode, ServiceError
+from rapl_protocol.errors import ErrorCode, ServiceError, invalid_field
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
@@ -49,10 +49,9 @@ def install_error_handlers(app: FastAPI) -> None:
         return _answer(request, _from_http_error(request, error))
 
     async def on_invalid(request: Request, error: Any) -> JSONResponse:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"][1:]) or None
-        message = f"{field}: {first['msg']}" if field else first["msg"]
-        return _answer(request, ServiceError(ErrorCode.INVALID_REQUEST, message, param=field))
+        _, *path = error.errors()[0]["loc"]  # it begins with "query", "path" or "body"
+        invalid = invalid_field({**error.errors()[0], "loc": path})
+        return _answer(request, ServiceError(ErrorCode.INVALID_REQUEST, str(invalid), param=invalid.name))
 
     app.add_exception_handler(ServiceError, on_service_error)
     app.add_exception_handler(HTTPException, on_http_error)

@@ -5,15 +5,14 @@ import re
 import secrets
 import time
 from typing import Any
-from urllib.parse import quote
 
 from rapl_protocol.errors import ErrorCode, ServiceError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
 from rapl_service.http.errors import send_error
-from rapl_service.http.scope import RESPONSE_START
-from rapl_service.log import log
+from rapl_service.http.scope import RESPONSE_START, ROUTE
+from rapl_service.log import log, quoted
 
 REQUEST_ID_HEADER = "x-request-id"
 _START = RESPONSE_START | {"websocket.accept"}
@@ -76,6 +75,20 @@ class HeadAsGet:
         await self._app({**scope, "method": "GET"} if scope.get("method") == "HEAD" else scope, receive, send)
 
 
+class RouteRecorder:
+    """The innermost middleware: records the route of a request for its log line."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            if (path := getattr(scope.get("route"), "path", None)) is not None:
+                scope["rapl_log"][ROUTE] = path
+
+
 def _given_request_id(scope: Scope) -> str | None:
     for name, value in scope["headers"]:
         if name == _HEADER_NAME:
@@ -85,17 +98,15 @@ def _given_request_id(scope: Scope) -> str | None:
 
 
 def _log_request(scope: Scope, rid: str, status: int, took_s: float, fields: dict[str, Any]) -> None:
+    # A path that no route has is a text of the client. It could be anything, so it is not logged.
+    path = fields.pop(ROUTE, "unknown")
     # Health checks and lists come every few seconds; a line for each would hide the lines that matter.
     method = scope.get("method", "WEBSOCKET")
     level = logging.DEBUG if method in ("GET", "HEAD") and status < 400 else logging.INFO
     if log.isEnabledFor(level):
-        details = "".join([f" {name}={_formatted(name, value)}" for name, value in fields.items()])
-        log.log(
-            level,
-            "request_id=%s method=%s path=%s status=%s took_s=%.4f%s",
-            rid, method, quote(scope["path"]), status, took_s, details,
-        )  # fmt: skip
+        line = {"request_id": rid, "method": method, "path": path, "status": status, "took_s": took_s, **fields}
+        log.log(level, "%s", " ".join([f"{name}={_formatted(name, value)}" for name, value in line.items()]))
 
 
-def _formatted(name: str, value: Any) -> Any:
-    return f"{value:.{_DECIMALS.get(name, 4)}f}" if isinstance(value, float) else value
+def _formatted(name: str, value: Any) -> str:
+    return f"{value:.{_DECIMALS.get(name, 4)}f}" if isinstance(value, float) else quoted(value)

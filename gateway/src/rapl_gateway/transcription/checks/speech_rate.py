@@ -5,8 +5,10 @@ alphabet stands for less sound than a Chinese character, and a digit is spoken a
 """
 
 import re
-import statistics
 import unicodedata
+from bisect import bisect_left, insort
+
+from rapl_gateway.transcription.checks.words import judged_part
 
 LETTERS_PER_S = 14.0
 """Letters of an alphabet, per second of speech without pauses."""
@@ -26,7 +28,8 @@ _SPELT = re.compile(r"\b[A-ZА-Я]{2,}\b|\b[A-ZА-Я](?=[.-])|(?<=-)[A-ZА-Я]\b
 
 
 def usual_s(text: str) -> float:
-    """Returns how many seconds of speech, without pauses, the text usually takes."""
+    """Returns how many seconds of speech, without pauses, the judged part of the text usually takes."""
+    text = judged_part(text)
     has_lower_case = text != text.upper()
     spelt = sum(len(word) for word in _SPELT.findall(text)) if has_lower_case else 0
     return sum(map(_character_s, text)) + spelt * (1 / DIGITS_PER_S - 1 / LETTERS_PER_S)
@@ -53,18 +56,19 @@ class SpeechRate:
     """
 
     def __init__(self) -> None:
-        self._samples: list[float] = []
+        self._samples: list[float] = []  # sorted
 
     @property
     def value(self) -> float | None:
-        return statistics.median(self._samples) if len(self._samples) >= _MIN_SAMPLES else None
+        samples, middle = self._samples, len(self._samples) // 2
+        return (samples[middle] + samples[~middle]) / 2 if len(samples) >= _MIN_SAMPLES else None
 
     def add(self, text: str, speech_s: float) -> None:
         """Adds a text that is not in doubt, and the seconds of its speech."""
         if speech_s >= _MIN_SPEECH_S:
-            self._samples.append(usual_s(text) / speech_s)
+            insort(self._samples, usual_s(text) / speech_s)
 
     def remove(self, text: str, speech_s: float) -> None:
         """Removes a text that was added, because it is in doubt now."""
         if speech_s >= _MIN_SPEECH_S:
-            self._samples.remove(usual_s(text) / speech_s)
+            del self._samples[bisect_left(self._samples, usual_s(text) / speech_s)]

@@ -19,7 +19,7 @@ from rapl_protocol.transcript import Decoding, Segment, Transcript
 from rapl_gateway.transcription.checks.parts import Part, parts_of, speech_of, without_text
 from rapl_gateway.transcription.checks.speech_rate import FASTEST, SLOWEST, SpeechRate, usual_s
 from rapl_gateway.transcription.checks.stock_phrases import is_stock_phrase
-from rapl_gateway.transcription.checks.words import loop_words, words_of
+from rapl_gateway.transcription.checks.words import MOST_COMPARED_WORDS, loop_words, words_of
 
 _MIN_FOR_RATE_S = 1.5
 """Seconds of speech from which the amount of text is compared with the usual amount."""
@@ -132,10 +132,13 @@ class TranscriptChecks:
         self, transcript: Transcript, segment: SpeechSegment, parts: Sequence[Part], flags: tuple[Flag, ...]
     ) -> Judged:
         speech, flagged = speech_of(segment), merged(flag.place for flag in flags)
+        reasons: dict[Interval, set[Suspicion]] = {}
+        for flag in flags:
+            reasons.setdefault(flag.place, set()).add(flag.suspicion)
         judgement = Judgement(
             flags,
             speech_s=total_s(speech),
-            covered_s=sum(self._covered_s(part, flags) for part in parts),
+            covered_s=sum(self._covered_s(part, reasons.get(part.place, set())) for part in parts),
             flagged_s=total_s(intersection(speech, flagged)),
         )
         return Judged(transcript, judgement)
@@ -184,13 +187,12 @@ class TranscriptChecks:
         slow, fast = (_SLOW, _FAST) if speech_s >= _LONG_SPEECH_S else (_VERY_SLOW, _VERY_FAST)
         return slow * own, fast * own
 
-    def _covered_s(self, part: Part, flags: Iterable[Flag]) -> float:
+    def _covered_s(self, part: Part, reasons: set[Suspicion]) -> float:
         """Returns the seconds of speech that lie under the text of a part.
 
         A text that is not of this speech covers nothing. A text that is too short for its speech covers as much as it
         takes at the recording's speech rate, or at the usual one.
         """
-        reasons = {flag.suspicion for flag in flags if flag.place == part.place}
         if reasons & _OF_OTHER_SPEECH:
             return 0.0
         if reasons & {Suspicion.TOO_LITTLE, Suspicion.TRUNCATED}:
@@ -238,7 +240,11 @@ def _remains(flag: Flag) -> bool:
 
 
 def _agree(first: str, second: str) -> bool:
-    return SequenceMatcher(None, words_of(first), words_of(second), autojunk=False).ratio() >= _AGREEMENT
+    words = words_of(first), words_of(second)
+    if max(map(len, words)) > MOST_COMPARED_WORDS:
+        return words[0] == words[1]
+    matcher = SequenceMatcher(None, *words, autojunk=False)
+    return matcher.quick_ratio() >= _AGREEMENT and matcher.ratio() >= _AGREEMENT
 
 
 def _engine_flags(segments: Iterable[Segment]) -> Iterator[Flag]:

@@ -5,15 +5,28 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 
 _WORD = re.compile(r"\w+(?:['’-]\w+)*")
+_MOST_CHARACTERS = 10_000
+"""Most characters of a text that are judged. A fast speaker says a tenth of it in a segment, so that a longer text is
+in doubt without a look at its rest: another server may return any text, and judging must not take long."""
+MOST_COMPARED_WORDS = 400
+"""Most words that are compared with each other, which takes the square of the time. It is more than anybody says in a
+segment: 300 at the fastest speech rate."""
 _LOOP_WORDS = 8
 """Fewest words in a loop. People repeat a word a few times; a model that loops does not stop."""
 _LOOP_REPEATS = 4
 """Fewest repetitions of one or two words; of a longer phrase, one fewer."""
 
 
+def judged_part(text: str) -> str:
+    """Returns the beginning of the text, as much of it as is judged. It is all of it unless the text is far too long
+    for a segment."""
+    return text[:_MOST_CHARACTERS]
+
+
 def words_of(text: str) -> list[str]:
-    """Returns the words in lower case, without punctuation. In scripts without spaces between words, each character
-    counts as one word."""
+    """Returns the words of the judged part in lower case, without punctuation. In scripts without spaces between words,
+    each character counts as one word."""
+    text = judged_part(text)
     if text.isascii():
         return _WORD.findall(text.casefold())
     found: list[str] = []
@@ -23,8 +36,9 @@ def words_of(text: str) -> list[str]:
 
 
 def loop_words(words: Sequence[str]) -> int:
-    """Returns the number of words in the longest loop: one phrase, repeated without a break. 0 if there is no loop."""
-    return max((length for length in _loops(words)), default=0)
+    """Returns the number of words in the longest loop: one phrase, repeated without a break. 0 if there is no loop.
+    A loop has to begin within the first MOST_COMPARED_WORDS words, and counts up to there."""
+    return max((length for length in _loops(words[:MOST_COMPARED_WORDS])), default=0)
 
 
 def _loops(words: Sequence[str]) -> Iterator[int]:
