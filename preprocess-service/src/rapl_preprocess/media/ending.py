@@ -17,8 +17,6 @@ _COARSE_TOLERANCE_S = 1.0
 """Tolerance for durations that a file may have kept from before it was edited."""
 _TAG_BYTES = 1 << 12
 """Bytes at the end of a file that may be a tag."""
-_UNKNOWN_BYTES = 0x7F000000
-"""Programs that write to a pipe write a size from here on in the header."""
 
 _End = tuple[bool, float | None]
 """Whether the file ends too early, and the time at which its audio should end, if that is known."""
@@ -64,7 +62,7 @@ def _of_avi(read: ReadTrack) -> _End:
 def _of_header(read: ReadTrack) -> _End:
     """For formats with the number of samples in the header."""
     announced_s = _duration_s(read.stream)
-    if announced_s is None or announced_s * (read.stream.codec_context.bit_rate or 0) / 8 >= _UNKNOWN_BYTES:
+    if announced_s is None or announced_s * (read.stream.codec_context.bit_rate or 0) / 8 >= riff.UNKNOWN_BYTES:
         return False, None
     return True, announced_s
 

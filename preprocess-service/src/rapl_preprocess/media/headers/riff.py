@@ -11,7 +11,7 @@ from rapl_preprocess.media.containers import Media, MediaPart
 
 _MAX_CHUNKS = 1000
 _MAX_FORMAT_BYTES = 1024
-_UNKNOWN_BYTES = 0x7F000000
+UNKNOWN_BYTES = 0x7F000000
 """Programs that write to a pipe do not know the length, and write 0 or a value from here on: ffmpeg 0xFFFFFFFF, sox
 0x7FFFF000, arecord 0x80000000."""
 _W64_CHUNK, _CAF_CHUNK = struct.Struct("<16sq"), struct.Struct(">4sq")
@@ -44,7 +44,7 @@ def wav_layout(media: Media) -> WavLayout | None:
     fmt = b""
     for name, position, size in _chunks(media, order, 12):
         if name == b"data":
-            data_bytes = size if 0 < size < _UNKNOWN_BYTES else None
+            data_bytes = size if 0 < size < UNKNOWN_BYTES else None
             return WavLayout(order, fmt, position, data_bytes) if len(fmt) >= 16 else None
         if name == b"fmt ":
             fmt = media.read(position, min(size, _MAX_FORMAT_BYTES))
