@@ -130,18 +130,19 @@ async def _read_json(receive: Receive, form: Form, max_bytes: int, turn: asyncio
         await body.end()
         form.files["file"] = audio = Upload(_IN_MEMORY_BYTES)
         async with turn:
-            audio.add(await run_in_threadpool(_parse_json, body, form.fields))
+            audio.add(await run_in_threadpool(lambda: parse_json(bytes(body.content()), form.fields)))
             await audio.spool()
         await audio.end()
 
 
-def _parse_json(body: Upload, fields: dict[str, list[str]]) -> bytes:
+def parse_json(body: bytes, fields: dict[str, list[str]]) -> bytes:
     """Adds the JSON's fields to `fields`, as a form has them, and returns the audio.
 
-    Source: https://openrouter.ai/docs, POST /audio/transcriptions, which Open WebUI calls.
+    Raises:
+        ServiceError: INVALID_REQUEST, if the body is not such an object.
     """
     try:
-        sent: Any = from_json(bytes(body.content()))
+        sent: Any = from_json(body)
     except ValueError:
         sent = None
     match sent:

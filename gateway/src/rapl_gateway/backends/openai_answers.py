@@ -49,7 +49,7 @@ class _Answer(BaseModel):
     def language_code(self) -> str | None:
         text = self.language or next((each.code for each in self.languages or ()), None)
         try:
-            return parse_language(text)
+            return parse_language(text or "")
         except ServiceError:
             return None  # for example "unknown"
 
