@@ -32,6 +32,8 @@ with atheris.instrument_imports(include=["rapl_gateway", "rapl_protocol", "pytho
     from rapl_protocol.audio import WavAudio
     from rapl_protocol.errors import ServiceError
     from rapl_protocol.frames import decode_frames, decode_single_frame, encode_frame
+    from rapl_service.http.upload import Upload
+    from starlette.datastructures import Headers
 
 BOUNDARY = b"limit"
 
@@ -74,15 +76,26 @@ def read_form(data: bytes) -> None:
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": body, "more_body": False}
 
+    if content_type.lower().startswith(b"application/json"):
+        return  # it is parsed in a thread; `read_json` parses it here
+    json_turn = asyncio.Lock()
+
     async def parsed() -> None:
-        request: Any = SimpleNamespace(headers={"content-type": content_type.decode("latin-1")}, receive=receive)
+        request: Any = SimpleNamespace(headers=Headers(raw=[(b"content-type", content_type)]), receive=receive)
         with contextlib.suppress(ServiceError):
-            form = await upload.received_form(request, 1 << 20, Stopwatch(), asyncio.Lock())
+            form = await upload.received_form(request, 1 << 20, Stopwatch(), json_turn)
             with contextlib.closing(form):
                 for translate in (False, True):
                     TranscriptionForm.parse(form, "on", translate=translate).options("model")
 
     _run(parsed())
+
+
+def read_json(data: bytes) -> None:
+    form = upload.Form(files={"file": Upload(1 << 20)})
+    with contextlib.suppress(ServiceError):
+        form.files["file"].add(upload.parse_json(data, form.fields))
+        TranscriptionForm.parse(form, "on")
 
 
 def read_answer(data: bytes) -> None:
@@ -124,6 +137,7 @@ ANSWER = (
     b'{"text": "a", "language": "english", "segments": [{"start": 0, "end": 1.5, "text": "a"}], '
     b'"words": [{"word": "a", "start": 0.1, "end": 1}], "languages": [{"code": "en"}]}'
 )
+JSON = b'{"model": "a", "input_audio": {"data": "UklGRg==", "format": "wav"}, "temperature": 0, "languages": ["de"]}'
 TARGETS = {
     "wav": Target(read_wav, [WavAudio(bytes(64)).to_wav()], ["RIFF", "WAVE", "fmt ", "data", "LIST"]),
     "frames": Target(
@@ -134,6 +148,7 @@ TARGETS = {
         [_form(**FIELDS), _form(**OTHER_FIELDS)],
         [*FIELDS, *OTHER_FIELDS, "include[]", "known_speaker_names[]", "content-disposition", "filename", "1e999"],
     ),
+    "json": Target(read_json, [JSON], [*FIELDS, *OTHER_FIELDS, "input_audio", "data:;base64,", "null", "1e999"]),
     "answer": Target(read_answer, [ANSWER], ["segments", "words", "languages", "start", "end", "NaN", "1e999"]),
 }  # fmt: skip
 

@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("atheris", reason="Atheris has no wheels for this platform or Python", exc_type=ModuleNotFoundError)
 
-RUNS = {"wav": 50_000, "frames": 50_000, "form": 20_000, "answer": 50_000}
+RUNS = {"wav": 50_000, "frames": 50_000, "form": 20_000, "json": 20_000, "answer": 50_000}
 LIMIT_S = 300
 
 

@@ -40,6 +40,8 @@ an undetermined one."""
 _ENGINE_CODES = {"jv": "jw", "nb": "no"}
 """Codes of languages for which the engines have Whisper's code."""
 _MAX_LISTED = 200
+_MAX_CHARACTERS = 64
+"""Only so many characters of a language are read. The longest useful tags are half as long."""
 _SEPARATORS = re.compile(r"[,;|+]")
 
 
@@ -74,7 +76,7 @@ def parse_language(text: str, param: str = "language") -> str | None:
     """
     wanted = text.strip().lower()
     try:
-        return _code(wanted)
+        return _code(wanted[:_MAX_CHARACTERS])
     except ValueError:
         message = f"Invalid language {wanted[:32]!r}. Send an ISO 639-1 code such as 'en', or no language to detect it."
         raise ServiceError(ErrorCode.INVALID_REQUEST, message, param=param) from None

@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import BaseModel
 from rapl_protocol.errors import HTTP_STATUS
 
-from rapl_gateway.api.form import Granularity, ResponseFormat
+from rapl_gateway.api.form import MAX_AUDIO_TRACK, Granularity, Include, ResponseFormat
 
 
 class ErrorDetails(BaseModel):
@@ -29,7 +29,10 @@ _TRANSCRIPTION_FIELDS: dict[str, Any] = {
         "description": "Audio or video, in any format that FFmpeg reads.",
     },
     "model": {"type": "string", "description": "A model of GET /v1/models; the default model if empty."},
-    "language": {"type": "string", "description": "ISO 639-1 code; detected if empty."},
+    "language": {
+        "type": "string",
+        "description": "ISO 639 code, such as `en`, or a tag such as `zh-CN`. Detected if empty or if it has several.",
+    },
     "languages[]": {
         **_STRINGS,
         "description": "One entry sets the language. With several entries the language is detected.",
@@ -40,17 +43,37 @@ _TRANSCRIPTION_FIELDS: dict[str, Any] = {
     "temperature": {"type": "number", "minimum": 0, "maximum": 1},
     "timestamp_granularities[]": {"type": "array", "items": {"enum": [each.value for each in Granularity]}},
     "stream": {"type": "boolean", "default": False},
-    "include[]": {**_STRINGS, "description": "Must be empty: no engine returns log probabilities."},
+    "include[]": {"type": "array", "items": {"enum": [each.value for each in Include]}},
+    "audio_track": {
+        "type": "integer",
+        "minimum": 0,
+        "maximum": MAX_AUDIO_TRACK,
+        "description": "RAPL's own: the audio track to read, from 0; chosen by RAPL if empty.",
+    },
     "chunking_strategy": {"type": "string", "description": "`auto`, or a `server_vad` object as JSON."},
 }
 _TRANSLATION_FIELDS = {
-    name: _TRANSCRIPTION_FIELDS[name] for name in ("file", "model", "prompt", "response_format", "temperature")
+    name: _TRANSCRIPTION_FIELDS[name]
+    for name in ("file", "model", "prompt", "response_format", "temperature", "audio_track")
+}
+
+
+_INPUT_AUDIO = {
+    "type": "object",
+    "required": ["data"],
+    "properties": {
+        "data": {"type": "string", "contentEncoding": "base64", "description": "The file."},
+        "format": {"type": "string", "description": "Not used: the format is detected."},
+    },
 }
 
 
 def _form(fields: dict[str, Any]) -> dict[str, Any]:
-    schema = {"type": "object", "properties": fields, "required": ["file"]}
-    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
+    form = {"type": "object", "properties": fields, "required": ["file"]}
+    others = {name.removesuffix("[]"): field for name, field in fields.items() if name != "file"}
+    json = {"type": "object", "properties": {"input_audio": _INPUT_AUDIO, **others}, "required": ["input_audio"]}
+    content = {"multipart/form-data": {"schema": form}, "application/json": {"schema": json}}
+    return {"requestBody": {"required": True, "content": content}}
 
 
 TRANSCRIPTION_REQUEST = _form(_TRANSCRIPTION_FIELDS)

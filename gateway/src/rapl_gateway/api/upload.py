@@ -5,7 +5,7 @@ import asyncio
 import binascii
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from pydantic_core import from_json, to_json
 from python_multipart.exceptions import FormParserError
@@ -149,18 +149,19 @@ async def _read_json(body: _Body, form: Form, turn: asyncio.Lock) -> None:
         await text.end()
         form.files["file"] = audio = Upload(_IN_MEMORY_BYTES, form.storage)
         async with turn:
-            audio.add(await run_in_threadpool(_parse_json, text, form.fields))
+            audio.add(await run_in_threadpool(lambda: parse_json(bytes(text.content()), form.fields)))
             await audio.spool()
         await audio.end()
 
 
-def _parse_json(body: Upload, fields: dict[str, list[str]]) -> bytes:
+def parse_json(body: bytes, fields: dict[str, list[str]]) -> bytes:
     """Adds the JSON's fields to `fields`, as a form has them, and returns the audio.
 
-    Source: https://openrouter.ai/docs, POST /audio/transcriptions, which Open WebUI calls.
+    Raises:
+        ServiceError: INVALID_REQUEST, if the body is not such an object.
     """
     try:
-        sent: Any = from_json(bytes(body.content()))
+        sent: Any = from_json(body)
     except ValueError:
         sent = None
     match sent:
@@ -182,7 +183,7 @@ def _add_json_field(fields: dict[str, list[str]], name: str, value: Any) -> None
         case str():
             fields[name] = [value]
         case list():
-            values: list[Any] = value
+            values = cast("list[Any]", value)
             fields[f"{name}[]"] = [each if isinstance(each, str) else to_json(each).decode() for each in values]
         case _:
             fields[name] = [to_json(value).decode()]

@@ -31,8 +31,8 @@ OPENAI_NAMES = (
 )
 """Model names that are hard-coded in clients. Each is an alias of the default model."""
 DIARIZING_NAMES = frozenset({"gpt-4o-transcribe-diarize"})
-"""Names of `OPENAI_NAMES` that promise speakers. RAPL serves them in the formats without speakers, as OpenAI does too.
-It lists them only if the catalog file defines them, because no model of the built-in catalog distinguishes speakers."""
+"""Names of `OPENAI_NAMES` that promise speakers. RAPL serves them in the formats without speakers, which OpenAI has
+too. It lists them only if the catalog file defines them: no model of the built-in catalog distinguishes speakers."""
 _ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)*", re.ASCII)
 _MAX_SHOWN = 200
 

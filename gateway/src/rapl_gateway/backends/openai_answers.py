@@ -52,7 +52,7 @@ class _Answer(BaseModel):
     def language_code(self) -> str | None:
         text = self.language or next((each.code for each in self.languages or ()), None)
         try:
-            return parse_language(text) if text else None
+            return parse_language(text or "")
         except ServiceError:
             return None  # for example "unknown"
 
