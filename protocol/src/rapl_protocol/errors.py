@@ -61,6 +61,11 @@ _MAX_RETRY_AFTER_DIGITS = 7
 """Most digits of a `retry-after` value. Longer values, over four months, are ignored."""
 # OpenAI's SDKs repeat a request, with the whole upload, after 408, 409, 429 and every 5xx. A retry after these errors
 # would fail too, so their response has `x-should-retry: false`. Source: openai-python, _base_client.py.
+_HEADERS = {
+    ErrorCode.INVALID_API_KEY: {"www-authenticate": "Bearer"},
+    ErrorCode.UNSUPPORTED_ENCODING: {"accept-encoding": "identity"},
+}
+"""How to send the request. Source: https://www.rfc-editor.org/rfc/rfc9110, 11.6.1 and 15.5.16"""
 _NOT_RETRYABLE = frozenset({ErrorCode.INTERNAL, ErrorCode.BACKEND_TIMEOUT, ErrorCode.STORAGE_FAILED})
 
 
@@ -104,15 +109,12 @@ class ServiceError(Exception):
 
     def headers(self) -> dict[str, str]:
         """Response headers that tell a client how to send the request, and an SDK whether and when to retry it."""
-        if self.code is ErrorCode.INVALID_API_KEY:
-            return {"www-authenticate": "Bearer"}  # required by RFC 9110, 11.6.1
-        if self.code is ErrorCode.UNSUPPORTED_ENCODING:
-            return {"accept-encoding": "identity"}  # RFC 9110, 15.5.16
+        headers = dict(_HEADERS.get(self.code, {}))
         if self.code in _NOT_RETRYABLE:
-            return {"x-should-retry": "false"}
-        if self.retry_after_s is not None:
-            return {"retry-after": f"{max(1, round(self.retry_after_s))}"}
-        return {}
+            headers["x-should-retry"] = "false"
+        elif self.retry_after_s is not None:
+            headers["retry-after"] = f"{max(1, round(self.retry_after_s))}"
+        return headers
 
     @classmethod
     def from_response(cls, status: int, body: Any, retry_after: str | None = None) -> Self:
