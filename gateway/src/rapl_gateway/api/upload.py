@@ -6,7 +6,7 @@ import binascii
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from pydantic_core import from_json, to_json
 from python_multipart.exceptions import FormParserError
@@ -164,7 +164,8 @@ def _add_json_field(fields: dict[str, list[str]], name: str, value: Any) -> None
         case str():
             fields[name] = [value]
         case list():
-            fields[f"{name}[]"] = [to_json(each).decode() if not isinstance(each, str) else each for each in value]
+            items = [each for each in cast("list[Any]", value) if each is not None]
+            fields[f"{name}[]"] = [each if isinstance(each, str) else to_json(each).decode() for each in items]
         case _:
             fields[name] = [to_json(value).decode()]
 
