@@ -135,6 +135,15 @@ async def test_a_body_without_a_form_or_file_is_a_400(fleet, content_type, body,
     assert part in answer.json()["error"]["message"]
 
 
+@pytest.mark.parametrize("field", ["model", "language", "keywords[]", "timestamp_granularities"])
+async def test_a_file_in_place_of_a_text_is_a_400_that_names_the_field(fleet, field):
+    files = {"file": fleet.speech.to_wav(), field: ("a.txt", b"text")}
+
+    answer = await fleet.http.post("/v1/audio/transcriptions", files=files)
+
+    assert_openai_error(answer, 400, "invalid_request", field.removesuffix("[]"), "must be text")
+
+
 async def test_an_upload_over_the_limit_is_a_413_counted_while_it_arrives(start):
     fleet = await start(max_upload_bytes=1_000_000)
 

@@ -31,7 +31,7 @@ async def test_every_field_of_the_form_may_be_sent_as_json(fleet):
         "keywords": ["Emmentaler", "Gouda, old"],
         "temperature": 0.3,
         "response_format": "verbose_json",
-        "timestamp_granularities": ["word"],
+        "timestamp_granularities": ["word", None],
         "chunking_strategy": {"type": "server_vad", "threshold": 0.4},
         "audio_track": 0,
         "stream": False,

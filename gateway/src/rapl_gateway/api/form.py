@@ -133,9 +133,13 @@ def _is_absent(text: str) -> bool:
     return text.strip().lower() in _ABSENT
 
 
-def _text(form: Form, field: str) -> str | None:
-    if field in form.files:
+def _require_text(form: Form, field: str) -> None:
+    if field in form.files or f"{field}[]" in form.files:
         raise _invalid(field, f"'{field}' must be text, not a file")
+
+
+def _text(form: Form, field: str) -> str | None:
+    _require_text(form, field)
     values = form.fields.get(field)
     return None if values is None or _is_absent(values[-1]) else values[-1].strip()
 
@@ -143,6 +147,7 @@ def _text(form: Form, field: str) -> str | None:
 def _texts(form: Form, field: str) -> Sequence[str]:
     """Returns every value of an array. SDKs repeat `name[]`; other clients number the values (`name[0]`), or send
     `name`, with commas (`a,b`) or as JSON (`["a", "b"]`). An array of absent values only counts as not sent."""
+    _require_text(form, field)
     texts: list[str] = []
     for name, values in form.fields.items():
         if name.startswith(field) and (item := re.fullmatch(r"(\[\d*\])?", name[len(field) :])):

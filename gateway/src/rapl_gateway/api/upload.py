@@ -183,8 +183,8 @@ def _add_json_field(fields: dict[str, list[str]], name: str, value: Any) -> None
         case str():
             fields[name] = [value]
         case list():
-            values = cast("list[Any]", value)
-            fields[f"{name}[]"] = [each if isinstance(each, str) else to_json(each).decode() for each in values]
+            items = [each for each in cast("list[Any]", value) if each is not None]
+            fields[f"{name}[]"] = [each if isinstance(each, str) else to_json(each).decode() for each in items]
         case _:
             fields[name] = [to_json(value).decode()]
 

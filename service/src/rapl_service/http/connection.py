@@ -76,7 +76,9 @@ class GuardedHttp(HttpToolsProtocol):
             elif self._is_ignored_offer():
                 self._feed(self._head_without_offer() + data[after_head:])
         except httptools.HttpParserError:
-            self.send_400_response("invalid HTTP request")
+            message = "Invalid HTTP request received."
+            self.logger.warning(message)
+            self.send_400_response(message)
 
     def _is_ignored_offer(self) -> bool:
         """Whether the parser stops after this request's headers for a protocol that the service does not speak. It also
