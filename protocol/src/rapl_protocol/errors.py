@@ -54,6 +54,13 @@ _MAX_RETRY_AFTER_DIGITS = 7
 _NOT_RETRYABLE = frozenset({ErrorCode.INTERNAL, ErrorCode.BACKEND_TIMEOUT})
 
 
+_HEADERS = {
+    ErrorCode.INVALID_API_KEY: {"www-authenticate": "Bearer"},
+    ErrorCode.UNSUPPORTED_ENCODING: {"accept-encoding": "identity"},
+}
+"""Headers that tell a client how to send the request. Source: RFC 9110, 11.6.1 and 15.5.16."""
+
+
 class ServiceError(Exception):
     """A failure whose message may be shown to the client.
 
@@ -94,15 +101,12 @@ class ServiceError(Exception):
 
     def headers(self) -> dict[str, str]:
         """Response headers that tell a client how to send the request, and an SDK whether and when to retry it."""
-        if self.code is ErrorCode.INVALID_API_KEY:
-            return {"www-authenticate": "Bearer"}  # required by RFC 9110, 11.6.1
-        if self.code is ErrorCode.UNSUPPORTED_ENCODING:
-            return {"accept-encoding": "identity"}  # RFC 9110, 15.5.16
+        headers = dict(_HEADERS.get(self.code, {}))
         if self.code in _NOT_RETRYABLE:
-            return {"x-should-retry": "false"}
-        if self.retry_after_s is not None:
-            return {"retry-after": f"{max(1, round(self.retry_after_s))}"}
-        return {}
+            headers["x-should-retry"] = "false"
+        elif self.retry_after_s is not None:
+            headers["retry-after"] = f"{max(1, round(self.retry_after_s))}"
+        return headers
 
     @classmethod
     def from_response(cls, status: int, body: Any, retry_after: str | None = None) -> Self:
