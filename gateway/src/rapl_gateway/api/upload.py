@@ -25,7 +25,7 @@ _MAX_FILES = 8
 _MAX_FIELD_BYTES = 1 << 20
 _IN_MEMORY_BYTES = 1 << 20
 MAX_JSON_BYTES = 36 << 20
-"""Largest JSON body: OpenAI's 25 MB of audio in base64. To parse it takes 100 MB of memory, and 220 MB if the base64 has
+"""Largest JSON body: OpenAI's 25 MB of audio in base64. Parsing takes 100 MB of memory, and 220 MB if the base64 has
 line breaks."""
 _MAX_PART_HEADER_BYTES = 16 << 10
 _MAX_PART_HEADERS = 32
