@@ -47,6 +47,15 @@ async def test_every_field_of_the_form_may_be_sent_as_json(fleet):
     assert fleet.preprocess.requests == [{"vad_threshold": "0.4", "audio_track": "0"}]
 
 
+@pytest.mark.parametrize("nothing", [None, "", "null", [], [None], [""], {}])
+async def test_fields_without_a_value_count_as_not_sent(fleet, nothing):
+    names = ("model", "language", "languages", "keywords", "include", "timestamp_granularities")
+    more = {} if nothing == {} else dict.fromkeys(names, nothing)
+    sent = {"input_audio": audio(fleet.speech.to_wav()), "chunking_strategy": nothing, **more}
+
+    assert (await fleet.http.post(PATH, json=sent)).json()["text"] == "iic/SenseVoiceSmall 1"
+
+
 async def test_the_answer_may_be_a_stream(fleet):
     answer = await fleet.http.post(PATH, json={"input_audio": audio(fleet.speech.to_wav()), "stream": True})
 

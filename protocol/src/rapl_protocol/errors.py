@@ -69,6 +69,13 @@ _HEADERS = {
 _NOT_RETRYABLE = frozenset({ErrorCode.INTERNAL, ErrorCode.BACKEND_TIMEOUT, ErrorCode.STORAGE_FAILED})
 
 
+_HEADERS = {
+    ErrorCode.INVALID_API_KEY: {"www-authenticate": "Bearer"},
+    ErrorCode.UNSUPPORTED_ENCODING: {"accept-encoding": "identity"},
+}
+"""Headers that tell a client how to send the request. Source: RFC 9110, 11.6.1 and 15.5.16."""
+
+
 class ServiceError(Exception):
     """A failure whose message may be shown to the client.
 
