@@ -80,6 +80,7 @@ async def test_the_clients_options_reach_the_engine(fleet):
         "prompt": "Käse",
         "keywords": ("Emmentaler", "Gouda"),
         "translate": False,
+        "logprobs": False,
         "is_long": False,
         "temperature": 0.3,
         "word_timestamps": True,
@@ -165,7 +166,7 @@ async def test_granularities_are_read_in_every_form_that_clients_send(fleet, fie
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_the_sdk_may_ask_for_log_probabilities_which_are_left_out(fleet, stream):
+async def test_log_probabilities_are_left_out_if_the_engine_has_none(fleet, stream):
     answer = await fleet.openai.audio.transcriptions.create(
         file=fleet.speech.to_wav(), model="gpt-4o-transcribe", include=["logprobs"], stream=stream
     )

@@ -197,3 +197,12 @@ def test_each_word_is_in_the_segment_in_which_it_begins():
     found = transcript_of({"text": "la", "segments": segments, "words": words}, 3.0)
 
     assert [[word.word for word in each.words or ()] for each in found.segments] == [["0.0", "0.9"], ["1.0", "1.5"]]
+
+
+@pytest.mark.parametrize("text", ["", "\u266a", "."])
+def test_a_segment_without_words_keeps_its_events(text: str):
+    laughter = Segment(start_s=0.5, end_s=2.0, text=text, events=("laughter",))
+    kept = usable(Transcript(text=text, duration_s=3.0, segments=(laughter,)))
+
+    assert kept.text == ""
+    assert kept.segments == (laughter.model_copy(update={"text": ""}),)

@@ -61,14 +61,7 @@ _MAX_RETRY_AFTER_DIGITS = 7
 """Most digits of a `retry-after` value. Longer values, over four months, are ignored."""
 # OpenAI's SDKs repeat a request, with the whole upload, after 408, 409, 429 and every 5xx. A retry after these errors
 # would fail too, so their response has `x-should-retry: false`. Source: openai-python, _base_client.py.
-_HEADERS = {
-    ErrorCode.INVALID_API_KEY: {"www-authenticate": "Bearer"},
-    ErrorCode.UNSUPPORTED_ENCODING: {"accept-encoding": "identity"},
-}
-"""How to send the request. Source: https://www.rfc-editor.org/rfc/rfc9110, 11.6.1 and 15.5.16"""
 _NOT_RETRYABLE = frozenset({ErrorCode.INTERNAL, ErrorCode.BACKEND_TIMEOUT, ErrorCode.STORAGE_FAILED})
-
-
 _HEADERS = {
     ErrorCode.INVALID_API_KEY: {"www-authenticate": "Bearer"},
     ErrorCode.UNSUPPORTED_ENCODING: {"accept-encoding": "identity"},

@@ -26,6 +26,8 @@ class TranscribeOptions(_Wire):
     word_timestamps: bool = False
     segment_timestamps: bool = False
     """Whether to return one segment for each utterance, with its times; otherwise one segment may cover all audio."""
+    logprobs: bool = False
+    """Whether to return the log-probability of each token of the text, if the engine has them."""
     translate: bool = False
     """Translate into English instead of transcribing."""
     is_long: bool = False
@@ -51,6 +53,13 @@ class Decoding(_Wire):
     compression_ratio: float | None = None
     """Length of the text divided by its length after compression: high for a text that repeats itself."""
     no_speech_prob: float | None = None
+
+
+class TokenLogprob(_Wire):
+    token: str
+    """As the model writes it: a token that begins a word begins with a space."""
+    logprob: float
+    """Natural logarithm of its probability; finite."""
 
 
 class Segment(_Wire):
@@ -99,8 +108,20 @@ class Transcript(_Wire):
     text_spans: Intervals | None = None
     """Where in the audio the engine found the text, as a set of intervals; None if it does not measure times, and then
     the times of the segments only span the audio."""
+    logprobs: tuple[TokenLogprob, ...] | None = None
+    """The tokens of the text in order; None if they were not requested or the engine has none."""
     is_truncated: bool = False
     """Whether the engine stopped at its token limit, so that the end of the text may be missing."""
+
+
+def joined_logprobs(transcripts: Iterable[Transcript]) -> tuple[TokenLogprob, ...] | None:
+    """The tokens of consecutive transcripts; None if one of them has text and no log-probabilities."""
+    joined: list[TokenLogprob] = []
+    for each in transcripts:
+        if each.logprobs is None and each.text:
+            return None
+        joined += each.logprobs or ()
+    return tuple(joined)
 
 
 def join_texts(texts: Iterable[str]) -> str:

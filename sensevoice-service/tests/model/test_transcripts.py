@@ -6,7 +6,7 @@ import pytest
 from rapl_protocol.audio import WavAudio
 from rapl_protocol.intervals import Interval, Intervals
 from rapl_protocol.testing import make_tone
-from rapl_protocol.transcript import TranscribeOptions
+from rapl_protocol.transcript import TokenLogprob, TranscribeOptions
 from rapl_sensevoice.model.transcripts import LONGEST_GAP_S, REACH_S, transcript_from
 from rapl_sensevoice.model.words import TimedToken
 from rapl_sensevoice.runtimes.runtime import Decoded
@@ -85,3 +85,16 @@ def test_without_text_there_are_no_spans_and_no_average(tags: str):
 
     assert transcript.text_spans is None
     assert [segment.decoding for segment in transcript.segments] in ([], [None])
+
+
+@pytest.mark.parametrize("log_prob", [-0.7, None])
+def test_the_tokens_are_returned_on_request_if_all_of_them_have_a_log_probability(log_prob):
+    path = (token("\u2581one", 1.0, -0.1), token("\u2581two", 1.5, log_prob))
+    decoded = Decoded(TAGS + "one two", path=path)
+    requested = transcript_from(decoded, AUDIO, PLAIN.model_copy(update={"logprobs": True})).logprobs
+
+    assert transcript_from(decoded, AUDIO, PLAIN).logprobs is None
+    if log_prob is None:
+        assert requested is None
+    else:
+        assert requested == (TokenLogprob(token=" one", logprob=-0.1), TokenLogprob(token=" two", logprob=-0.7))

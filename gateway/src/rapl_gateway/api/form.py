@@ -49,8 +49,7 @@ class Granularity(StrEnum):
 
 
 class Include(StrEnum):
-    """What a request may ask for besides the text. No engine reports a log-probability for each token, so the response
-    leaves it out, as OpenAI's schema allows."""
+    """What a request may ask for besides the text."""
 
     LOGPROBS = "logprobs"
 
@@ -68,6 +67,8 @@ class TranscriptionForm:
     response_format: ResponseFormat
     temperature: float | None
     granularities: frozenset[Granularity]
+    logprobs: bool
+    """Whether the response has the log-probability of each token, if the engine has them."""
     prepare: PrepareOptions
     """Options of speech detection, and the audio track."""
     stream: bool
@@ -99,6 +100,7 @@ class TranscriptionForm:
             response_format=_response_format(form),
             temperature=_number(form, "temperature", 1.0),
             granularities=_granularities(form),
+            logprobs=Include.LOGPROBS in _includes(form),
             prepare=PrepareOptions.model_validate(options),
             stream=not translate and _flag(form, "stream"),
             translate=translate,
@@ -117,6 +119,7 @@ class TranscriptionForm:
             temperature=self.temperature,
             word_timestamps=self.wants_words,
             segment_timestamps=self.response_format in _WITH_SEGMENTS,
+            logprobs=self.logprobs,
             translate=self.translate,
         )
 
@@ -245,10 +248,12 @@ def _granularities(form: Form) -> frozenset[Granularity]:
     return wanted or frozenset({Granularity.SEGMENT})
 
 
+def _includes(form: Form) -> set[Include]:
+    return {_one_of(Include, "include", text) for text in _texts(form, "include")}
+
+
 def _refuse_unsupported(form: Form) -> None:
     """Refuses unsupported fields. If they were ignored, the response would mislead a client that relies on them."""
-    for text in _texts(form, "include"):
-        _one_of(Include, "include", text)
     for field in ("known_speaker_names", "known_speaker_references"):
         if _texts(form, field):
             raise _unsupported(field, f"'{field}' is not supported: no model distinguishes speakers.")

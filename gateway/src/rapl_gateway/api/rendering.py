@@ -80,10 +80,21 @@ def language_codes(result: TranscriptBuilder) -> list[dict[str, str]]:
     return [{"code": code} for code in result.languages]
 
 
+def logprobs_field(result: TranscriptBuilder) -> dict[str, Any]:
+    """Returns the field `logprobs` in OpenAI's form; nothing if the engine has none."""
+    if result.logprobs is None:
+        return {}
+    tokens = [
+        {"token": each.token, "logprob": each.logprob, "bytes": list(each.token.encode())} for each in result.logprobs
+    ]
+    return {"logprobs": tokens}
+
+
 def _json(transcript: Transcript, result: TranscriptBuilder, form: TranscriptionForm) -> dict[str, Any]:
     if form.translate:
         return {"text": transcript.text}
-    return {"text": transcript.text, "languages": language_codes(result), "usage": _usage(transcript)}
+    body = {"text": transcript.text, "languages": language_codes(result), "usage": _usage(transcript)}
+    return body | (logprobs_field(result) if form.logprobs else {})
 
 
 def _usage(transcript: Transcript) -> dict[str, Any]:

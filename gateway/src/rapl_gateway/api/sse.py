@@ -12,7 +12,7 @@ from typing import Any
 
 from rapl_protocol.errors import ServiceError
 
-from rapl_gateway.api.rendering import coverage_fields, language_codes
+from rapl_gateway.api.rendering import coverage_fields, language_codes, logprobs_field
 from rapl_gateway.transcription.result import TranscriptBuilder
 
 KEEP_ALIVE_S = 15.0
@@ -22,7 +22,11 @@ _KEEP_ALIVE = ": still working\n\n"
 
 
 async def event_stream(
-    first: asyncio.Task[str | None], texts: AsyncGenerator[str, None], result: TranscriptBuilder
+    first: asyncio.Task[str | None],
+    texts: AsyncGenerator[str, None],
+    result: TranscriptBuilder,
+    *,
+    with_logprobs: bool = False,
 ) -> AsyncGenerator[str, None]:
     """Yields a delta event for each text, then an event with the whole text, then `[DONE]`. If the transcription
     fails, it yields an error event and ends.
@@ -31,6 +35,7 @@ async def event_stream(
         first: a task that returns the first text, or None if there is no text. It may still be running.
         texts: the texts after the first one.
         result: the transcript, which is complete when `texts` ends.
+        with_logprobs: whether the last event has the log-probabilities of the tokens, if they are known.
     """
     async with aclosing(texts):
         pending, sent_s = first, 0.0
@@ -54,7 +59,8 @@ async def event_stream(
         finally:
             await cancelled(pending)
         done = {"type": "transcript.text.done", "text": result.transcript().text, "languages": language_codes(result)}
-        yield _event(done | coverage_fields(result))
+        logprobs = logprobs_field(result) if with_logprobs else {}
+        yield _event(done | logprobs | coverage_fields(result))
         yield "data: [DONE]\n\n"
 
 

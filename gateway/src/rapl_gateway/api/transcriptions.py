@@ -145,7 +145,7 @@ async def _streamed(pipeline: Pipeline, job: Job, request: Request, upload: Exit
         done, _ = await cancel_on_disconnect(request, asyncio.wait({first}, timeout=FIRST_TEXT_S))
         if done:
             first.result()
-        events = event_stream(first, texts, job.result)
+        events = event_stream(first, texts, job.result, with_logprobs=job.options.logprobs)
         return _EventStream(events, work.pop_all(), job.reservation.client.headers())
 
 

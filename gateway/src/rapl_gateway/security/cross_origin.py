@@ -18,6 +18,9 @@ _EXPOSED_HEADERS = (
     "server-timing",
     "x-rapl-coverage",
     "x-rapl-problems",
+    "x-rapl-damaged-s",
+    "x-rapl-audio-track",
+    "x-rapl-other-audio-tracks",
     "x-rapl-fallback",
     "*",  # the others; it counts because the policy allows no credentials, but old browsers do not know it
 )

@@ -8,7 +8,7 @@ from rapl_protocol.audio import BYTES_PER_SECOND, SAMPLE_RATE_HZ, SAMPLE_WIDTH_B
 from rapl_protocol.intervals import Interval, Intervals, intersection, merged
 from rapl_protocol.prepared import MAX_SEGMENT_S, SpeechSegment
 from rapl_protocol.segmentation import Segmenter
-from rapl_protocol.transcript import Segment, Transcript, join_texts
+from rapl_protocol.transcript import Segment, Transcript, join_texts, joined_logprobs
 
 from rapl_gateway.transcription.checks.transcript_checks import Judged
 
@@ -61,6 +61,7 @@ class Recut:
             duration_s=duration_s,
             segments=(*self.before, *again, *self.after),
             text_spans=merged([*kept, *spans]) if is_measured else None,
+            logprobs=None if self.before or self.after else joined_logprobs(transcripts),
             is_truncated=any(each.is_truncated for each in transcripts),
         )
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.intervals import Interval, merged
 from rapl_protocol.prepared import NOTHING_TO_REPORT, Damage, PrepareEnd, SpeechSegment
-from rapl_protocol.transcript import Segment, Transcript, join_texts
+from rapl_protocol.transcript import Segment, TokenLogprob, Transcript, join_texts
 
 from rapl_gateway.transcription.checks.transcript_checks import Flag, Judged, Judgement
 
@@ -38,6 +39,7 @@ class _Part:
     """None if speech detection did not run."""
     problems: tuple[Problem, ...]
     retried: tuple[Problem, ...]
+    logprobs: tuple[TokenLogprob, ...] | None
 
 
 class TranscriptBuilder:
@@ -139,6 +141,12 @@ class TranscriptBuilder:
                 seconds[part.language] = seconds.get(part.language, 0.0) + part.duration_s
         return sorted(seconds, key=seconds.__getitem__, reverse=True)
 
+    @property
+    def logprobs(self) -> tuple[TokenLogprob, ...] | None:
+        """The tokens of the whole text; None if they are not known for all of it."""
+        found = [part.logprobs for part in self._parts]
+        return None if None in found else tuple(chain.from_iterable(filter(None, found)))
+
     def transcript(self) -> Transcript:
         return Transcript(
             text=self._text,
@@ -158,6 +166,7 @@ def _part(judged: Judged, segment: SpeechSegment) -> _Part:
         judgement=None if segment.speech is None else judged.judgement,
         problems=tuple(_problems(judged.judgement.flags, segment.start_s)),
         retried=tuple(_problems(judged.retried, segment.start_s)),
+        logprobs=transcript.logprobs if transcript.text else (),
     )
 
 

@@ -5,11 +5,11 @@ from statistics import fmean
 
 from rapl_protocol.audio import WavAudio
 from rapl_protocol.intervals import Interval, Intervals, merged
-from rapl_protocol.transcript import Decoding, Segment, TranscribeOptions, Transcript
+from rapl_protocol.transcript import Decoding, Segment, TokenLogprob, TranscribeOptions, Transcript
 
 from rapl_sensevoice.model.rich_tags import parse_rich_text
 from rapl_sensevoice.model.utterances import utterances
-from rapl_sensevoice.model.words import TimedToken, words_from_tokens
+from rapl_sensevoice.model.words import WORD_BEGINS, TimedToken, words_from_tokens
 from rapl_sensevoice.runtimes.runtime import Decoded
 
 LONGEST_GAP_S = 1.0
@@ -27,7 +27,8 @@ def transcript_from(decoded: Decoded, audio: WavAudio, options: TranscribeOption
     """
     rich, duration_s = parse_rich_text(decoded.rich_text), audio.duration_s
     if not rich.text and not rich.events:
-        return Transcript(text="", language=rich.language, duration_s=duration_s)
+        logprobs = () if options.logprobs else None
+        return Transcript(text="", language=rich.language, duration_s=duration_s, logprobs=logprobs)
     words = None
     if decoded.tokens is not None:
         words = words_from_tokens(rich.text, decoded.tokens, duration_s)
@@ -43,8 +44,23 @@ def transcript_from(decoded: Decoded, audio: WavAudio, options: TranscribeOption
     if not options.word_timestamps:
         segments = tuple(each.model_copy(update={"words": None}) for each in segments)
     return Transcript(
-        text=rich.text, language=rich.language, duration_s=duration_s, segments=segments, text_spans=spans
+        text=rich.text,
+        language=rich.language,
+        duration_s=duration_s,
+        segments=segments,
+        text_spans=spans,
+        logprobs=_logprobs(decoded.path) if options.logprobs else None,
     )
+
+
+def _logprobs(path: Sequence[TimedToken]) -> tuple[TokenLogprob, ...] | None:
+    """Returns None if the runtime did not report the log-probability of every token."""
+    found = tuple(
+        TokenLogprob(token=token.text.replace(WORD_BEGINS, " "), logprob=token.log_prob)
+        for token in path
+        if token.log_prob is not None
+    )
+    return found if len(found) == len(path) else None
 
 
 def text_spans(path: Sequence[TimedToken], duration_s: float) -> Intervals | None:

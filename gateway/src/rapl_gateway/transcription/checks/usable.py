@@ -1,4 +1,4 @@
-"""What is used of an engine's transcript: text with words in it, that lies within the audio."""
+"""What is used of an engine's transcript: text with words in it that lies within the audio, and events."""
 
 from rapl_protocol.intervals import Interval, difference, merged
 from rapl_protocol.transcript import Segment, Transcript, join_texts
@@ -14,22 +14,25 @@ def has_words(text: str) -> bool:
 
 
 def usable(transcript: Transcript) -> Transcript:
-    """Returns the transcript without the segments that have no words, or that begin at or after the end of the audio.
-    If no words remain, the text is empty."""
+    """Returns the transcript without the text that has no words, or that begins at or after the end of the audio. A
+    segment without words is kept for its events, such as laughter."""
     transcript = _credible(transcript)
-    kept, dropped = list[Segment](), list[Segment]()
+    kept, removed = list[Segment](), list[Interval]()
     for each in transcript.segments:
-        (kept if each.start_s < transcript.duration_s and has_words(each.text) else dropped).append(each)
-    is_empty = not has_words(transcript.text) or (bool(dropped) and not kept)
-    if is_empty:
-        spans = None if transcript.text_spans is None else ()
-        return transcript.model_copy(update={"text": "", "segments": (), "text_spans": spans})
-    if not dropped:
+        if each.start_s < transcript.duration_s and has_words(each.text):
+            kept.append(each)
+            continue
+        removed.append(Interval(each.start_s, each.end_s))
+        if each.start_s < transcript.duration_s and each.events:
+            kept.append(each.model_copy(update={"text": "", "words": None}))
+    if not removed and has_words(transcript.text):
         return transcript
     text = join_texts(each.text for each in kept)
-    places = merged(Interval(each.start_s, each.end_s) for each in dropped)
-    spans = transcript.text_spans and difference(transcript.text_spans, places)
-    return transcript.model_copy(update={"segments": tuple(kept), "text": text, "text_spans": spans})
+    spans = transcript.text_spans
+    if spans is not None:
+        spans = difference(spans, merged(removed)) if text else ()
+    changed = {"segments": tuple(kept), "text": text, "text_spans": spans, "logprobs": None if text else ()}
+    return transcript.model_copy(update=changed)
 
 
 def _credible(transcript: Transcript) -> Transcript:
