@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import httpx
@@ -73,6 +74,7 @@ def test_down_ends_the_supervisor_and_waits_until_the_services_have_ended(up, en
 
 
 def test_down_leaves_a_process_alone_whose_number_is_in_a_file(environ):
+    (ROOT / ".rapl").mkdir(exist_ok=True)
     with subprocess.Popen(["sleep", "60"]) as stranger:
         try:
             for name in ("up.pid", "up.lock"):
@@ -145,6 +147,18 @@ def test_a_port_that_is_none_is_one_line_and_help_works_all_the_same(environ, va
     assert up.returncode == 2
     assert up.stderr == f"rapl: RAPL_PORT is '{value}', but must be a port from 1 to 65535, such as 8000\n"
     assert (usage.returncode, usage.stderr) == (0, "")
+
+
+def test_rapl_alone_shows_the_commands(environ):
+    alone = rapl(environ)
+
+    assert (alone.returncode, alone.stderr) == (0, "")
+    assert alone.stdout == rapl(environ, "--help").stdout
+    assert max(map(len, alone.stdout.splitlines())) <= 80
+
+
+def test_the_version_is_that_of_the_package(environ):
+    assert rapl(environ, "--version").stdout == f"rapl {version('rapl-cli')}\n"
 
 
 def test_a_link_to_rapl_works(environ, tmp_path: Path):

@@ -4,6 +4,7 @@ import argparse
 import signal
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 
 from rapl_cli import bench, demo, development, doctor, mlx, transcribe, up
 from rapl_cli.fleet.environments import InstallError
@@ -14,6 +15,9 @@ from rapl_cli.gateway_address import GatewayAddress
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     options, rest = parser.parse_known_args(arguments)
+    if options.command is None and not rest:
+        parser.print_help()
+        return 0
     if rest and options.command != "test":
         parser.error(f"unknown arguments: {' '.join(rest)}")
     _end_like_ctrl_c(signal.SIGTERM, signal.SIGHUP)
@@ -38,7 +42,8 @@ def _end_like_ctrl_c(*numbers: signal.Signals) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="rapl", description="A private, local, OpenAI-compatible speech-to-text API.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND OPTIONS")
+    parser.add_argument("--version", action="version", version=f"rapl {version('rapl-cli')}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND OPTIONS")
     fleet = commands.add_parser("up", help="start the services on this machine, without Docker")
     fleet.add_argument(
         "--mlx",
