@@ -50,6 +50,34 @@ def test_speech_becomes_text_and_tags(layout: str, digits: WavAudio):
     assert transcript_from(decoded, digits, OPTIONS).text == "3 1 4 1 5 9."
 
 
+TWO_AT_ONCE = """
+import sys, threading
+from pathlib import Path
+from rapl_sensevoice.model import acoustic_model
+from rapl_sensevoice.weights.graph_files import converted
+
+files, begin = converted(Path(sys.argv[1]), "int8"), threading.Barrier(4)
+
+def load():
+    begin.wait()
+    acoustic_model.AcousticModel(files, "int8", 1)
+
+import openvino
+threads = [threading.Thread(target=load) for _ in range(4)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+print("loaded")
+"""
+
+
+def test_models_that_are_loaded_at_the_same_time_do_not_wait_for_each_other_forever():
+    for _ in range(3):
+        ended = subprocess.run(
+            [sys.executable, "-c", TWO_AT_ONCE, SELFTEST_FOLDER], capture_output=True, text=True, timeout=60
+        )
+        assert ended.stdout == "loaded\n", ended.stderr
+
+
 def most_probable(layout: str, clips: Sequence[WavAudio], count: int) -> list[FrameTokens]:
     files = converted(LAYOUTS[layout], "int8") or ready_made(LAYOUTS[layout])
     assert files

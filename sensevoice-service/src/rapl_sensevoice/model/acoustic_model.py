@@ -1,5 +1,6 @@
 """The compiled graph: from features to the most probable tokens of each frame, computed by OpenVINO on the CPU."""
 
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -27,6 +28,11 @@ ever computed, and is no faster (decision 0007)."""
 LANGUAGE_QUERIES: Mapping[str | None, int] = {None: 0, "zh": 3, "en": 4, "yue": 7, "ja": 11, "ko": 12}
 EVENT_QUERY, EMOTION_QUERY = 1, 2
 WITH_PUNCTUATION_AND_NUMERALS = 14
+
+_PREPARING = threading.Lock()
+"""Held during the first call of `Type.to_dtype`, which every inference calls. It fills a table of OpenVINO's Python
+binding and imports NumPy meanwhile. Two threads that do so at once wait for each other forever, and the process hangs:
+11 of 12 did (OpenVINO 2026.4, four threads)."""
 
 _INPUTS = (
     {"speech", "queries", "positions", "is_real", "count"},
@@ -123,6 +129,8 @@ def padded_length(frames: int) -> int:
 def _read(files: GraphFiles) -> Any:
     import openvino
 
+    with _PREPARING:
+        openvino.Type.f32.to_dtype()
     try:
         return openvino.Core().read_model(files.graph)
     except RuntimeError as error:
