@@ -32,7 +32,7 @@ with atheris.instrument_imports(include=["rapl_gateway", "rapl_protocol", "pytho
     from rapl_protocol.audio import WavAudio
     from rapl_protocol.errors import ServiceError
     from rapl_protocol.frames import decode_frames, decode_single_frame, encode_frame
-    from rapl_service.http.upload import Upload
+    from rapl_service.http.upload import Upload, UploadStorage
     from starlette.datastructures import Headers
 
 BOUNDARY = b"limit"
@@ -83,7 +83,7 @@ def read_form(data: bytes) -> None:
     async def parsed() -> None:
         request: Any = SimpleNamespace(headers=Headers(raw=[(b"content-type", content_type)]), receive=receive)
         with contextlib.suppress(ServiceError):
-            form = await upload.received_form(request, 1 << 20, Stopwatch(), json_turn)
+            form = await upload.received_form(request, 1 << 20, UploadStorage(), Stopwatch(), json_turn)
             with contextlib.closing(form):
                 for translate in (False, True):
                     TranscriptionForm.parse(form, "on", translate=translate).options("model")
