@@ -83,7 +83,7 @@ def test_every_command_that_the_readme_names_exists():
     ).stdout
 
     assert commands
-    assert {name for name in commands if not re.search(rf"^    {name} ", usage, re.MULTILINE)} == set()
+    assert {name for name in commands if not re.search(rf"^  .{{10}}{name} ", usage, re.MULTILINE)} == set()
 
 
 def test_the_curl_command_in_the_readme_uses_a_sample_that_exists():

@@ -3,16 +3,20 @@
 import asyncio
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
+from rapl_cli.errors import CommandError
 from rapl_cli.gateway_address import GatewayAddress
 
 _TIMEOUT = httpx.Timeout(10.0, connect=2.0)
+_CHANGE_TIMEOUT = httpx.Timeout(120.0, connect=2.0)
+"""An engine finishes the requests that it has accepted before it unloads a model, within 60 s."""
 _TRANSCRIPTION_TIMEOUT = httpx.Timeout(600.0, connect=2.0)
 
 
-class GatewayError(Exception):
+class GatewayError(CommandError):
     """The gateway cannot be reached, or it answered with an error. The message has the reason."""
 
 
@@ -31,6 +35,26 @@ class GatewayApi:
     async def models(self) -> list[dict[str, Any]]:
         """Every model with its state. Raises: GatewayError."""
         return (await self._request("GET", "/v1/models"))["data"]
+
+    async def model(self, model: str) -> dict[str, Any]:
+        """One model with its state. Raises: GatewayError."""
+        return await self._request("GET", f"/v1/models/{quote(model)}")
+
+    async def load(self, model: str) -> dict[str, Any]:
+        """Begins to load a model, and returns it with its state. Raises: GatewayError."""
+        return await self._request("POST", f"/v1/models/{quote(model)}/load", timeout=_CHANGE_TIMEOUT)
+
+    async def unload(self, model: str) -> dict[str, Any]:
+        """Frees a model's memory after its accepted requests. Raises: GatewayError."""
+        return await self._request("POST", f"/v1/models/{quote(model)}/unload", timeout=_CHANGE_TIMEOUT)
+
+    async def remove(self, model: str) -> dict[str, Any]:
+        """Unloads a model and removes its weights. Raises: GatewayError."""
+        return await self._request("DELETE", f"/v1/models/{quote(model)}", timeout=_CHANGE_TIMEOUT)
+
+    async def status(self) -> dict[str, Any]:
+        """What the gateway and its services do now. Raises: GatewayError."""
+        return await self._request("GET", "/v1/status")
 
     async def transcribe(self, audio: Path, model: str) -> str:
         """The text of an audio file. Raises: GatewayError."""

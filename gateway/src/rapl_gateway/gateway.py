@@ -1,6 +1,7 @@
 """The objects that all routes share while the gateway runs."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -36,6 +37,9 @@ class RunningJobs:
             if not jobs:
                 del self._jobs[job.request_id]
 
+    def __len__(self) -> int:
+        return sum(map(len, self._jobs.values()))
+
     def latest(self, request_id: str) -> Job | None:
         """The job with this request id that was added last, if there is one."""
         jobs = self._jobs.get(request_id, {})
@@ -53,6 +57,7 @@ class Gateway:
     json_turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while the JSON body of a request is parsed."""
     running: RunningJobs = field(default_factory=RunningJobs)
+    started_at: float = field(default_factory=time.monotonic)
 
 
 @asynccontextmanager

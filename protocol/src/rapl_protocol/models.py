@@ -78,6 +78,10 @@ class ModelInfo(BaseModel):
     progress: Progress | None = None
     parallel: int = 1
     """How many segments the engine transcribes at the same time."""
+    disk_bytes: int | None = None
+    """Size of the model's files on the disk, with those of an unfinished download; None if the engine does not know."""
+    memory_bytes: int | None = None
+    """Memory of the process that holds only this model; None if the model has no process of its own."""
     capabilities: Capabilities = Capabilities()
 
     def not_ready_error(self) -> ServiceError:
@@ -97,6 +101,8 @@ class ModelList(BaseModel):
     """The response of an engine's /v1/models."""
 
     models: list[ModelInfo]
+    memory_bytes: int | None = None
+    """Memory of the engine's own process, without the processes of single models; None if the system does not say."""
 
 
 def _unsupported(param: str, message: str) -> ServiceError:

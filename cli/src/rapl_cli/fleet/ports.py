@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 import psutil
 
+from rapl_cli.errors import UsageError
+
 DEFAULT_PORTS = {"RAPL_PORT": 8000, "RAPL_PREPROCESS_PORT": 8010, "RAPL_SENSEVOICE_PORT": 8020, "RAPL_MLX_PORT": 8030}
 
 
-class PortError(Exception):
+class PortError(UsageError):
     """A variable is no port."""
 
 

@@ -92,6 +92,33 @@ class Backend:
         if len(failures) == len(loads):
             raise failures[0]
 
+    async def unload(self, engine_model: str) -> None:
+        """Unloads the model in every replica.
+
+        Raises:
+            ServiceError: a replica that can be reached did not unload it, or none can be reached.
+        """
+        unloads = [replica.unload(engine_model) for replica in self._reachable()]
+        for failed in await asyncio.gather(*unloads, return_exceptions=True):
+            if failed:
+                raise failed
+
+    async def remove(self, engine_model: str) -> None:
+        """Removes the model's weights on the disk of every replica, one after the other, because replicas may share a
+        disk.
+
+        Raises:
+            ServiceError: a replica that can be reached did not remove them, or none can be reached.
+        """
+        for replica in self._reachable():
+            await replica.remove(engine_model)
+
+    def _reachable(self) -> list[Replica]:
+        """Raises: ServiceError, BACKEND_UNAVAILABLE, if there is none."""
+        if self.problem:
+            raise self.problem
+        return [replica for replica in self.replicas if replica.problem is None]
+
     async def watch(self) -> None:
         """Finds the replicas and polls each of them while the gateway runs."""
         try:

@@ -26,6 +26,8 @@ PACKAGED_PRECISION: Precision = "int8"
 class GraphWeights:
     """The graph of the real model, on the model volume."""
 
+    is_packaged = False
+
     def __init__(self, folder: Path, precision: Precision) -> None:
         self.folder = folder
         self._precision: Precision = precision
@@ -55,6 +57,8 @@ class GraphWeights:
 
 class PackagedGraph:
     """The graph of the self-test model, in this package."""
+
+    is_packaged = True
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -33,6 +33,8 @@ class WeightsStatus:
 
 class Weights(Protocol):
     folder: Path
+    is_packaged: bool
+    """Whether the weights ship in this package, so that they cannot be removed."""
 
     def look(self) -> WeightsStatus:
         """Returns the state of the weights. Checks names and sizes only, which is cheap enough for once a second."""
@@ -50,6 +52,8 @@ class Weights(Protocol):
 class PackagedWeights:
     """Weights that ship in this package."""
 
+    is_packaged = True
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
@@ -62,6 +66,8 @@ class PackagedWeights:
 
 class DownloadedWeights:
     """Weights that `prepare-model` downloaded. It writes the manifest last: weights without it are not loaded."""
+
+    is_packaged = False
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -14,13 +14,6 @@ from rapl_cli.fleet.launch_agent import LaunchAgent, LaunchAgentError
 from rapl_cli.fleet.mlx_reachability import bearer
 from rapl_cli.fleet.ports import Ports
 
-ACTIONS = {
-    "run": "run the engine in this terminal until Ctrl-C (the default)",
-    "install": "run it as a LaunchAgent, now and at each login, with the settings of this environment",
-    "uninstall": "stop and remove the LaunchAgent; keep its log",
-    "status": "print whether it runs and the state of each model",
-    "logs": "print the end of the LaunchAgent's log",
-}
 _MACHINE_CHECK = ROOT / "mlx-service" / "src" / "rapl_mlx" / "machine.py"
 _TAIL_LINES = "200"
 

@@ -14,27 +14,10 @@ from rapl_cli.gateway_address import GatewayAddress
 from rapl_cli.gateway_api import GatewayError
 from rapl_cli.transcription.calls import BatchAborted, TranscriptionCalls
 from rapl_cli.transcription.display import RecordingDisplay
-from rapl_cli.transcription.recordings import FORMATS, Recording, find, recordings, write_atomically
+from rapl_cli.transcription.recordings import Recording, find, recordings, write_atomically
 
 _RESPONSE_FORMATS = {"txt": "verbose_json", "srt": "srt", "vtt": "vtt", "json": "verbose_json"}
 """The `response_format` to request for each output format: only verbose_json has the audio's duration."""
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("files", nargs="+", metavar="FILES", help="files, folders (with subfolders) or quoted globs")
-    parser.add_argument("--model", metavar="ID", help="the model (default: the gateway's default model)")
-    parser.add_argument("--format", choices=FORMATS, default="txt", help="default: %(default)s")
-    where = parser.add_mutually_exclusive_group()
-    where.add_argument(
-        "--output-dir", type=Path, metavar="DIR", help="folder for transcripts (default: beside each file)"
-    )
-    where.add_argument("--stdout", action="store_true", help="print the transcripts instead of writing files")
-    parser.add_argument("--language", metavar="CODE", help="the spoken language, such as en (default: detected)")
-    parser.add_argument("--prompt", metavar="TEXT", help="text that guides the model, if it supports one")
-    parser.add_argument("--url", metavar="URL", help="the gateway's address (default: the one on this machine)")
-    parser.add_argument("--api-key", metavar="KEY", help="the API key (default: RAPL_API_KEY or RAPL_API_KEYS)")
-    parser.add_argument("--force", action="store_true", help="transcribe files again that have a transcript already")
-    parser.add_argument("--jobs", type=_positive, default=1, metavar="N", help="number of files at a time (default: 1)")
 
 
 def transcribe(options: argparse.Namespace) -> int:
@@ -150,10 +133,3 @@ def _display_name(path: Path) -> str:
     here = Path.cwd()
     short = path.relative_to(here) if path.is_relative_to(here) else path
     return os.fsencode(short).decode("utf-8", "replace")
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError(text)
-    return number
