@@ -71,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("doctor", help="check the services, and print how to fix problems")
     check.add_argument("--url", help="the gateway (default: the one on this machine)")
     check.add_argument("--api-key", metavar="KEY", help="the API key (default: RAPL_API_KEY or RAPL_API_KEYS)")
+    check.add_argument("--json", action="store_true", help="print the results as JSON")
     transcribe.add_arguments(commands.add_parser("transcribe", help="transcribe files and folders"))
     bench.add_arguments(commands.add_parser("bench", help="measure RAPL side by side with alternatives"))
     commands.add_parser("test", help="run the tests; all arguments go to pytest", add_help=False)
@@ -86,7 +87,7 @@ def _run(options: argparse.Namespace, rest: list[str]) -> int:
         case "demo":
             return demo.demo()
         case "doctor":
-            return doctor.doctor(GatewayAddress.chosen(options.url, options.api_key))
+            return doctor.doctor(GatewayAddress.chosen(options.url, options.api_key), as_json=options.json)
         case "transcribe":
             return transcribe.transcribe(options)
         case "bench":
