@@ -68,7 +68,7 @@ class GatewayApi:
                         if model is None or found.get("state") == "ready":
                             return
                         if found.get("state") == "failed":
-                            raise GatewayError(f"{model}: {found.get('reason')}")
+                            raise GatewayError(f"{model}: {found.get('reason')}. {found.get('remedy') or ''}".strip())
                     await asyncio.sleep(0.2)
         except TimeoutError:
             raise GatewayError(f"{model or 'the gateway'} is not ready after {limit_s:g} s ({problem})") from None
