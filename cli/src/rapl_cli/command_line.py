@@ -139,7 +139,7 @@ def _add_services(parsers: dict[str, argparse.ArgumentParser]) -> None:
     logs.add_argument("service", nargs="?", choices=SERVICES, metavar="SERVICE", help=f"one of {', '.join(SERVICES)}")
     logs.add_argument("--follow", action="store_true", help="keep printing new lines until Ctrl-C")
     logs.add_argument("--lines", type=_positive, default=200, metavar="N", help="print the last N (default: 200)")
-    _add_gateway(parsers["doctor"])
+    _add_gateway(parsers["doctor"], has_json=True)
     mlx = parsers["mlx"]
     mlx.formatter_class = argparse.RawDescriptionHelpFormatter
     mlx.epilog = "\n".join(f"  {action:<12}{text}" for action, text in MLX_ACTIONS.items())

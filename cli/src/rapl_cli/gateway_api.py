@@ -68,27 +68,37 @@ class GatewayApi:
         )
         return answer["text"]
 
-    async def wait_until_ready(self, model: str, *, limit_s: float) -> None:
-        """Waits until a model is ready. Raises: GatewayError if it failed or is not ready within `limit_s`."""
+    async def problems(self) -> dict[str, str]:
+        """Why the gateway cannot use a service, by service. Raises: GatewayError."""
+        return (await self._request("GET", "/health/ready", accepted=503))["problems"]
+
+    async def wait_until_ready(self, model: str | None, *, limit_s: float) -> None:
+        """Waits until a model is ready; None waits only until the gateway answers.
+
+        Raises:
+            GatewayError: the model failed, or it is not ready within `limit_s`.
+        """
         problem = "no answer"
         try:
             async with asyncio.timeout(limit_s):
                 while True:
                     try:
-                        found = next((m for m in await self.models() if m["id"] == model), {})
+                        models = await self.models()
                     except GatewayError as error:
                         problem = str(error)
                     else:
+                        found = next((m for m in models if m["id"] == model), {})
                         problem = f"{found.get('state', 'unknown')}: {found.get('reason')}"
-                        if found.get("state") == "ready":
+                        if model is None or found.get("state") == "ready":
                             return
                         if found.get("state") == "failed":
-                            raise GatewayError(f"{model}: {found.get('reason')}")
+                            raise GatewayError(f"{model}: {found.get('reason')}. {found.get('remedy') or ''}".strip())
                     await asyncio.sleep(0.2)
         except TimeoutError:
-            raise GatewayError(f"{model} is not ready after {limit_s:g} s ({problem})") from None
+            raise GatewayError(f"{model or 'the gateway'} is not ready after {limit_s:g} s ({problem})") from None
 
-    async def _request(self, method: str, path: str, **content: Any) -> Any:
+    async def _request(self, method: str, path: str, *, accepted: int = 200, **content: Any) -> Any:
+        """The JSON object in the answer. `accepted` is a status besides 2xx that is no error. Raises: GatewayError."""
         try:
             answer = await self._http.request(method, path, **content)
         except httpx.HTTPError as error:
@@ -96,7 +106,7 @@ class GatewayApi:
             raise GatewayError(f"the gateway at {self.url} cannot be reached ({reason})") from error
         try:
             body = answer.json()
-            if answer.is_success and isinstance(body, dict):
+            if (answer.is_success or answer.status_code == accepted) and isinstance(body, dict):
                 return body
             message = str(body["error"]["message"])
         except (ValueError, LookupError, TypeError):

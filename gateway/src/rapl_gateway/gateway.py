@@ -10,6 +10,7 @@ from fastapi import Request
 from rapl_service.background import spawn
 from rapl_service.calls.call import Service, open_http
 from rapl_service.http.upload import UploadStorage
+from rapl_service.remedies import start_services
 
 from rapl_gateway.backends.backend import Backends
 from rapl_gateway.backends.catalog import ModelCatalog
@@ -63,8 +64,7 @@ class Gateway:
 @asynccontextmanager
 async def open_gateway(settings: Settings, catalog: ModelCatalog) -> AsyncGenerator[Gateway]:
     async with open_http() as http:
-        remedy = "Start it with `docker compose up` or `./rapl up`."
-        service = Service("preprocess-service", settings.preprocess_url, remedy)
+        service = Service("preprocess-service", settings.preprocess_url, start_services())
         preprocess = RetryingPreprocessClient(http, service, settings.restart_wait_s)
         backends = Backends(http, catalog, settings)
         watch = spawn(preprocess.watch())

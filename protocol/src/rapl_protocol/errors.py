@@ -82,14 +82,24 @@ class ServiceError(Exception):
             a secret.
         param: the field of the request that caused it, if one did.
         retry_after_s: seconds after which a retry may succeed; None if unknown.
+        remedy: a sentence that says what a person can do; it becomes the end of the message.
     """
 
     def __init__(
-        self, code: ErrorCode, message: str, *, param: str | None = None, retry_after_s: float | None = None
+        self,
+        code: ErrorCode,
+        message: str,
+        *,
+        param: str | None = None,
+        retry_after_s: float | None = None,
+        remedy: str | None = None,
     ) -> None:
-        super().__init__(message)
+        self.reason = message
+        """The message without the remedy."""
+        self.remedy = remedy
+        self.message = f"{message} {remedy}" if remedy else message
+        super().__init__(self.message)
         self.code = code
-        self.message = message
         self.param = param
         self.retry_after_s = retry_after_s
 

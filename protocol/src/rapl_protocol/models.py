@@ -66,6 +66,16 @@ class Capabilities(BaseModel):
             raise _unsupported("language", message)
 
 
+_REMEDIES = {
+    ModelState.ABSENT: "Look at the engine's log.",
+    ModelState.DOWNLOADING: "Send the request again when the download is complete.",
+    ModelState.LOADING: "Send the request again when the model is loaded.",
+    ModelState.READY: None,
+    ModelState.FAILED: "Look at the engine's log.",
+}
+"""What to do about a model that is not ready, where the engine gives no remedy."""
+
+
 class ModelInfo(BaseModel):
     model_config = ConfigDict(frozen=True)
 
@@ -92,9 +102,8 @@ class ModelInfo(BaseModel):
         if self.reason:
             parts.append(f"({self.reason})")
         sentence = " ".join(p for p in parts if p) + "."
-        if self.remedy:
-            sentence += f" {self.remedy}"
-        return ServiceError(ErrorCode.MODEL_NOT_READY, sentence, param="model", retry_after_s=5)
+        remedy = self.remedy or _REMEDIES[self.state]
+        return ServiceError(ErrorCode.MODEL_NOT_READY, sentence, param="model", retry_after_s=5, remedy=remedy)
 
 
 class ModelList(BaseModel):

@@ -78,7 +78,7 @@ def _model(gateway: Gateway, model: str, route: Route) -> dict[str, Any]:
         "engine_model": route.engine_model,
     }
     if backend.problem:
-        return described | {"state": "unreachable", "reason": backend.problem.message}
+        return described | {"state": "unreachable", "reason": backend.problem.reason, "remedy": backend.problem.remedy}
     info = backend.info(route.engine_model)
     if info is None:
         return described | {"state": "absent", "reason": f"{backend.spec.service_name} has not loaded the model yet"}

@@ -10,6 +10,7 @@ from rapl_protocol.models import ModelInfo, ModelState
 from rapl_protocol.prepared import MAX_SEGMENT_S
 from rapl_service.background import spawn
 from rapl_service.calls.call import Http, Service
+from rapl_service.remedies import SEND_AGAIN
 
 from rapl_gateway.backends.catalog import BackendSpec, ModelCatalog, Route
 from rapl_gateway.backends.clients import engine_client
@@ -149,7 +150,8 @@ class Backend:
             return
         wait_s = self.scheduler.throughput.time_s(queued.total_s / 2)
         message = f"{self.spec.service_name}: {queued.total_s:.0f} s of audio are queued, and the queue is full."
-        raise ServiceError(ErrorCode.OVERLOADED, message, retry_after_s=wait_s and min(_MAX_RETRY_AFTER_S, wait_s))
+        retry_after_s = wait_s and min(_MAX_RETRY_AFTER_S, wait_s)
+        raise ServiceError(ErrorCode.OVERLOADED, message, retry_after_s=retry_after_s, remedy=SEND_AGAIN)
 
     def _limit_s(self) -> float:
         """Returns the limit of the queue in seconds of audio: what can be transcribed in half of a request's deadline,
