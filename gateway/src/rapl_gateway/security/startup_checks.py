@@ -15,7 +15,7 @@ def require_keys_beyond_loopback(settings: Settings) -> None:
         ValueError: other machines can reach the gateway without a key, and RAPL_ALLOW_ANYONE is not `yes`.
     """
     reached_at = settings.publish or settings.host
-    if is_loopback(reached_at) or settings.keys() or settings.allow_anyone == "yes":
+    if is_loopback(reached_at) or settings.keys() or settings.allow_anyone:
         return
     raise ValueError(
         f"To listen on the network address {reached_at} you must set RAPL_API_KEYS,"
