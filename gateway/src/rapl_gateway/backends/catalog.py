@@ -129,7 +129,7 @@ class ModelCatalog:
         Raises:
             ValueError: the file is invalid, or names a model or backend that is not defined; the message names it.
         """
-        file = _read(settings.config)
+        file = _read(settings.catalog_file())
         backends = _backends(settings) | {name: _spec(name, entry) for name, entry in file.backends.items()}
         default = _default_model(settings, file)
         routes = {route.model: route for route in _built_in_routes()}
@@ -228,8 +228,8 @@ def _is_pattern(model: str) -> bool:
     return "*" in model or "?" in model
 
 
-def _read(path: Path) -> _File:
-    if not path.exists():
+def _read(path: Path | None) -> _File:
+    if path is None:
         return _File()
     try:
         content: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
