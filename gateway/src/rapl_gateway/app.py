@@ -1,5 +1,6 @@
 """Builds the gateway's FastAPI application."""
 
+import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
@@ -22,6 +23,8 @@ from rapl_gateway.security.startup_checks import require_keys_beyond_loopback
 from rapl_gateway.settings import Settings
 from rapl_gateway.timing import ServerTiming
 
+log = logging.getLogger("rapl")
+
 WEBSOCKET_PATHS: tuple[str, ...] = ()
 """The paths that accept WebSocket connections. A handshake at any other path gets 404."""
 
@@ -40,6 +43,8 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         async with open_gateway(settings, catalog) as gateway:
             app.state.gateway = gateway
+            for url in settings.published_urls():
+                log.info("RAPL is at %s; clients of OpenAI's API use %s/v1", url, url)
             yield
 
     origins = AllowedOrigins(settings.cors_origins)

@@ -18,6 +18,8 @@ _CATALOG_FOLDER = Path("/etc/rapl")
 _COMPOSE_NAME = "gateway"
 """The gateway's name among the containers of docker-compose.yml. On another machine any host can have this name."""
 
+_ALL_ADDRESSES = {"0.0.0.0", "[::]"}
+
 
 def split_urls(text: str) -> tuple[str, ...]:
     return tuple(part.strip().rstrip("/") for part in text.split(",") if part.strip())
@@ -111,6 +113,10 @@ class Settings(EnvironmentSettings):
     publish: str | None = Field(None, examples=["127.0.0.1"])
     """In a container: the host's address on which the container's port is published. If it is set, clients may use the
     host name `gateway`, which the gateway has among the containers of docker-compose.yml."""
+    publish_port: int | None = Field(None, ge=1, le=65535, examples=[8000])
+    """In a container: the host's port on which the container's port is published. The log names it at start."""
+    publish_tls_port: int | None = Field(None, ge=1, le=65535, examples=[8443])
+    """In a container: the same for HTTPS."""
     allowed_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
         (), examples=["stt.example.com"]
     )
@@ -155,6 +161,14 @@ class Settings(EnvironmentSettings):
     def own_names(self) -> tuple[str, ...]:
         """Returns the host names by which clients may call the gateway, besides those of every service."""
         return (*self.allowed_hosts, *((_COMPOSE_NAME,) if self.publish else ()))
+
+    def published_urls(self) -> tuple[str, ...]:
+        """Returns the URLs of the container's published ports for this machine; empty outside a container."""
+        if not self.publish:
+            return ()
+        host = "127.0.0.1" if self.publish in _ALL_ADDRESSES else self.publish
+        ports = {"http": self.publish_port, "https": self.publish_tls_port}
+        return tuple(f"{scheme}://{host}:{port}" for scheme, port in ports.items() if port)
 
     def keys(self) -> list[str]:
         """Returns every API key, from the setting and from the file.

@@ -55,6 +55,8 @@ NAMES = frozenset(
         "RAPL_PREPROCESS_WORKER_MEMORY_BYTES",
         "RAPL_PREPROCESS_WORKER_STALL_S",
         "RAPL_PUBLISH",
+        "RAPL_PUBLISH_PORT",
+        "RAPL_PUBLISH_TLS_PORT",
         "RAPL_REAL_PYTHON",
         "RAPL_RESTART_WAIT_S",
         "RAPL_ROOT",
