@@ -15,7 +15,7 @@ _COMMANDS: dict[str, tuple[str, Callable[[Any, argparse.Namespace, list[str]], i
     "down": ("up", lambda up, *_: up.down()),
     "status": ("status", lambda status, o, _: status.status(o)),
     "logs": ("logs", lambda logs, o, _: logs.logs(o.service, follow=o.follow, lines=o.lines)),
-    "doctor": ("doctor", lambda doctor, o, _: doctor.doctor(doctor.GatewayAddress.chosen(o.url, o.api_key), as_json=o.json)),
+    "doctor": ("doctor", lambda doctor, o, _: doctor.doctor(o)),
     "mlx": ("mlx", lambda mlx, o, _: mlx.mlx(o.action, follow=o.follow)),
     "demo": ("demo", lambda demo, *_: demo.demo()),
     "models": ("models", lambda models, o, _: models.models(o)),

@@ -1,4 +1,7 @@
-"""The README's picture about speed, from a published run: `python -m rapl_bench.reporting.readme_picture RESULTS SVG`."""
+"""Draws the README's picture about speed from a published run.
+
+python -m rapl_bench.reporting.readme_picture bench/results/latest/results.json docs/pictures/speed.svg
+"""
 
 import json
 import sys

@@ -1,5 +1,6 @@
 """`rapl doctor`: checks each link from the client to the engines, and prints how to fix what does not work."""
 
+import argparse
 import sys
 from collections.abc import Iterator
 
@@ -7,17 +8,17 @@ from rich.console import Console
 
 from rapl_cli.checks import connection, containers, gateway, machine, model_files, ports, report
 from rapl_cli.checks.check import Check, Scene, Status
+from rapl_cli.commands.up import LOCK
 from rapl_cli.fleet.ports import Ports
 from rapl_cli.gateway_address import GatewayAddress
-from rapl_cli.commands.up import LOCK
 
 
-def doctor(address: GatewayAddress, *, as_json: bool = False) -> int:
+def doctor(options: argparse.Namespace) -> int:
     """Returns 0 if the default model can be used, otherwise 1."""
-    scene = Scene(address, Ports.from_environment(), LOCK.holder())
+    scene = Scene(GatewayAddress.chosen(options.url, options.api_key), Ports.from_environment(), LOCK.holder())
     with Console(stderr=True).status("checking…"):  # shown on a terminal only
         checks = list(_checks(scene))
-    if as_json:
+    if options.json:
         report.print_json(checks)
     else:
         report.print_checks(checks)
