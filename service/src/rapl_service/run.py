@@ -112,9 +112,6 @@ def serve(app: FastAPI, settings: ServiceSettings, tls: Tls | None = None, *, ws
     configure_logging(settings.log_level)
     # faulthandler is C code, so SIGUSR1 prints the tracebacks even if the process hangs.
     faulthandler.register(signal.SIGUSR1, all_threads=True)
-    # uvicorn raises the signal again after an orderly shutdown; by default the process would end as if killed.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _ignore)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # the terminal is closed; `nohup` ignores it
         signal.signal(signal.SIGHUP, _terminate)
     only_tls = tls.certificate.context if tls and tls.port is None else None
@@ -132,14 +129,14 @@ def serve(app: FastAPI, settings: ServiceSettings, tls: Tls | None = None, *, ws
         ssl_context_factory=(lambda *_: only_tls) if only_tls else None,
     )
     server = _Server(config, tls)
+    # Signals also count before uvicorn handles them. uvicorn raises them again after an orderly shutdown; by default the
+    # process would then end as if killed.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, server.handle_exit)
     _tune_garbage_collector()
     server.run()
     if not server.started:
         sys.exit(NOT_STARTED)
-
-
-def _ignore(number: int, frame: FrameType | None) -> None:
-    pass
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
