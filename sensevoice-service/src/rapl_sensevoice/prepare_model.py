@@ -112,7 +112,7 @@ def _explained(error: BaseException, folder: Path) -> tuple[str, str]:
         case ModelUnusable():
             return error.reason, error.remedy
         case HubUnavailable():
-            return str(error), f"{_CHECK_NETWORK} Then run `prepare-model` again."
+            return str(error), f"{_CHECK_NETWORK} {PREPARE_AGAIN}"
         case NotFound():
             return str(error), "Check RAPL_SENSEVOICE_REVISION, or choose the other hub with RAPL_SENSEVOICE_HUB."
         case DamagedFile():

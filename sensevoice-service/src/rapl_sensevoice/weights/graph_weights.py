@@ -52,7 +52,7 @@ class GraphWeights:
     def verify(self) -> None:
         """Checks the files against the manifest. A ready-made export has none; if it is damaged, loading it fails."""
         if manifest := GraphManifest.read(self.folder, self._precision):
-            _require_unchanged(manifest, self.folder, f"Delete it in {self.folder} and run `prepare-model` again.")
+            _require_unchanged(manifest, self.folder, f"Delete it in {self.folder}. {PREPARE} again.")
 
 
 class PackagedGraph:

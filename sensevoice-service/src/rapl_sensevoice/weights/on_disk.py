@@ -16,7 +16,7 @@ from rapl_sensevoice.weights.manifest import MANIFEST_NAME, Manifest, missing_fi
 REPO = "iic/SenseVoiceSmall"
 STATE_NAME = "prepare-model.json"
 """The file beside the weights in which `prepare-model` reports its state."""
-PREPARE = "Run `prepare-model`"
+PREPARE = f"Run `./rapl pull {REPO}` (in Compose: start the container prepare-model)"
 PREPARE_AGAIN = f"{PREPARE} again: it resumes where it stopped."
 
 
@@ -89,9 +89,9 @@ class DownloadedWeights:
         if manifest is None:
             raise ModelUnusable(f"{MANIFEST_NAME} is missing in {self.folder}", PREPARE_AGAIN)
         if name := manifest.first_wrong_size(self.folder) or manifest.first_wrong_hash(self.folder):
-            remedy = f"Delete {self.folder / name} and run `prepare-model` again."
+            remedy = f"Delete {self.folder / name}. {PREPARE} again."
             raise ModelUnusable(f"{name} is not the file that was downloaded", remedy)
-        _require_files(self.folder, f"Delete {self.folder} and run `prepare-model` again.")
+        _require_files(self.folder, f"Delete {self.folder}. {PREPARE} again.")
 
 
 def stamp_of(paths: Sequence[Path]) -> tuple[int, ...]:
@@ -105,7 +105,7 @@ def _require_files(folder: Path, remedy: str) -> None:
 
 
 def not_there(folder: Path) -> WeightsStatus:
-    remedy = f"{PREPARE} (it needs a network); the server then loads the model without a restart."
+    remedy = f"{PREPARE}; the server then loads the model without a restart."
     return WeightsStatus(ModelState.ABSENT, f"there are no weights in {folder}", remedy)
 
 
