@@ -44,10 +44,22 @@ def environ(fleet, hub, mlx_python, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture
-def absent(environ, hub) -> Iterator[None]:
-    """The model is not on the disk, and the hub works."""
-    hub.bytes_per_s = None
+def absent(environ) -> None:
+    """The model is not on the disk."""
     assert piped(environ, "rm", DIGITS).returncode == 0
+
+
+@pytest.fixture
+def present(environ) -> None:
+    """The model is ready."""
+    if state_of(environ, DIGITS)["state"] != "ready":
+        assert piped(environ, "pull", DIGITS).returncode == 0
+
+
+@pytest.fixture
+def slow(hub) -> Iterator[None]:
+    """The hub is slow enough to observe a download."""
+    hub.bytes_per_s = 500_000
     yield
     hub.bytes_per_s = None
 
@@ -69,8 +81,29 @@ def test_pull_downloads_a_model_and_ends_when_it_is_ready(absent, environ):
     assert after["memory_bytes"] > 10_000_000
 
 
-def test_pull_shows_a_bar_on_a_terminal(absent, environ, hub):
-    hub.bytes_per_s = 500_000
+def test_unload_frees_the_memory_and_load_brings_the_model_back(present, environ):
+    unloaded = piped(environ, "unload", DIGITS)
+    state = state_of(environ, DIGITS)
+    loaded = piped(environ, "load", DIGITS, "--json")
+
+    assert (unloaded.returncode, unloaded.stdout) == (0, f"{DIGITS} is unloaded.\n")
+    assert (state["state"], state["memory_bytes"]) == ("absent", None)
+    assert state["disk_bytes"] > 1_000_000
+    assert json.loads(loaded.stdout)["state"] == "ready"
+
+
+def test_rm_asks_on_a_terminal(present, environ):
+    refused = on_terminal(environ, "rm", DIGITS, keys="\n")
+    kept = state_of(environ, DIGITS)
+    confirmed = on_terminal(environ, "rm", DIGITS, keys="y\n")
+    removed = state_of(environ, DIGITS)
+
+    assert f"Remove the weights of {DIGITS} (1.2 MB)? [y/N]" in refused.output
+    assert (refused.code, kept["state"]) == (1, "ready")
+    assert (confirmed.code, removed["state"], removed["disk_bytes"]) == (0, "absent", 0)
+
+
+def test_pull_shows_a_bar_on_a_terminal(absent, slow, environ):
     ended = on_terminal(environ, "pull", DIGITS)
 
     assert ended.code == 0
@@ -79,9 +112,7 @@ def test_pull_shows_a_bar_on_a_terminal(absent, environ, hub):
     assert ended.lines[-1] == f"{DIGITS} is ready (1.2 MB on the disk)."
 
 
-def test_ctrl_c_during_pull_says_that_the_engine_goes_on(absent, environ, hub):
-    hub.bytes_per_s = 200_000
-
+def test_ctrl_c_during_pull_says_that_the_engine_goes_on(absent, slow, environ):
     def interrupt(process, seen) -> None:
         until("the bar is shown", lambda: "━" in seen())
         process.send_signal(signal.SIGINT)
@@ -118,33 +149,7 @@ def test_load_names_pull_for_a_model_that_is_not_there(environ):
     assert ended.stderr.rstrip().endswith("`./rapl pull iic/SenseVoiceSmall` downloads it.")
 
 
-def test_unload_frees_the_memory_and_load_brings_the_model_back(environ):
-    assert piped(environ, "pull", DIGITS).returncode == 0
-
-    unloaded = piped(environ, "unload", DIGITS)
-    state = state_of(environ, DIGITS)
-    loaded = piped(environ, "load", DIGITS, "--json")
-
-    assert (unloaded.returncode, unloaded.stdout) == (0, f"{DIGITS} is unloaded.\n")
-    assert (state["state"], state["memory_bytes"]) == ("absent", None)
-    assert state["disk_bytes"] > 1_000_000
-    assert json.loads(loaded.stdout)["state"] == "ready"
-
-
-@pytest.mark.parametrize(("keys", "code", "bytes_left"), [("n\n", 1, True), ("\n", 1, True), ("y\n", 0, False)])
-def test_rm_asks_on_a_terminal(environ, keys, code, bytes_left):
-    assert piped(environ, "pull", DIGITS).returncode == 0
-
-    ended = on_terminal(environ, "rm", DIGITS, keys=keys)
-
-    assert ended.code == code
-    assert f"Remove the weights of {DIGITS} (1.2 MB)? [y/N]" in ended.output
-    assert bool(state_of(environ, DIGITS)["disk_bytes"]) == bytes_left
-
-
 def test_rm_yes_asks_nothing(environ):
-    assert piped(environ, "pull", DIGITS).returncode == 0
-
     ended = on_terminal(environ, "rm", "--yes", DIGITS)
 
     assert (ended.code, ended.lines) == (0, [f"The weights of {DIGITS} are removed."])
@@ -200,7 +205,7 @@ def test_status_watch_is_drawn_again_until_ctrl_c(environ):
     assert "Traceback" not in ended.output
 
 
-@pytest.mark.parametrize("command", [("status",), ("models",), ("pull", DIGITS), ("unload", DIGITS), ("rm", DIGITS)])
+@pytest.mark.parametrize("command", [("status",), ("models", "--json"), ("pull", DIGITS), ("rm", DIGITS)])
 def test_without_a_gateway_every_command_is_one_line_with_a_remedy(command):
     ended = piped({**os.environ, "RAPL_PORT": "9"}, *command)
 
