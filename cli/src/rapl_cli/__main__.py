@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         module, run = _COMMANDS[options.command]
         return run(import_module(f"rapl_cli.commands.{module}"), options, rest)
     except CommandError as error:
-        print(f"rapl: {error}", file=sys.stderr)
+        print(f"rapl: {error}{f'. {error.remedy}' if error.remedy else ''}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return 130

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -34,10 +34,10 @@ def show(*parts: RenderableType) -> None:
     """Prints the parts one below the other, without spaces at the ends of lines."""
     target = console()
     if sys.stdout.isatty():
-        target.print(*parts, sep="\n")
+        target.print(Group(*parts))
         return
     with target.capture() as captured:
-        target.print(*parts, sep="\n")
+        target.print(Group(*parts))
     print("\n".join(line.rstrip() for line in captured.get().rstrip().splitlines()))
 
 
@@ -46,15 +46,10 @@ def show_json(content: Any) -> None:
 
 
 def table(*columns: str, right: Iterable[str] = ()) -> Table:
-    """A table without lines. The columns in `right` have numbers; the first column alone may be folded."""
+    """A table without lines. The columns in `right` have numbers."""
     made = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", pad_edge=False)
-    for number, column in enumerate(columns):
-        made.add_column(
-            column,
-            justify="right" if column in right else "left",
-            no_wrap=number > 0,
-            overflow="fold" if number == 0 else "ellipsis",
-        )
+    for column in columns:
+        made.add_column(column, justify="right" if column in right else "left", overflow="fold")
     return made
 
 
@@ -64,6 +59,11 @@ def add_row(to: Table, *cells: str | Text) -> None:
 
 def state_text(state: str) -> Text:
     return Text(plain(state), STATE_STYLES.get(state, ""))
+
+
+def engine(service: str) -> str:
+    """The short name of an engine's service."""
+    return service.removesuffix("-service")
 
 
 def plain(text: str) -> str:

@@ -12,9 +12,12 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+from rich.theme import Theme
 
 from rapl_cli.display import plain, size
 
+_PLAIN = ("progress.percentage", "progress.download", "progress.data.speed", "progress.remaining")
+_THEME = Theme({"bar.complete": "cyan", "bar.finished": "cyan", **dict.fromkeys(_PLAIN, "default")})
 _STEPS = 10
 """How many lines a whole download prints if there is no terminal."""
 
@@ -32,7 +35,7 @@ class DownloadDisplay:
             TransferSpeedColumn(),
             TimeRemainingColumn(),
         )
-        console = Console(stderr=True, highlight=False, soft_wrap=True)
+        console = Console(stderr=True, highlight=False, soft_wrap=True, theme=_THEME)
         self._progress = Progress(*columns, console=console, transient=True, expand=True, disable=not self._is_terminal)
         self._task = self._progress.add_task("", total=None, visible=False)
         self._line = ""

@@ -2,10 +2,19 @@
 
 
 class CommandError(Exception):
-    """The command failed. The message is one plain line for the user, with a remedy where there is one."""
+    """The command failed.
+
+    Args:
+        message: what is wrong, as one plain line for the user.
+        remedy: a sentence that says what to do, if the message does not.
+    """
 
     exit_code = 1
     """2 if the command, an argument or a setting is wrong."""
+
+    def __init__(self, message: str, remedy: str | None = None) -> None:
+        super().__init__(message)
+        self.remedy = remedy
 
 
 class UsageError(CommandError):

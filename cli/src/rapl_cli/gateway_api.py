@@ -15,6 +15,8 @@ _CHANGE_TIMEOUT = httpx.Timeout(120.0, connect=2.0)
 """An engine finishes the requests that it has accepted before it unloads a model, within 60 s."""
 _TRANSCRIPTION_TIMEOUT = httpx.Timeout(600.0, connect=2.0)
 
+_START = "Start it with `docker compose up` or `./rapl up`; `./rapl doctor` looks for other causes."
+
 
 class GatewayError(CommandError):
     """The gateway cannot be reached, or it answered with an error. The message has the reason."""
@@ -103,7 +105,7 @@ class GatewayApi:
             answer = await self._http.request(method, path, **content)
         except httpx.HTTPError as error:
             reason = self.address.reason(error)
-            raise GatewayError(f"the gateway at {self.url} cannot be reached ({reason})") from error
+            raise GatewayError(f"the gateway at {self.url} cannot be reached ({reason})", _START) from error
         try:
             body = answer.json()
             if (answer.is_success or answer.status_code == accepted) and isinstance(body, dict):

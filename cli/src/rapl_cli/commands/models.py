@@ -5,7 +5,9 @@ import asyncio
 import sys
 from typing import Any
 
-from rapl_cli.display import add_row, plain, show, show_json, size, state_text, table
+from rich.text import Text
+
+from rapl_cli.display import add_row, console, engine, plain, show, show_json, size, state_text, table
 from rapl_cli.gateway_address import GatewayAddress
 from rapl_cli.gateway_api import GatewayApi
 
@@ -18,6 +20,8 @@ _ABILITIES = {
 }
 """How the capabilities are shown in the table."""
 _MANY_LANGUAGES = 6
+_WIDE = 100
+"""Columns from which on the capabilities have a column of their own."""
 
 
 def models(options: argparse.Namespace) -> int:
@@ -25,12 +29,15 @@ def models(options: argparse.Namespace) -> int:
     if options.json:
         show_json({"models": found})
         return 0
-    shown = table("Model", "State", "Disk", "Service", "Can do", right=("Disk",))
-    shown.columns[-1].no_wrap = False
+    is_wide = console().width >= _WIDE
+    shown = table("Model", "Engine", "State", "Disk", *(["Can do"] if is_wide else []), right=("Disk",))
     for model in found:
         if not is_alias(model):
-            state, disk = state_text(model["state"]), size(model.get("disk_bytes"))
-            add_row(shown, model["id"], state, disk, model["owned_by"], abilities(model.get("capabilities")))
+            name, can = Text(plain(model["id"])), abilities(model.get("capabilities"))
+            if not is_wide and can != "-":
+                name.append(f"\n  {can}", "dim")
+            cells = engine(model["owned_by"]), state_text(model["state"]), size(model.get("disk_bytes"))
+            add_row(shown, name, *cells, *([can] if is_wide else []))
     show(shown, *_other_names(found))
     return 0
 
@@ -94,10 +101,10 @@ def _is_confirmed(model: dict[str, Any]) -> bool:
         return False
 
 
-def _other_names(found: list[dict[str, Any]]) -> list[str]:
+def _other_names(found: list[dict[str, Any]]) -> list[Text]:
     """A line for each model that has other names."""
     names: dict[str, list[str]] = {}
     for model in found:
         if is_alias(model):
             names.setdefault(model["engine_model"], []).append(model["id"])
-    return [plain(f"\nOther names of {model}: {', '.join(others)}") for model, others in names.items()]
+    return [Text(f"\nOther names of {plain(model)}: {plain(', '.join(others))}") for model, others in names.items()]

@@ -117,6 +117,7 @@ def _stop_explained(model: dict[str, Any], preparation: asyncio.subprocess.Proce
 
 
 def _not_ready(model: dict[str, Any], remedy: str | None = None) -> str:
-    parts = (f"{model['engine_model']} is {model['state']}", model.get("reason"), remedy or model.get("remedy"))
+    verb = "" if model["state"] == "failed" else "is "
+    parts = (f"{model['engine_model']} {verb}{model['state']}", model.get("reason"), remedy or model.get("remedy"))
     state, reason, remedy = (part and plain(part).rstrip(".") for part in parts)
     return f"{state}{f': {reason}' if reason else ''}.{f' {remedy}.' if remedy else ''}"

@@ -8,10 +8,11 @@ from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.live import Live
+from rich.table import Table
 from rich.text import Text
 
 from rapl_cli.commands.models import is_alias
-from rapl_cli.display import add_row, console, duration, plain, show, show_json, size, state_text, table
+from rapl_cli.display import add_row, console, duration, engine, plain, show, show_json, size, state_text, table
 from rapl_cli.errors import CommandError
 from rapl_cli.gateway_address import GatewayAddress
 from rapl_cli.gateway_api import GatewayApi
@@ -60,7 +61,7 @@ async def _screen_or_error(address: GatewayAddress) -> RenderableType:
 def _screen(found: dict[str, Any]) -> Group:
     parts = [_head(found), "", _services(found), "", _models(found)]
     if found["problems"]:
-        parts += ["", Text("Problems", "bold red"), *(_problem(each) for each in found["problems"])]
+        parts += ["", Text("Problems", "bold red"), _problems(found["problems"])]
     return Group(*parts)
 
 
@@ -72,7 +73,7 @@ def _head(found: dict[str, Any]) -> Text:
     work.append(f"{found['queued_audio_s']:.1f} s of audio queued")
     if found["stored_upload_bytes"]:
         work.append(f"{size(found['stored_upload_bytes'])} of uploads stored")
-    return text.append(", ".join(work), "not bold")
+    return text.append(f"{', '.join(work)}\nDefault model: {plain(found['default_model'])}", "not bold")
 
 
 def _services(found: dict[str, Any]) -> RenderableType:
@@ -92,12 +93,11 @@ def _services(found: dict[str, Any]) -> RenderableType:
 
 
 def _models(found: dict[str, Any]) -> RenderableType:
-    shown = table("Model", "Service", "State", "Disk", "Memory", right=("Disk", "Memory"))
+    shown = table("Model", "Engine", "State", "Disk", "Memory", right=("Disk", "Memory"))
     for model in found["models"]:
         if not is_alias(model):
-            name = model["id"] + (" (default)" if model["id"] == found["default_model"] else "")
             sizes = size(model.get("disk_bytes")), size(model.get("memory_bytes"))
-            add_row(shown, name, model["owned_by"], _model_state(model), *sizes)
+            add_row(shown, model["id"], engine(model["owned_by"]), _model_state(model), *sizes)
     return shown
 
 
@@ -108,7 +108,10 @@ def _model_state(model: dict[str, Any]) -> Text:
     return text
 
 
-def _problem(problem: dict[str, Any]) -> Text:
-    sentence = ". ".join(part.rstrip(".") for part in (problem["reason"], problem["remedy"]) if part)
-    subject = "" if sentence.startswith(problem["subject"]) else f"{problem['subject']}: "
-    return Text(plain(f"- {subject}{sentence}."))
+def _problems(problems: list[dict[str, Any]]) -> RenderableType:
+    listed = Table.grid(padding=(0, 1))
+    for problem in problems:
+        sentence = ". ".join(part.rstrip(".") for part in (problem["reason"], problem["remedy"]) if part)
+        subject = "" if sentence.startswith(problem["subject"]) else f"{problem['subject']}: "
+        add_row(listed, "-", f"{subject}{sentence}.")
+    return listed

@@ -24,7 +24,7 @@ def require_removable(folder: Path) -> None:
     """Checks that the weights can be removed now. Reads little and changes nothing.
 
     Raises:
-        ServiceError: UNSUPPORTED_PARAMETER if this process may not write there; MODEL_IN_USE while `prepare-model` runs.
+        ServiceError: UNSUPPORTED_PARAMETER if the folder is read-only; MODEL_IN_USE while `prepare-model` runs.
     """
     if not folder.exists():
         return
