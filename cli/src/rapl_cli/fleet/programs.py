@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rapl_cli.fleet import environments
-from rapl_cli.fleet.ports import Ports
+from rapl_cli.fleet.ports import TLS_PORT, Ports
 
 
 @dataclass(frozen=True)
@@ -18,12 +18,20 @@ class Program:
     environ: dict[str, str] = field(default_factory=dict)
     port_variable: str | None = None
     """The variable in `environ` with the port that it listens on; None if it does not listen."""
+    tls_port: int | None = None
+    """The port of RAPL_TLS_PORT, if it listens on that too."""
     once: bool = False
     """The program ends after its work; the supervisor restarts it only if it fails."""
 
     @property
     def port(self) -> int | None:
         return int(self.environ[self.port_variable]) if self.port_variable else None
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """The ports that it listens on, by their variable."""
+        ports = {self.port_variable: self.port, TLS_PORT: self.tls_port}
+        return {variable: port for variable, port in ports.items() if variable and port}
 
     @property
     def command(self) -> list[str]:
@@ -42,6 +50,7 @@ def gateway(ports: Ports) -> Program:
             "RAPL_MLX_URL": f"http://127.0.0.1:{ports.mlx}",
         },
         port_variable="RAPL_PORT",
+        tls_port=ports.gateway_tls,
     )
 
 
