@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 from rapl_cli import bench, demo, development, doctor, mlx, transcribe, up
+from rapl_cli.commands import cert
 from rapl_cli.fleet.environments import InstallError
 from rapl_cli.fleet.ports import PortError
 from rapl_cli.gateway_address import GatewayAddress
@@ -71,6 +72,10 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("doctor", help="check the services, and print how to fix problems")
     check.add_argument("--url", help="the gateway (default: the one on this machine)")
     check.add_argument("--api-key", metavar="KEY", help="the API key (default: RAPL_API_KEY or RAPL_API_KEYS)")
+    certificate = commands.add_parser("cert", help="make a TLS certificate, and say how to trust it")
+    certificate.add_argument(
+        "names", nargs="*", metavar="NAME", help="a further host name or IP address of this machine"
+    )
     transcribe.add_arguments(commands.add_parser("transcribe", help="transcribe files and folders"))
     bench.add_arguments(commands.add_parser("bench", help="measure RAPL side by side with alternatives"))
     commands.add_parser("test", help="run the tests; all arguments go to pytest", add_help=False)
@@ -89,6 +94,8 @@ def _run(options: argparse.Namespace, rest: list[str]) -> int:
             return doctor.doctor(GatewayAddress.chosen(options.url, options.api_key))
         case "transcribe":
             return transcribe.transcribe(options)
+        case "cert":
+            return cert.cert(options.names)
         case "bench":
             return bench.bench(options)
         case "test":
