@@ -16,6 +16,7 @@ _COMMANDS: dict[str, tuple[str, Callable[[Any, argparse.Namespace, list[str]], i
     "status": ("status", lambda status, o, _: status.status(o)),
     "logs": ("logs", lambda logs, o, _: logs.logs(o.service, follow=o.follow, lines=o.lines)),
     "doctor": ("doctor", lambda doctor, o, _: doctor.doctor(o)),
+    "cert": ("cert", lambda cert, o, _: cert.cert(o.names)),
     "mlx": ("mlx", lambda mlx, o, _: mlx.mlx(o.action, follow=o.follow)),
     "demo": ("demo", lambda demo, *_: demo.demo()),
     "models": ("models", lambda models, o, _: models.models(o)),

@@ -18,6 +18,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "status": "show the services, the models, memory and the queue",
         "logs": "show the log of the services",
         "doctor": "check the services, and print how to fix problems",
+        "cert": "make a TLS certificate, and say how to trust it",
         "mlx": "run the MLX engine on this machine",
         "demo": "start all services, transcribe the sample, and stop",
     },
@@ -140,6 +141,9 @@ def _add_services(parsers: dict[str, argparse.ArgumentParser]) -> None:
     logs.add_argument("--follow", action="store_true", help="keep printing new lines until Ctrl-C")
     logs.add_argument("--lines", type=_positive, default=200, metavar="N", help="print the last N (default: 200)")
     _add_gateway(parsers["doctor"], has_json=True)
+    parsers["cert"].add_argument(
+        "names", nargs="*", metavar="NAME", help="a further name or IP address of this machine"
+    )
     mlx = parsers["mlx"]
     mlx.formatter_class = argparse.RawDescriptionHelpFormatter
     mlx.epilog = "\n".join(f"  {action:<12}{text}" for action, text in MLX_ACTIONS.items())

@@ -27,11 +27,12 @@ class GatewayAddress:
     @classmethod
     def mine(cls, ports: Ports | None = None) -> "GatewayAddress":
         """The gateway that runs on this machine with the settings of this environment. Raises: PortError."""
-        certificate = os.environ.get("RAPL_TLS_CERT")
+        ports = ports or Ports.from_environment()
+        # Beside a port for HTTPS, RAPL_PORT speaks plain HTTP, which needs no certificate.
+        certificate = None if ports.gateway_tls else os.environ.get("RAPL_TLS_CERT")
         host = os.environ.get("RAPL_HOST", "")
         host = "127.0.0.1" if host in _EVERY_ADDRESS else f"[{host}]" if ":" in host else host
-        port = (ports or Ports.from_environment()).gateway
-        url = f"{'https' if certificate else 'http'}://{host}:{port}"
+        url = f"{'https' if certificate else 'http'}://{host}:{ports.gateway}"
         return cls(url, _api_key(), Path(certificate) if certificate else None, is_local=True)
 
     @classmethod

@@ -21,8 +21,8 @@ from rapl_protocol.wire import KEEP_ALIVE_S
 
 from rapl_service.exit_codes import BAD_SETTING, NOT_STARTED
 from rapl_service.http.connection import GuardedHttp
-from rapl_service.http.tls import Tls
-from rapl_service.listener import close_after_backlog
+from rapl_service.listening.listener import close_after_backlog
+from rapl_service.listening.tls import Tls
 from rapl_service.log import configure_logging
 from rapl_service.memory import MemoryTrimmer
 from rapl_service.settings.problems import problems_of

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from rapl_service.exit_codes import BAD_SETTING
+from rapl_service.settings.unknown import REPORTED
 from rapl_service.supervised import STOP_GRACE_S
 from tqdm import tqdm
 
@@ -20,6 +21,7 @@ from rapl_cli.fleet.lock import AlreadyHeld, FleetLock
 from rapl_cli.fleet.ports import Ports, port_problem
 from rapl_cli.fleet.programs import Program
 from rapl_cli.fleet.service_urls import ServiceUrls, service_urls
+from rapl_cli.fleet.settings_check import settings_are_right
 from rapl_cli.fleet.supervisor import StartError, Supervisor
 from rapl_cli.gateway_address import GatewayAddress
 from rapl_cli.gateway_api import GatewayApi, GatewayError
@@ -40,10 +42,13 @@ def up(*, with_mlx: bool | None, download: bool, detach: bool) -> int:
     ports = Ports.from_environment()
     services = service_urls(ports)
     fleet = _programs(ports, services, with_mlx, download)
+    if not settings_are_right(fleet):
+        return BAD_SETTING
     for program in fleet:
-        if program.port and program.port_variable and (problem := port_problem(program.port, program.port_variable)):
-            print(f"rapl: {program.name} cannot start: {problem}", file=sys.stderr)
-            return 1
+        for variable, port in program.ports.items():
+            if problem := port_problem(port, variable):
+                print(f"rapl: {program.name} cannot start: {problem}", file=sys.stderr)
+                return 1
     if detach:
         return _detach(ports, services, with_mlx, download)
     try:
@@ -157,7 +162,7 @@ def _detach(ports: Ports, services: Mapping[str, ServiceUrls], with_mlx: bool | 
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
-        cwd=ROOT,
+        env={**os.environ, REPORTED: "yes"},
     )
     return asyncio.run(_wait_detached(ports, services, process))
 

@@ -10,6 +10,7 @@ import psutil
 from rapl_cli.errors import UsageError
 
 DEFAULT_PORTS = {"RAPL_PORT": 8000, "RAPL_PREPROCESS_PORT": 8010, "RAPL_SENSEVOICE_PORT": 8020, "RAPL_MLX_PORT": 8030}
+TLS_PORT = "RAPL_TLS_PORT"
 
 
 class PortError(UsageError):
@@ -24,11 +25,14 @@ class Ports:
     preprocess: int
     sensevoice: int
     mlx: int
+    gateway_tls: int | None = None
+    """The gateway's port for HTTPS beside the one for HTTP."""
 
     @classmethod
     def from_environment(cls) -> "Ports":
         """Raises: PortError."""
-        return cls(*(_port(name, default) for name, default in DEFAULT_PORTS.items()))
+        tls = _port(TLS_PORT, 8443) if os.environ.get(TLS_PORT) else None
+        return cls(*(_port(name, default) for name, default in DEFAULT_PORTS.items()), tls)
 
 
 def port_problem(port: int, variable: str) -> str | None:
@@ -74,7 +78,7 @@ def program_on(port: int) -> ListeningProgram | None:
 
 
 def _port(variable: str, default: int) -> int:
-    text = os.environ.get(variable) or str(default)
+    text = os.environ.get(variable, "").strip() or str(default)
     if not text.isascii() or not text.isdigit() or not 0 < int(text) < 65536:
-        raise PortError(f"{variable} is {text!r}, but must be a port from 1 to 65535, such as {default}")
+        raise PortError(f"{variable}: {text!r} is not a port from 1 to 65535; for example {variable}={default}")
     return int(text)

@@ -1,7 +1,7 @@
 """Refuses unsafe settings at startup: a network address without API keys, or an incomplete TLS certificate."""
 
 from rapl_service.http.hosts import is_loopback
-from rapl_service.http.tls import Certificate, Tls
+from rapl_service.listening.tls import Certificate, Tls
 
 from rapl_gateway.settings import Settings
 

@@ -16,7 +16,7 @@ from rapl_sensevoice.weights.manifest import MANIFEST_NAME, Manifest, missing_fi
 REPO = "iic/SenseVoiceSmall"
 STATE_NAME = "prepare-model.json"
 """The file beside the weights in which `prepare-model` reports its state."""
-PREPARE = f"Run `./rapl pull {REPO}`, or in Compose `docker compose up -d prepare-model`"
+PREPARE = f"Run `./rapl pull {REPO}`, or in Compose `docker compose up -d --force-recreate prepare-model`"
 PREPARE_AGAIN = f"{PREPARE}: it resumes where it stopped."
 
 

@@ -40,7 +40,8 @@ def problems_of(settings: type[BaseSettings], error: ValidationError) -> list[st
             continue
         variable, field_info = variables[field], settings.model_fields[field]
         shown = "its value" if is_secret(field_info) else _shown(details["input"])
-        facts = {**details.get("ctx", {}), "value": shown, "choices": ", ".join(choices_of(field_info.annotation))}
+        limits = {name: _plain(limit) for name, limit in details.get("ctx", {}).items()}
+        facts = {**limits, "value": shown, "choices": ", ".join(choices_of(field_info.annotation))}
         sentence = _SENTENCES.get(details["type"], details["msg"]).format_map(facts)
         name = next((name for name in variable.other_names if os.environ.get(name)), variable.name)
         lines.append(f"{name}: {sentence}" + (f"; for example {name}={variable.example}" if variable.example else ""))
@@ -53,6 +54,10 @@ def _field_of(place: str, variables: dict[str, Variable]) -> str | None:
         if place in (field, variable.name, *variable.other_names):
             return field
     return None
+
+
+def _plain(limit: Any) -> Any:
+    return int(limit) if isinstance(limit, float) and limit.is_integer() else limit
 
 
 def _shown(value: Any) -> str:
