@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
-from rapl_cli.up import LOCK
+from rapl_cli.commands.up import LOCK
 from services import ROOT, free_port, until
 
 LIMIT_S = 120

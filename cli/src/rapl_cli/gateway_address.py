@@ -1,6 +1,7 @@
 """Where the gateway is, and what a client needs to call it: the key, the certificate, and no proxy on this machine."""
 
 import os
+import socket
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,8 +58,12 @@ class GatewayAddress:
                 return f"its certificate is not {trusted}: {cause.verify_message}"
             if isinstance(cause, ssl.SSLError):
                 return "it does not speak TLS; is its URL http://?"
+            if isinstance(cause, ConnectionRefusedError):
+                return "nothing listens there"
+            if isinstance(cause, socket.gaierror):
+                return "its host name is unknown"
             cause = cause.__cause__ or cause.__context__
-        return type(error).__name__
+        return "it does not answer" if isinstance(error, httpx.TimeoutException) else type(error).__name__
 
     def _pinned(self) -> ssl.SSLContext:
         """Trusts this certificate alone, whatever names it has: it was made for the name that other machines use."""

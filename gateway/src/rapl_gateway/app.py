@@ -10,7 +10,7 @@ from rapl_service.http.body import BodyTimeout
 from rapl_service.http.websocket import WebSocketPaths
 from starlette.middleware import Middleware
 
-from rapl_gateway.api import health, transcriptions
+from rapl_gateway.api import health, status, transcriptions
 from rapl_gateway.api import models as model_routes
 from rapl_gateway.api.paths import CanonicalPath
 from rapl_gateway.api.shutdown import ShutdownResponder
@@ -55,7 +55,7 @@ def create_app(settings: Settings) -> FastAPI:
         outermost=[Middleware(CrossOrigin, origins=origins)],  # so that every error can be read too
         middleware=_middleware(settings, keys, origins),
     )
-    for routes in (transcriptions, model_routes, health):
+    for routes in (transcriptions, model_routes, status, health):
         app.include_router(routes.router)
     return app
 

@@ -107,7 +107,9 @@ async def test_a_model_of_an_unreachable_engine_has_the_reason_and_the_remedy(st
     model = (await listed(await start(mlx_url=NOWHERE)))["mlx-community/Qwen3-ASR-1.7B-8bit"]
 
     assert model["state"] == "unreachable"
-    assert "./rapl mlx" in model["reason"]
+    assert model["reason"].startswith("mlx-service at ")
+    assert model["reason"].endswith(" cannot be reached.")
+    assert "./rapl mlx" in model["remedy"]
 
 
 @pytest.mark.parametrize("written", ["iic/SenseVoiceSmall", quote("iic/SenseVoiceSmall", safe="")])

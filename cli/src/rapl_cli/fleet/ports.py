@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 import psutil
 
+from rapl_cli.errors import UsageError
+
 DEFAULT_PORTS = {"RAPL_PORT": 8000, "RAPL_PREPROCESS_PORT": 8010, "RAPL_SENSEVOICE_PORT": 8020, "RAPL_MLX_PORT": 8030}
 
 
-class PortError(Exception):
+class PortError(UsageError):
     """A variable is no port."""
 
 
@@ -45,20 +47,30 @@ def port_problem(port: int, variable: str) -> str | None:
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise
-            return f"{_program_on(port)} uses port {port}; stop it, or set {variable} to another port"
+            user = program_on(port) or "another program"
+            return f"{user} uses port {port}; stop it, or set {variable} to another port"
     return None
 
 
-def _program_on(port: int) -> str:
-    """Names the program that listens on `port`, if the system tells it."""
+@dataclass(frozen=True)
+class ListeningProgram:
+    name: str
+    pid: int
+
+    def __str__(self) -> str:
+        return f"{self.name} (process {self.pid})"
+
+
+def program_on(port: int) -> ListeningProgram | None:
+    """The program that listens on `port`; None if the system does not tell it."""
     try:
         for connection in psutil.net_connections("tcp"):
             address = connection.laddr if connection.status == psutil.CONN_LISTEN else ()
             if address and address.port == port and connection.pid:
-                return f"{psutil.Process(connection.pid).name()} (process {connection.pid})"
+                return ListeningProgram(psutil.Process(connection.pid).name(), connection.pid)
     except psutil.Error:  # macOS names the connections of others to an administrator only
         pass
-    return "another program"
+    return None
 
 
 def _port(variable: str, default: int) -> int:

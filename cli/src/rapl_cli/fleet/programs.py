@@ -2,11 +2,13 @@
 
 import os
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from rapl_cli.fleet import environments
 from rapl_cli.fleet.ports import Ports
+from rapl_cli.fleet.service_urls import ServiceUrls
 
 
 @dataclass(frozen=True)
@@ -30,19 +32,10 @@ class Program:
         return [str(self.python), "-m", "rapl_service.supervised", *self.arguments]
 
 
-def gateway(ports: Ports) -> Program:
-    return Program(
-        "gateway",
-        Path(sys.executable),
-        ("rapl_gateway",),
-        {
-            "RAPL_PORT": str(ports.gateway),
-            "RAPL_PREPROCESS_URL": f"http://127.0.0.1:{ports.preprocess}",
-            "RAPL_SENSEVOICE_URL": f"http://127.0.0.1:{ports.sensevoice}",
-            "RAPL_MLX_URL": f"http://127.0.0.1:{ports.mlx}",
-        },
-        port_variable="RAPL_PORT",
-    )
+def gateway(ports: Ports, services: Iterable[ServiceUrls]) -> Program:
+    urls = {each.variable: each.value for each in services}
+    environ = {"RAPL_PORT": str(ports.gateway), **urls}
+    return Program("gateway", Path(sys.executable), ("rapl_gateway",), environ, "RAPL_PORT")
 
 
 def preprocess(ports: Ports) -> Program:

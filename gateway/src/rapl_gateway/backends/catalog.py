@@ -12,6 +12,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 from rapl_protocol.errors import ErrorCode, ServiceError, reason_of
+from rapl_service.remedies import START_MLX, start_services
 
 from rapl_gateway.settings import BaseUrl, Settings, split_urls
 
@@ -128,7 +129,7 @@ class ModelCatalog:
         Raises:
             ValueError: the file is invalid, or names a model or backend that is not defined; the message names it.
         """
-        file = _read(settings.config)
+        file = _read(settings.catalog_file())
         backends = _backends(settings) | {name: _spec(name, entry) for name, entry in file.backends.items()}
         default = _default_model(settings, file)
         routes = {route.model: route for route in _built_in_routes()}
@@ -227,8 +228,8 @@ def _is_pattern(model: str) -> bool:
     return "*" in model or "?" in model
 
 
-def _read(path: Path) -> _File:
-    if not path.exists():
+def _read(path: Path | None) -> _File:
+    if path is None:
         return _File()
     try:
         content: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -238,12 +239,10 @@ def _read(path: Path) -> _File:
 
 
 def _backends(settings: Settings) -> dict[str, BackendSpec]:
-    start_mlx = "Start the native process on the Mac with `./rapl mlx`."
-    start_others = "Start it with `docker compose up` or `./rapl up`."
     token = settings.mlx_token.get_secret_value() if settings.mlx_token else None
     return {
-        SENSEVOICE: BackendSpec("sensevoice-service", split_urls(settings.sensevoice_url), start_others),
-        MLX: BackendSpec("mlx-service", split_urls(settings.mlx_url), start_mlx, token=token),
+        SENSEVOICE: BackendSpec("sensevoice-service", split_urls(settings.sensevoice_url), start_services()),
+        MLX: BackendSpec("mlx-service", split_urls(settings.mlx_url), START_MLX, token=token),
     }
 
 
