@@ -9,13 +9,19 @@ COMMANDS = (
     ),
 )
 COMPOSE = (
+    Variable(
+        "RAPL_CONFIG_DIR",
+        "Folder with rapl.toml, keys and certificate for the gateway's container.",
+        "./config",
+        "./config",
+    ),
     Variable("RAPL_SENSEVOICE_MEMORY", "Most memory of sensevoice-service's container.", "6g", "6g"),
     Variable("RAPL_SENSEVOICE_CPUS", "Most CPUs of sensevoice-service's container; 0: all.", "0", "0"),
     Variable(
         "TORCH_BACKEND",
-        "PyTorch's build for the driver, for the images of docker-compose.cuda.yml.",
-        "cu130",
-        "cu130",
+        "Builds of torch and torchaudio for the image of docker-compose.cuda.yml: PyPI's, or PyTorch's such as cu128.",
+        "pypi",
+        "pypi",
     ),
 )
 """Only docker-compose.yml and the files beside it read them."""

@@ -13,6 +13,7 @@ NAMES = frozenset(
         "RAPL_BENCH_REAL_PYTHON",
         "RAPL_BENCH_SENSEVOICE_PYTHON",
         "RAPL_CONFIG",
+        "RAPL_CONFIG_DIR",
         "RAPL_CORS_ORIGINS",
         "RAPL_DEADLINE_BASE_S",
         "RAPL_DEADLINE_PER_AUDIO_S",
