@@ -142,7 +142,7 @@ def _add_services(parsers: dict[str, argparse.ArgumentParser]) -> None:
     logs.add_argument("--lines", type=_positive, default=200, metavar="N", help="print the last N (default: 200)")
     _add_gateway(parsers["doctor"], has_json=True)
     parsers["cert"].add_argument(
-        "names", nargs="*", metavar="NAME", help="a further name or IP address of this machine"
+        "names", nargs="*", metavar="NAME", help="another name or address of this machine"
     )
     mlx = parsers["mlx"]
     mlx.formatter_class = argparse.RawDescriptionHelpFormatter

@@ -129,8 +129,8 @@ def serve(app: FastAPI, settings: ServiceSettings, tls: Tls | None = None, *, ws
         ssl_context_factory=(lambda *_: only_tls) if only_tls else None,
     )
     server = _Server(config, tls)
-    # Signals also count before uvicorn handles them. uvicorn raises them again after an orderly shutdown; by default the
-    # process would then end as if killed.
+    # Signals also count before uvicorn handles them. After an orderly shutdown uvicorn raises them again; by default
+    # the process would then end as if killed.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, server.handle_exit)
     _tune_garbage_collector()
