@@ -129,13 +129,18 @@ def serve(app: FastAPI, settings: ServiceSettings, tls: Tls | None = None, *, ws
         timeout_graceful_shutdown=_DRAIN_S,
         http=GuardedHttp,
         ws=ws,
-        ssl_context_factory=(lambda *_: only_tls) if only_tls else None,
+        ssl_context_factory=_always(only_tls) if only_tls else None,
     )
     server = _Server(config, tls)
     _tune_garbage_collector()
     server.run()
     if not server.started:
         sys.exit(NOT_STARTED)
+
+
+def _always(context: ssl.SSLContext) -> Callable[[uvicorn.Config, Callable[[], ssl.SSLContext]], ssl.SSLContext]:
+    """A factory, as uvicorn wants it, that returns this context."""
+    return lambda _config, _default: context
 
 
 def _ignore(number: int, frame: FrameType | None) -> None:

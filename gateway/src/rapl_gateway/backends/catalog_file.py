@@ -138,17 +138,12 @@ def _existing(content: Any, place: Sequence[str | int]) -> list[str | int]:
     """Returns the keys of `place` that lead to a value. pydantic also puts the names of types there."""
     found: list[str | int] = []
     for key in place:
-        is_there = (
-            key in content if isinstance(content, dict) else isinstance(content, list) and _is_index(content, key)
-        )
-        if is_there:
+        try:
             content = content[key]
-            found.append(key)
+        except (KeyError, IndexError, TypeError):
+            continue
+        found.append(key)
     return found
-
-
-def _is_index(values: list[Any], key: str | int) -> bool:
-    return isinstance(key, int) and key < len(values)
 
 
 def _syntax_problem(path: Path, text: str, error: tomllib.TOMLDecodeError) -> str:
