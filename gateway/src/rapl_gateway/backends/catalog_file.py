@@ -159,7 +159,8 @@ def _message(details: Any) -> str:
     if details["type"] == "extra_forbidden":
         return _unknown_key(keys)
     facts = {**details.get("ctx", {}), "key": keys[-1], "path": ".".join(keys)}
-    return f"{'.'.join(keys)}: " + _SENTENCES.get(details["type"], details["msg"]).format_map(facts)
+    sentence = _SENTENCES.get(details["type"])
+    return f"{'.'.join(keys)}: {sentence.format_map(facts) if sentence else details['msg']}"
 
 
 def _unknown_key(keys: Sequence[str]) -> str:
