@@ -88,6 +88,8 @@ class CatalogFile:
             return cls()
         try:
             text = path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise ValueError(f"{path}: it cannot be read: {error.strerror}") from error
         except UnicodeDecodeError as error:
             raise ValueError(f"{path}: it is not a text file in UTF-8") from error
         try:
