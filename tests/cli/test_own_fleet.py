@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
+import httpx
 import pytest
 from services import ROOT, SAMPLE, free_port
 
@@ -87,6 +88,25 @@ def test_a_wrong_key_is_named(up, environ):
     assert ended.returncode == 1
     assert "API key" in ended.stderr
     assert "third-key" not in ended.stderr
+
+
+def test_beside_https_the_commands_use_plain_http(environ, folder):
+    ports = {name: str(free_port()) for name in ("RAPL_PORT", "RAPL_PREPROCESS_PORT", "RAPL_SENSEVOICE_PORT")}
+    # Another machine's certificate, which the commands do not need to trust.
+    both = {**environ, **ports, "RAPL_TLS_PORT": str(free_port())}
+    other = {**both, "RAPL_TLS_CERT": str(certificate(folder, "unused")[0])}
+    rapl(environ, "down")
+
+    try:
+        up = rapl(both, "up", "--detach", "--no-download", "--no-mlx")
+        transcribe = rapl(other, "transcribe", "--stdout", "--model", "rapl/selftest", str(SAMPLE))
+        page = httpx.get(f"https://127.0.0.1:{both['RAPL_TLS_PORT']}/health/live", verify=False, trust_env=False)
+    finally:
+        rapl(both, "down")
+
+    assert f"rapl: up at http://127.0.0.1:{ports['RAPL_PORT']};" in up.stdout, up.stderr
+    assert transcribe.stdout == "3 1 4 1 5 9.\n", transcribe.stderr
+    assert page.status_code == 200
 
 
 class _WebPage(BaseHTTPRequestHandler):

@@ -15,6 +15,8 @@ import pytest
 from openai import OpenAI
 from rapl_protocol.audio import WavAudio
 from services import ServiceProcess, free_port, until
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 CADDYFILE = Path(__file__).parents[2] / "deploy" / "caddy" / "Caddyfile"
 REQUEST_ID = "seen-on-both-ports"
@@ -167,6 +169,17 @@ def test_a_job_that_came_in_over_http_is_seen_over_https(gateway_with_two_ports,
         progress = http.get(f"{gateway_with_two_ports['https']}/v1/progress/{REQUEST_ID}")
 
     assert progress.status_code == 200
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_websocket_handshake_is_answered_on_both_ports(gateway_with_two_ports, certificate, scheme):
+    """The gateway has no path for WebSockets at this address, which is the answer."""
+    url = gateway_with_two_ports[scheme].replace("http", "ws") + "/nowhere"
+    tls = trusting(certificate[0]) if scheme == "https" else None
+
+    with pytest.raises(InvalidStatus) as caught, connect(url, ssl=tls, proxy=None):
+        pass
+    assert caught.value.response.status_code == 404
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])

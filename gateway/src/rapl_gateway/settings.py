@@ -156,7 +156,7 @@ class Settings(EnvironmentSettings):
     def catalog_file(self) -> Path | None:
         """Returns RAPL_CONFIG, or else the first file that exists of those that its description names, or None."""
         usual = (folder / _CATALOG_NAME for folder in (self.root, _CATALOG_FOLDER))
-        return self.config or next((file for file in usual if file.exists()), None)
+        return self.config or next((file for file in usual if file.is_file()), None)
 
     def own_names(self) -> tuple[str, ...]:
         """Returns the host names by which clients may call the gateway, besides those of every service."""
@@ -174,7 +174,7 @@ class Settings(EnvironmentSettings):
         """Returns every API key, from the setting and from the file.
 
         Raises:
-            ValueError: the file cannot be read.
+            ValueError: the file cannot be read, or is no text.
         """
         keys = [key.get_secret_value() for key in self.api_keys]
         if self.api_keys_file:
@@ -182,5 +182,7 @@ class Settings(EnvironmentSettings):
                 lines = self.api_keys_file.read_text(encoding="utf-8").splitlines()
             except OSError as error:
                 raise ValueError(f"RAPL_API_KEYS_FILE: {error.strerror}: {error.filename}") from error
+            except UnicodeDecodeError as error:
+                raise ValueError("RAPL_API_KEYS_FILE: it is not a text file in UTF-8, with one key per line") from error
             keys += [line.strip() for line in lines if line.strip()]
         return keys

@@ -215,3 +215,9 @@ def test_a_file_that_rapl_config_names_must_exist(monkeypatch):
 
     with pytest.raises(ValueError, match=r"'no-such\.toml' cannot be read: No such file or directory"):
         Settings()
+
+
+def test_a_folder_with_the_files_name_is_ignored_because_docker_makes_one_for_a_mount_without_a_file(tmp_path):
+    (tmp_path / "rapl.toml").mkdir()
+
+    assert ModelCatalog.load(Settings(root=tmp_path)).resolve(None).engine_model == "iic/SenseVoiceSmall"

@@ -126,7 +126,7 @@ def serve(app: FastAPI, settings: ServiceSettings, tls: Tls | None = None, *, ws
         timeout_graceful_shutdown=_DRAIN_S,
         http=GuardedHttp,
         ws=ws,
-        ssl_context_factory=(lambda *_: only_tls) if only_tls else None,
+        ssl_context_factory=_always(only_tls) if only_tls else None,
     )
     server = _Server(config, tls)
     # Signals also count before uvicorn handles them. After an orderly shutdown uvicorn raises them again; by default
@@ -137,6 +137,11 @@ def serve(app: FastAPI, settings: ServiceSettings, tls: Tls | None = None, *, ws
     server.run()
     if not server.started:
         sys.exit(NOT_STARTED)
+
+
+def _always(context: ssl.SSLContext) -> Callable[[uvicorn.Config, Callable[[], ssl.SSLContext]], ssl.SSLContext]:
+    """A factory, as uvicorn wants it, that returns this context."""
+    return lambda _config, _default: context
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:

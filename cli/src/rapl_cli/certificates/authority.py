@@ -45,9 +45,10 @@ class Authority:
             private = serialization.load_pem_private_key(key.read_bytes(), password=None)
         except ValueError:
             return None
-        is_pair = isinstance(private, ec.EllipticCurvePrivateKey) and private.public_key() == read.public_key()
+        if not isinstance(private, ec.EllipticCurvePrivateKey) or private.public_key() != read.public_key():
+            return None
         lasts = read.not_valid_after_utc > datetime.now(UTC) + timedelta(days=SERVER_DAYS)
-        return cls(read, private) if is_pair and lasts else None
+        return cls(read, private) if lasts else None
 
     def save(self, certificate: Path, key: Path) -> None:
         _write(key, _key_pem(self.key), 0o600)

@@ -10,7 +10,7 @@ import psutil
 from rapl_cli.errors import UsageError
 
 DEFAULT_PORTS = {"RAPL_PORT": 8000, "RAPL_PREPROCESS_PORT": 8010, "RAPL_SENSEVOICE_PORT": 8020, "RAPL_MLX_PORT": 8030}
-TLS_PORT = "RAPL_TLS_PORT"
+TLS_PORT, USUAL_TLS_PORT = "RAPL_TLS_PORT", 8443
 
 
 class PortError(UsageError):
@@ -30,9 +30,17 @@ class Ports:
 
     @classmethod
     def from_environment(cls) -> "Ports":
-        """Raises: PortError."""
-        tls = _port(TLS_PORT, 8443) if os.environ.get(TLS_PORT) else None
-        return cls(*(_port(name, default) for name, default in DEFAULT_PORTS.items()), tls)
+        """Raises: PortError, with a line for each variable that is no port."""
+        defaults = DEFAULT_PORTS | ({TLS_PORT: USUAL_TLS_PORT} if os.environ.get(TLS_PORT) else {})
+        texts = {name: os.environ.get(name, "").strip() or str(default) for name, default in defaults.items()}
+        wrong = [
+            f"{name}: {text!r} is not a port from 1 to 65535; for example {name}={defaults[name]}"
+            for name, text in texts.items()
+            if not _is_port(text)
+        ]
+        if wrong:
+            raise PortError("\n".join(wrong))
+        return cls(*map(int, texts.values()))
 
 
 def port_problem(port: int, variable: str) -> str | None:
@@ -77,8 +85,5 @@ def program_on(port: int) -> ListeningProgram | None:
     return None
 
 
-def _port(variable: str, default: int) -> int:
-    text = os.environ.get(variable, "").strip() or str(default)
-    if not text.isascii() or not text.isdigit() or not 0 < int(text) < 65536:
-        raise PortError(f"{variable}: {text!r} is not a port from 1 to 65535; for example {variable}={default}")
-    return int(text)
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdigit() and 0 < int(text) < 65536

@@ -88,6 +88,8 @@ class CatalogFile:
             return cls()
         try:
             text = path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise ValueError(f"{path}: it cannot be read: {error.strerror}") from error
         except UnicodeDecodeError as error:
             raise ValueError(f"{path}: it is not a text file in UTF-8") from error
         try:
@@ -138,17 +140,12 @@ def _existing(content: Any, place: Sequence[str | int]) -> list[str | int]:
     """Returns the keys of `place` that lead to a value. pydantic also puts the names of types there."""
     found: list[str | int] = []
     for key in place:
-        is_there = (
-            key in content if isinstance(content, dict) else isinstance(content, list) and _is_index(content, key)
-        )
-        if is_there:
+        try:
             content = content[key]
-            found.append(key)
+        except (KeyError, IndexError, TypeError):
+            continue
+        found.append(key)
     return found
-
-
-def _is_index(values: list[Any], key: str | int) -> bool:
-    return isinstance(key, int) and key < len(values)
 
 
 def _syntax_problem(path: Path, text: str, error: tomllib.TOMLDecodeError) -> str:
@@ -164,7 +161,8 @@ def _message(details: Any) -> str:
     if details["type"] == "extra_forbidden":
         return _unknown_key(keys)
     facts = {**details.get("ctx", {}), "key": keys[-1], "path": ".".join(keys)}
-    return f"{'.'.join(keys)}: " + _SENTENCES.get(details["type"], details["msg"]).format_map(facts)
+    sentence = _SENTENCES.get(details["type"])
+    return f"{'.'.join(keys)}: {sentence.format_map(facts) if sentence else details['msg']}"
 
 
 def _unknown_key(keys: Sequence[str]) -> str:

@@ -42,8 +42,10 @@ def problems_of(settings: type[BaseSettings], error: ValidationError) -> list[st
         shown = "its value" if is_secret(field_info) else _shown(details["input"])
         limits = {name: _plain(limit) for name, limit in details.get("ctx", {}).items()}
         facts = {**limits, "value": shown, "choices": ", ".join(choices_of(field_info.annotation))}
-        sentence = _SENTENCES.get(details["type"], details["msg"]).format_map(facts)
-        name = next((name for name in variable.other_names if os.environ.get(name)), variable.name)
+        known = _SENTENCES.get(details["type"])
+        sentence = known.format_map(facts) if known else details["msg"]
+        names = (variable.name, *variable.other_names)
+        name = next(filter(os.environ.get, names), variable.name)
         lines.append(f"{name}: {sentence}" + (f"; for example {name}={variable.example}" if variable.example else ""))
     return lines
 

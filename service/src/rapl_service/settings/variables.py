@@ -1,7 +1,7 @@
 """The environment variables of settings, as the documents list them."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from pydantic import AliasChoices, SecretStr
 from pydantic.fields import FieldInfo
@@ -45,13 +45,14 @@ def _variable(name: str, field: FieldInfo) -> Variable:
         meaning=" ".join((field.description or "").split()),
         default=default,
         example=str(field.examples[0]) if field.examples else default,
-        default_in_words=_extra(field).get("default_in_words", ""),
+        default_in_words=_default_in_words(field),
         other_names=names[1:],
     )
 
 
-def _extra(field: FieldInfo) -> dict[str, Any]:
-    return field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+def _default_in_words(field: FieldInfo) -> str:
+    extra = cast("dict[str, Any]", field.json_schema_extra or {})
+    return str(extra.get("default_in_words", ""))
 
 
 def _as_text(default: Any) -> str:
