@@ -35,12 +35,12 @@ def test_every_variable_in_a_compose_file_is_documented(file):
 @pytest.mark.parametrize(
     "document",
     ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"]
-    + [f"docs/{name}.md" for name in ("openai", "settings", "operating", "mac")],
+    + [f"docs/{name}.md" for name in ("openai", "settings", "operating", "mac", "docker")],
 )
 def test_every_link_to_a_file_in_a_document_works(document):
     links = re.findall(r"\]\((?!https?://)([^)#]+)", (ROOT / document).read_text())
 
-    assert [link for link in links if not (ROOT / link).exists()] == []
+    assert [link for link in links if not ((ROOT / document).parent / link).exists()] == []
 
 
 def test_every_error_code_is_in_the_table_of_errors_with_its_status():

@@ -100,7 +100,9 @@ def probed(service: str, targets: dict, overlays: tuple[str, ...] = (), project:
 
 def documented() -> dict[str, dict[str, bool]]:
     """The table of docs/docker.md: container, then target, then whether it is reached."""
-    text = (ROOT / "docs" / "docker.md").read_text().partition("## What each container can reach")[2]
+    text = (
+        (ROOT / "docs" / "docker.md").read_text().partition("## What each container can reach")[2].partition("\n## ")[0]
+    )
     rows = [[cell.strip() for cell in row.strip("|").split("|")] for row in re.findall(r"^\|.*\|$", text, re.MULTILINE)]
     (_, *containers), _, *lines = rows
     return {

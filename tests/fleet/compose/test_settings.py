@@ -4,6 +4,7 @@ import importlib
 import json
 import os
 import shutil
+import ssl
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -144,7 +145,7 @@ def make_certificate(certificate: Path, key: Path) -> None:
 
 
 def secured_client(url: str, certificate: Path) -> OpenAI:
-    http = httpx.Client(verify=str(certificate) if url.startswith("https") else True, timeout=60)
+    http = httpx.Client(verify=ssl.create_default_context(cafile=certificate), timeout=60)
     return OpenAI(base_url=f"{url}/v1", api_key=KEY, max_retries=0, http_client=http)
 
 
