@@ -2,12 +2,14 @@
 
 import argparse
 import asyncio
-import signal
+import os
 import sys
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from typing import Any
+
+from rapl_service.supervised import PIPE_VARIABLE
 
 from rapl_cli.commands.up import LOCK
 from rapl_cli.display import plain, show, show_json, size
@@ -74,15 +76,37 @@ async def _prepared(
         raise CommandError(_not_ready(model, f"`./rapl pull {model['engine_model']}` downloads it."))
     if not address.is_local or LOCK.holder() is None:
         raise CommandError(_not_ready(model, _PREPARE_MODEL))
-    program = replace(programs.prepare_model(), arguments=("rapl_sensevoice.prepare_model",))
-    quiet = {name: asyncio.subprocess.DEVNULL for name in ("stdin", "stdout", "stderr")}  # its state is in the API
-    process = await asyncio.create_subprocess_exec(*program.command, **quiet, start_new_session=True)
-    try:
+    async with _running_prepare_model() as process:
         yield process
+
+
+@asynccontextmanager
+async def _running_prepare_model() -> AsyncGenerator[asyncio.subprocess.Process]:
+    """Runs `prepare-model` until the context ends. It ends with this process, even after SIGKILL.
+
+    Its output is not shown: the engine reports its state and the progress.
+    """
+    program = replace(programs.prepare_model(), arguments=("rapl_sensevoice.prepare_model",))
+    read_end, write_end = os.pipe()
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *program.command,
+            env={**os.environ, PIPE_VARIABLE: str(read_end)},
+            pass_fds=[read_end],
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C reaches only this process, which then stops it
+        )
+        try:
+            yield process
+        finally:
+            with suppress(ProcessLookupError):
+                process.terminate()
+            await process.wait()
     finally:
-        with suppress(ProcessLookupError):
-            process.send_signal(signal.SIGTERM)
-        await process.wait()
+        os.close(read_end)
+        os.close(write_end)
 
 
 async def _wait(
