@@ -48,9 +48,9 @@ async def _until_ready(options: argparse.Namespace, *, may_download: bool) -> in
     address = GatewayAddress.chosen(options.url, options.api_key)
     async with GatewayApi(address) as api:
         model = await api.load(options.model)
-        async with _prepared(model, address, may_download=may_download) as preparation:
-            with DownloadDisplay(model["engine_model"]) as display, _stop_explained(model, preparation):
-                model = await _wait(api, model, preparation, display)
+        async with _prepared(model, address, may_download=may_download) as downloader:
+            with DownloadDisplay(model["engine_model"]) as display, _stop_explained(model, downloader):
+                model = await _wait(api, model, downloader, display)
     if options.json:
         show_json(model)
     else:
@@ -110,7 +110,7 @@ async def _running_prepare_model() -> AsyncGenerator[asyncio.subprocess.Process]
 
 
 async def _wait(
-    api: GatewayApi, model: dict[str, Any], preparation: asyncio.subprocess.Process | None, display: DownloadDisplay
+    api: GatewayApi, model: dict[str, Any], downloader: asyncio.subprocess.Process | None, display: DownloadDisplay
 ) -> dict[str, Any]:
     """Waits until the model is ready and returns its entry. Raises: CommandError."""
     clock = asyncio.get_running_loop().time
@@ -119,7 +119,7 @@ async def _wait(
         if model["state"] in _WORKING:
             has_begun = True
             display.show(model)
-        if preparation and preparation.returncode is None:
+        if downloader and downloader.returncode is None:
             began, has_begun = clock(), False
         elif model["state"] not in _WORKING and (has_begun or clock() - began > _SETTLE_S):
             raise CommandError(_not_ready(model))
@@ -129,14 +129,14 @@ async def _wait(
 
 
 @contextmanager
-def _stop_explained(model: dict[str, Any], preparation: asyncio.subprocess.Process | None) -> Generator[None]:
+def _stop_explained(model: dict[str, Any], downloader: asyncio.subprocess.Process | None) -> Generator[None]:
     """After Ctrl-C, prints what becomes of the download."""
     try:
         yield
     except asyncio.CancelledError:
         name = plain(model["engine_model"])
         goes_on = f"{model['owned_by']} goes on without this command; `./rapl rm {name}` stops it and removes the files"
-        print(f"rapl: {goes_on if preparation is None else f'`./rapl pull {name}` resumes it'}", file=sys.stderr)
+        print(f"rapl: {goes_on if downloader is None else f'`./rapl pull {name}` resumes it'}", file=sys.stderr)
         raise
 
 
