@@ -2,7 +2,7 @@
 
 import argparse
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -58,7 +58,7 @@ class _CommandParser(argparse.ArgumentParser):
 
 
 class MainParser(argparse.ArgumentParser):
-    commands: dict[str, argparse.ArgumentParser]
+    commands: Mapping[str, argparse.ArgumentParser]
 
     def error(self, message: str) -> NoReturn:
         reason = message.partition(" (choose from")[0]
@@ -124,7 +124,7 @@ tcsh: rapl completion tcsh >> ~/.tcshrc
 The script completes `rapl`. It needs a `rapl` on the PATH, such as a symbolic link to this one."""
 
 
-def _add_services(parsers: dict[str, argparse.ArgumentParser]) -> None:
+def _add_services(parsers: Mapping[str, argparse.ArgumentParser]) -> None:
     up = parsers["up"]
     up.add_argument(
         "--mlx",
@@ -151,7 +151,7 @@ def _add_services(parsers: dict[str, argparse.ArgumentParser]) -> None:
     mlx.add_argument("--follow", action="store_true", help="with logs: keep printing new lines")
 
 
-def _add_models(parsers: dict[str, argparse.ArgumentParser]) -> None:
+def _add_models(parsers: Mapping[str, argparse.ArgumentParser]) -> None:
     for name in GROUPS["Models"]:
         if name != "models":
             parsers[name].add_argument("model", metavar="MODEL", help="a model of `rapl models`")

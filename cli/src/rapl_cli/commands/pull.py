@@ -2,12 +2,14 @@
 
 import argparse
 import asyncio
-import signal
+import os
 import sys
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from typing import Any
+
+from rapl_service.supervised import PIPE_VARIABLE
 
 from rapl_cli.commands.up import LOCK
 from rapl_cli.display import plain, show, show_json, size
@@ -46,9 +48,9 @@ async def _until_ready(options: argparse.Namespace, *, may_download: bool) -> in
     address = GatewayAddress.chosen(options.url, options.api_key)
     async with GatewayApi(address) as api:
         model = await api.load(options.model)
-        async with _prepared(model, address, may_download=may_download) as preparation:
-            with DownloadDisplay(model["engine_model"]) as display, _stop_explained(model, preparation):
-                model = await _wait(api, model, preparation, display)
+        async with _prepared(model, address, may_download=may_download) as downloader:
+            with DownloadDisplay(model["engine_model"]) as display, _stop_explained(model, downloader):
+                model = await _wait(api, model, downloader, display)
     if options.json:
         show_json(model)
     else:
@@ -74,19 +76,41 @@ async def _prepared(
         raise CommandError(_not_ready(model, f"`./rapl pull {model['engine_model']}` downloads it."))
     if not address.is_local or LOCK.holder() is None:
         raise CommandError(_not_ready(model, _PREPARE_MODEL))
-    program = replace(programs.prepare_model(), arguments=("rapl_sensevoice.prepare_model",))
-    quiet = {name: asyncio.subprocess.DEVNULL for name in ("stdin", "stdout", "stderr")}  # its state is in the API
-    process = await asyncio.create_subprocess_exec(*program.command, **quiet, start_new_session=True)
-    try:
+    async with _running_prepare_model() as process:
         yield process
+
+
+@asynccontextmanager
+async def _running_prepare_model() -> AsyncGenerator[asyncio.subprocess.Process]:
+    """Runs `prepare-model` until the context ends. It ends with this process, even after SIGKILL.
+
+    Its output is not shown: the engine reports its state and the progress.
+    """
+    program = replace(programs.prepare_model(), arguments=("rapl_sensevoice.prepare_model",))
+    read_end, write_end = os.pipe()
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *program.command,
+            env={**os.environ, PIPE_VARIABLE: str(read_end)},
+            pass_fds=[read_end],
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C reaches only this process, which then stops it
+        )
+        try:
+            yield process
+        finally:
+            with suppress(ProcessLookupError):
+                process.terminate()
+            await process.wait()
     finally:
-        with suppress(ProcessLookupError):
-            process.send_signal(signal.SIGTERM)
-        await process.wait()
+        os.close(read_end)
+        os.close(write_end)
 
 
 async def _wait(
-    api: GatewayApi, model: dict[str, Any], preparation: asyncio.subprocess.Process | None, display: DownloadDisplay
+    api: GatewayApi, model: dict[str, Any], downloader: asyncio.subprocess.Process | None, display: DownloadDisplay
 ) -> dict[str, Any]:
     """Waits until the model is ready and returns its entry. Raises: CommandError."""
     clock = asyncio.get_running_loop().time
@@ -95,7 +119,7 @@ async def _wait(
         if model["state"] in _WORKING:
             has_begun = True
             display.show(model)
-        if preparation and preparation.returncode is None:
+        if downloader and downloader.returncode is None:
             began, has_begun = clock(), False
         elif model["state"] not in _WORKING and (has_begun or clock() - began > _SETTLE_S):
             raise CommandError(_not_ready(model))
@@ -105,14 +129,14 @@ async def _wait(
 
 
 @contextmanager
-def _stop_explained(model: dict[str, Any], preparation: asyncio.subprocess.Process | None) -> Generator[None]:
+def _stop_explained(model: dict[str, Any], downloader: asyncio.subprocess.Process | None) -> Generator[None]:
     """After Ctrl-C, prints what becomes of the download."""
     try:
         yield
     except asyncio.CancelledError:
         name = plain(model["engine_model"])
         goes_on = f"{model['owned_by']} goes on without this command; `./rapl rm {name}` stops it and removes the files"
-        print(f"rapl: {goes_on if preparation is None else f'`./rapl pull {name}` resumes it'}", file=sys.stderr)
+        print(f"rapl: {goes_on if downloader is None else f'`./rapl pull {name}` resumes it'}", file=sys.stderr)
         raise
 
 

@@ -3,7 +3,6 @@
 import shutil
 from pathlib import Path
 
-from huggingface_hub import constants
 from rapl_hub.files import folder_bytes
 from rapl_protocol.errors import ErrorCode, ServiceError
 
@@ -12,12 +11,12 @@ from rapl_mlx.models.catalog import ModelSource
 
 def cached_repo_folder(repo_id: str) -> Path:
     """The folder of a repository in Hugging Face's cache. Source: huggingface_hub, guide "Understand caching"."""
-    return Path(constants.HF_HUB_CACHE) / f"models--{repo_id.replace('/', '--')}"
+    return _cache() / f"models--{repo_id.replace('/', '--')}"
 
 
 def locks_folder(repo_id: str) -> Path:
     """The folder of the lock files that every client of the cache uses for this repository."""
-    return Path(constants.HF_HUB_CACHE) / ".locks" / cached_repo_folder(repo_id).name
+    return _cache() / ".locks" / cached_repo_folder(repo_id).name
 
 
 def disk_bytes(source: ModelSource) -> int:
@@ -42,3 +41,9 @@ def remove_files(source: ModelSource) -> None:
         except OSError as error:
             message = f"The files of {source.id!r} cannot be deleted ({error.strerror}). Delete {folder} yourself."
             raise ServiceError(ErrorCode.UNSUPPORTED_PARAMETER, message, param="model") from error
+
+
+def _cache() -> Path:
+    from huggingface_hub import constants  # takes 3 MB, so not before it is needed
+
+    return Path(constants.HF_HUB_CACHE)
