@@ -1,6 +1,9 @@
 """Sentences that say how to fix a problem, for both the API's errors and `rapl doctor`. Each names only what exists on
-every system."""
+every system, except Docker, which `without_docker` leaves out."""
 
+START = "`docker compose up` or `./rapl up`"
+"""The commands that start every service, and that download SenseVoiceSmall."""
+START_SERVICES = f"Start it with {START}."
 START_MLX = "Start it with `./rapl mlx`."
 SEND_AGAIN = "Send the request again later."
 RAISE_DEADLINE = "If it is only slow, raise RAPL_DEADLINE_BASE_S or RAPL_DEADLINE_PER_AUDIO_S; else look at its log."
@@ -9,10 +12,10 @@ FREE_TEMPORARY_SPACE = (
 )
 
 
-def start_services(*, with_docker: bool = True) -> str:
-    """How to start the services. `with_docker=False` leaves out Docker, where it is not installed."""
-    return "Start it with `docker compose up` or `./rapl up`." if with_docker else "Start it with `./rapl up`."
-
-
 def same_token(service: str) -> str:
     return f"Set the same token for the gateway and for {service}, and restart both."
+
+
+def without_docker(sentence: str) -> str:
+    """The sentence for a machine that has no Docker."""
+    return sentence.replace(START, "`./rapl up`")

@@ -12,7 +12,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 from rapl_protocol.errors import ErrorCode, ServiceError, reason_of
-from rapl_service.remedies import START_MLX, start_services
+from rapl_service.remedies import START_MLX, START_SERVICES
 
 from rapl_gateway.settings import BaseUrl, Settings, split_urls
 
@@ -241,7 +241,7 @@ def _read(path: Path) -> _File:
 def _backends(settings: Settings) -> dict[str, BackendSpec]:
     token = settings.mlx_token.get_secret_value() if settings.mlx_token else None
     return {
-        SENSEVOICE: BackendSpec("sensevoice-service", split_urls(settings.sensevoice_url), start_services()),
+        SENSEVOICE: BackendSpec("sensevoice-service", split_urls(settings.sensevoice_url), START_SERVICES),
         MLX: BackendSpec("mlx-service", split_urls(settings.mlx_url), START_MLX, token=token),
     }
 

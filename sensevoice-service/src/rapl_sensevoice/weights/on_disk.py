@@ -9,6 +9,7 @@ from typing import Protocol
 from rapl_hub.files import size_of
 from rapl_hub.state import DownloadPhase, DownloadState
 from rapl_protocol.models import ModelState, Progress
+from rapl_service.remedies import START
 
 from rapl_sensevoice.unusable import ModelUnusable
 from rapl_sensevoice.weights.manifest import MANIFEST_NAME, Manifest, missing_files
@@ -16,7 +17,7 @@ from rapl_sensevoice.weights.manifest import MANIFEST_NAME, Manifest, missing_fi
 REPO = "iic/SenseVoiceSmall"
 STATE_NAME = "prepare-model.json"
 """The file beside the weights in which `prepare-model` reports its state."""
-PREPARE = "Run prepare-model, as `./rapl up` and `docker compose up` do"
+PREPARE = f"Run prepare-model with {START}"
 PREPARE_AGAIN = f"{PREPARE}: it resumes where it stopped."
 
 
