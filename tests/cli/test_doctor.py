@@ -18,7 +18,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from rapl_service.remedies import without_docker
+from rapl_service.calls.remedies import without_docker
 from services import ROOT, ServiceProcess, free_port, until
 from small_disk import free_bytes, small_disk
 from terminal import run_in_terminal

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 
-from rapl_service.remedies import without_docker
+from rapl_service.calls.remedies import without_docker
 from rich.console import Console
 
 from rapl_cli.checks import connection, containers, gateway, machine, model_files, ports, report

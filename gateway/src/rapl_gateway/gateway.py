@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from fastapi import Request
 from rapl_service.background import spawn
 from rapl_service.calls.call import Service, open_http
+from rapl_service.calls.remedies import START_SERVICES
 from rapl_service.http.upload import UploadStorage
-from rapl_service.remedies import START_SERVICES
 
 from rapl_gateway.backends.backend import Backends
 from rapl_gateway.backends.catalog import ModelCatalog

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
-from rapl_service.remedies import START_SERVICES
+from rapl_service.calls.remedies import START_SERVICES
 
 from rapl_cli.checkout import SAMPLE, SAMPLE_MODEL, SAMPLE_TEXT
 from rapl_cli.checks import connection, engines

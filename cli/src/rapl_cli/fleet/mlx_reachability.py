@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import httpx
-from rapl_service.remedies import START_MLX
+from rapl_service.calls.remedies import START_MLX
 
 from rapl_cli.checkout import ROOT
 

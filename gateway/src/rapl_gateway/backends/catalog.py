@@ -12,7 +12,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 from rapl_protocol.errors import ErrorCode, ServiceError, reason_of
-from rapl_service.remedies import START_MLX, START_SERVICES
+from rapl_service.calls.remedies import START_MLX, START_SERVICES
 
 from rapl_gateway.settings import BaseUrl, Settings, split_urls
 

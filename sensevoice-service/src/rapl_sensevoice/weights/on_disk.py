@@ -9,7 +9,7 @@ from typing import Protocol
 from rapl_hub.files import size_of
 from rapl_hub.state import DownloadPhase, DownloadState
 from rapl_protocol.models import ModelState, Progress
-from rapl_service.remedies import START
+from rapl_service.calls.remedies import START
 
 from rapl_sensevoice.unusable import ModelUnusable
 from rapl_sensevoice.weights.manifest import MANIFEST_NAME, Manifest, missing_files
