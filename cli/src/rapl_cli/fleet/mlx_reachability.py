@@ -106,7 +106,7 @@ def explain(
     """
     if gateway_error is None:
         return Finding(True, "the gateway reaches it")
-    if "token" in gateway_error:
+    if "token" in gateway_error.lower():
         return Finding(False, f"it refused the gateway's request. {_TOKEN}")
     if "RAPL_MLX_ALLOWED_HOSTS" in gateway_error:
         return Finding(False, _NAME)
