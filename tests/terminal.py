@@ -10,6 +10,7 @@ from typing import Self
 import pexpect
 import pyte
 
+CTRL_C = "\x03"
 HISTORY_LINES = 2000
 _READ_BYTES = 65536
 
@@ -32,6 +33,8 @@ class Terminal:
         environ = {**environ, "TERM": "xterm-256color", "COLUMNS": str(columns), "LINES": str(rows)}
         self._process = pexpect.spawn(program, arguments, env=environ, cwd=str(cwd), dimensions=(rows, columns))
         self._process.delaybeforesend = None
+        self.written = ""
+        """All that was written so far, with control sequences."""
         self._process.ptyproc.delayafterclose = self._process.ptyproc.delayafterterminate = 0.05
 
     def __enter__(self) -> Self:
@@ -65,16 +68,16 @@ class Terminal:
         rows = [[line[column] for column in range(self._screen.columns)] for line in [*self._history(), *visible]]
         return rows[: len(self.lines())]
 
-    def wait_for(self, text: str, *, limit_s: float = 60.0) -> str:
-        """Reads until the text is on the screen.
+    def wait_for(self, text: str, *, times: int = 1, limit_s: float = 60.0) -> str:
+        """Reads until the text is on the screen, or was there, this often.
 
         Raises:
             AssertionError: it is not there after `limit_s`, or the command ended without it.
         """
         deadline = time.monotonic() + limit_s
-        while text not in self.text():
+        while not self._was_shown(text, times):
             ended = not self._read(0.1)
-            if text in self.text():
+            if self._was_shown(text, times):
                 break
             if ended or time.monotonic() > deadline:
                 raise AssertionError(f"{text!r} is not on the screen:\n{self.text()}")
@@ -90,7 +93,7 @@ class Terminal:
         return -self._process.signalstatus if self._process.signalstatus else self._process.exitstatus or 0
 
     def press(self, keys: str) -> None:
-        """Types keys; "\\x03" is Ctrl-C."""
+        """Types keys, such as CTRL_C."""
         self._process.send(keys)
 
     def close_window(self) -> None:
@@ -98,13 +101,18 @@ class Terminal:
         with contextlib.suppress(pexpect.ExceptionPexpect, OSError):
             self._process.close(force=False)
 
+    def _was_shown(self, text: str, times: int) -> bool:
+        return max(self.text().count(text), self.written.count(text)) >= times
+
     def _history(self) -> list[pyte.screens.StaticDefaultDict]:
         return list(self._screen.history.top)
 
     def _read(self, timeout_s: float) -> bool:
         """Reads what was written. Returns False at the end."""
         try:
-            self._stream.feed(self._process.read_nonblocking(_READ_BYTES, timeout_s))
+            piece = self._process.read_nonblocking(_READ_BYTES, timeout_s)
+            self.written += piece.decode(errors="replace")
+            self._stream.feed(piece)
         except pexpect.TIMEOUT:
             pass
         except pexpect.EOF:

@@ -1,14 +1,14 @@
 """`rapl logs`, and `rapl pull` of SenseVoice, with the services that `rapl up --detach` started."""
 
 import os
-import signal
 from collections.abc import Iterator
 
 import httpx
 import pytest
 from local_hub import LocalHub
-from services import ROOT, free_port, until
-from terminal import on_terminal, piped
+from rapl_command import in_terminal, piped
+from services import ROOT, free_port
+from terminal import CTRL_C
 
 SENSEVOICE = "iic/SenseVoiceSmall"
 SELFTEST_FOLDER = ROOT / "sensevoice-service" / "src" / "rapl_sensevoice" / "selftest_model"
@@ -42,16 +42,14 @@ def test_logs_prints_the_last_lines_of_one_service(environ):
 
 
 def test_logs_follow_prints_new_lines_until_ctrl_c(environ):
-    def request_and_interrupt(process, seen) -> None:
-        until("the stored line is printed", lambda: "gateway" in seen())
+    with in_terminal(environ, "logs", "gateway", "--lines", "1", "--follow") as terminal:
+        terminal.wait_for("gateway")
         httpx.get(f"http://127.0.0.1:{environ['RAPL_PORT']}/v1/nothing", headers={"x-request-id": "followed"})
-        until("the request is in the log", lambda: "request_id=followed" in seen())
-        process.send_signal(signal.SIGINT)
+        terminal.wait_for("request_id=followed")
+        terminal.press(CTRL_C)
 
-    ended = on_terminal(environ, "logs", "gateway", "--lines", "1", "--follow", strike=request_and_interrupt)
-
-    assert ended.code == 0
-    assert "Traceback" not in ended.output
+        assert terminal.ended() == 0
+    assert "Traceback" not in terminal.written
 
 
 def test_pull_of_sensevoice_runs_prepare_model(environ):

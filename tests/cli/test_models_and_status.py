@@ -2,15 +2,15 @@
 
 import json
 import os
-import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from local_hub import LocalHub
-from services import DIGITS, DIGITS_FOLDER, SELFTEST, ServiceProcess, until
-from terminal import CONTROL, on_terminal, piped
+from rapl_command import CONTROL, in_terminal, piped
+from services import DIGITS, DIGITS_FOLDER, SELFTEST, ServiceProcess
+from terminal import CTRL_C
 
 MISSING = "mlx-community/missing"
 STATUS_FIELDS = {
@@ -93,35 +93,38 @@ def test_unload_frees_the_memory_and_load_brings_the_model_back(present, environ
 
 
 def test_rm_asks_on_a_terminal(present, environ):
-    refused = on_terminal(environ, "rm", DIGITS, keys="\n")
+    def answered(key: str) -> int:
+        with in_terminal(environ, "rm", DIGITS) as terminal:
+            terminal.wait_for(f"Remove the weights of {DIGITS} (1.2 MB)? [y/N]")
+            terminal.press(key)
+            return terminal.ended()
+
+    refused = answered("\r")
     kept = state_of(environ, DIGITS)
-    confirmed = on_terminal(environ, "rm", DIGITS, keys="y\n")
+    confirmed = answered("y\r")
     removed = state_of(environ, DIGITS)
 
-    assert f"Remove the weights of {DIGITS} (1.2 MB)? [y/N]" in refused.output
-    assert (refused.code, kept["state"]) == (1, "ready")
-    assert (confirmed.code, removed["state"], removed["disk_bytes"]) == (0, "absent", 0)
+    assert (refused, kept["state"]) == (1, "ready")
+    assert (confirmed, removed["state"], removed["disk_bytes"]) == (0, "absent", 0)
 
 
 def test_pull_shows_a_bar_on_a_terminal(absent, slow, environ):
-    ended = on_terminal(environ, "pull", DIGITS)
+    with in_terminal(environ, "pull", DIGITS) as terminal:
+        [bar] = [line for line in terminal.wait_for("MB/s").splitlines() if "━" in line]
 
-    assert ended.code == 0
-    assert any("━" in line and "%" in line and "MB" in line for line in ended.lines)
-    assert max(map(len, ended.lines)) <= 80
-    assert ended.lines[-1] == f"{DIGITS} is ready (1.2 MB on the disk)."
+        assert terminal.ended() == 0
+    assert "%" in bar
+    assert terminal.lines()[-1] == f"{DIGITS} is ready (1.2 MB on the disk)."
 
 
 def test_ctrl_c_during_pull_says_that_the_engine_goes_on(absent, slow, environ):
-    def interrupt(process, seen) -> None:
-        until("the bar is shown", lambda: "━" in seen())
-        process.send_signal(signal.SIGINT)
+    with in_terminal(environ, "pull", DIGITS, columns=200) as terminal:
+        terminal.wait_for("━")
+        terminal.press(CTRL_C)
 
-    ended = on_terminal(environ, "pull", DIGITS, strike=interrupt)
-
-    assert ended.code == 130
-    assert f"mlx-service goes on without this command; `./rapl rm {DIGITS}` stops it" in " ".join(ended.lines)
-    assert "Traceback" not in ended.output
+        assert terminal.ended() == 130
+    assert f"mlx-service goes on without this command; `./rapl rm {DIGITS}` stops it" in terminal.text()
+    assert "Traceback" not in terminal.written
 
 
 @pytest.mark.parametrize(
@@ -150,9 +153,9 @@ def test_load_names_pull_for_a_model_that_is_not_there(environ):
 
 
 def test_rm_yes_asks_nothing(environ):
-    ended = on_terminal(environ, "rm", "--yes", DIGITS)
-
-    assert (ended.code, ended.lines) == (0, [f"The weights of {DIGITS} are removed."])
+    with in_terminal(environ, "rm", "--yes", DIGITS) as terminal:
+        assert terminal.ended() == 0
+    assert terminal.lines() == [f"The weights of {DIGITS} are removed."]
 
 
 def test_the_model_that_ships_with_rapl_cannot_be_removed(environ):
@@ -165,12 +168,12 @@ def test_the_model_that_ships_with_rapl_cannot_be_removed(environ):
 @pytest.mark.parametrize("columns", [80, 120])
 @pytest.mark.parametrize("command", ["status", "models"])
 def test_the_tables_fit_a_terminal_and_name_every_model_whole(environ, command, columns):
-    ended = on_terminal(environ, command, columns=columns)
-
-    assert ended.code == 0
-    assert max(map(len, ended.lines)) <= columns
+    with in_terminal(environ, command, columns=columns) as terminal:
+        assert terminal.ended() == 0
+    written = [CONTROL.sub("", line) for line in terminal.written.splitlines()]
+    assert max(map(len, written)) <= columns
     for model in ("iic/SenseVoiceSmall", SELFTEST, DIGITS, MISSING):
-        assert any(line.startswith(f"{model} ") for line in ended.lines), ended.lines
+        assert any(line.startswith(f"{model} ") for line in terminal.lines()), terminal.text()
 
 
 @pytest.mark.parametrize("command", ["status", "models"])
@@ -195,14 +198,12 @@ def test_status_as_json_has_the_documented_fields(environ):
 
 
 def test_status_watch_is_drawn_again_until_ctrl_c(environ):
-    def interrupt_after_the_second_screen(process, seen) -> None:
-        until("it was drawn twice", lambda: seen().count("RAPL 0") > 1)
-        process.send_signal(signal.SIGINT)
+    with in_terminal(environ, "status", "--watch") as terminal:
+        terminal.wait_for("requests running", times=2)
+        terminal.press(CTRL_C)
 
-    ended = on_terminal(environ, "status", "--watch", strike=interrupt_after_the_second_screen)
-
-    assert ended.code == 0
-    assert "Traceback" not in ended.output
+        assert terminal.ended() == 0
+    assert "Traceback" not in terminal.written
 
 
 @pytest.mark.parametrize("command", [("status",), ("models", "--json"), ("pull", DIGITS), ("rm", DIGITS)])

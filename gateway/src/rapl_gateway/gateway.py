@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from fastapi import Request
 from rapl_service.background import spawn
 from rapl_service.calls.call import Service, open_http
+from rapl_service.calls.remedies import START_SERVICES
 from rapl_service.http.upload import UploadStorage
-from rapl_service.remedies import start_services
 
 from rapl_gateway.backends.backend import Backends
 from rapl_gateway.backends.catalog import ModelCatalog
@@ -64,7 +64,7 @@ class Gateway:
 @asynccontextmanager
 async def open_gateway(settings: Settings, catalog: ModelCatalog) -> AsyncGenerator[Gateway]:
     async with open_http() as http:
-        service = Service("preprocess-service", settings.preprocess_url, start_services())
+        service = Service("preprocess-service", settings.preprocess_url, START_SERVICES)
         preprocess = RetryingPreprocessClient(http, service, settings.restart_wait_s)
         backends = Backends(http, catalog, settings)
         watch = spawn(preprocess.watch())

@@ -180,7 +180,9 @@ async def test_ready_reports_whether_the_default_model_would_answer(start):
     answers = [await fleet.http.get("/health/ready") for fleet in (loading, ready)]
 
     assert [answer.status_code for answer in answers] == [503, 200]
+    assert answers[0].json()["model"] == "iic/SenseVoiceSmall"
     assert "loading" in answers[0].json()["reason"]
+    assert answers[0].json()["reason"].endswith(". Send the request again when the model is loaded.")
 
 
 async def test_live_answers_without_any_engine(start):

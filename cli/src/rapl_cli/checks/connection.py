@@ -45,7 +45,7 @@ def certificate(scene: Scene) -> Check:
     if parts.scheme != "https":
         return Check.skipped("certificate", "the gateway is called without TLS")
     try:
-        found = _peer_certificate(scene, parts.hostname or "", parts.port or 443)
+        found = _server_certificate(scene, parts.hostname or "", parts.port or 443)
     except ssl.SSLCertVerificationError as error:
         return _untrusted(scene, error.verify_message)
     except ssl.SSLError:
@@ -81,7 +81,7 @@ def _validity(scene: Scene, found: dict[str, Any], host: str) -> Check:
     return Check.ok("certificate", text)
 
 
-def _peer_certificate(scene: Scene, host: str, port: int) -> dict[str, Any]:
+def _server_certificate(scene: Scene, host: str, port: int) -> dict[str, Any]:
     """The gateway's certificate, whatever its names and dates. Raises: SSLError, OSError."""
     context = scene.address.client_options()["verify"]
     if context is True:
@@ -92,7 +92,7 @@ def _peer_certificate(scene: Scene, host: str, port: int) -> dict[str, Any]:
         socket.create_connection((host, port), timeout=_LIMIT_S) as connection,
         context.wrap_socket(connection, server_hostname=host) as encrypted,
     ):
-        return encrypted.getpeercert()
+        return dict(encrypted.getpeercert() or {})
 
 
 def _names(found: dict[str, Any]) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import httpx
-from rapl_service.remedies import START_MLX
+from rapl_service.calls.remedies import START_MLX
 
 from rapl_cli.checks.check import Check, Scene, Status
 from rapl_cli.fleet.mlx_reachability import Probe, bearer, explain, probe_from_container, probe_from_host

@@ -1,18 +1,17 @@
 """What the gateway answers: whether it can be reached, its services, its models, and the transcript of the sample."""
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
-from rapl_service.remedies import start_services
+from rapl_service.calls.remedies import START_SERVICES
 
 from rapl_cli.checkout import SAMPLE, SAMPLE_MODEL, SAMPLE_TEXT
 from rapl_cli.checks import connection, engines
 from rapl_cli.checks.check import Check, Scene, Status
 
-_TIMEOUT = httpx.Timeout(10.0, connect=2.0)
+_TIMEOUT = httpx.Timeout(5.0, connect=2.0)
 _TRANSCRIPTION_LIMIT_S = 120.0
 _COMING = ("downloading", "loading")
 
@@ -72,19 +71,18 @@ def _answers(http: httpx.Client) -> _Answers | None:
 
 
 def _unreachable(scene: Scene, error: httpx.HTTPError) -> Check:
-    remedy = start_services(with_docker=shutil.which("docker") is not None)
+    remedy = START_SERVICES
     if not scene.address.is_local:
         remedy = "Start it there, and check --url. It must listen on a network address (RAPL_HOST or RAPL_PUBLISH)."
     elif isinstance(error, httpx.TimeoutException):
-        remedy = "If a check below or above names another program, set RAPL_PORT; else restart the gateway."
+        remedy = "If the line of its port names another program, set RAPL_PORT; else restart the gateway."
     return Check.failed("gateway", f"{scene.address.url}: {scene.address.reason(error)}", remedy)
 
 
 def _not_a_gateway(scene: Scene) -> Check:
-    variable = (
-        "RAPL_PORT to a free port, for `rapl up` too" if scene.address.is_local else "--url to the gateway's address"
-    )
-    return Check.failed("gateway", f"the program at {scene.address.url} is not a RAPL gateway", f"Set {variable}.")
+    local = "Set RAPL_PORT to a free port, and start the gateway there."
+    remedy = local if scene.address.is_local else "Set --url to the gateway's address."
+    return Check.failed("gateway", f"the program at {scene.address.url} is not a RAPL gateway", remedy)
 
 
 def _refused(answer: httpx.Response) -> Check:
@@ -107,22 +105,24 @@ def _models(scene: Scene, answers: _Answers) -> Iterator[Check]:
     for model in own:
         is_default = default is not None and model["engine_model"] == default["engine_model"]
         if not is_default and model["state"] != "unreachable":  # then the line of its service says it
-            yield _model("model", model, Status.WARNING)
+            yield _model("model", model, Status.WARNING if model["state"] == "failed" else Status.SKIPPED)
 
 
 def _model(name: str, model: dict[str, Any], if_not_ready: Status) -> Check:
     text = model["id"] if model["id"] == model["engine_model"] else f"{model['id']} ({model['engine_model']})"
     if model["state"] == "ready":
         return Check.ok(name, f"{text} is ready")
+    text += f": {model['state']}"
     progress = model.get("progress") or {}
     if progress.get("total_bytes"):
-        text = f"{text}: {model['state']}, {progress['done_bytes'] / progress['total_bytes']:.0%}"
-    else:
-        text = f"{text}: {model['state']}"
-    reason = f" ({model['reason'].rstrip('.')})" if model.get("reason") else ""
+        text += f", {progress['done_bytes'] / progress['total_bytes']:.0%}"
+    if model.get("reason"):
+        text += f" ({model['reason'].rstrip('.')})"
+    if if_not_ready is Status.SKIPPED:
+        return Check.skipped(name, text)
     coming = "Wait until it is ready; `./rapl doctor` shows it." if model["state"] in _COMING else None
     remedy = model.get("remedy") or coming or f"Request it once, or look at the log of {model['owned_by']}."
-    return Check(name, if_not_ready, f"{text}{reason}", remedy)
+    return Check(name, if_not_ready, text, remedy)
 
 
 def _self_test(http: httpx.Client, answers: _Answers) -> Check:
@@ -139,6 +139,6 @@ def _self_test(http: httpx.Client, answers: _Answers) -> Check:
         reason, _, remedy = body["error"]["message"].partition(". ")
         return Check.failed("self-test", f"{reason.rstrip('.')}.", remedy or "Look at the gateway's log.")
     if body["text"] != SAMPLE_TEXT:
-        remedy = "Check the model's files: stop the services, run `git status` in samples/, and start again."
+        remedy = "Check with `git status` whether the sample has changed, and start the services again."
         return Check.failed("self-test", f"the transcript of {SAMPLE.name} is wrong", remedy)
     return Check.ok("self-test", f"transcribed {SAMPLE.name} as {body['text']!r}")

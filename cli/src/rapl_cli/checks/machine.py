@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import psutil
-from rapl_service.remedies import FREE_TEMPORARY_SPACE
+from rapl_service.calls.remedies import FREE_TEMPORARY_SPACE
 
 from rapl_cli.checkout import MACHINE_CHECK, ROOT
 from rapl_cli.checks.check import Check, Scene

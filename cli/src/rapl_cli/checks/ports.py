@@ -36,7 +36,7 @@ def _port(scene: Scene, port: int, variable: str) -> Check:
     if program and program.pid in _family(scene.supervisor):
         return Check.ok(name, f"{service} of this checkout")
     if _is_service(port, is_tls=variable == "RAPL_PORT" and scene.address.url.startswith("https")):
-        return Check.ok(name, f"{service}, which `rapl up` of this checkout did not start")
+        return Check.ok(name, f"{service}, which `./rapl up` of this checkout did not start")
     user = program or "another program"
     remedy = f"Stop it, or set {variable} to another port."
     if variable == "RAPL_PORT":

@@ -1,9 +1,12 @@
 """`rapl doctor`: checks each link from the client to the engines, and prints how to fix what does not work."""
 
 import argparse
+import shutil
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 
+from rapl_service.calls.remedies import without_docker
 from rich.console import Console
 
 from rapl_cli.checks import connection, containers, gateway, machine, model_files, ports, report
@@ -17,13 +20,18 @@ def doctor(options: argparse.Namespace) -> int:
     """Returns 0 if the default model can be used, otherwise 1."""
     scene = Scene(GatewayAddress.chosen(options.url, options.api_key), Ports.from_environment(), LOCK.holder())
     with Console(stderr=True).status("checking…"):  # shown on a terminal only
-        checks = list(_checks(scene))
+        checks = [_for_this_machine(check) for check in _checks(scene)]
     if options.json:
         report.print_json(checks)
     else:
         report.print_checks(checks)
     sys.stdout.flush()
     return 1 if any(check.status is Status.FAILED for check in checks) else 0
+
+
+def _for_this_machine(check: Check) -> Check:
+    has_docker = shutil.which("docker") is not None
+    return check if has_docker or not check.remedy else replace(check, remedy=without_docker(check.remedy))
 
 
 def _checks(scene: Scene) -> Iterator[Check]:

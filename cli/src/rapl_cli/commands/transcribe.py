@@ -36,7 +36,7 @@ def transcribe(options: argparse.Namespace) -> int:
     try:
         asyncio.run(batch.run())
     except KeyboardInterrupt:
-        print(f"rapl: interrupted; {batch.how_to_go_on()}", file=sys.stderr)
+        batch.report_interruption()
         return 130
     return 1 if found.missing or batch.failed else 0
 
@@ -54,14 +54,14 @@ class _Batch:
     def failed(self) -> bool:
         return self._counts["transcribed"] + self._counts["skipped"] < len(self._todo)
 
-    def how_to_go_on(self) -> str:
-        """Says what is finished after Ctrl-C, and which command does the rest."""
+    def report_interruption(self) -> None:
+        """Prints what is finished after Ctrl-C, and how to do the rest."""
         done = self._counts["transcribed"] + self._counts["skipped"]
-        count = f"{done} of {len(self._todo)} {'file is' if len(self._todo) == 1 else 'files are'} transcribed"
-        if self._options.stdout:
-            return count
-        without = " without --force" if self._options.force else ""
-        return f"{count}; run the same command again{without} to transcribe the rest"
+        files = "file is" if len(self._todo) == 1 else "files are"
+        print(f"rapl: interrupted; {done} of {len(self._todo)} {files} transcribed", file=sys.stderr)
+        if not self._options.stdout:
+            without = " without --force" if self._options.force else ""
+            print(f"rapl: run the same command again{without} to transcribe the rest", file=sys.stderr)
 
     async def run(self) -> None:
         queue = iter(self._todo)

@@ -10,7 +10,7 @@ from rapl_protocol.models import ModelInfo, ModelState
 from rapl_protocol.prepared import MAX_SEGMENT_S
 from rapl_service.background import spawn
 from rapl_service.calls.call import Http, Service
-from rapl_service.remedies import SEND_AGAIN
+from rapl_service.calls.remedies import SEND_AGAIN
 
 from rapl_gateway.backends.catalog import BackendSpec, ModelCatalog, Route
 from rapl_gateway.backends.clients import engine_client

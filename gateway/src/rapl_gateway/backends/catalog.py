@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from typing import Literal, Self
 
 from rapl_protocol.errors import ErrorCode, ServiceError
-from rapl_service.remedies import START_MLX, start_services
+from rapl_service.calls.remedies import START_MLX, START_SERVICES
 
 from rapl_gateway.backends.catalog_file import BackendEntry, CatalogContent, CatalogFile
 from rapl_gateway.settings import Settings, split_urls
@@ -229,7 +229,7 @@ def _is_pattern(model: str) -> bool:
 def _backends(settings: Settings) -> dict[str, BackendSpec]:
     token = settings.mlx_token.get_secret_value() if settings.mlx_token else None
     return {
-        SENSEVOICE: BackendSpec("sensevoice-service", split_urls(settings.sensevoice_url), start_services()),
+        SENSEVOICE: BackendSpec("sensevoice-service", split_urls(settings.sensevoice_url), START_SERVICES),
         MLX: BackendSpec("mlx-service", split_urls(settings.mlx_url), START_MLX, token=token),
     }
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from rapl_protocol.audio import WavAudio
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.transcript import TranscribeOptions, Transcript
+from rapl_service.calls.remedies import SEND_AGAIN
 from rapl_service.fair_queue import FairQueue
-from rapl_service.remedies import SEND_AGAIN
 
 from rapl_gateway.backends.load import QueuedAudio, Throughput
 from rapl_gateway.backends.replica import Replica

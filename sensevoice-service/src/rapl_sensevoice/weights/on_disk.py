@@ -9,6 +9,7 @@ from typing import Protocol
 from rapl_hub.files import size_of
 from rapl_hub.state import DownloadPhase, DownloadState
 from rapl_protocol.models import ModelState, Progress
+from rapl_service.calls.remedies import OR_PREPARE_IN_COMPOSE
 
 from rapl_sensevoice.unusable import ModelUnusable
 from rapl_sensevoice.weights.manifest import MANIFEST_NAME, Manifest, missing_files
@@ -16,7 +17,7 @@ from rapl_sensevoice.weights.manifest import MANIFEST_NAME, Manifest, missing_fi
 REPO = "iic/SenseVoiceSmall"
 STATE_NAME = "prepare-model.json"
 """The file beside the weights in which `prepare-model` reports its state."""
-PREPARE = f"Run `./rapl pull {REPO}`, or in Compose `docker compose up -d --force-recreate prepare-model`"
+PREPARE = f"Run `./rapl pull {REPO}`{OR_PREPARE_IN_COMPOSE}"
 PREPARE_AGAIN = f"{PREPARE}: it resumes where it stopped."
 
 

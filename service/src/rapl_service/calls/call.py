@@ -18,7 +18,7 @@ from rapl_protocol.frames import CONTENT_TYPE
 from rapl_protocol.wire import KEEP_ALIVE_S
 
 from rapl_service.calls.pool import ConnectionLost, HttpPool, OnBody
-from rapl_service.remedies import RAISE_DEADLINE, same_token
+from rapl_service.calls.remedies import RAISE_DEADLINE, same_token
 
 M = TypeVar("M", bound=BaseModel)
 Body = bytes | memoryview | IO[bytes]

@@ -11,7 +11,7 @@ from typing import IO, Self
 from rapl_protocol.errors import ErrorCode, ServiceError
 from starlette.concurrency import run_in_threadpool
 
-from rapl_service.remedies import FREE_TEMPORARY_SPACE
+from rapl_service.calls.remedies import FREE_TEMPORARY_SPACE
 
 _WRITE_BYTES = 1 << 20
 _RETRY_AFTER_S = 30
