@@ -54,9 +54,9 @@ def test_without_a_named_model_the_default_model_is_waited_for(folder):
 
 
 def test_a_terminal_shows_the_download_and_then_only_the_result(folder):
-    with ScriptedGateway(downloading(250_000), downloading(750_000), READY).serving() as gateway:
-        with in_terminal(folder, gateway.url, "one.wav", "--stdout") as terminal:
-            terminal.ended()
+    gateway = ScriptedGateway(downloading(250_000), downloading(750_000), READY)
+    with gateway.serving(), in_terminal(folder, gateway.url, "one.wav", "--stdout") as terminal:
+        terminal.ended()
 
     assert "waiting for example/model: downloading:  25%" in terminal.written
     assert "waiting for example/model: downloading:  75%" in terminal.written

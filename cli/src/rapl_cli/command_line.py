@@ -141,9 +141,7 @@ def _add_services(parsers: Mapping[str, argparse.ArgumentParser]) -> None:
     logs.add_argument("--follow", action="store_true", help="keep printing new lines until Ctrl-C")
     logs.add_argument("--lines", type=_positive, default=200, metavar="N", help="print the last N (default: 200)")
     _add_gateway(parsers["doctor"], has_json=True)
-    parsers["cert"].add_argument(
-        "names", nargs="*", metavar="NAME", help="another name or address of this machine"
-    )
+    parsers["cert"].add_argument("names", nargs="*", metavar="NAME", help="another name or address of this machine")
     mlx = parsers["mlx"]
     mlx.formatter_class = argparse.RawDescriptionHelpFormatter
     mlx.epilog = "\n".join(f"  {action:<12}{text}" for action, text in MLX_ACTIONS.items())
