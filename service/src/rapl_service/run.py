@@ -31,6 +31,7 @@ from rapl_service.settings.variables import variables_of
 
 _DRAIN_S = 30
 """How long a service that has received SIGTERM waits for the requests in work."""
+_MAX_WS_MESSAGE_BYTES = 16 << 20
 _TRIM_TICKS = 10
 _CERTIFICATE_TICKS = 100
 """Ticks between two checks; uvicorn's tick is a tenth of a second."""
@@ -75,6 +76,7 @@ def run(
     tls_of: Callable[[S], Tls | None] = lambda _: None,
     *,
     ws: WebSocketProtocol = "none",
+    max_ws_message_bytes: int = _MAX_WS_MESSAGE_BYTES,
 ) -> None:
     """Runs a service until SIGTERM or SIGINT. Wrong settings end the process with the reasons.
 
@@ -85,6 +87,7 @@ def run(
         settings_class: settings to read from the environment.
         tls_of: the TLS certificate, if there is one; raises ValueError if it is invalid.
         ws: the protocol of WebSocket connections; with "none", an upgrade request is handled as plain HTTP.
+        max_ws_message_bytes: a longer WebSocket message closes its connection with 1009.
     """
     settings = settings_or_exit(settings_class)
     app, tls, problems = None, None, list[str]()
@@ -100,7 +103,7 @@ def run(
         _print_lines(problems)
         sys.exit(BAD_SETTING)
     if CHECK_SETTINGS not in sys.argv[1:]:
-        serve(app, settings, tls, ws=ws)  # type: ignore[arg-type]
+        serve(app, settings, tls, ws=ws, max_ws_message_bytes=max_ws_message_bytes)  # type: ignore[arg-type]
 
 
 def _print_lines(lines: list[str]) -> None:
@@ -108,7 +111,14 @@ def _print_lines(lines: list[str]) -> None:
         print(line, file=sys.stderr)  # noqa: T201
 
 
-def serve(app: FastAPI, settings: ServiceSettings, tls: Tls | None = None, *, ws: WebSocketProtocol = "none") -> None:
+def serve(
+    app: FastAPI,
+    settings: ServiceSettings,
+    tls: Tls | None = None,
+    *,
+    ws: WebSocketProtocol = "none",
+    max_ws_message_bytes: int = _MAX_WS_MESSAGE_BYTES,
+) -> None:
     configure_logging(settings.log_level)
     # faulthandler is C code, so SIGUSR1 prints the tracebacks even if the process hangs.
     faulthandler.register(signal.SIGUSR1, all_threads=True)
@@ -126,6 +136,8 @@ def serve(app: FastAPI, settings: ServiceSettings, tls: Tls | None = None, *, ws
         timeout_graceful_shutdown=_DRAIN_S,
         http=GuardedHttp,
         ws=ws,
+        ws_max_size=max_ws_message_bytes,
+        ws_per_message_deflate=False,  # audio hardly gets smaller, and each connection would need more memory
         ssl_context_factory=_always(only_tls) if only_tls else None,
     )
     server = _Server(config, tls)
