@@ -7,6 +7,8 @@
 | `POST /v1/prepare` | a media file | frames `source`, `segment` or `progress` ..., then `end` or `error` |
 | `POST /v1/clip` | a media file of up to MAX_SEGMENT_S | frame `audio`, then, with detection on, `speech` or `error` |
 | `POST /v1/speech` | audio as WAV | SpeechCheck as JSON |
+
+The WebSocket /v1/live is described in `live_audio`.
 """
 
 from dataclasses import dataclass

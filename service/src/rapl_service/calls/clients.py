@@ -10,6 +10,7 @@ import aiohttp
 from rapl_protocol.audio import WavAudio
 from rapl_protocol.errors import ServiceError, reason_of
 from rapl_protocol.frames import Frame, decode_frames
+from rapl_protocol.live_audio import LiveOptions
 from rapl_protocol.models import ModelInfo, ModelList
 from rapl_protocol.prepared import (
     ClipAudio,
@@ -30,6 +31,7 @@ from rapl_protocol.wire import (
 )
 
 from rapl_service.calls.call import CONNECT_TIMEOUT_S, Call, Http, Service, deadline, service_errors, unavailable
+from rapl_service.calls.live_audio import DEFAULT_RESTART_WAIT_S, LiveAudio
 
 _DEFAULT_OPTIONS = PrepareOptions()
 
@@ -163,6 +165,22 @@ class PreprocessClient:
         """
         call = Call(self._http, self.service, "POST", _with_query("/v1/speech", options), request_id)
         return await call.fetch_as(SpeechCheck, deadline_s, audio.wav_header(), audio.pcm)
+
+    def live(
+        self,
+        options: LiveOptions,
+        *,
+        restart_wait_s: float = DEFAULT_RESTART_WAIT_S,
+        request_id: str | None = None,
+    ) -> LiveAudio:
+        """A session of live audio; enter it as a context manager.
+
+        Args:
+            options: the format of the audio, and the detection of turns.
+            restart_wait_s: how long the session waits for a service that is down, in seconds.
+            request_id: for the log of preprocess-service.
+        """
+        return LiveAudio(self.service, options, restart_wait_s, request_id)
 
     async def is_live(self) -> bool:
         try:
