@@ -105,6 +105,7 @@ def serve(app: FastAPI, settings: ServiceSettings, *, ws: WebSocketProtocol = "n
         timeout_graceful_shutdown=_DRAIN_S,
         http=GuardedHttp,
         ws=ws,
+        ws_per_message_deflate=False,  # audio in base64 hardly gets smaller, and each connection would need more memory
         **options,
     )
     server = _Server(config)

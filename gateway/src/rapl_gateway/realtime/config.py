@@ -161,7 +161,7 @@ class SessionConfig:
         if given.format:
             config = _with_format(config, given.format)
         if "transcription" in given.model_fields_set:
-            config = _with_transcription(config, given.transcription or _Transcription())
+            config = _with_transcription(config, given.transcription)
         if "turn_detection" in given.model_fields_set:
             config = replace(config, turn_detection=_detection(given.turn_detection))
         return config
@@ -220,18 +220,18 @@ def _parsed(session: dict[str, Any]) -> _Session:
 
 def _nested(session: Mapping[str, Any]) -> dict[str, Any]:
     """The session object in the present form. Fields of the older form are moved to where they are now."""
+    nested = {name: value for name, value in session.items() if name not in _FLAT_FIELDS}
     moved = {new: session[old] for old, new in _FLAT_FIELDS.items() if old in session}
-    audio = session.get("audio")
-    given: Any = cast("dict[str, Any]", audio).get("input") if isinstance(audio, dict) else None
-    if isinstance(given, dict):
-        moved |= cast("dict[str, Any]", given)
-    name = moved.get("format")
-    if isinstance(name, str):
+    match nested.get("audio"):
+        case {"input": dict() as sent}:
+            moved |= cast("dict[str, Any]", sent)
+        case None | dict():
+            pass
+        case _:
+            return nested  # it is invalid, and the parser says so
+    if isinstance(name := moved.get("format"), str):
         moved["format"] = {"type": _FLAT_FORMATS.get(name, name)}
-    rest = {key: value for key, value in session.items() if key not in _FLAT_FIELDS}
-    return rest | {"audio": {**cast("dict[str, Any]", audio), "input": moved} if isinstance(audio, dict) else audio} if (
-        not moved
-    ) else rest | {"audio": {"input": moved}}
+    return nested | {"audio": {"input": moved}} if moved else nested
 
 
 def _with_format(config: SessionConfig, sent: _Format) -> SessionConfig:
@@ -243,18 +243,18 @@ def _with_format(config: SessionConfig, sent: _Format) -> SessionConfig:
     return replace(config, encoding=encoding, rate_hz=rate_hz)
 
 
-def _with_transcription(config: SessionConfig, sent: _Transcription) -> SessionConfig:
-    """An object without fields, as for null, resets nothing but what it names; null resets everything."""
+def _with_transcription(config: SessionConfig, sent: _Transcription | None) -> SessionConfig:
+    if sent is None:
+        return replace(config, model=None, languages=(), has_language_list=False, prompt=None, keywords=None)
     changes: dict[str, Any] = {}
-    fields = sent.model_fields_set or {"model", "language", "prompt", "keywords"}
-    if "model" in fields:
+    if "model" in sent.model_fields_set:
         changes["model"] = sent.model or None
-    if "prompt" in fields:
+    if "prompt" in sent.model_fields_set:
         changes["prompt"] = sent.prompt or None
-    if "keywords" in fields:
+    if "keywords" in sent.model_fields_set:
         changes["keywords"] = None if sent.keywords is None else _checked(sent.keywords)
-    if fields & {"language", "languages"}:
-        listed = sent.languages if sent.languages else [sent.language] if sent.language else []
+    if sent.model_fields_set & {"language", "languages"}:
+        listed = sent.languages or ([sent.language] if sent.language else [])
         parse_languages(listed, "session.audio.input.transcription.language")
         changes |= {"languages": tuple(listed), "has_language_list": sent.languages is not None}
     return replace(config, **changes)
