@@ -8,15 +8,20 @@ from functools import partial
 from typing import Annotated
 
 import anyio
-from fastapi import FastAPI, Query, Request, Response
+from fastapi import FastAPI, Query, Request, Response, WebSocket
 from rapl_protocol.audio import BYTES_PER_SECOND, WavAudio
 from rapl_protocol.intervals import total_s
+from rapl_protocol.live_audio import LIVE_PATH, MAX_LIVE_MESSAGE_BYTES
 from rapl_protocol.prepared import MAX_SEGMENT_S, PrepareOptions
 from rapl_service.http.app import service_app
 from rapl_service.http.scope import log_fields
 from rapl_service.http.upload import Upload
+from rapl_service.http.websocket import WebSocketPaths
+from starlette.middleware import Middleware
 
 from rapl_preprocess.batches import in_batches
+from rapl_preprocess.live.detection import LiveDetection
+from rapl_preprocess.live.route import serve_live_audio
 from rapl_preprocess.media.containers import undecodable
 from rapl_preprocess.prepare import prepare_canonical
 from rapl_preprocess.response import Batches, batch_response
@@ -27,6 +32,8 @@ from rapl_preprocess.threads import iterate_in_threads
 from rapl_preprocess.upload import receive_media
 from rapl_preprocess.workers.pool import Decoders
 
+WEBSOCKET_OPTIONS = {"ws_max_size": MAX_LIVE_MESSAGE_BYTES, "ws_per_message_deflate": False}
+"""Options of uvicorn for /v1/live. A longer message closes the connection with 1009."""
 MAX_CLIP_BYTES = int(MAX_SEGMENT_S * BYTES_PER_SECOND) + (1 << 16)
 """Largest canonical WAV of one segment: MAX_SEGMENT_S of samples, and 64 KiB for the headers."""
 
@@ -37,15 +44,17 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         with ThreadPoolExecutor(settings.workers, "detect") as detecting:
-            async with Decoders(settings) as decoders:
-                app.state.detecting, app.state.decoders = detecting, decoders
-                app.state.model = SpeechModel.load()
+            model = SpeechModel.load()
+            async with Decoders(settings) as decoders, LiveDetection.running(model.network) as live:
+                app.state.detecting, app.state.decoders, app.state.live = detecting, decoders, live
+                app.state.model = model
                 # Loads code that takes 45 ms; otherwise the first streamed response would load it.
                 async with anyio.create_task_group():
                     pass
                 yield
 
-    app = service_app("RAPL preprocess-service", lifespan)
+    middleware = [Middleware(WebSocketPaths, paths=[LIVE_PATH])]
+    app = service_app("RAPL preprocess-service", lifespan, middleware=middleware)
 
     def batches(upload: Upload, options: PrepareOptions) -> Batches:
         _require_content(upload)
@@ -73,6 +82,10 @@ def create_app(settings: Settings) -> FastAPI:
             check = await asyncio.get_running_loop().run_in_executor(app.state.detecting, work)
         log_fields(request)["speech_s"] = total_s(check.speech)
         return Response(check.model_dump_json(), media_type="application/json")
+
+    @app.websocket(LIVE_PATH)
+    async def live(websocket: WebSocket) -> None:
+        await serve_live_audio(websocket, app.state.live, settings.max_live_sessions)
 
     @app.get("/health/live")
     @app.get("/health/ready")

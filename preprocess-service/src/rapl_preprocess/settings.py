@@ -29,6 +29,8 @@ class Settings(BaseSettings):
     """Most CPU seconds for decoding the next segment or the next 30 s of audio. A file that needs more gets 400."""
     worker_cpu_s: float = Field(900.0, gt=0)
     """Most CPU seconds for decoding one file. A file that needs more gets 400."""
+    max_live_sessions: int = Field(1_000, ge=0, le=100_000)
+    """Most sessions of live audio at the same time. Further ones get 429."""
     decoder_start: Literal["auto", "fork", "spawn"] = "auto"
     """How a decoding process starts. `fork` takes milliseconds and shares memory, and is safe only on Linux. `spawn`
     starts a new Python process, which takes up to a second. `auto` is `fork` on Linux and `spawn` on other systems."""

@@ -12,7 +12,7 @@ import pytest
 from rapl_preprocess.speech.check import check_speech
 from rapl_preprocess.speech.quietest_point import quietest_point
 from rapl_preprocess.speech.silero import SpeechModel
-from rapl_preprocess.speech.silero_network import CONTEXT_SAMPLES, FRAME_SAMPLES
+from rapl_preprocess.speech.silero_network import CONTEXT_SAMPLES, FRAME_SAMPLES, LstmState
 from rapl_protocol import segmentation
 from rapl_protocol.audio import WavAudio
 from rapl_protocol.errors import ErrorCode, ServiceError
@@ -113,7 +113,7 @@ def test_the_network_gives_the_probabilities_that_onnxruntime_gives_for_its_grap
     expected = session.run(["speech_probs"], {"input": frames, "h": blank, "c": blank})[0].ravel()
 
     network = SpeechModel.load().network
-    memory = network.initial_state()
+    memory = LstmState()
     blocks = [frames[at : at + block_frames] for at in range(0, len(frames), block_frames)]
     probabilities = np.concatenate([network.probabilities(block, memory) for block in blocks])
 

@@ -5,9 +5,10 @@ from itertools import groupby, pairwise
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rapl_preprocess.speech.runs import MIN_SPEECH
 from rapl_preprocess.speech.segmenter import SpeechSegmenter
 from rapl_preprocess.speech.silero import FRAME_SAMPLES
-from rapl_preprocess.speech.spans import MAX_SAMPLES, MIN_SPEECH, Span, SpeechSpans
+from rapl_preprocess.speech.spans import MAX_SAMPLES, Span, SpeechSpans
 from rapl_protocol.prepared import MAX_SEGMENT_S, PrepareOptions, SpeechSegment
 
 RATE_HZ = 16_000

@@ -3,6 +3,7 @@
 PyAV's AudioResampler starts one thread for each core, which takes longer than resampling a short clip.
 """
 
+import numpy as np
 from av.audio.frame import AudioFrame
 from av.error import BlockingIOError, EOFError
 from av.filter import Graph
@@ -31,23 +32,50 @@ class Resampler:
         if self._graph is None:
             return [frame]
         self._graph.push(self._mixer.mixed(frame) if self._mixer else frame)
-        return self._pulled(self._graph)
+        return _pulled(self._graph)
 
     def flush(self) -> list[AudioFrame]:
         """Returns the last samples. `resample` must not be called after it."""
         if self._graph is None:
             return []
         self._graph.push(None)
-        return self._pulled(self._graph)
+        return _pulled(self._graph)
 
-    @staticmethod
-    def _pulled(graph: Graph) -> list[AudioFrame]:
-        frames = []
-        while True:
-            try:
-                frames.append(graph.pull())
-            except (BlockingIOError, EOFError):
-                return frames
+
+class SampleResampler:
+    """Resamples mono s16le that arrives in pieces. It takes 70 to 340 kB, and 10 us for a piece.
+
+    Args:
+        rate_hz: the sample rate of the input; another one than SAMPLE_RATE_HZ.
+    """
+
+    def __init__(self, rate_hz: int) -> None:
+        self._rate_hz = rate_hz
+        self._graph = _graph(_FORMAT, _LAYOUT, rate_hz)
+
+    def resample(self, samples: np.ndarray) -> bytes:
+        """Returns the samples that are complete, s16le. The input is int16, (samples,), and not empty."""
+        frame = AudioFrame.from_ndarray(samples[None], format=_FORMAT, layout=_LAYOUT)
+        frame.sample_rate = self._rate_hz
+        self._graph.push(frame)
+        return self._pulled()
+
+    def flush(self) -> bytes:
+        """Returns the last samples. `resample` must not be called after it."""
+        self._graph.push(None)
+        return self._pulled()
+
+    def _pulled(self) -> bytes:
+        return b"".join(frame.to_ndarray().tobytes() for frame in _pulled(self._graph))
+
+
+def _pulled(graph: Graph) -> list[AudioFrame]:
+    frames = []
+    while True:
+        try:
+            frames.append(graph.pull())
+        except (BlockingIOError, EOFError):
+            return frames
 
 
 def _graph(sample_format: str, layout: str, rate_hz: int) -> Graph:

@@ -12,7 +12,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from rapl_preprocess.speech.onnx_tensors import float_tensors
-from rapl_preprocess.speech.silero_network import CONTEXT_SAMPLES, FRAME_SAMPLES, Network
+from rapl_preprocess.speech.silero_network import CONTEXT_SAMPLES, FRAME_SAMPLES, LstmState, Network
 
 BLOCK_FRAMES = 32
 """Frames in a block: about a second. A larger block is hardly faster per frame, and its buffers do not fit into the CPU
@@ -48,7 +48,7 @@ class SpeechListener:
         self._network = network
         self._normalizer = LoudnessNormalizer()
         self._context = np.zeros(CONTEXT_SAMPLES, np.float32)
-        self._state = network.initial_state()
+        self._state = LstmState()
 
     def probabilities(self, pcm: bytes | memoryview) -> list[float]:
         """The probability of speech for each frame.
@@ -82,4 +82,8 @@ class LoudnessNormalizer:
         """Amplifies the frames of a block; float32, (frames, samples). It never attenuates."""
         loudest = float(np.sqrt(np.square(frames).mean(axis=1).max()))
         self._level = max(loudest, self._level * self.DECAY, self.TARGET_RMS / self.MAX_GAIN)
-        return frames * max(1.0, self.TARGET_RMS / self._level)
+        return frames * self.gain_at(self._level)
+
+    @classmethod
+    def gain_at(cls, level: float) -> float:
+        return max(1.0, cls.TARGET_RMS / level)

@@ -6,7 +6,7 @@ block are one matrix: 20 us for each frame. A test compares the two.
 Source of the structure: the graph in silero_vad_16k_sequence.onnx, https://github.com/snakers4/silero-vad/pull/784
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -19,20 +19,21 @@ _WINDOW, _HOP, _WINDOWS = 256, 128, 4
 _REFLECTED = 64
 """Samples at a frame's end that are appended to it in reverse order."""
 _BINS = _WINDOW // 2 + 1
-_HIDDEN = 128
+HIDDEN = 128
+"""Numbers in each of the two parts of the LSTM's state."""
 _TAPS = 3
 _STRIDES = (1, 2, 2, 1)
 # sigmoid(x) = tanh(x / 2) / 2 + 1 / 2, so that one tanh computes the three gates of the LSTM and its candidate.
-_SIGMOID_SCALE = np.repeat(np.array([0.5, 0.5, 0.5, 1], np.float32), _HIDDEN)
-_SIGMOID_SHIFT = np.repeat(np.array([0.5, 0.5, 0.5, 0], np.float32), _HIDDEN)
+_SIGMOID_SCALE = np.repeat(np.array([0.5, 0.5, 0.5, 1], np.float32), HIDDEN)
+_SIGMOID_SHIFT = np.repeat(np.array([0.5, 0.5, 0.5, 0], np.float32), HIDDEN)
 
 
 @dataclass(slots=True)
 class LstmState:
     """The state of the LSTM; each float32, (128,)."""
 
-    hidden: np.ndarray
-    cell: np.ndarray
+    hidden: np.ndarray = field(default_factory=lambda: np.zeros(HIDDEN, np.float32))
+    cell: np.ndarray = field(default_factory=lambda: np.zeros(HIDDEN, np.float32))
 
 
 class Network:
@@ -57,9 +58,6 @@ class Network:
         self._output = tensors["output.weight"].ravel()
         self._output_bias = tensors["output.bias"]
 
-    def initial_state(self) -> LstmState:
-        return LstmState(np.zeros(_HIDDEN, np.float32), np.zeros(_HIDDEN, np.float32))
-
     def probabilities(self, frames: np.ndarray, state: LstmState) -> np.ndarray:
         """Probabilities of speech; float32, (frames,).
 
@@ -67,8 +65,23 @@ class Network:
             frames: float32, (frames, CONTEXT_SAMPLES + FRAME_SAMPLES), [-1, 1], contiguous.
             state: after the previous frame; updated in place.
         """
-        hidden = np.maximum(self._lstm(self._encoded(frames), state), 0)
-        return 1 / (1 + np.exp(-(hidden @ self._output + self._output_bias)))
+        return self._judged(self._lstm(self._encoded(frames), state))
+
+    def probabilities_of_streams(
+        self, frames: np.ndarray, counts: list[int], states: list[LstmState]
+    ) -> list[np.ndarray]:
+        """Probabilities of speech for several streams; each float32, (frames of the stream,).
+
+        Args:
+            frames: as for `probabilities`: all frames of the first stream, then those of the second.
+            counts: the number of frames of each stream, at least 1; it must not increase.
+            states: of each stream, after its previous frame; updated in place.
+        """
+        outputs = self._lstm_of_streams(self._encoded(frames), counts, states)
+        return np.split(self._judged(outputs), np.cumsum(counts)[:-1])
+
+    def _judged(self, outputs: np.ndarray) -> np.ndarray:
+        return 1 / (1 + np.exp(-(np.maximum(outputs, 0) @ self._output + self._output_bias)))
 
     def _encoded(self, frames: np.ndarray) -> np.ndarray:
         """The output of the convolutions; float32, (frames, 128)."""
@@ -83,26 +96,69 @@ class Network:
 
     def _lstm(self, inputs: np.ndarray, state: LstmState) -> np.ndarray:
         """The LSTM's outputs; float32, (frames, 128)."""
-        sums = inputs @ self._lstm_input + self._lstm_bias
-        outputs = np.empty((len(inputs), _HIDDEN), np.float32)
-        gates, kept = np.empty(4 * _HIDDEN, np.float32), np.empty(_HIDDEN, np.float32)
-        input_gate, output_gate, forget_gate, candidate = gates.reshape(4, _HIDDEN)  # in the order of ONNX
+        outputs = np.empty((len(inputs), HIDDEN), np.float32)
+        step = _LstmStep(self._lstm_hidden)
         hidden, cell = state.hidden, state.cell.copy()
-        # Results go into existing arrays: a new array or a Python number in a line would take as long as the line
-        # itself.
-        for before, output in zip(sums, outputs, strict=True):
-            np.dot(hidden, self._lstm_hidden, out=gates)
-            np.add(gates, before, out=gates)
-            np.tanh(gates, out=gates)
-            np.multiply(gates, _SIGMOID_SCALE, out=gates)
-            np.add(gates, _SIGMOID_SHIFT, out=gates)
-            np.multiply(cell, forget_gate, out=kept)
-            np.multiply(input_gate, candidate, out=cell)
-            np.add(cell, kept, out=cell)
-            np.tanh(cell, out=kept)
-            hidden = np.multiply(output_gate, kept, out=output)
+        for before, output in zip(self._lstm_sums(inputs), outputs, strict=True):
+            step(hidden, cell, before, output)
+            hidden = output
         state.hidden, state.cell = hidden.copy(), cell
         return outputs
+
+    def _lstm_of_streams(self, inputs: np.ndarray, counts: list[int], states: list[LstmState]) -> np.ndarray:
+        """The LSTM's outputs for several streams, one after the other; float32, (frames, 128).
+
+        A step computes the next frame of all streams that still have one. `counts` must not increase.
+        """
+        sums = self._lstm_sums(inputs)
+        outputs = np.empty((len(inputs), HIDDEN), np.float32)
+        hidden, cell = (np.stack(each) for each in zip(*[(state.hidden, state.cell) for state in states], strict=True))
+        firsts = np.cumsum([0, *counts[:-1]])
+        rows, step = len(counts), _LstmStep(self._lstm_hidden, len(counts))
+        for i in range(counts[0]):
+            if counts[rows - 1] <= i:
+                rows = sum(count > i for count in counts)
+                step = _LstmStep(self._lstm_hidden, rows)
+            step(hidden[:rows], cell[:rows], sums[firsts[:rows] + i], hidden[:rows])
+            outputs[firsts[:rows] + i] = hidden[:rows]
+        for row, state in enumerate(states):
+            state.hidden, state.cell = hidden[row].copy(), cell[row].copy()
+        return outputs
+
+    def _lstm_sums(self, inputs: np.ndarray) -> np.ndarray:
+        """The share of the inputs in the gates; float32, (frames, 512)."""
+        return inputs @ self._lstm_input + self._lstm_bias
+
+
+class _LstmStep:
+    """Computes the LSTM for one frame, or for the frames of several streams.
+
+    Results go into existing arrays: a new array or a Python number in a line would take as long as the line itself.
+
+    Args:
+        weights: float32, (128, 512).
+        rows: number of streams; without it, the arrays have no dimension for streams.
+    """
+
+    def __init__(self, weights: np.ndarray, *rows: int) -> None:
+        self._weights = weights
+        self._gates, self._kept = np.empty((*rows, 4 * HIDDEN), np.float32), np.empty((*rows, HIDDEN), np.float32)
+        # in the order of ONNX
+        self._input, self._output, self._forget, self._candidate = np.split(self._gates, 4, axis=-1)
+
+    def __call__(self, hidden: np.ndarray, cell: np.ndarray, before: np.ndarray, output: np.ndarray) -> None:
+        """Updates `cell`, and writes the new hidden state to `output`, which may be `hidden`."""
+        gates, kept = self._gates, self._kept
+        np.dot(hidden, self._weights, out=gates)
+        np.add(gates, before, out=gates)
+        np.tanh(gates, out=gates)
+        np.multiply(gates, _SIGMOID_SCALE, out=gates)
+        np.add(gates, _SIGMOID_SHIFT, out=gates)
+        np.multiply(cell, self._forget, out=kept)
+        np.multiply(self._input, self._candidate, out=cell)
+        np.add(cell, kept, out=cell)
+        np.tanh(cell, out=kept)
+        np.multiply(self._output, kept, out=output)
 
 
 def _as_matrix(weight: np.ndarray) -> np.ndarray:

@@ -7,31 +7,12 @@ from itertools import pairwise
 from rapl_protocol.audio import SAMPLE_RATE_HZ
 from rapl_protocol.prepared import MAX_SEGMENT_S, PrepareOptions
 
-from rapl_preprocess.speech.silero_network import FRAME_SAMPLES
+from rapl_preprocess.speech.runs import MIN_SPEECH, Run, SpeechRuns, silence_samples, spoken
 
 MAX_SAMPLES = int(MAX_SEGMENT_S * SAMPLE_RATE_HZ)
-HYSTERESIS = 0.15
-"""A pause begins when the probability is this much below the threshold.
-
-Source: `neg_threshold` of https://github.com/snakers4/silero-vad/blob/master/src/silero_vad/utils_vad.py
-"""
-PAUSE = 3 * FRAME_SAMPLES
-"""Shortest pause, in samples: a tenth of a second. A shorter silence is part of a stop consonant."""
-MIN_SPEECH = 4 * FRAME_SAMPLES
-"""Least speech in an utterance, in samples: 0.128 s. A spoken "no" has 0.2 s, and a false alarm in music has less."""
 MAX_GAP = 2 * SAMPLE_RATE_HZ
 """Longest silence within a span, in samples. A longer silence between utterances is left out; a shorter one costs less
 than another segment."""
-
-
-@dataclass(slots=True)
-class Run:
-    """Speech without a pause. Positions are samples from the source's start."""
-
-    start: int
-    end: int
-    continues_segment: bool = False
-    """Whether the previous segment was cut within this utterance. If so, the run is speech even if it is short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,34 +42,35 @@ class SpeechSpans:
     """
 
     def __init__(self, options: PrepareOptions, quietest_before: Callable[[int], int]) -> None:
-        self._start_threshold = options.vad_threshold
-        self._continue_threshold = min(options.vad_threshold, max(options.vad_threshold - HYSTERESIS, 0.01))
+        self._speech = SpeechRuns(options.vad_threshold)
         self._padding = options.vad_prefix_padding_ms * SAMPLE_RATE_HZ // 1000
-        self._silence = max(_whole_frames(options.vad_silence_duration_ms), PAUSE)
+        self._silence = silence_samples(options.vad_silence_duration_ms)
         self._max_gap = max(self._silence, MAX_GAP, self._padding)  # a span ends after its padding
         self._quietest_before = quietest_before
-        self._runs: list[Run] = []
-        self._position = 0
         self._last_end = 0
         """The end of the last span."""
         self.speech_samples = 0
         """Speech in the spans so far, without pauses and padding."""
 
     @property
+    def _runs(self) -> list[Run]:
+        return self._speech.runs
+
+    @property
     def earliest(self) -> int:
         """The earliest sample at which a later span can begin."""
-        begin = self._runs[0].start if self._runs else self._position
+        begin = self._runs[0].start if self._runs else self._speech.position
         return max(begin - self._padding, self._last_end)
 
     @property
     def has_speech(self) -> bool:
         """Whether there was a span, or the current runs have enough speech for one."""
-        return self._last_end > 0 or _spoken(self._runs) >= MIN_SPEECH
+        return self._last_end > 0 or spoken(self._runs) >= MIN_SPEECH
 
     def feed(self, probabilities: Iterable[float]) -> Iterator[Span]:
         """Yields the spans that these frames complete."""
         for probability in probabilities:
-            self._add_frame(probability)
+            self._speech.add_frame(probability)
             if self._runs:
                 yield from self._complete()
 
@@ -103,23 +85,13 @@ class SpeechSpans:
             self._runs[-1].end = min(self._runs[-1].end, samples)
             yield self._pop_span(len(self._runs))
 
-    def _add_frame(self, probability: float) -> None:
-        start, self._position = self._position, self._position + FRAME_SAMPLES
-        continues = bool(self._runs) and start - self._runs[-1].end < PAUSE
-        if probability < (self._continue_threshold if continues else self._start_threshold):
-            return
-        if continues:
-            self._runs[-1].end = self._position
-        else:
-            self._runs.append(Run(start, self._position))
-
     def _complete(self) -> Iterator[Span]:
-        silence = self._position - self._runs[-1].end
+        silence = self._speech.silence
         if silence == self._silence:
             self._drop_noise()
         if self._runs and silence >= self._max_gap:
             yield self._pop_span(len(self._runs))
-        elif silence == 0 and self._position + self._padding > self.earliest + MAX_SAMPLES:
+        elif silence == 0 and self._speech.position + self._padding > self.earliest + MAX_SAMPLES:
             yield from self._cut()
 
     def _cut(self) -> Iterator[Span]:
@@ -130,7 +102,7 @@ class SpeechSpans:
         elif gaps:
             yield self._pop_span(self._best_pause(gaps) + 1)
             self._runs[0].continues_segment = True
-        elif self._position > self.earliest + MAX_SAMPLES:
+        elif self._speech.position > self.earliest + MAX_SAMPLES:
             yield self._cut_without_pause()
 
     def _best_pause(self, gaps: list[int]) -> int:
@@ -145,17 +117,17 @@ class SpeechSpans:
         rest = Run(cut, self._runs[0].end, continues_segment=True)
         self._runs[0].end = cut
         runs = self._pop_span(1).runs
-        self._runs, self._last_end = [rest], cut
+        self._speech.runs, self._last_end = [rest], cut
         return Span(start, cut, runs)
 
     def _pop_span(self, count: int) -> Span:
         """Makes a span of the first `count` runs, padded as far as the silence around it and MAX_SAMPLES allow."""
         start = self.earliest
-        runs, self._runs = self._runs[:count], self._runs[count:]
+        runs, self._speech.runs = self._runs[:count], self._runs[count:]
         end = min(runs[-1].end + self._padding, start + MAX_SAMPLES)
         if self._runs:
             end = min(end, (runs[-1].end + self._runs[0].start) // 2)
-        self.speech_samples += _spoken(runs)
+        self.speech_samples += spoken(runs)
         self._last_end = end
         return Span(start, end, tuple((run.start, run.end) for run in runs))
 
@@ -165,14 +137,5 @@ class SpeechSpans:
         while begin > 0 and self._runs[begin].start - self._runs[begin - 1].end < self._silence:
             begin -= 1
         utterance = self._runs[begin:]
-        if _spoken(utterance) < MIN_SPEECH and not any(run.continues_segment for run in utterance):
+        if spoken(utterance) < MIN_SPEECH and not any(run.continues_segment for run in utterance):
             del self._runs[begin:]
-
-
-def _spoken(runs: list[Run]) -> int:
-    return sum(run.end - run.start for run in runs)
-
-
-def _whole_frames(duration_ms: int) -> int:
-    """The duration in samples, rounded up to whole frames."""
-    return -(-duration_ms * SAMPLE_RATE_HZ // 1000 // FRAME_SAMPLES) * FRAME_SAMPLES

@@ -1,0 +1,1 @@
+"""Live audio over a WebSocket: resampling, and turns, for many sessions at once."""
