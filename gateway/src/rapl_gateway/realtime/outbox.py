@@ -6,8 +6,8 @@ from collections import deque
 from pydantic_core import to_json
 from starlette.websockets import WebSocket
 
-from rapl_gateway.realtime.commands import Close
-from rapl_gateway.realtime.events import Event
+from rapl_gateway.realtime.rules.commands import Close
+from rapl_gateway.realtime.rules.events import Event
 
 MAX_WAITING_BYTES = 4 << 20
 """Most bytes of events that wait for a client that reads slowly. With more the connection is closed. A session's texts

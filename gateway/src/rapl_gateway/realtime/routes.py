@@ -12,9 +12,9 @@ from rapl_service.http.websocket import ON_SHUTDOWN
 from starlette.requests import HTTPConnection
 
 from rapl_gateway.gateway import gateway_of
-from rapl_gateway.realtime.config import SessionConfig
-from rapl_gateway.realtime.events import ServerEvents, random_id
-from rapl_gateway.realtime.rules import SessionRules
+from rapl_gateway.realtime.rules.config import SessionConfig
+from rapl_gateway.realtime.rules.events import ServerEvents, random_id
+from rapl_gateway.realtime.rules.session_rules import SessionRules
 from rapl_gateway.realtime.session import RealtimeSession
 from rapl_gateway.realtime.sessions import Sessions, sessions_of
 from rapl_gateway.security.api_keys import client_id_of, sent_key

@@ -10,8 +10,8 @@ from rapl_protocol.errors import ErrorCode, ServiceError, invalid_fields
 from rapl_service.http.body import drain
 
 from rapl_gateway.api.openapi import errors
-from rapl_gateway.realtime.config import SessionConfig
-from rapl_gateway.realtime.events import random_id
+from rapl_gateway.realtime.rules.config import SessionConfig
+from rapl_gateway.realtime.rules.events import random_id
 from rapl_gateway.realtime.sessions import sessions_of
 from rapl_gateway.security.api_keys import client_id_of
 
@@ -24,7 +24,7 @@ router = APIRouter()
 
 
 _FLAT_ERRORS = errors(400, 401, 403, 413, 429)
-_MAX_BODY_BYTES = 1 << 18
+_MAX_BODY_BYTES = 1 << 16
 _SESSION = {"type": "object", "description": "The session object with which sessions of this secret begin."}
 _LIFETIME = {"type": "integer", "minimum": 10, "maximum": 7200, "default": DEFAULT_LIFETIME_S}
 _EXPIRES_AFTER = {"type": "object", "properties": {"anchor": {"enum": ["created_at"]}, "seconds": _LIFETIME}}
@@ -72,7 +72,7 @@ async def create_client_secret(request: Request) -> ClientSecretAnswer:
     wanted = _secret_request(await _body(request))
     session = wanted.session or {}
     config = _config(request, session)
-    lifetime_s = (wanted.expires_after or _ExpiresAfter()).seconds
+    lifetime_s = wanted.expires_after.seconds if wanted.expires_after else DEFAULT_LIFETIME_S
     value, secret = sessions_of(request).secrets.create(client_id_of(request), session, lifetime_s)
     described = {"object": "realtime.transcription_session", "id": random_id("sess"), **config.described()}
     return ClientSecretAnswer(value=value, expires_at=secret.expires_at, session=described)

@@ -11,9 +11,18 @@ from rapl_protocol.live_audio import Flush, LiveOptions
 from rapl_service.calls.live_audio import LiveAudio
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from rapl_gateway.realtime.commands import AddAudio, BeginTurn, Close, Command, CommitTurn, DropTurn, Send, ToDetector
 from rapl_gateway.realtime.outbox import Outbox
-from rapl_gateway.realtime.rules import SessionRules
+from rapl_gateway.realtime.rules.commands import (
+    AddAudio,
+    BeginTurn,
+    Close,
+    Command,
+    CommitTurn,
+    DropTurn,
+    Send,
+    ToDetector,
+)
+from rapl_gateway.realtime.rules.session_rules import SessionRules
 from rapl_gateway.realtime.turn_text import TextDelta, TurnCompleted, TurnText
 from rapl_gateway.realtime.turns import SessionTurns
 
@@ -51,7 +60,7 @@ class RealtimeSession:
     ) -> None:
         self._websocket = websocket
         self._rules = rules
-        self._live = live
+        self._live_audio = live
         self._begin_text = begin_text
         self._idle_s = idle_s
         self._max_session_s = max_session_s
@@ -70,7 +79,7 @@ class RealtimeSession:
 
     async def run(self) -> None:
         """Runs until the client leaves or the server has closed the connection."""
-        async with self._live:
+        async with self._live_audio:
             self._perform(self._rules.begin())
             works = (self._read(), self._listen(), self._outbox.run(), self._watch())
             tasks = [asyncio.create_task(work) for work in works]
@@ -119,7 +128,7 @@ class RealtimeSession:
     async def _listen(self) -> None:
         """Gives what preprocess-service sends to the rules. After a failure the session waits for its turns."""
         try:
-            async for event in self._live:
+            async for event in self._live_audio:
                 self._perform(self._rules.on_live(event))
         except ServiceError as error:
             self._perform(self._rules.on_detector_failed(error))
@@ -151,11 +160,11 @@ class RealtimeSession:
         for command in commands:
             match command:
                 case ToDetector(message=LiveOptions() as options):
-                    await self._live.configure(options)
+                    await self._live_audio.configure(options)
                 case ToDetector(message=Flush()):
-                    await self._live.flush()
-                case ToDetector(message=audio):
-                    await self._live.send(audio)
+                    await self._live_audio.flush()
+                case ToDetector(message=bytes() as audio):
+                    await self._live_audio.send(audio)
                 case _:
                     self._perform([command])
 

@@ -12,8 +12,8 @@ from starlette.requests import HTTPConnection
 
 from rapl_gateway.backends.backend import Backend
 from rapl_gateway.gateway import Gateway
-from rapl_gateway.realtime.commands import BeginTurn
-from rapl_gateway.realtime.config import SessionConfig
+from rapl_gateway.realtime.rules.commands import BeginTurn
+from rapl_gateway.realtime.rules.config import SessionConfig
 from rapl_gateway.realtime.turn_text import TurnText, TurnTexts
 from rapl_gateway.security.client_secrets import ClientSecrets
 

@@ -10,8 +10,8 @@ from typing import Any
 from rapl_protocol.errors import ErrorCode, ServiceError
 
 PREFIX = "ek_"
-MAX_SECRETS = 10_000
-"""Most secrets that are valid at once. They take a few kilobytes each."""
+MAX_SECRETS = 1_000
+"""Most secrets that are valid at once. Each is kept with its session object."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 from rapl_protocol.live_audio import LiveControl
 
-from rapl_gateway.realtime.config import SessionConfig
+from rapl_gateway.realtime.rules.config import SessionConfig
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,9 +39,18 @@ from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.live_audio import Flush, Flushed, LiveEvent, SpeechStarted, SpeechStopped
 
 from rapl_gateway.api.upload import from_base64
-from rapl_gateway.realtime.commands import AddAudio, BeginTurn, Close, Command, CommitTurn, DropTurn, Send, ToDetector
-from rapl_gateway.realtime.config import SessionConfig
-from rapl_gateway.realtime.events import Event, ServerEvents
+from rapl_gateway.realtime.rules.commands import (
+    AddAudio,
+    BeginTurn,
+    Close,
+    Command,
+    CommitTurn,
+    DropTurn,
+    Send,
+    ToDetector,
+)
+from rapl_gateway.realtime.rules.config import SessionConfig
+from rapl_gateway.realtime.rules.events import Event, ServerEvents
 from rapl_gateway.realtime.turn_text import TextDelta, TurnCompleted
 
 MAX_EVENT_BYTES = 15 << 20
@@ -272,12 +281,10 @@ class SessionRules:
     # What a client sends.
 
     def _update(self, event: dict[str, Any]) -> None:
-        match event.get("session"):
-            case dict() as session:
-                session = cast("dict[str, Any]", session)
-            case _:
-                raise _invalid("session", "'session' must be an object")
-        config = self.config.updated(session)
+        session = event.get("session")
+        if not isinstance(session, dict):
+            raise _invalid("session", "'session' must be an object")
+        config = self.config.updated(cast("dict[str, Any]", session))
         if config.model != self.config.model:
             self._require_model(config.requested_model)
         self.config = config

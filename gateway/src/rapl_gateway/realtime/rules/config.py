@@ -6,7 +6,7 @@ Source: https://platform.openai.com/docs/api-reference/realtime-sessions, and th
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Annotated, Any, Literal, Self, cast
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 from rapl_protocol.errors import ErrorCode, ServiceError, invalid_fields
@@ -141,7 +141,7 @@ class SessionConfig:
             logprobs=self.logprobs,
         )
 
-    def updated(self, session: Mapping[str, Any]) -> Self:
+    def updated(self, session: Mapping[str, Any]) -> "SessionConfig":
         """Returns the configuration after an update. Only the fields that are present change; `turn_detection` is
         replaced as a whole.
 
@@ -222,13 +222,11 @@ def _nested(session: Mapping[str, Any]) -> dict[str, Any]:
     """The session object in the present form. Fields of the older form are moved to where they are now."""
     nested = {name: value for name, value in session.items() if name not in _FLAT_FIELDS}
     moved = {new: session[old] for old, new in _FLAT_FIELDS.items() if old in session}
-    match nested.get("audio"):
-        case {"input": dict() as sent}:
-            moved |= cast("dict[str, Any]", sent)
-        case None | dict():
-            pass
-        case _:
-            return nested  # it is invalid, and the parser says so
+    audio: Any = nested.get("audio") or {}
+    sent: Any = cast("dict[str, Any]", audio).get("input") or {} if isinstance(audio, dict) else None
+    if not isinstance(sent, dict):
+        return nested  # it is invalid, and the parser says so
+    moved |= cast("dict[str, Any]", sent)
     if isinstance(name := moved.get("format"), str):
         moved["format"] = {"type": _FLAT_FORMATS.get(name, name)}
     return nested | {"audio": {"input": moved}} if moved else nested

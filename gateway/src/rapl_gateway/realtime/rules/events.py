@@ -11,7 +11,7 @@ from rapl_protocol.audio import SAMPLE_RATE_HZ
 from rapl_protocol.errors import ServiceError
 from rapl_protocol.transcript import TokenLogprob
 
-from rapl_gateway.realtime.config import SessionConfig
+from rapl_gateway.realtime.rules.config import SessionConfig
 from rapl_gateway.realtime.turn_text import TextDelta, TurnCompleted
 
 Event = dict[str, Any]
