@@ -6,56 +6,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 _ENGLISH_NUMERALS = frozenset(
-    [
-        "zero",
-        "one",
-        "two",
-        "three",
-        "four",
-        "five",
-        "six",
-        "seven",
-        "eight",
-        "nine",
-        "ten",
-        "eleven",
-        "twelve",
-        "thirteen",
-        "fourteen",
-        "fifteen",
-        "sixteen",
-        "seventeen",
-        "eighteen",
-        "nineteen",
-        "twenty",
-        "thirty",
-        "forty",
-        "fifty",
-        "sixty",
-        "seventy",
-        "eighty",
-        "ninety",
-        "hundred",
-        "thousand",
-        "million",
-        "billion",
-        "point",
-        "percent",
-        "dollars",
-        "dollar",
-        "euros",
-        "euro",
-        "pounds",
-        "cents",
-        "oh",
-        "double",
-        "triple",
-        "half",
-        "quarter",
-        "first",
-        "second",
-        "third",
-    ]
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand million billion point "
+    "percent dollars dollar euros euro pounds cents oh double triple half quarter first second third".split()
 )
 _CHINESE_NUMERALS = frozenset("零〇一二三四五六七八九十百千万萬亿億两兩点點第")
 _IN_WORDS = frozenset("'’")
@@ -78,9 +31,7 @@ class Unit:
     @property
     def is_numeral(self) -> bool:
         """Whether engines may write it otherwise when they have heard what follows."""
-        return (
-            bool(_CHINESE_NUMERALS & {*self.key}) or self.key in _ENGLISH_NUMERALS or any(map(str.isdecimal, self.key))
-        )
+        return bool(_CHINESE_NUMERALS & {*self.key}) or self.key in _ENGLISH_NUMERALS or any(map(str.isdecimal, self.key))
 
 
 def units_of(text: str) -> list[Unit]:
