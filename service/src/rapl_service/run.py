@@ -29,6 +29,9 @@ _DRAIN_S = 30
 _TRIM_TICKS = 10
 """Ticks between two checks; uvicorn's tick is a tenth of a second."""
 
+_WEBSOCKET_OPTIONS: dict[str, Any] = {"ws_per_message_deflate": False}
+"""Audio hardly gets smaller, and each connection would need more memory."""
+
 WebSocketProtocol = type[asyncio.Protocol] | Literal["none"]
 
 log = logging.getLogger("rapl")
@@ -105,8 +108,7 @@ def serve(app: FastAPI, settings: ServiceSettings, *, ws: WebSocketProtocol = "n
         timeout_graceful_shutdown=_DRAIN_S,
         http=GuardedHttp,
         ws=ws,
-        ws_per_message_deflate=False,  # audio in base64 hardly gets smaller, and each connection would need more memory
-        **options,
+        **(_WEBSOCKET_OPTIONS | options),
     )
     server = _Server(config)
     _tune_garbage_collector()
