@@ -27,8 +27,10 @@ class CallOptions:
     has_fallback: bool
     """Whether another model is used if this one cannot be reached."""
     is_partial: bool = False
-    """Whether it is a pass over a turn that is still open. Such passes wait for short segments, and do not count for the
-    limit of the queue: they stop when the turn ends."""
+    """Whether it is a pass over a turn that is still open. Such passes wait for short segments. They do not count for
+    the limit of the queue, because they stop when the turn ends."""
+    on_assigned: Callable[[], None] | None = None
+    """Called when a replica gets the segment, at each attempt."""
 
 
 @dataclass(eq=False, slots=True)

@@ -254,6 +254,8 @@ class Lease:
             scheduler.queued.remove(segment.call.client_id, segment.counted_s)
             raise
         self._began = _now()
+        if segment.call.on_assigned:
+            segment.call.on_assigned()
         return self._replica
 
     async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:

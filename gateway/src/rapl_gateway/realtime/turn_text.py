@@ -1,15 +1,31 @@
 """The text of one turn: what is sent while a person speaks, and the whole when the turn has ended."""
 
+import asyncio
+import logging
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
 
-from rapl_protocol.transcript import TokenLogprob, TranscribeOptions
+from rapl_protocol.audio import BYTES_PER_SECOND
+from rapl_protocol.errors import ServiceError
+from rapl_protocol.models import ModelState
+from rapl_protocol.prepared import MAX_SEGMENT_S
+from rapl_protocol.segmentation import SEARCH_S, quietest_point
+from rapl_protocol.transcript import TokenLogprob, TranscribeOptions, join_texts
 
-from rapl_gateway.backends.backend import Backends
+from rapl_gateway.backends.backend import Backend, Backends
 from rapl_gateway.backends.catalog import Route
+from rapl_gateway.realtime.text.final_pass import FinalPass
+from rapl_gateway.realtime.text.open_part import OpenPart, PassEngine
+from rapl_gateway.realtime.text.passes import EngineShare
 from rapl_gateway.settings import Settings
 from rapl_gateway.transcription.pipeline import Pipeline
 from rapl_gateway.transcription.result import Problem
+
+_LIMIT_BYTES = int(MAX_SEGMENT_S * BYTES_PER_SECOND)
+_SEARCH_BYTES = int(SEARCH_S * BYTES_PER_SECOND)
+
+log = logging.getLogger("rapl")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +51,7 @@ class TurnCompleted:
     logprobs: tuple[TokenLogprob, ...] | None = None
     """None if they were not requested, or if the transcript is not exactly the text of the final pass."""
     coverage: float | None = None
-    """As `TranscriptBuilder.coverage`."""
+    """As `TranscriptBuilder.coverage`; the parts of a turn of more than 30 s count by their length."""
     problems: tuple[Problem, ...] = ()
     """As `TranscriptBuilder.problems`; their times count from the start of the turn."""
     settled: int = 0
@@ -51,30 +67,142 @@ class TurnText:
     sent as deltas. `commit` starts the final pass at once. The final text appends to the deltas and never changes them.
     """
 
+    def __init__(
+        self, engine: PassEngine, options: TranscribeOptions, final: FinalPass, *, has_deltas: bool, is_detected: bool
+    ) -> None:
+        self._engine = engine
+        self._final = final
+        self._has_deltas = has_deltas
+        self._events: asyncio.Queue[TextDelta | None] = asyncio.Queue()
+        self._changed = asyncio.Event()
+        self._committed = asyncio.Event()
+        self._part = OpenPart(engine, options, is_detected=is_detected)
+        self._transcript = ""
+        self._begins_part = False
+        """Whether the next text is the first one after a cut."""
+        self._settled = self._disagreed = self._passes = 0
+        self._task = asyncio.create_task(self._run())
+
     def append(self, audio: bytes) -> None:
         """Adds audio to the turn.
 
         Args:
             audio: 16 kHz mono s16le, a whole number of samples.
         """
-        raise NotImplementedError
+        self._part.audio.append(audio)
+        if self._is_too_long() or self._part.is_due():
+            self._changed.set()
 
     def commit(self) -> None:
         """Ends the turn: no more audio follows. The final pass begins at once. A second call does nothing."""
-        raise NotImplementedError
+        self._committed.set()
+        self._changed.set()
 
-    def events(self) -> AsyncGenerator[TextDelta | TurnCompleted, None]:
+    async def events(self) -> AsyncGenerator[TextDelta | TurnCompleted, None]:
         """Yields the deltas, then one TurnCompleted. May be called once, before or after `commit`.
 
         Raises:
             ServiceError: the final pass failed; the turn has no text beyond the deltas that were yielded. Failures
                 before the commit are not raised: they only mean fewer deltas.
         """
-        raise NotImplementedError
+        while (event := await self._events.get()) is not None:
+            yield event
+        yield await self._task
 
     async def close(self) -> None:
         """Cancels what still runs for the turn. Must be called once for every turn, also after a failure."""
-        raise NotImplementedError
+        self._task.cancel()
+        await asyncio.wait({self._task})
+        if not self._task.cancelled() and (error := self._task.exception()) and not isinstance(error, ServiceError):
+            raise error
+
+    async def _run(self) -> TurnCompleted:
+        try:
+            with self._engine.share.open_turn():
+                while not self._committed.is_set():
+                    if self._is_too_long():
+                        await self._close_part()
+                    elif self._has_deltas and self._part.is_due():
+                        await self._pass()
+                    else:
+                        self._changed.clear()
+                        await self._changed.wait()
+            self._finish(self._part, await self._final_text(self._part, bytes(self._part.audio.pcm)))
+            return self._completed()
+        finally:
+            self._events.put_nowait(None)
+
+    def _is_too_long(self) -> bool:
+        return self._part.audio.duration_s > MAX_SEGMENT_S
+
+    async def _pass(self) -> None:
+        """Runs a pass. The commit ends it, unless its text will be the final one."""
+        running, committed = asyncio.create_task(self._part.run_pass()), asyncio.create_task(self._committed.wait())
+        try:
+            await asyncio.wait({running, committed}, return_when=asyncio.FIRST_COMPLETED)
+            if running.done() or self._part.has_all_sound():
+                self._send(await running)
+        finally:
+            running.cancel()
+            committed.cancel()
+            await asyncio.wait({running, committed})
+
+    async def _close_part(self) -> None:
+        """Cuts the turn at the quietest point of the last seconds that a segment may have. The text before the cut is
+        final and is not transcribed again. What was settled after the cut is settled in the next part."""
+        part, pcm = self._part, bytes(self._part.audio.pcm)
+        cut = _LIMIT_BYTES - _SEARCH_BYTES + quietest_point(pcm[_LIMIT_BYTES - _SEARCH_BYTES : _LIMIT_BYTES])
+        self._part = part.next_part(pcm[cut:])
+        text = await self._final_text(part, pcm[:cut])
+        self._part.settling = part.settling.split(text)
+        self._finish(part, text)
+
+    async def _final_text(self, part: OpenPart, pcm: bytes) -> str:
+        """Transcribes a part for the last time. Sends what becomes known meanwhile."""
+        is_whole = part is self._part
+        text = ""
+        async with aclosing(self._final.texts(pcm, part.options, part.known() if is_whole else None)) as texts:
+            async for text in texts:
+                if is_whole:
+                    self._send(part.settling.stream(text))
+        return text
+
+    def _finish(self, part: OpenPart, text: str) -> None:
+        """Sends what is not yet sent of a part's final text."""
+        added = part.settling.finish(text)
+        self._settled += part.settling.settled
+        self._disagreed += part.settling.disagreed
+        self._passes += part.passes
+        if part is not self._part and self._part.settling.text:
+            return  # the words after it are already sent
+        self._send(added)
+        self._begins_part = True
+
+    def _send(self, text: str) -> None:
+        if not text:
+            return
+        if self._begins_part:
+            text = join_texts((self._transcript, text))[len(self._transcript) :]
+            self._begins_part = False
+        self._transcript += text
+        self._events.put_nowait(TextDelta(text))
+
+    def _completed(self) -> TurnCompleted:
+        final = self._final
+        log.info(
+            "request_id=%s audio_s=%.2f passes=%d settled=%d disagreed=%d: the turn has its text",
+            self._engine.request_id, final.duration_s, self._passes, self._settled, self._disagreed,
+        )  # fmt: skip
+        return TurnCompleted(
+            transcript=self._transcript,
+            duration_s=final.duration_s,
+            languages=final.languages,
+            logprobs=final.logprobs if self._transcript == final.text else None,
+            coverage=final.coverage,
+            problems=tuple(final.problems),
+            settled=self._settled,
+            disagreed=self._disagreed,
+        )
 
 
 class TurnTexts:
@@ -90,6 +218,7 @@ class TurnTexts:
         self._backends = backends
         self._pipeline = pipeline
         self._settings = settings
+        self._shares: dict[str, EngineShare] = {}
 
     def begin(
         self,
@@ -115,4 +244,21 @@ class TurnTexts:
             is_detected: whether speech detection has found speech at the beginning of the turn. If not, the turn is
                 checked for speech before it is transcribed.
         """
-        raise NotImplementedError
+        backend, targets = self._backends[route.backend], self._backends.targets(route)
+        share = self._shares.setdefault(route.backend, EngineShare(backend.scheduler))
+        engine = PassEngine(backend, share, self._pipeline, self._settings, client_id, request_id)
+        final = FinalPass(
+            self._pipeline,
+            targets,
+            self._settings,
+            client_id=client_id,
+            request_id=request_id,
+            is_model_ready=lambda: _is_ready(backend, route.engine_model),
+            streams_words=streams_words,
+        )
+        return TurnText(engine, options, final, has_deltas=has_deltas, is_detected=is_detected)
+
+
+def _is_ready(backend: Backend, model: str) -> bool:
+    info = backend.info(model)
+    return info is not None and info.state is ModelState.READY

@@ -1,16 +1,17 @@
 """The smallest parts of a text that are settled and sent: words, marks, and single characters in scripts without
 spaces between words."""
 
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-_ENGLISH_NUMERALS = frozenset(
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand million billion point "
-    "percent dollars dollar euros euro pounds cents oh double triple half quarter first second third".split()
+_NUMERAL = re.compile(
+    r"zero|oh|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|twenty|thirty|forty|fifty|sixty|"
+    r"seventy|eighty|ninety|hundred|thousand|[mb]illion|point|percent|dollars?|euros?|pounds?|cents?|double|triple|"
+    r"half|quarter|first|second|third|.*\d.*|.*[零〇一二三四五六七八九十百千万萬亿億两兩点點第].*"
 )
-_CHINESE_NUMERALS = frozenset("零〇一二三四五六七八九十百千万萬亿億两兩点點第")
+"""English and Chinese words that engines may write as digits."""
 _IN_WORDS = frozenset("'’")
 _IN_NUMBERS = frozenset(".,:/'’")
 _SPACELESS = (("\u0e00", "\u0eff"), ("\u1000", "\u109f"), ("\u1780", "\u17ff"))
@@ -31,7 +32,7 @@ class Unit:
     @property
     def is_numeral(self) -> bool:
         """Whether engines may write it otherwise when they have heard what follows."""
-        return bool(_CHINESE_NUMERALS & {*self.key}) or self.key in _ENGLISH_NUMERALS or any(map(str.isdecimal, self.key))
+        return _NUMERAL.fullmatch(self.key) is not None
 
 
 def units_of(text: str) -> list[Unit]:

@@ -1,15 +1,21 @@
 """Decides which words of an open turn are settled, so that they can be sent and never change.
 
 An open turn is transcribed again and again, each time with more audio. Each text is a hypothesis: its end changes when
-more is heard. A word is settled when two hypotheses in a row have it and it is not near their end.
+more is heard. A word is settled when the hypotheses of the last second all have it and it is not near their end.
 """
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from itertools import takewhile
 
-from rapl_gateway.realtime.units import Unit, text_of, units_of, words_in
+from rapl_protocol.audio import WavAudio
+from rapl_protocol.prepared import SpeechSegment
+from rapl_protocol.transcript import Transcript
+
+from rapl_gateway.realtime.text.units import Unit, text_of, units_of, words_in
+from rapl_gateway.transcription.checks.transcript_checks import TranscriptChecks
 
 _HELD_WORDS = 2
 """Words at the end of a hypothesis that are not settled. Measured: see docs/decisions/0007."""
@@ -17,6 +23,14 @@ _HELD_CHARACTERS = 4
 """The same in scripts without spaces between words."""
 _AFTER_NUMERAL = 2
 """Words after a number that fix it. "twenty" becomes "20", then "21", then "21 May"."""
+_AGREED_OVER_S = 0.9
+"""Seconds of audio by which the hypotheses that agree must differ at least. Texts of nearly the same audio have the
+same mistakes."""
+_SURE_LOGPROB = -0.6
+"""Lowest mean log-probability of a text that settles words. Whisper's first guesses at the beginning of a turn are
+lower."""
+_SURE_S = 2.0
+"""Seconds of audio from which a text settles words, if the engine reports no log-probability."""
 _BAND = 64
 """Most characters by which two texts of the same speech are shifted against each other."""
 
@@ -25,9 +39,23 @@ _BAND = 64
 class Hypothesis:
     """The text of all audio of an open turn so far."""
 
+    audio_s: float
+    """Seconds of this audio."""
     text: str
     language: str | None = None
     """ISO 639 code that the engine detected; None if it reported none."""
+
+    @classmethod
+    def of(cls, transcript: Transcript, audio: WavAudio) -> "Hypothesis | None":
+        """Returns the hypothesis of a pass. None if nothing should be settled by it: the engine is not sure of its
+        text, or its text is in doubt for one of the reasons of `TranscriptChecks`."""
+        segment = SpeechSegment(0.0, audio.duration_s, audio)
+        if not transcript.text or TranscriptChecks().judge(transcript, segment).judgement.flags:
+            return None
+        logprobs = [each.decoding and each.decoding.avg_logprob for each in transcript.segments]
+        known = [logprob for logprob in logprobs if logprob is not None]
+        is_sure = sum(known) >= _SURE_LOGPROB * len(known) if known else audio.duration_s >= _SURE_S
+        return cls(audio.duration_s, transcript.text, transcript.language) if is_sure else None
 
 
 class Settling:
@@ -35,9 +63,8 @@ class Settling:
 
     def __init__(self) -> None:
         self._settled: list[Unit] = []
-        self._before: list[Unit] = []
-        """What the hypothesis before has after the settled text."""
-        self._language_before: str | None = None
+        self._before: deque[tuple[Hypothesis, Sequence[Unit]]] = deque()
+        """The latest hypotheses, and what they have after the settled text."""
         self.text = ""
         """Everything that `add`, `stream` and `finish` returned, joined."""
         self.language: str | None = None
@@ -51,14 +78,27 @@ class Settling:
         """Adds the next hypothesis. Returns the text that it settles, which may be ""."""
         units = units_of(hypothesis.text.strip())
         rest = units[position_after(self._settled, units) :]
-        is_same_language = hypothesis.language == self._language_before
-        count = _count_settled(self._before, rest) if is_same_language else 0
-        self._before, self._language_before = rest[count:], hypothesis.language
+        count = self._count_settled(hypothesis, rest)
+        self._before.append((hypothesis, rest))
+        self._before = deque((each, its_rest[count:]) for each, its_rest in self._before)
         if not count:
             return ""
         self.language = self.language or hypothesis.language
         self.settled += len(words_in(rest[:count]))
         return self._grow(rest[:count])
+
+    def _count_settled(self, hypothesis: Hypothesis, rest: Sequence[Unit]) -> int:
+        """Returns how many units of `rest`, from its start, are settled: those that all hypotheses of the last
+        _AGREED_OVER_S have, and one that is older, without what is held back at the end."""
+        is_old = [hypothesis.audio_s - each.audio_s >= _AGREED_OVER_S for each, _ in self._before]
+        while is_old[1:2] == [True]:
+            is_old.pop(0)
+            self._before.popleft()
+        if not is_old or not is_old[0] or any(each.language != hypothesis.language for each, _ in self._before):
+            return 0
+        agreed = min(_count_same(its_rest, rest) for _, its_rest in self._before)
+        count = min(agreed, _before_the_edge(rest))
+        return len(_without_marks_at_end(rest[: _before_open_numeral(rest[:count])]))
 
     def stream(self, text: str) -> str:
         """Adds the beginning of the final text, as far as it is decoded. Returns what it adds, which may be "". Nothing
@@ -80,6 +120,17 @@ class Settling:
         self.disagreed = _disagreed(self._settled, units[:start], self.settled)
         return self._grow(units[start:])
 
+    def split(self, text: str) -> "Settling":
+        """Removes what lies after this text, the final one of the first part of the audio, and returns it. Usually
+        nothing does, because passes settle nothing near the end of their audio."""
+        after = Settling()
+        count = position_after(units_of(text.strip()), self._settled)
+        after._settled, self._settled = self._settled[count:], self._settled[:count]
+        after.text, self.text = text_of(after._settled).strip(), text_of(self._settled)
+        after.settled = min(self.settled, len(words_in(after._settled)))
+        self.settled -= after.settled
+        return after
+
     def _grow(self, units: Sequence[Unit]) -> str:
         if not units:
             return ""
@@ -99,7 +150,7 @@ def position_after(settled: Sequence[Unit], units: Sequence[Unit]) -> int:
     """
     if not settled:
         return 0
-    same = sum(1 for _ in takewhile(lambda pair: pair[0].raw == pair[1].raw, zip(settled, units, strict=False)))
+    same = _count_same(settled, units)
     if same == len(settled):
         return same
     rest, others = settled[same:], units[same:]
@@ -137,12 +188,10 @@ def _prefix_distances(key: str, other: str) -> list[int]:
     return row
 
 
-def _count_settled(before: Sequence[Unit], rest: Sequence[Unit]) -> int:
-    """Returns how many units of `rest`, from its start, are settled: those that the hypothesis before has too, without
-    what is held back at the end."""
-    agreed = sum(1 for _ in takewhile(lambda pair: pair[0].raw == pair[1].raw, zip(before, rest, strict=False)))
-    count = min(agreed, _before_the_edge(rest))
-    return len(_without_marks_at_end(rest[: _before_open_numeral(rest[:count])]))
+def _count_same(first: Sequence[Unit], second: Sequence[Unit]) -> int:
+    """Returns how many units at the start are the same."""
+    pairs = zip(first, second, strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0].raw == pair[1].raw, pairs))
 
 
 def _before_the_edge(units: Sequence[Unit]) -> int:
