@@ -1,6 +1,8 @@
 """A client of /v1/realtime, without OpenAI's SDK, so that every event can be sent and seen."""
 
+import asyncio
 import base64
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,11 +11,13 @@ from typing import Any
 
 from rapl_protocol.audio import WavAudio
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 
 SAMPLE = Path(__file__).parents[3] / "samples" / "three-one-four.wav"
 SPEECH = bytes(WavAudio.from_wav(SAMPLE.read_bytes()).pcm)
 """3.06 s of speech, 16 kHz."""
 TEXT = "one two three"
+LIMIT_S = 20.0
 MANUAL = {"format": {"type": "audio/pcm", "rate": 16_000}, "turn_detection": None}
 
 
@@ -40,19 +44,21 @@ class Client:
         await self.send("input_audio_buffer.commit")
 
     async def receive(self) -> dict[str, Any]:
-        event = json.loads(await self.socket.recv())
+        async with asyncio.timeout(LIMIT_S):
+            event = json.loads(await self.socket.recv())
         self.events.append(event)
         return event
 
     async def until(self, *ends: str) -> dict[str, Any]:
         """The next event whose type ends like this."""
         while not (event := await self.receive())["type"].endswith(ends):
-            pass
+            assert not event["type"].endswith((".failed", "error")), event
         return event
 
     async def until_closed(self) -> tuple[int, str]:
-        async for message in self.socket:
-            self.events.append(json.loads(message))
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                await self.receive()
         return self.socket.close_code or 0, self.socket.close_reason or ""
 
     def names(self) -> list[str]:

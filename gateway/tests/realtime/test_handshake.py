@@ -1,5 +1,6 @@
 """The handshake of /v1/realtime, client secrets, and what is not served."""
 
+import asyncio
 import json
 import time
 
@@ -18,6 +19,17 @@ async def refusal(fleet, path: str = "/v1/realtime", **options) -> tuple[int, di
     with pytest.raises(InvalidStatus) as caught:
         await connect(f"{fleet.url.replace('http', 'ws')}{path}", **options)
     return caught.value.response.status_code, json.loads(caught.value.response.body)["error"]
+
+
+async def opened(fleet) -> None:
+    """Opens a session as soon as the server has noticed that another one has ended."""
+    async with asyncio.timeout(5):
+        while True:
+            try:
+                async with connected(fleet) as client:
+                    return await client.receive()
+            except InvalidStatus:
+                await asyncio.sleep(0.02)
 
 
 @pytest.mark.parametrize(
@@ -200,6 +212,5 @@ async def test_further_sessions_than_the_limits_allow_are_a_429_and_one_that_end
         await client.receive()
         status, error = await refusal(fleet)
         assert (status, error["code"]) == (429, "overloaded")
-    async with connected(fleet) as client:
-        assert (await client.receive())["type"] == "session.created"
+    await opened(fleet)
     assert (await refusal(await start_realtime(realtime_max_sessions=0)))[0] == 429

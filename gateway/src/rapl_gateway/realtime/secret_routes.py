@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import from_json
 from rapl_protocol.errors import ErrorCode, ServiceError, invalid_fields
-from rapl_service.http.body import drain
+from rapl_service.http.body import MAX_DRAIN_BYTES
 
 from rapl_gateway.api.openapi import errors
 from rapl_gateway.realtime.rules.config import SessionConfig
@@ -105,14 +105,16 @@ def _config(request: Request, session: dict[str, Any]) -> SessionConfig:
 
 async def _body(request: Request) -> dict[str, Any]:
     """The request's JSON object; {} if it has no body. Raises: ServiceError."""
-    body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > _MAX_BODY_BYTES:
-            await drain(request.receive)
-            raise ServiceError(ErrorCode.AUDIO_TOO_LARGE, f"the body is larger than {_MAX_BODY_BYTES >> 10} KiB")
+    body, size_bytes = b"", 0
+    async for part in request.stream():  # also the rest of a body that is too large, so that its client reads the answer
+        size_bytes += len(part)
+        body = body + part if size_bytes <= _MAX_BODY_BYTES else b""
+        if size_bytes > MAX_DRAIN_BYTES:
+            break
+    if size_bytes > _MAX_BODY_BYTES:
+        raise ServiceError(ErrorCode.AUDIO_TOO_LARGE, f"the body is larger than {_MAX_BODY_BYTES >> 10} KiB")
     try:
-        sent: Any = from_json(bytes(body) or b"{}")
+        sent: Any = from_json(body or b"{}")
     except ValueError:
         raise ServiceError(ErrorCode.INVALID_REQUEST, "the body is not JSON") from None
     if not isinstance(sent, dict):
