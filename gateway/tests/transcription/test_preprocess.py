@@ -7,6 +7,7 @@ import pytest
 from rapl_gateway.transcription.preprocess import RetryingPreprocessClient
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.frames import encode_frame
+from rapl_protocol.live_audio import LiveOptions
 from rapl_protocol.prepared import PrepareEnd, SpeechSegment
 from rapl_protocol.testing import make_tone
 from rapl_service.calls.call import Service, open_http
@@ -94,3 +95,13 @@ async def test_a_service_that_was_never_ready_is_not_waited_for():
         await prepared(Mortal(), url="http://127.0.0.1:9")
 
     assert caught.value.code is ErrorCode.BACKEND_UNAVAILABLE
+
+
+async def test_a_live_session_waits_for_the_service_as_long_as_a_request():
+    async with open_http() as http:
+        client = RetryingPreprocessClient(
+            http, Service("preprocess-service", "http://127.0.0.1:9", ""), restart_wait_s=0
+        )
+        async with client.live(LiveOptions()) as live:
+            with pytest.raises(ServiceError, match="lost a session of live audio"):
+                await anext(aiter(live))

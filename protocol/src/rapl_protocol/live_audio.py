@@ -106,11 +106,12 @@ class Flushed(_Message):
 
 
 class Checkpoint(_Message):
-    """A state from which the session can be resumed. The client may forget the messages before it, as said here."""
+    """A state from which the session can be resumed. The client may forget the messages that it contains."""
 
     type: Literal["checkpoint"] = "checkpoint"
     at_sample: int
-    """Where the resumed session's audio begins. Later audio and events before this checkpoint are sent again."""
+    """Where the audio of a resumed session begins. If audio after it was sent before the checkpoint, it is sent again;
+    events that were sent before the checkpoint are not."""
     keep_from_byte: int = Field(ge=0)
     """The first byte of the session's audio that a resumed session needs."""
     controls: int = Field(ge=0)

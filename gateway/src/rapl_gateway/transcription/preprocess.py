@@ -6,9 +6,11 @@ from contextlib import aclosing
 from typing import IO
 
 from rapl_protocol.errors import ServiceError
+from rapl_protocol.live_audio import LiveOptions
 from rapl_protocol.prepared import PreparedEvent, PrepareOptions
 from rapl_service.calls.call import Http, Service
 from rapl_service.calls.clients import PreprocessClient
+from rapl_service.calls.live_audio import LiveAudio
 
 from rapl_gateway.backends.retry import Attempts, RestartWindow
 from rapl_gateway.transcription.segments import canonical_wav
@@ -30,6 +32,7 @@ class RetryingPreprocessClient(PreprocessClient):
 
     def __init__(self, http: Http, service: Service, restart_wait_s: float) -> None:
         super().__init__(http, service)
+        self._restart_wait_s = restart_wait_s
         self._restart_window = RestartWindow(restart_wait_s)
         self.problem: str | None = None
         """Why the last poll failed; None if it succeeded."""
@@ -72,6 +75,13 @@ class RetryingPreprocessClient(PreprocessClient):
                 if yielded == 0 and (not isinstance(media, bytes | memoryview) or canonical_wav(media)):
                     raise
             await asyncio.sleep(_RETRY_INTERVAL_S)
+
+    def live(
+        self, options: LiveOptions, *, restart_wait_s: float | None = None, request_id: str | None = None
+    ) -> LiveAudio:
+        """Same as `PreprocessClient.live`; by default a session waits as long as a request."""
+        wait_s = self._restart_wait_s if restart_wait_s is None else restart_wait_s
+        return super().live(options, restart_wait_s=wait_s, request_id=request_id)
 
     def _mark_ready(self) -> None:
         self._restart_window.mark_ready()

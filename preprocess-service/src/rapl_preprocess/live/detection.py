@@ -76,7 +76,7 @@ class LiveDetection:
             async with asyncio.timeout(_GATHER_S):
                 await self._has_control.wait()
         except TimeoutError:
-            pass  # nobody waits
+            pass  # no control message has come
         self._has_audio.clear()
         self._has_control.clear()
 

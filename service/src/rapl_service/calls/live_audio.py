@@ -2,6 +2,8 @@
 on where it was."""
 
 import asyncio
+import logging
+import math
 import time
 from collections import deque
 from collections.abc import AsyncGenerator
@@ -9,7 +11,7 @@ from contextlib import asynccontextmanager
 from typing import Self
 
 from pydantic import ValidationError
-from rapl_protocol.errors import ServiceError, reason_of
+from rapl_protocol.errors import ErrorCode, ServiceError, reason_of
 from rapl_protocol.live_audio import (
     LIVE_PATH,
     MAX_LIVE_MESSAGE_BYTES,
@@ -39,6 +41,8 @@ _MAX_WAITING_EVENTS = 256
 _REFUSED = frozenset({1003, 1007, 1008, 1009})
 """Close codes of a service that refuses a message. It would refuse the same message again."""
 
+log = logging.getLogger("rapl")
+
 
 class LiveAudio:
     """Sends audio, and yields it at 16 kHz with the turns in it. Enter it as a context manager.
@@ -64,7 +68,7 @@ class LiveAudio:
         self._replay = _Replay(options)
         self._changed = asyncio.Condition()
         self._unsent: deque[bytes | LiveControl] = deque()
-        self._events: asyncio.Queue[LiveEvent | None] = asyncio.Queue(_MAX_WAITING_EVENTS)
+        self._events: asyncio.Queue[LiveEvent | ServiceError] = asyncio.Queue(_MAX_WAITING_EVENTS)
         self._returned = _Progress()
         self._arrived = _Progress()
         self._give_up_at: float | None = None
@@ -93,9 +97,10 @@ class LiveAudio:
 
     async def __aiter__(self) -> AsyncGenerator[LiveEvent]:
         """Yields audio and events without an end. Raises: ServiceError, BACKEND_UNAVAILABLE."""
-        while (event := await self._events.get()) is not None:
+        while not isinstance(event := await self._events.get(), ServiceError):
             yield event
-        raise self._failure or AssertionError
+        self._events.put_nowait(event)  # for whoever iterates later
+        raise event
 
     async def _add(self, message: bytes | LiveControl) -> None:
         async with self._changed:
@@ -112,22 +117,28 @@ class LiveAudio:
                 await self._connection()
                 await asyncio.sleep(_RETRY_INTERVAL_S)
         except ServiceError as error:
-            async with self._changed:
-                self._failure = error
-                self._changed.notify_all()
-            await self._events.put(None)
+            failure = error
+        except Exception:
+            log.exception("a session of live audio failed")
+            failure = ServiceError(ErrorCode.INTERNAL, "internal error; the server's log has the cause")
+        async with self._changed:
+            self._failure = failure
+            self._changed.notify_all()
+        await self._events.put(failure)
 
     async def _connection(self) -> None:
         """Uses one connection until it is lost. Raises: ServiceError, if another connection would not help."""
-        began = time.monotonic()
+        connected_at = math.inf
         try:
             async with _connected(self._service, self._headers) as socket:
+                connected_at = time.monotonic()
                 await self._exchange(socket)
         except (OSError, WebSocketException) as error:  # a TimeoutError is an OSError
             _require_temporary(self._service, error)
             now = time.monotonic()
-            if self._give_up_at is None or now - began > self._restart_wait_s:
+            if self._give_up_at is None or now - connected_at > self._restart_wait_s:
                 self._give_up_at = now + self._restart_wait_s
+                log.warning("retry of a session of live audio with %s: %s", self._service.name, type(error).__name__)
             if now >= self._give_up_at:
                 raise unavailable(self._service, "lost a session of live audio") from error
 
