@@ -162,9 +162,10 @@ class TurnText:
         is_whole = part is self._part
         text = ""
         async with aclosing(self._final.texts(pcm, part.options, part.known() if is_whole else None)) as texts:
-            async for text in texts:
-                if is_whole:
+            async for longer in texts:
+                if is_whole and text:
                     self._send(part.settling.stream(text))
+                text = longer
         return text
 
     def _finish(self, part: OpenPart, text: str) -> None:

@@ -32,7 +32,7 @@ from rapl_gateway.transcription.early import EarlySegments
 from rapl_gateway.transcription.prefetch import SegmentPrefetcher
 from rapl_gateway.transcription.progress import ProgressDisplay
 from rapl_gateway.transcription.result import TranscriptBuilder
-from rapl_gateway.transcription.segment_task import EngineCall, SegmentTask
+from rapl_gateway.transcription.segment_task import INTERACTIVE_S, EngineCall, SegmentTask
 from rapl_gateway.transcription.segments import (
     PREPARE_IDLE_S,
     SPEECH_CHECK_S,
@@ -62,6 +62,8 @@ class Job:
     is_streamed: bool = False
     """Whether words are sent to the client as they are decoded, if the engine streams."""
     is_model_ready: bool = True
+    interactive_s: float = INTERACTIVE_S
+    """As in `EngineCall`."""
     known: Transcript | None = None
     """The engine's transcript of a clip, if it is known already. It is judged like any other."""
     result: TranscriptBuilder = field(default_factory=TranscriptBuilder)
@@ -193,7 +195,7 @@ class Pipeline:
             yield job.result.add(judged, task.segment)
 
     def _start(self, job: Job, segment: SpeechSegment, known: Transcript | None = None) -> SegmentTask:
-        engine = EngineCall(job.reservation.client, job.options, job.request_id, self._settings)
+        engine = EngineCall(job.reservation.client, job.options, job.request_id, self._settings, job.interactive_s)
         return SegmentTask(engine, segment, is_streamed=job.is_streamed, known=known)
 
     async def has_speech(self, audio: WavAudio, options: PrepareOptions, request_id: str) -> bool:

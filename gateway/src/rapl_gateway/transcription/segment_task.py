@@ -36,6 +36,8 @@ class EngineCall:
     options: TranscribeOptions
     request_id: str
     settings: Settings
+    interactive_s: float = INTERACTIVE_S
+    """A segment that ends later than this is queued as part of a long recording."""
 
     async def transcribe(self, audio: WavAudio, options: TranscribeOptions | None = None) -> Transcript:
         """Returns the transcript of the audio. Raises: ServiceError."""
@@ -77,7 +79,7 @@ class SegmentTask:
         self.segment = segment
         self._engine = engine
         self._options = engine.options
-        if segment.end_s > INTERACTIVE_S:
+        if segment.end_s > engine.interactive_s:
             self._options = engine.options.model_copy(update={"is_long": True})
         self._kept: Judged | None = None
         self._words: asyncio.Queue[str | None] | None = asyncio.Queue() if is_streamed and not known else None

@@ -96,6 +96,7 @@ class FinalPass:
             stopwatch=Stopwatch(),
             is_streamed=self._streams_words or audio.duration_s > MAX_SEGMENT_S,
             is_model_ready=self._is_model_ready(),
+            interactive_s=MAX_SEGMENT_S,
             known=known,
         )
 
