@@ -8,10 +8,22 @@ from contextlib import suppress
 
 import pytest
 from rapl_preprocess.app import create_app
-from rapl_preprocess.live import session
+from rapl_preprocess.live import detection, session
+from rapl_preprocess.live.detection import step
+from rapl_preprocess.live.stream import LiveStream, Output
 from rapl_preprocess.settings import Settings
+from rapl_preprocess.speech.silero_network import Network
 from rapl_protocol.errors import ErrorCode, ServiceError
-from rapl_protocol.live_audio import Flush, Flushed, LiveEvent, LiveOptions, SpeechStarted, SpeechStopped, TurnDetection
+from rapl_protocol.live_audio import (
+    Flush,
+    Flushed,
+    LiveControl,
+    LiveEvent,
+    LiveOptions,
+    SpeechStarted,
+    SpeechStopped,
+    TurnDetection,
+)
 from rapl_service.calls.call import Service, open_http
 from rapl_service.calls.clients import PreprocessClient
 from rapl_service.calls.live_audio import LiveAudio
@@ -160,6 +172,12 @@ async def test_one_session_too_many_is_refused_until_another_one_ends(url: str):
     with pytest.raises(InvalidStatus) as caught:
         await websocket(url)
     assert caught.value.response.status_code == 429
+    async with open_http() as http:
+        client = PreprocessClient(http, Service("preprocess-service", url, ""))
+        async with client.live(AT_16K) as live:
+            with pytest.raises(ServiceError, match="too many sessions") as refused:
+                await until_flushed(live)
+    assert (refused.value.code, refused.value.retry_after_s) == (ErrorCode.OVERLOADED, 5)
 
     for socket in sockets:
         await socket.close()
@@ -178,6 +196,30 @@ async def test_a_client_that_does_not_read_is_not_processed_without_end(url: str
         await socket.send(OPTIONS)
         assert await sent_until_it_blocks(socket, blocked_s=1.0, limit_bytes=1 << 27) < 1 << 26
         socket.transport.abort()
+
+
+async def test_a_step_that_fails_ends_its_sessions_and_their_clients_go_on_from_the_last_checkpoint(
+    live: LiveAudio, conversation: bytes, monkeypatch, caplog
+):
+    await live.send(conversation[:200_000])
+    await live.flush()
+    before = await until_flushed(live)
+    failed = asyncio.Event()
+
+    def failing(network: Network, inputs: list[tuple[LiveStream, bytes | LiveControl]]) -> list[list[Output]]:
+        monkeypatch.setattr(detection, "step", step)
+        failed.set()
+        raise MemoryError
+
+    monkeypatch.setattr(detection, "step", failing)
+    await live.send(conversation[200_000:])
+    await failed.wait()
+    await live.flush()
+    after = await until_flushed(live)
+
+    assert b"".join(event for event in before + after if isinstance(event, bytes)) == conversation
+    assert len([event for event in before + after if isinstance(event, SpeechStarted)]) == 3
+    assert "1 sessions of live audio failed" in caplog.text
 
 
 async def test_a_service_without_live_audio_is_named_in_the_error(url: str):

@@ -64,12 +64,14 @@ class LiveDetection:
         while True:
             await self._has_audio.wait()
             await self._gather()
-            ready = [session for session in self._sessions if session.is_ready]
-            while ready:
-                await self._process(ready)
-                ready = [session for session in self._sessions if session.is_ready and session.is_urgent]
-            if any(session.is_ready for session in self._sessions):
+            await self._process(self._ready())
+            while any(session.is_urgent for session in self._ready()):
+                await self._process(self._ready())
+            if self._ready():
                 self._has_audio.set()
+
+    def _ready(self) -> list[LiveSession]:
+        return [session for session in self._sessions if session.is_ready]
 
     async def _gather(self) -> None:
         try:

@@ -109,7 +109,7 @@ class Call:
                 url = self.service.base_url
                 answer = await self.http.pool.request(self.method, url, self.path, self._headers(), body, on_body)
         if not 200 <= answer.status < 300:
-            raise _refusal(self.service, answer.status, answer.body, answer.headers.get("retry-after"))
+            raise refusal(self.service, answer.status, answer.body, answer.headers.get("retry-after"))
         return answer.body
 
     async def fetch_as(self, kind: type[M], deadline_s: float, *body: bytes | memoryview) -> M:
@@ -160,7 +160,7 @@ class Call:
             ) as response:
                 if not 200 <= response.status < 300:
                     retry_after = response.headers.get("retry-after")
-                    raise _refusal(self.service, response.status, await response.read(), retry_after)
+                    raise refusal(self.service, response.status, await response.read(), retry_after)
                 yield response
 
     def _headers(self) -> dict[str, str]:
@@ -170,7 +170,8 @@ class Call:
         return headers
 
 
-def _refusal(service: Service, status: int, body: bytes, retry_after: str | None) -> ServiceError:
+def refusal(service: Service, status: int, body: bytes, retry_after: str | None) -> ServiceError:
+    """The error that a response with another status than 2xx means."""
     if status == 401:  # our token is wrong, not the API key of our client
         return unavailable(service, "refused the token: set the same token on both sides")
     if status < 400:

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from typing import Self
 
 from pydantic import ValidationError
-from rapl_protocol.errors import ErrorCode, ServiceError, reason_of
+from rapl_protocol.errors import HTTP_STATUS, ErrorCode, ServiceError, reason_of
 from rapl_protocol.live_audio import (
     LIVE_PATH,
     MAX_LIVE_MESSAGE_BYTES,
@@ -26,7 +26,7 @@ from rapl_protocol.live_audio import (
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
-from rapl_service.calls.call import CONNECT_TIMEOUT_S, Service, unavailable
+from rapl_service.calls.call import CONNECT_TIMEOUT_S, Service, refusal, unavailable
 
 DEFAULT_RESTART_WAIT_S = 8.0
 _RETRY_INTERVAL_S = 0.2
@@ -37,6 +37,8 @@ _PIECE_BYTES = 1 << 15
 """Longest binary message that is sent. A longer one would delay other sessions."""
 _MAX_KEPT_BYTES = 1 << 20
 """Most audio that is kept for a replay or waits to be sent. If there is more, `send` waits."""
+_CONTROL_BYTES = 128
+"""What a message other than audio counts as."""
 _MAX_WAITING_EVENTS = 256
 _REFUSED = frozenset({1003, 1007, 1008, 1009})
 """Close codes of a service that refuses a message. It would refuse the same message again."""
@@ -173,8 +175,8 @@ class LiveAudio:
     async def _receive_audio(self, pcm: bytes) -> None:
         new_bytes = self._arrived.add_audio(pcm) - self._returned.audio_bytes
         if new_bytes > 0:
-            self._returned.add_audio(pcm[-new_bytes:])
             await self._yield(pcm[-new_bytes:])
+            self._returned.add_audio(pcm[-new_bytes:])  # only now: a lost connection cancels the line before
 
     async def _receive_event(self, message: str) -> None:
         try:
@@ -188,8 +190,8 @@ class LiveAudio:
             return
         self._arrived.events += 1
         if self._arrived.events > self._returned.events:
-            self._returned.events += 1
             await self._yield(event)
+            self._returned.events += 1
 
     async def _yield(self, event: LiveEvent) -> None:
         self._give_up_at = None  # the service is making progress
@@ -228,7 +230,7 @@ class _Replay:
 
     def add(self, message: bytes | LiveControl) -> None:
         self._messages.append(message)
-        self.kept_bytes += len(message) if isinstance(message, bytes) else 0
+        self.kept_bytes += len(message) if isinstance(message, bytes) else _CONTROL_BYTES
 
     def forget(self, checkpoint: Checkpoint, arrived: _Progress) -> None:
         """Drops what the checkpoint contains."""
@@ -269,5 +271,7 @@ def _require_temporary(service: Service, error: Exception) -> None:
     """Raises: ServiceError, if another connection would fail in the same way."""
     if isinstance(error, ConnectionClosed) and error.rcvd and error.rcvd.code in _REFUSED:
         raise unavailable(service, f"refused a message of live audio with {error.rcvd.code}") from error
-    if isinstance(error, InvalidStatus) and error.response.status_code < 500:
-        raise unavailable(service, f"responded to live audio with {error.response.status_code}") from error
+    if isinstance(error, InvalidStatus) and (status := error.response.status_code) < 500:
+        if status == HTTP_STATUS[ErrorCode.OVERLOADED]:
+            raise refusal(service, status, bytes(error.response.body or b""), error.response.headers.get("retry-after"))
+        raise unavailable(service, f"responded to live audio with {status}") from error
