@@ -106,7 +106,7 @@ def _config(request: Request, session: dict[str, Any]) -> SessionConfig:
 async def _body(request: Request) -> dict[str, Any]:
     """The request's JSON object; {} if it has no body. Raises: ServiceError."""
     body, size_bytes = b"", 0
-    async for part in request.stream():  # also the rest of a body that is too large, so that its client reads the answer
+    async for part in request.stream():  # to its end, because a client that is still sending does not read the answer
         size_bytes += len(part)
         body = body + part if size_bytes <= _MAX_BODY_BYTES else b""
         if size_bytes > MAX_DRAIN_BYTES:
