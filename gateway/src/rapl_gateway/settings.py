@@ -93,8 +93,7 @@ class Settings(BaseSettings):
     realtime_max_sessions: int = Field(200, ge=0)
     """Most realtime sessions at once. Further ones get 429."""
     realtime_max_client_sessions: int = Field(100, ge=0)
-    """Most realtime sessions of one client at once. Clients are told apart by their keys; without keys, by their
-    addresses."""
+    """Most realtime sessions of one key at once; without keys, of one address. Further ones get 429."""
     realtime_max_session_s: float = Field(3600.0, gt=0)
     """Longest realtime session, in seconds. Then its turns are finished and its connection is closed."""
     realtime_max_turn_s: float = Field(900.0, gt=0)

@@ -9,7 +9,7 @@ import pytest
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.models import ModelState
 from rapl_protocol.testing import FakeTranscriber
-from rapl_service.testing import until
+from rapl_service.testing import reference_cycles, until
 from realtime.client import MANUAL, SPEECH, TEXT, connected
 from websockets.exceptions import ConnectionClosed
 
@@ -232,6 +232,20 @@ async def test_a_session_is_one_line_in_the_log_with_figures_and_without_its_tex
     assert " status=101 " in line
     assert " model=iic/SenseVoiceSmall audio_s=3.06 turns=1 failed=0 empty=0 errors=0 deltas=" in line
     assert not any(text in caplog.text for text in (TEXT, "sk-secret", "a prompt"))
+
+
+async def test_the_audio_of_a_session_is_freed_without_the_cycle_collector(start_realtime):
+    fleet = await start_realtime(realtime_max_sessions=1)
+    with reference_cycles() as found:
+        async with connected(fleet) as client:
+            await client.update(**MANUAL)
+            await client.append(SPEECH)
+            await client.commit()
+            await client.until(".completed")
+            await client.append(SPEECH)
+        await asyncio.sleep(0.5)
+
+    assert {name for name in found if "realtime" in name or "live_audio" in name} == set()
 
 
 async def test_a_client_that_leaves_in_the_middle_of_a_turn_leaves_nothing_behind(start_realtime, caplog):

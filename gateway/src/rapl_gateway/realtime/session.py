@@ -66,7 +66,7 @@ class RealtimeSession:
         self._max_session_s = max_session_s
         self._max_waiting_s = max_waiting_s
         self._outbox = Outbox(websocket)
-        self._turns = SessionTurns(self._on_text)
+        self._turns = SessionTurns()
         self._has_room = asyncio.Event()
         self._has_room.set()
         self._ending: asyncio.Task[None] | None = None
@@ -174,7 +174,7 @@ class RealtimeSession:
                 case Send(event=event):
                     self._outbox.put(event)
                 case BeginTurn(item_id=item_id):
-                    self._turns.begin(item_id, partial(self._begin_text, command))
+                    self._turns.begin(item_id, partial(self._begin_text, command), self._on_text)
                 case AddAudio(item_id=item_id, pcm=pcm):
                     self._turns.append(item_id, pcm)
                 case CommitTurn(item_id=item_id):

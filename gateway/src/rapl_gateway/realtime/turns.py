@@ -17,20 +17,21 @@ OnEvent = Callable[[str, TextDelta | TurnCompleted | ServiceError], None]
 
 
 class SessionTurns:
-    """Runs one task for each turn of a session.
+    """Runs one task for each turn of a session."""
 
-    Args:
-        on_event: is called for each event of each turn.
-    """
-
-    def __init__(self, on_event: OnEvent) -> None:
-        self._on_event = on_event
+    def __init__(self) -> None:
         self._turns: dict[str, tuple[_WaitingTurn, asyncio.Task[None]]] = {}
 
-    def begin(self, item_id: str, begin_text: BeginText) -> None:
-        """Begins a turn. Its audio waits until `begin_text` returns, for example while the model is loaded."""
+    def begin(self, item_id: str, begin_text: BeginText, on_event: OnEvent) -> None:
+        """Begins a turn.
+
+        Args:
+            item_id: the id of its item.
+            begin_text: begins its text. The turn's audio waits until it returns, for example while a model is loaded.
+            on_event: is called for each event of the turn.
+        """
         turn = _WaitingTurn(begin_text)
-        task = asyncio.create_task(self._run(item_id, turn))
+        task = asyncio.create_task(_run(item_id, turn, on_event))
         self._turns[item_id] = (turn, task)
         task.add_done_callback(lambda _: self._turns.pop(item_id))
 
@@ -53,17 +54,17 @@ class SessionTurns:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _run(self, item_id: str, turn: "_WaitingTurn") -> None:
-        try:
-            async with aclosing(turn.events()) as events:
-                async for event in events:
-                    self._on_event(item_id, event)
-        except ServiceError as error:
-            self._on_event(item_id, error)
-        except Exception:
-            log.exception("the text of a turn failed")
-            error = ServiceError(ErrorCode.INTERNAL, "internal error; the server's log has the cause")
-            self._on_event(item_id, error)
+
+async def _run(item_id: str, turn: "_WaitingTurn", on_event: OnEvent) -> None:
+    try:
+        async with aclosing(turn.events()) as events:
+            async for event in events:
+                on_event(item_id, event)
+    except ServiceError as error:
+        on_event(item_id, error)
+    except Exception:
+        log.exception("the text of a turn failed")
+        on_event(item_id, ServiceError(ErrorCode.INTERNAL, "internal error; the server's log has the cause"))
 
 
 class _WaitingTurn:

@@ -9,6 +9,7 @@ from typing import Any
 
 from rapl_protocol.errors import ErrorCode, ServiceError
 from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
@@ -86,6 +87,8 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
             self._unread_timer = None
 
     async def send(self, message: Any) -> None:
+        if self.transport.is_closing():
+            raise ClientDisconnected  # uvicorn takes it for a mistake of the route if it closed the connection itself
         await super().send(message)
         if message["type"] == "websocket.http.response.body":
             self.handshake_complete = True  # else uvicorn logs an error after every refusal

@@ -31,7 +31,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, cast
+from typing import Any, ClassVar, Self, cast
 
 from pydantic_core import from_json
 from rapl_protocol.audio import SAMPLE_RATE_HZ, SAMPLE_WIDTH_BYTES
@@ -157,15 +157,6 @@ class SessionRules:
         self._is_over = False
         """Whether the last audio has come back."""
         self._commands: list[Command] = []
-        self._handlers: dict[str, Callable[[dict[str, Any]], None]] = {
-            "session.update": self._update,
-            "transcription_session.update": self._update_flat,
-            "input_audio_buffer.append": self._append,
-            "input_audio_buffer.commit": self._commit_event,
-            "input_audio_buffer.clear": self._clear_event,
-            "conversation.item.retrieve": self._retrieve,
-            "conversation.item.delete": self._delete,
-        }
 
     @property
     def waiting_s(self) -> float:
@@ -195,10 +186,10 @@ class SessionRules:
                 return []
             event = _parsed(message)
             name = event.get("type")
-            handler = self._handlers.get(name) if isinstance(name, str) else None
+            handler = self.handlers.get(name) if isinstance(name, str) else None
             if handler is None:
                 raise _invalid("type", _unknown_event(name))
-            handler(event)
+            handler(self, event)
         except ServiceError as error:
             self._error(error, event)
         return self._taken()
@@ -452,6 +443,17 @@ class SessionRules:
     def _close_if_done(self) -> None:
         if self._close and not self._flushes and not self.turns:
             self._commands.append(self._close)
+
+    handlers: ClassVar[dict[str, Callable[[Self, dict[str, Any]], None]]] = {
+        "session.update": _update,
+        "transcription_session.update": _update_flat,
+        "input_audio_buffer.append": _append,
+        "input_audio_buffer.commit": _commit_event,
+        "input_audio_buffer.clear": _clear_event,
+        "conversation.item.retrieve": _retrieve,
+        "conversation.item.delete": _delete,
+    }
+    """The events of clients that are supported."""
 
 
 def _invalid(field: str, message: str) -> ServiceError:
