@@ -101,7 +101,7 @@ class LiveAudio:
         """Yields audio and events without an end. Raises: ServiceError, BACKEND_UNAVAILABLE."""
         while not isinstance(event := await self._events.get(), ServiceError):
             yield event
-        self._events.put_nowait(event)  # for whoever iterates later
+        self._events.put_nowait(event)  # a later iteration ends with it too
         raise event
 
     async def _add(self, message: bytes | LiveControl) -> None:
