@@ -18,7 +18,7 @@ from rapl_gateway.transcription.pipeline import Pipeline
 
 _FIRST_PASS_S = 0.9
 """Seconds of audio before the first pass. Engines guess at less."""
-_PAUSE_S = 0.2
+_PAUSE_S = 0.3
 """Seconds of quiet audio after which a pass begins at once: if the turn ends here, its text is the final one."""
 _AFTER_FAILURE_S = 2.0
 """Seconds of audio before the next pass after one that failed."""
