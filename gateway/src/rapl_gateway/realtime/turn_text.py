@@ -17,7 +17,7 @@ from rapl_gateway.backends.backend import Backend, Backends
 from rapl_gateway.backends.catalog import Route
 from rapl_gateway.realtime.text.final_pass import FinalPass
 from rapl_gateway.realtime.text.open_part import OpenPart, PassEngine
-from rapl_gateway.realtime.text.passes import EngineShare
+from rapl_gateway.realtime.text.passes import PassLimiter
 from rapl_gateway.settings import Settings
 from rapl_gateway.transcription.pipeline import Pipeline
 from rapl_gateway.transcription.result import Problem
@@ -118,7 +118,7 @@ class TurnText:
 
     async def _run(self) -> TurnCompleted:
         try:
-            with self._engine.share.open_turn():
+            with self._engine.limiter.open_turn():
                 while not self._committed.is_set():
                     if self._is_too_long():
                         await self._close_part()
@@ -219,7 +219,7 @@ class TurnTexts:
         self._backends = backends
         self._pipeline = pipeline
         self._settings = settings
-        self._shares: dict[str, EngineShare] = {}
+        self._limiters: dict[str, PassLimiter] = {}
 
     def begin(
         self,
@@ -246,8 +246,8 @@ class TurnTexts:
                 checked for speech before it is transcribed.
         """
         backend, targets = self._backends[route.backend], self._backends.targets(route)
-        share = self._shares.setdefault(route.backend, EngineShare(backend.scheduler))
-        engine = PassEngine(backend, share, self._pipeline, self._settings, client_id, request_id)
+        limiter = self._limiters.setdefault(route.backend, PassLimiter(backend.scheduler))
+        engine = PassEngine(backend, limiter, self._pipeline, self._settings, client_id, request_id)
         final = FinalPass(
             self._pipeline,
             targets,

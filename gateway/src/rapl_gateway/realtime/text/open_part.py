@@ -10,7 +10,7 @@ from rapl_protocol.transcript import TranscribeOptions, Transcript
 
 from rapl_gateway.backends.backend import Backend
 from rapl_gateway.backends.load import CallOptions
-from rapl_gateway.realtime.text.passes import EngineShare, OpenAudio
+from rapl_gateway.realtime.text.passes import OpenAudio, PassLimiter
 from rapl_gateway.realtime.text.settling import Hypothesis, Settling
 from rapl_gateway.settings import Settings
 from rapl_gateway.transcription.checks.usable import usable
@@ -18,7 +18,7 @@ from rapl_gateway.transcription.pipeline import Pipeline
 
 _FIRST_PASS_S = 0.9
 """Seconds of audio before the first pass. Engines guess at less."""
-_PAUSE_S = 0.2
+_PAUSE_S = 0.3
 """Seconds of quiet audio after which a pass begins at once: if the turn ends here, its text is the final one."""
 _AFTER_FAILURE_S = 2.0
 """Seconds of audio before the next pass after one that failed."""
@@ -32,7 +32,7 @@ class PassEngine:
     text."""
 
     backend: Backend
-    share: EngineShare
+    limiter: PassLimiter
     pipeline: Pipeline
     settings: Settings
     client_id: str
@@ -100,7 +100,7 @@ class OpenPart:
         if audio.duration_s < _FIRST_PASS_S or audio.sound_end <= self._passed or len(audio.pcm) < self._not_before:
             return False
         new_s = (len(audio.pcm) - self._passed) / BYTES_PER_SECOND
-        return audio.quiet_s >= _PAUSE_S or new_s >= self._engine.share.interval_s(audio.duration_s)
+        return audio.quiet_s >= _PAUSE_S or new_s >= self._engine.limiter.interval_s(audio.duration_s)
 
     def has_all_sound(self) -> bool:
         """Returns whether the running pass is at an engine and has everything but quiet audio after it. Its text is the
@@ -117,7 +117,7 @@ class OpenPart:
         """Waits for its turn and transcribes the audio so far. Returns the text that is settled now, which may be "".
         A failure of the engine only delays the next pass."""
         try:
-            async with self._engine.share.one_pass():
+            async with self._engine.limiter.one_pass():
                 audio = WavAudio(bytes(self.audio.pcm))
                 self._passed, self._text = len(audio.pcm), None
                 self._is_detected = self._is_detected or await self._engine.has_speech(audio)

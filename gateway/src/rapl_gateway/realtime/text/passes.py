@@ -1,4 +1,4 @@
-"""When an open turn is transcribed again: how the open turns share an engine, and what its audio has that is new."""
+"""When an open turn is transcribed again: how open turns divide the time of an engine, and what its audio has that is new."""
 
 import asyncio
 from collections import deque
@@ -11,7 +11,7 @@ from rapl_gateway.backends.scheduler import Scheduler
 
 MIN_INTERVAL_S = 0.4
 """Fewest seconds between the beginnings of two passes over a turn. More passes would not settle more words."""
-_SHARE_OF_TIME = 2.0
+_SHARE_OF_TIME = 1.5
 """The passes over all open turns may take one of this many seconds of an engine. Clips and final passes need the
 rest."""
 _FRAME_BYTES = BYTES_PER_SECOND // 20
@@ -23,8 +23,8 @@ _BELOW_LOUD, _FAR_BELOW_LOUD = 6, 30
 """Audio is not quiet above a sixth of the level of loud moments, and always quiet below a thirtieth."""
 
 
-class EngineShare:
-    """The time of one backend that its open turns share. They take turns in the order in which they ask.
+class PassLimiter:
+    """Limits the passes over the open turns of one backend. Turns get a pass in the order in which they ask.
 
     Args:
         scheduler: the backend's queue.

@@ -17,16 +17,18 @@ from rapl_protocol.transcript import Transcript
 from rapl_gateway.realtime.text.units import Unit, text_of, units_of, words_in
 from rapl_gateway.transcription.checks.transcript_checks import TranscriptChecks
 
-_HELD_WORDS = 2
-"""Words at the end of a hypothesis that are not settled. Measured: see docs/decisions/0007."""
-_HELD_CHARACTERS = 4
-"""The same in scripts without spaces between words."""
+_HELD_CHARACTERS = 6
+"""Characters at the end of a hypothesis that are not settled, in scripts without spaces between words.
+docs/decisions/0014
+has the measurements behind this and the other numbers."""
+_CHARACTERS_PER_WORD = 3
+"""A word of another script counts as so many of them: two words are held back."""
 _AFTER_NUMERAL = 2
 """Words after a number that fix it. "twenty" becomes "20", then "21", then "21 May"."""
 _AGREED_OVER_S = 0.9
 """Seconds of audio by which the hypotheses that agree must differ at least. Texts of nearly the same audio have the
 same mistakes."""
-_SURE_LOGPROB = -0.6
+_SURE_LOGPROB = -0.7
 """Lowest mean log-probability of a text that settles words. Whisper's first guesses at the beginning of a turn are
 lower."""
 _SURE_S = 2.0
@@ -110,7 +112,7 @@ class Settling:
         start = position_after(self._settled, units)
         if text_of(units[:start]) != self.text:
             return ""
-        rest = units[start : len(units) - 1]  # the last word may be incomplete
+        rest = units[start : len(units) - 1]  # more letters may follow the end
         return self._grow(_without_marks_at_end(rest))
 
     def finish(self, text: str) -> str:
@@ -196,12 +198,12 @@ def _count_same(first: Sequence[Unit], second: Sequence[Unit]) -> int:
 
 def _before_the_edge(units: Sequence[Unit]) -> int:
     """Returns the number of units before those that are held back because more audio may change them."""
-    held = 0.0
+    held = 0
     for count in range(len(units), 0, -1):
-        if held >= 1.0:
+        if held >= _HELD_CHARACTERS:
             return count
         if units[count - 1].key:
-            held += 1 / (_HELD_CHARACTERS if units[count - 1].is_character else _HELD_WORDS)
+            held += 1 if units[count - 1].is_character else _CHARACTERS_PER_WORD
     return 0
 
 
