@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from rapl_gateway.app import create_app
@@ -11,6 +12,8 @@ from rapl_gateway.settings import Settings
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_service.http.websocket import GuardedWebSocket
 from rapl_service.testing import served, until
+from starlette.applications import Starlette
+from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
@@ -18,6 +21,14 @@ from websockets.exceptions import ConnectionClosedError, InvalidStatus
 KEY = "secret"
 BEARER = {"authorization": f"Bearer {KEY}"}
 NOWHERE = "http://127.0.0.1:9"
+
+
+class SoonPinging(GuardedWebSocket):
+    """Sends a ping every tenth of a second, and waits as long for the answer."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.ping_interval = self.ping_timeout = 0.1
 
 
 async def echo(websocket: WebSocket) -> None:
@@ -216,3 +227,31 @@ async def test_a_handshake_whose_headers_do_not_end_is_given_up(url, monkeypatch
     line, _ = await status_of(url, handshake()[:-4])
 
     assert line.startswith(b"HTTP/1.1 400")
+
+
+async def hold(websocket: WebSocket) -> None:
+    """Takes no message for a second."""
+    await websocket.accept()
+    await asyncio.sleep(1.0)
+    await websocket.send_text(await websocket.receive_text())
+    await websocket.close()
+
+
+async def test_pings_need_no_answer_while_the_route_takes_no_messages():
+    app = Starlette(routes=[WebSocketRoute("/hold", hold)])
+    async with served(app, SoonPinging) as url, connect(f"{url.replace('http', 'ws')}/hold") as websocket:
+        await websocket.send("first")
+        await websocket.send("second")
+
+        assert await websocket.recv() == "first"
+
+
+async def test_a_client_that_answers_no_pings_is_disconnected():
+    app = Starlette(routes=[WebSocketRoute("/hold", hold)])
+    async with served(app, SoonPinging) as url:
+        reader, writer = await asyncio.open_connection(*address(url.replace("http", "ws")))
+        writer.write(handshake().replace(b"/v1/echo", b"/hold"))
+        answer = await asyncio.wait_for(reader.read(), 5)
+        writer.close()
+
+    assert b"keepalive ping timeout" in answer
