@@ -60,10 +60,11 @@ RUN useradd --uid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nolog
 
 FROM runtime AS gateway
 COPY --from=build-gateway /app /app
+COPY deploy/docker/start-gateway /usr/local/bin/
 ENV RAPL_HOST=0.0.0.0
 USER rapl
 EXPOSE 8000
-CMD ["python", "-m", "rapl_gateway"]
+CMD ["start-gateway", "python", "-m", "rapl_gateway"]
 
 FROM runtime AS preprocess-service
 COPY --from=build-preprocess-service /app /app
@@ -77,12 +78,17 @@ FROM runtime AS sensevoice
 RUN mkdir /models && chown rapl /models
 ENV RAPL_SENSEVOICE_HOST=0.0.0.0 RAPL_SENSEVOICE_MODEL_DIR=/models NUMBA_CACHE_DIR=/tmp/numba
 USER rapl
-VOLUME /models
-EXPOSE 8020
-CMD ["python", "-m", "rapl_sensevoice"]
 
 FROM sensevoice AS sensevoice-service
 COPY --from=build-sensevoice-service /app /app
+EXPOSE 8020
+CMD ["python", "-m", "rapl_sensevoice"]
 
 FROM sensevoice AS prepare-model
 COPY --from=build-prepare-model /app /app
+CMD ["sh", "-c", "python -m rapl_sensevoice.prepare_model --keep-trying && exec sleep infinity"]
+
+# The server with the runtime `funasr`, for CUDA.
+FROM prepare-model AS sensevoice-service-funasr
+EXPOSE 8020
+CMD ["python", "-m", "rapl_sensevoice"]

@@ -168,7 +168,7 @@ def running_fleet(folder: Path, sensevoice_python: str, mlx_python: str) -> Iter
         "RAPL_PREPROCESS_URL": preprocess.url,
         "RAPL_SENSEVOICE_URL": sensevoice.url,
         "RAPL_MLX_URL": mlx.url,
-        "RAPL_CONFIG": str(folder / "no-rapl.toml"),
+        "RAPL_ROOT": str(folder),
     }
     gateway = ServiceProcess(sys.executable, "rapl_gateway", "RAPL_PORT", folder / "gateway", **urls)
     fleet = Fleet(gateway, preprocess, sensevoice, mlx)

@@ -21,7 +21,7 @@ def test_the_real_models_are_installed_only_for_their_own_tests(monkeypatch, tmp
 
     monkeypatch.delenv("RAPL_REAL_PYTHON", raising=False)
     monkeypatch.setattr(Environment, "ensure", lambda self: tmp_path / self.name)
-    monkeypatch.setattr("rapl_cli.development.subprocess.run", run)
+    monkeypatch.setattr("rapl_cli.commands.development.subprocess.run", run)
 
     assert main(["test", *arguments]) == 0
     assert ("RAPL_REAL_PYTHON" in passed[0]) == has_real

@@ -150,7 +150,7 @@ async def start(tmp_path) -> AsyncIterator[Callable[..., Awaitable[Fleet]]]:
                 "mlx_url": await stack.enter_async_context(served(transcriber_app(mlx))),
                 "preprocess_url": await stack.enter_async_context(served(preprocess.app())),
             }
-            given = {"config": tmp_path / "rapl.toml", **urls, **settings}
+            given = {"root": tmp_path, **urls, **settings}
             gateway = await stack.enter_async_context(served(create_app(Settings(**given)), GuardedWebSocket))
             fleet = Fleet(gateway, sensevoice, mlx, preprocess)
             stack.push_async_callback(fleet.close)

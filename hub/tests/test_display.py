@@ -17,6 +17,10 @@ from rapl_protocol.models import Progress
             Progress(done_bytes=1_000_000_000, total_bytes=2_000_000_000, bytes_per_s=5e7),
             "1000 of 2000 MB (50.0%), 50.0 MB/s, 20 s left",
         ),
+        (
+            Progress(done_bytes=40_000_000, total_bytes=940_000_000, bytes_per_s=1e6),
+            "40 of 940 MB (4.3%), 1.0 MB/s, 15 min left",
+        ),
     ],
 )
 def test_progress_is_described_in_megabytes_with_the_time_left(progress: Progress, text: str):

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mlx_service_process import RunningService, StartService
-from rapl_mlx.models.memory import process_bytes
 from rapl_protocol.audio import BYTES_PER_SECOND, WavAudio
 from rapl_protocol.transcript import TranscribeOptions
 from rapl_service.calls.clients import TranscriberClient
+from rapl_service.memory import process_bytes
 
 REQUESTS = 500
 SETTLED_AFTER = 100

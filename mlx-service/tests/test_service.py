@@ -124,6 +124,14 @@ async def test_an_unloaded_model_has_no_process_and_the_next_request_loads_it(
     assert (await transcribe(client, speech, B)).text == SPOKEN
 
 
+async def test_a_folder_of_the_operator_is_not_removed(service: RunningService, client: TranscriberClient):
+    with pytest.raises(ServiceError, match="Delete that folder yourself") as caught:
+        await client.remove(B)
+
+    assert caught.value.code is ErrorCode.UNSUPPORTED_PARAMETER
+    service.wait_for(B, "ready")
+
+
 async def test_a_model_can_be_unloaded_and_loaded(service: RunningService, client: TranscriberClient):
     await client.unload(B)
     assert (await client.load(B)).state in ("loading", "ready")

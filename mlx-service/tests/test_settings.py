@@ -1,15 +1,11 @@
-"""Settings: defaults, invalid values, and their table in docs/settings.md."""
+"""Settings: defaults and invalid values."""
 
-import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-from pydantic import AliasChoices, ValidationError
+from pydantic import ValidationError
 from rapl_mlx.settings import DEFAULT_MODEL, Settings
-
-SETTINGS = Path(__file__).parents[2] / "docs" / "settings.md"
 
 
 @pytest.mark.parametrize(
@@ -52,14 +48,3 @@ def test_an_invalid_setting_ends_the_service_with_one_line_that_names_the_variab
     assert ended.returncode == 2
     assert ended.stderr.startswith(f"{variable}: ")
     assert len(ended.stderr.splitlines()) == 1
-
-
-def test_the_table_of_settings_has_every_default():
-    rows = dict(re.findall(r"^\| `(RAPL_\w+)` \| ([^|]*) \|", SETTINGS.read_text(), re.MULTILINE))
-
-    for name, field in Settings.model_fields.items():
-        alias = field.validation_alias
-        variable = str(alias.choices[0]) if isinstance(alias, AliasChoices) else f"RAPL_MLX_{name.upper()}"
-        default = DEFAULT_MODEL if name == "models" else field.default
-        documented = rows[variable].strip("`")
-        assert documented == ("none" if default in (None, ()) else str(default)), variable

@@ -26,8 +26,6 @@ from rapl_service.calls.call import Http, Service
 from rapl_service.calls.clients import PreprocessClient
 from rapl_service.testing import served
 
-SETTINGS_TABLE = Path(__file__).parents[1] / "README.md"
-
 CUT_ONLY = PrepareOptions(speech_detection="off")
 
 
@@ -268,13 +266,6 @@ def test_a_bad_setting_ends_the_start_with_one_line_that_names_it(name: str, val
     assert ended.returncode == 2
     [line] = ended.stderr.splitlines()
     assert line.startswith(f"{variable}:")
-
-
-@pytest.mark.parametrize("name", Settings.model_fields)
-def test_every_setting_is_in_the_readme_with_its_default(name: str):
-    field = Settings.model_fields[name]
-
-    assert f"| `RAPL_PREPROCESS_{name.upper()}` | `{field.default}` |" in SETTINGS_TABLE.read_text()
 
 
 async def until(is_so, timeout_s: float = 5.0) -> None:

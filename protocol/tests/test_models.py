@@ -51,3 +51,17 @@ def test_the_error_of_a_model_that_is_not_ready_has_state_progress_and_remedy():
     message = info.not_ready_error().message
 
     assert message == "model 'a/b' is not ready: downloading 25% of 1000 MB (first use). Wait."
+
+
+@pytest.mark.parametrize("state", [state for state in ModelState if state is not ModelState.READY])
+def test_the_error_of_a_model_that_is_not_ready_ends_with_what_to_do(state: ModelState):
+    error = ModelInfo(id="example/model", state=state, reason="a reason").not_ready_error()
+
+    assert error.remedy
+    assert error.message == f"{error.reason} {error.remedy}"
+
+
+def test_the_engines_own_remedy_comes_first():
+    info = ModelInfo(id="example/model", state=ModelState.FAILED, remedy="Delete the file.")
+
+    assert info.not_ready_error().message.endswith(". Delete the file.")

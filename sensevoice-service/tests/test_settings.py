@@ -1,4 +1,3 @@
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -7,17 +6,6 @@ import pytest
 from pydantic import ValidationError
 from rapl_sensevoice.cpu_quota import cpu_quota
 from rapl_sensevoice.settings import Settings
-
-README = Path(__file__).parents[1] / "README.md"
-
-
-def test_every_setting_is_in_the_readme_with_its_default():
-    rows = re.findall(r"^\| `RAPL_SENSEVOICE_(\w+)` \| ([^|]*) \|", README.read_text(), re.MULTILINE)
-
-    assert [name.lower() for name, _ in rows] == list(Settings.model_fields)
-    for name, default in rows:
-        field = Settings.model_fields[name.lower()]
-        assert field.default_factory or default.strip() == f"`{field.default}`"
 
 
 @pytest.mark.parametrize("variable", ["RAPL_SENSEVOICE_RUNTIME", "SENSEVOICE_RUNTIME"])

@@ -21,6 +21,7 @@ from rapl_sensevoice.transcriber import SELFTEST, SenseVoiceTranscriber
 from rapl_sensevoice.unusable import ModelUnusable
 from rapl_sensevoice.weights.manifest import Manifest, ManifestFile, sha256_of
 from rapl_sensevoice.weights.on_disk import REPO
+from rapl_sensevoice.weights.removal import locked
 
 AUDIO = make_tone(0.5)
 Soon = Callable[[Callable[[], Any]], Any]
@@ -241,6 +242,45 @@ async def test_unloading_an_absent_model_changes_nothing(harness: Harness):
     assert await harness.transcriber.unload(REPO) == before
     prepare(harness.model_dir / REPO)
     assert (await harness.transcriber.load(REPO)).state is ModelState.LOADING
+
+
+async def test_a_removed_model_is_unloaded_and_loaded_again_when_its_weights_are_back(harness: Harness, soon: Soon):
+    prepare(harness.model_dir / REPO)
+    await harness.transcriber.start()
+    await soon(lambda: harness.is_ready(REPO))
+    disk_bytes = harness.transcriber.models()[0].disk_bytes or 0
+
+    removed = await harness.transcriber.remove(REPO)
+
+    assert disk_bytes > 0
+    assert (removed.state, removed.disk_bytes) == (ModelState.ABSENT, 0)
+    assert harness.real.loaded_from is None
+    assert not (harness.model_dir / REPO).exists()
+    prepare(harness.model_dir / REPO)
+    await soon(lambda: harness.is_ready(REPO))
+
+
+async def test_the_self_test_model_cannot_be_removed(harness: Harness, soon: Soon):
+    await harness.transcriber.start()
+    await soon(harness.is_ready)
+
+    with pytest.raises(ServiceError, match="ships with sensevoice-service") as caught:
+        await harness.transcriber.remove(SELFTEST)
+
+    assert caught.value.code is ErrorCode.UNSUPPORTED_PARAMETER
+    assert harness.is_ready()
+
+
+async def test_weights_that_prepare_model_is_writing_are_not_removed(harness: Harness, soon: Soon):
+    prepare(harness.model_dir / REPO)
+    await harness.transcriber.start()
+    await soon(lambda: harness.is_ready(REPO))
+
+    with locked(harness.model_dir / REPO, wait=False), pytest.raises(ServiceError, match="prepare-model") as caught:
+        await harness.transcriber.remove(REPO)
+
+    assert caught.value.code is ErrorCode.MODEL_IN_USE
+    assert harness.is_ready(REPO)
 
 
 async def test_accepted_requests_are_answered_before_the_model_is_unloaded(harness: Harness, soon: Soon):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 import uvloop
-from rapl_service.listener import close_after_backlog
+from rapl_service.listening.listener import close_after_backlog
 
 REQUEST = b"GET / HTTP/1.1\r\n\r\n"
 LIMIT_S = 20

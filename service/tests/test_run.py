@@ -2,6 +2,8 @@ import signal
 import subprocess
 import sys
 
+import pytest
+
 PROGRAM = """
 import sys
 import time
@@ -28,6 +30,15 @@ STUCK = """
         time.sleep(60)
     return FastAPI(lifespan=stands_still)
 """
+SIGNAL_WHILE_PREPARING = """
+    import gc, signal
+    freeze = gc.freeze
+    def freeze_and_stop():
+        freeze()
+        signal.raise_signal(NUMBER)
+    gc.freeze = freeze_and_stop
+    return FastAPI()
+"""
 
 
 def program(create_app: str) -> list[str]:
@@ -50,6 +61,16 @@ def test_a_wrong_configuration_ends_the_start_with_its_reason():
     ended = start()
 
     assert (ended.returncode, ended.stderr) == (2, "rapl.toml: the catalog is wrong\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+def test_a_signal_before_the_server_runs_is_not_lost(number):
+    """The signal arrives while `serve` prepares: in the collection of garbage."""
+    early = SIGNAL_WHILE_PREPARING.replace("NUMBER", str(number.value))
+
+    ended = subprocess.run(program(early), capture_output=True, text=True, timeout=60)
+
+    assert ended.returncode == 0, ended.stderr
 
 
 def test_a_service_that_hangs_writes_tracebacks_on_sigusr1():

@@ -1,7 +1,6 @@
 """What `rapl` starts ends with it, and it ends nothing else."""
 
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -12,7 +11,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
-from rapl_cli.up import LOCK
+from rapl_cli.commands.up import LOCK
 from services import ROOT, free_port, until
 
 LIMIT_S = 120
@@ -114,29 +113,50 @@ def test_a_demo_that_is_stopped_leaves_no_service(environ, prepare):
     until("every service has ended", lambda: have_ended(services))
 
 
-@pytest.mark.parametrize(
-    ("variable", "value"),
-    [
-        ("RAPL_PREPROCESS_WORKERS", "many"),
-        ("RAPL_MAX_UPLOAD_BYTES", "-1"),
-        ("RAPL_SPEECH_DETECTION", "sometimes"),
-        ("RAPL_SENSEVOICE_RUNTIME", "abacus"),
-    ],
-)
-def test_a_wrong_setting_ends_up_with_2_and_one_line_that_names_it(environ, variable, value):
-    ended = rapl({**environ, variable: value}, *UP)
+WRONG = {
+    "RAPL_SPEECH_DETECTION": "sometimes",
+    "RAPL_API_KEYS_FILE": "no-such-file",
+    "RAPL_PREPROCESS_WORKERS": "many",
+    "RAPL_SENSEVOICE_RUNTIME": "abacus",
+}
+WRONG_LINES = """\
+rapl: RAPL_SPEECH_DETECTION: 'sometimes' is neither on nor off; for example RAPL_SPEECH_DETECTION=on
+rapl: RAPL_API_KEYS_FILE: 'no-such-file' cannot be read: No such file or directory; for example \
+RAPL_API_KEYS_FILE=keys.txt
+rapl: RAPL_PREPROCESS_WORKERS: 'many' is not a whole number; for example RAPL_PREPROCESS_WORKERS=2
+rapl: RAPL_SENSEVOICE_RUNTIME: 'abacus' is not one of openvino, funasr; for example RAPL_SENSEVOICE_RUNTIME=openvino
+"""
 
-    said = [line for line in ended.stderr.splitlines() if line.startswith("rapl: ")]
+
+@pytest.mark.parametrize("options", [(), ("--detach",)], ids=["terminal", "background"])
+def test_all_wrong_settings_are_named_before_anything_starts(environ, options):
+    ended = rapl({**environ, **WRONG}, *UP, *options)
+
     assert ended.returncode == 2
-    assert len(said) == 1
-    assert re.search(rf"could not start: .*{variable}", said[0])
+    said = [line for line in ended.stderr.splitlines() if line.startswith("rapl: ")]
+    assert sorted(said) == sorted(WRONG_LINES.splitlines())
 
 
-def test_a_wrong_setting_ends_up_in_the_background_at_once(environ):
-    ended = rapl({**environ, "RAPL_PREPROCESS_WORKERS": "many"}, *UP, "--detach")
+def test_an_unknown_name_is_reported_once_with_the_nearest_one(environ):
+    ended = rapl({**environ, "RAPL_PREPROCESS_WORKER": "2", "RAPL_SPEECH_DETECTION": "sometimes"}, *UP)
+
+    assert [line for line in ended.stderr.splitlines() if "RAPL_PREPROCESS_WORKER " in line] == [
+        "rapl: warning: RAPL_PREPROCESS_WORKER is not a setting of RAPL and has no effect."
+        " Is it RAPL_PREPROCESS_WORKERS?"
+    ]
+
+
+def test_a_tls_port_in_use_is_named_with_its_variable(environ, tmp_path):
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost"]
+    subprocess.run([*command, "-out", certificate, "-keyout", key], check=True, capture_output=True)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        settings = {"RAPL_TLS_CERT": str(certificate), "RAPL_TLS_KEY": str(key), "RAPL_TLS_PORT": str(port)}
+        ended = rapl({**environ, **settings}, *UP)
 
     assert ended.returncode == 1
-    assert re.fullmatch(r"rapl: preprocess could not start: RAPL_PREPROCESS_WORKERS: .*up\.log\n", ended.stderr)
+    assert ended.stderr.endswith(f"uses port {port}; stop it, or set RAPL_TLS_PORT to another port\n")
 
 
 @pytest.mark.parametrize("variable", ["RAPL_PORT", "RAPL_PREPROCESS_PORT", "RAPL_SENSEVOICE_PORT"])
@@ -160,7 +180,7 @@ def test_a_port_that_is_none_is_one_line_and_help_works_all_the_same(environ, va
     up, usage = rapl(environ, *UP), rapl(environ, "doctor", "--help")
 
     assert up.returncode == 2
-    assert up.stderr == f"rapl: RAPL_PORT is '{value}', but must be a port from 1 to 65535, such as 8000\n"
+    assert up.stderr == f"rapl: RAPL_PORT: '{value}' is not a port from 1 to 65535; for example RAPL_PORT=8000\n"
     assert (usage.returncode, usage.stderr) == (0, "")
 
 

@@ -150,7 +150,7 @@ def test_a_key_comes_from_the_option_or_the_environment(folder, fleet, tmp_path)
         RAPL_API_KEYS="sesame",
         RAPL_PREPROCESS_URL=fleet.preprocess.url,
         RAPL_SENSEVOICE_URL=fleet.sensevoice.url,
-        RAPL_CONFIG=str(tmp_path / "no-rapl.toml"),
+        RAPL_ROOT=str(tmp_path),
     )
     with gateway:
         without = rapl(folder, gateway.url, ".")

@@ -52,7 +52,7 @@ def hub() -> Iterator[LocalHub]:
 
 @contextmanager
 def gateway(tmp_path: Path, **urls: str) -> Iterator[ServiceProcess]:
-    environ = {"RAPL_CONFIG": str(tmp_path / "no-rapl.toml"), **urls}
+    environ = {"RAPL_ROOT": str(tmp_path), **urls}
     with ServiceProcess(sys.executable, "rapl_gateway", "RAPL_PORT", tmp_path / "gateway.log", **environ) as running:
         yield running
 

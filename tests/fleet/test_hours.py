@@ -144,7 +144,7 @@ async def test_a_fault_in_every_fourth_segment_is_corrected_or_reported(
         async with served(transcriber_app(faulty)) as engine:
             settings = Settings(
                 sensevoice_url=engine, mlx_url=fleet.mlx.url, preprocess_url=fleet.preprocess.url,
-                config=tmp_path / "no-rapl.toml",
+                root=tmp_path,
             )  # fmt: skip
             async with served(create_app(settings)) as gateway, httpx.AsyncClient(timeout=600) as client:
                 form = {"model": SELFTEST, "response_format": "verbose_json"}

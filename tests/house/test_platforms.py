@@ -30,6 +30,14 @@ def test_the_funasr_runtime_resolves_without_torchaudio(platform):
     assert "torchaudio" not in resolved
 
 
+@pytest.mark.parametrize("platform", PLATFORMS[:2])
+def test_for_cuda_torch_and_torchaudio_resolve_together(platform):
+    resolved = resolve(str(FUNASR), str(FUNASR.with_name("cuda.txt")), platform=platform)
+
+    assert "torch==2.13.0" in resolved
+    assert "torchaudio==2.11.1" in resolved
+
+
 @pytest.mark.parametrize("platform", PLATFORMS)
 @pytest.mark.parametrize("member", ["gateway", "preprocess-service", "cli", "bench"])
 def test_every_service_resolves(platform, member):

@@ -75,7 +75,7 @@ def running_gateway(folder: Path, engines: Sequence[str], models: Mapping[str, R
     urls = {
         "RAPL_PREPROCESS_URL": preprocess.url,
         "RAPL_MLX_URL": ",".join(engines),
-        "RAPL_CONFIG": str(folder / "no-rapl.toml"),
+        "RAPL_ROOT": str(folder),
     }
     gateway = ServiceProcess(sys.executable, "rapl_gateway", "RAPL_PORT", folder / "gateway", **urls, **SLOW)
     with preprocess, gateway:

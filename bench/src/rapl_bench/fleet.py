@@ -99,7 +99,7 @@ class Fleet:
             "RAPL_PORT": str(port),
             "RAPL_PREPROCESS_URL": preprocess.url,
             engine_url: engine.url,
-            "RAPL_CONFIG": str(self._logs / "no-rapl.toml"),
+            "RAPL_ROOT": str(self._logs),
             **environ,
         }
         server = self.start(ServerProcess([sys.executable, "-m", "rapl_gateway"], port, self.log("gateway"), environ))

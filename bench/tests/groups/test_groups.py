@@ -17,7 +17,7 @@ from rapl_bench.recordings import Recording
 from rapl_bench.streamed import words_right
 from rapl_bench.stub_engine import MODEL as STUB_MODEL
 from rapl_cli.__main__ import main
-from rapl_cli.bench import NEEDED
+from rapl_cli.commands.bench import NEEDED
 from rapl_cli.fleet.environments import Environment
 
 TINY = Plan(2, (Case("5 s", 5, 2, count=4),), (Case("5 s", 5, 2, for_s=0.01),))
@@ -70,7 +70,7 @@ def commands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[list[str]]
         return SimpleNamespace(returncode=0)
 
     monkeypatch.setattr(Environment, "ensure", lambda self: tmp_path / self.name)
-    monkeypatch.setattr("rapl_cli.bench.subprocess.run", run)
+    monkeypatch.setattr("rapl_cli.commands.bench.subprocess.run", run)
     return started
 
 

@@ -3,32 +3,45 @@
 import argparse
 import signal
 import sys
-from collections.abc import Sequence
-from importlib.metadata import version
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any
 
-from rapl_cli import bench, demo, development, doctor, mlx, transcribe, up
-from rapl_cli.fleet.environments import InstallError
-from rapl_cli.fleet.ports import PortError
-from rapl_cli.gateway_address import GatewayAddress
+from rapl_cli import command_line
+from rapl_cli.errors import CommandError
+
+_COMMANDS: dict[str, tuple[str, Callable[[Any, argparse.Namespace, list[str]], int]]] = {
+    "up": ("up", lambda up, o, _: up.up(with_mlx=o.mlx, download=not o.no_download, detach=o.detach)),
+    "down": ("up", lambda up, *_: up.down()),
+    "status": ("status", lambda status, o, _: status.status(o)),
+    "logs": ("logs", lambda logs, o, _: logs.logs(o.service, follow=o.follow, lines=o.lines)),
+    "doctor": ("doctor", lambda doctor, o, _: doctor.doctor(o)),
+    "cert": ("cert", lambda cert, o, _: cert.cert(o.names)),
+    "mlx": ("mlx", lambda mlx, o, _: mlx.mlx(o.action, follow=o.follow)),
+    "demo": ("demo", lambda demo, *_: demo.demo()),
+    "models": ("models", lambda models, o, _: models.models(o)),
+    "pull": ("pull", lambda pull, o, _: pull.pull(o)),
+    "load": ("pull", lambda pull, o, _: pull.load(o)),
+    "unload": ("models", lambda models, o, _: models.unload(o)),
+    "rm": ("models", lambda models, o, _: models.remove(o)),
+    "transcribe": ("transcribe", lambda transcribe, o, _: transcribe.transcribe(o)),
+    "completion": ("completion", lambda completion, o, _: completion.completion(o.shell)),
+    "bench": ("bench", lambda bench, o, _: bench.bench(o)),
+    "test": ("development", lambda development, _, rest: development.test(rest)),
+}
+"""For each command its module in `commands/`, which is imported only when the command runs, and how to run it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = _parser()
-    options, rest = parser.parse_known_args(arguments)
-    if options.command is None and not rest:
-        parser.print_help()
-        return 0
-    if rest and options.command != "test":
-        parser.error(f"unknown arguments: {' '.join(rest)}")
+    """Returns 0 if the command did its work, 1 if it failed, 2 if it was used wrongly, 130 after Ctrl-C."""
+    options, rest = command_line.parse(arguments)
     _end_like_ctrl_c(signal.SIGTERM, signal.SIGHUP)
     try:
-        return _run(options, rest)
-    except InstallError as error:
-        print(f"rapl: {error}", file=sys.stderr)
-        return 1
-    except PortError as error:
-        print(f"rapl: {error}", file=sys.stderr)
-        return 2
+        module, run = _COMMANDS[options.command]
+        return run(import_module(f"rapl_cli.commands.{module}"), options, rest)
+    except CommandError as error:
+        print(f"rapl: {error}{f'. {error.remedy}' if error.remedy else ''}", file=sys.stderr)
+        return error.exit_code
     except KeyboardInterrupt:
         return 130
 
@@ -44,57 +57,6 @@ def _interrupt(*_: object) -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in the background of a script
         signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.raise_signal(signal.SIGINT)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="rapl", description="A private, local, OpenAI-compatible speech-to-text API.")
-    parser.add_argument("--version", action="version", version=f"rapl {version('rapl-cli')}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND OPTIONS")
-    fleet = commands.add_parser("up", help="start the services on this machine, without Docker")
-    fleet.add_argument(
-        "--mlx",
-        action=argparse.BooleanOptionalAction,
-        help="also start the MLX engine (the default on a Mac with Apple silicon)",
-    )
-    fleet.add_argument("--no-download", action="store_true", help="do not download SenseVoiceSmall")
-    fleet.add_argument("--detach", action="store_true", help="run in the background; return when the services are up")
-    commands.add_parser("down", help="stop the services that `up` started")
-    commands.add_parser("demo", help="start all services, transcribe the sample, and stop")
-    engine = commands.add_parser(
-        "mlx",
-        help="run the MLX engine on this machine",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="\n".join(f"  {action:<12}{text}" for action, text in mlx.ACTIONS.items()),
-    )
-    engine.add_argument("action", nargs="?", choices=tuple(mlx.ACTIONS), default="run", help="see below")
-    engine.add_argument("--follow", action="store_true", help="with logs: keep printing new lines")
-    check = commands.add_parser("doctor", help="check the services, and print how to fix problems")
-    check.add_argument("--url", help="the gateway (default: the one on this machine)")
-    check.add_argument("--api-key", metavar="KEY", help="the API key (default: RAPL_API_KEY or RAPL_API_KEYS)")
-    transcribe.add_arguments(commands.add_parser("transcribe", help="transcribe files and folders"))
-    bench.add_arguments(commands.add_parser("bench", help="measure RAPL side by side with alternatives"))
-    commands.add_parser("test", help="run the tests; all arguments go to pytest", add_help=False)
-    return parser
-
-
-def _run(options: argparse.Namespace, rest: list[str]) -> int:
-    match options.command:
-        case "up":
-            return up.up(with_mlx=options.mlx, download=not options.no_download, detach=options.detach)
-        case "down":
-            return up.down()
-        case "demo":
-            return demo.demo()
-        case "doctor":
-            return doctor.doctor(GatewayAddress.chosen(options.url, options.api_key))
-        case "transcribe":
-            return transcribe.transcribe(options)
-        case "bench":
-            return bench.bench(options)
-        case "test":
-            return development.test(rest)
-        case _:
-            return mlx.mlx(options.action, follow=options.follow)
 
 
 if __name__ == "__main__":

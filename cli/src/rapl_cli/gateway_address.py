@@ -1,6 +1,7 @@
 """Where the gateway is, and what a client needs to call it: the key, the certificate, and no proxy on this machine."""
 
 import os
+import socket
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,11 +27,12 @@ class GatewayAddress:
     @classmethod
     def mine(cls, ports: Ports | None = None) -> "GatewayAddress":
         """The gateway that runs on this machine with the settings of this environment. Raises: PortError."""
-        certificate = os.environ.get("RAPL_TLS_CERT")
+        ports = ports or Ports.from_environment()
+        # Beside a port for HTTPS, RAPL_PORT speaks plain HTTP, which needs no certificate.
+        certificate = None if ports.gateway_tls else os.environ.get("RAPL_TLS_CERT")
         host = os.environ.get("RAPL_HOST", "")
         host = "127.0.0.1" if host in _EVERY_ADDRESS else f"[{host}]" if ":" in host else host
-        port = (ports or Ports.from_environment()).gateway
-        url = f"{'https' if certificate else 'http'}://{host}:{port}"
+        url = f"{'https' if certificate else 'http'}://{host}:{ports.gateway}"
         return cls(url, _api_key(), Path(certificate) if certificate else None, is_local=True)
 
     @classmethod
@@ -57,8 +59,12 @@ class GatewayAddress:
                 return f"its certificate is not {trusted}: {cause.verify_message}"
             if isinstance(cause, ssl.SSLError):
                 return "it does not speak TLS; is its URL http://?"
+            if isinstance(cause, ConnectionRefusedError):
+                return "nothing listens there"
+            if isinstance(cause, socket.gaierror):
+                return "its host name is unknown"
             cause = cause.__cause__ or cause.__context__
-        return type(error).__name__
+        return "it does not answer" if isinstance(error, httpx.TimeoutException) else type(error).__name__
 
     def _pinned(self) -> ssl.SSLContext:
         """Trusts this certificate alone, whatever names it has: it was made for the name that other machines use."""

@@ -3,16 +3,22 @@
 import asyncio
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
+from rapl_cli.errors import CommandError
 from rapl_cli.gateway_address import GatewayAddress
 
 _TIMEOUT = httpx.Timeout(10.0, connect=2.0)
+_CHANGE_TIMEOUT = httpx.Timeout(120.0, connect=2.0)
+"""An engine finishes the requests that it has accepted before it unloads a model, within 60 s."""
 _TRANSCRIPTION_TIMEOUT = httpx.Timeout(600.0, connect=2.0)
 
+_START = "Start it with `docker compose up` or `./rapl up`; `./rapl doctor` looks for other causes."
 
-class GatewayError(Exception):
+
+class GatewayError(CommandError):
     """The gateway cannot be reached, or it answered with an error. The message has the reason."""
 
 
@@ -32,6 +38,26 @@ class GatewayApi:
         """Every model with its state. Raises: GatewayError."""
         return (await self._request("GET", "/v1/models"))["data"]
 
+    async def model(self, model: str) -> dict[str, Any]:
+        """One model with its state. Raises: GatewayError."""
+        return await self._request("GET", f"/v1/models/{quote(model)}")
+
+    async def load(self, model: str) -> dict[str, Any]:
+        """Begins to load a model, and returns it with its state. Raises: GatewayError."""
+        return await self._request("POST", f"/v1/models/{quote(model)}/load", timeout=_CHANGE_TIMEOUT)
+
+    async def unload(self, model: str) -> dict[str, Any]:
+        """Frees a model's memory after its accepted requests. Raises: GatewayError."""
+        return await self._request("POST", f"/v1/models/{quote(model)}/unload", timeout=_CHANGE_TIMEOUT)
+
+    async def remove(self, model: str) -> dict[str, Any]:
+        """Unloads a model and removes its weights. Raises: GatewayError."""
+        return await self._request("DELETE", f"/v1/models/{quote(model)}", timeout=_CHANGE_TIMEOUT)
+
+    async def status(self) -> dict[str, Any]:
+        """What the gateway and its services do now. Raises: GatewayError."""
+        return await self._request("GET", "/v1/status")
+
     async def transcribe(self, audio: Path, model: str) -> str:
         """The text of an audio file. Raises: GatewayError."""
         content = await asyncio.to_thread(audio.read_bytes)
@@ -44,35 +70,45 @@ class GatewayApi:
         )
         return answer["text"]
 
-    async def wait_until_ready(self, model: str, *, limit_s: float) -> None:
-        """Waits until a model is ready. Raises: GatewayError if it failed or is not ready within `limit_s`."""
+    async def problems(self) -> dict[str, str]:
+        """Why the gateway cannot use a service, by service. Raises: GatewayError."""
+        return (await self._request("GET", "/health/ready", accepted=503))["problems"]
+
+    async def wait_until_ready(self, model: str | None, *, limit_s: float) -> None:
+        """Waits until a model is ready; None waits only until the gateway answers.
+
+        Raises:
+            GatewayError: the model failed, or it is not ready within `limit_s`.
+        """
         problem = "no answer"
         try:
             async with asyncio.timeout(limit_s):
                 while True:
                     try:
-                        found = next((m for m in await self.models() if m["id"] == model), {})
+                        models = await self.models()
                     except GatewayError as error:
                         problem = str(error)
                     else:
+                        found = next((m for m in models if m["id"] == model), {})
                         problem = f"{found.get('state', 'unknown')}: {found.get('reason')}"
-                        if found.get("state") == "ready":
+                        if model is None or found.get("state") == "ready":
                             return
                         if found.get("state") == "failed":
-                            raise GatewayError(f"{model}: {found.get('reason')}")
+                            raise GatewayError(f"{model}: {found.get('reason')}. {found.get('remedy') or ''}".strip())
                     await asyncio.sleep(0.2)
         except TimeoutError:
-            raise GatewayError(f"{model} is not ready after {limit_s:g} s ({problem})") from None
+            raise GatewayError(f"{model or 'the gateway'} is not ready after {limit_s:g} s ({problem})") from None
 
-    async def _request(self, method: str, path: str, **content: Any) -> Any:
+    async def _request(self, method: str, path: str, *, accepted: int = 200, **content: Any) -> Any:
+        """The JSON object in the answer. `accepted` is a status besides 2xx that is no error. Raises: GatewayError."""
         try:
             answer = await self._http.request(method, path, **content)
         except httpx.HTTPError as error:
             reason = self.address.reason(error)
-            raise GatewayError(f"the gateway at {self.url} cannot be reached ({reason})") from error
+            raise GatewayError(f"the gateway at {self.url} cannot be reached ({reason})", _START) from error
         try:
             body = answer.json()
-            if answer.is_success and isinstance(body, dict):
+            if (answer.is_success or answer.status_code == accepted) and isinstance(body, dict):
                 return body
             message = str(body["error"]["message"])
         except (ValueError, LookupError, TypeError):

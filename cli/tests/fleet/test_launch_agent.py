@@ -10,7 +10,8 @@ from typing import Any
 
 import httpx
 import pytest
-from rapl_cli import mlx, rotating_log
+from rapl_cli import rotating_log
+from rapl_cli.commands import mlx
 from rapl_cli.fleet.launch_agent import LABEL, LaunchAgent
 from rapl_cli.fleet.ports import Ports
 from rapl_cli.fleet.programs import Program

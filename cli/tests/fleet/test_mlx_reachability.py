@@ -88,6 +88,14 @@ def test_the_message_names_the_fix(host: Probe, container: Probe | None, system:
     assert fix in finding.message
 
 
+@pytest.mark.parametrize("host", list(Probe))
+def test_on_linux_no_message_names_a_command_that_only_a_mac_has(host: Probe):
+    finding = explain(host, None, gateway_error="cannot be reached", system="Linux")
+
+    assert "./rapl mlx install" not in finding.message
+    assert "./rapl mlx logs" not in finding.message
+
+
 @pytest.mark.parametrize("variable", ["RAPL_MLX_TOKEN", "RAPL_MLX_ALLOWED_HOSTS"])
 def test_the_message_names_the_variable_that_the_gateways_error_names(variable: str):
     finding = explain(Probe.OK, None, gateway_error=f"mlx-service requires {variable}")

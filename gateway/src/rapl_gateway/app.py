@@ -1,5 +1,6 @@
 """Builds the gateway's FastAPI application."""
 
+import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
@@ -9,7 +10,7 @@ from rapl_service.http.body import BodyTimeout
 from rapl_service.http.websocket import WebSocketPaths
 from starlette.middleware import Middleware
 
-from rapl_gateway.api import health, transcriptions
+from rapl_gateway.api import health, status, transcriptions
 from rapl_gateway.api import models as model_routes
 from rapl_gateway.api.paths import CanonicalPath
 from rapl_gateway.api.shutdown import ShutdownResponder
@@ -25,6 +26,8 @@ from rapl_gateway.security.host_and_origin import HostAndOriginCheck
 from rapl_gateway.security.startup_checks import require_keys_beyond_loopback
 from rapl_gateway.settings import Settings
 from rapl_gateway.timing import ServerTiming
+
+log = logging.getLogger("rapl")
 
 WEBSOCKET_PATHS: tuple[str, ...] = (realtime_routes.WEBSOCKET_PATH, *realtime_routes.OTHER_FAMILIES)
 """The paths that accept WebSocket connections. A handshake at any other path gets 404."""
@@ -45,6 +48,8 @@ def create_app(settings: Settings) -> FastAPI:
         async with open_gateway(settings, catalog) as gateway:
             app.state.gateway = gateway
             app.state.realtime = Sessions(gateway, secrets)
+            for url in settings.published_urls():
+                log.info("RAPL is at %s; clients of OpenAI's API use %s/v1", url, url)
             yield
 
     origins = AllowedOrigins(settings.cors_origins)
@@ -55,7 +60,7 @@ def create_app(settings: Settings) -> FastAPI:
         outermost=[Middleware(CrossOrigin, origins=origins)],  # so that every error can be read too
         middleware=_middleware(settings, keys, secrets, origins),
     )
-    for routes in (transcriptions, model_routes, secret_routes, realtime_routes, health):
+    for routes in (transcriptions, model_routes, status, secret_routes, realtime_routes, health):
         app.include_router(routes.router)
     return app
 

@@ -1,12 +1,14 @@
 """The objects that all routes share while the gateway runs."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 
 from rapl_service.background import spawn
 from rapl_service.calls.call import Service, open_http
+from rapl_service.calls.remedies import START_SERVICES
 from rapl_service.http.upload import UploadStorage
 from starlette.requests import HTTPConnection
 
@@ -36,6 +38,9 @@ class RunningJobs:
             if not jobs:
                 del self._jobs[job.request_id]
 
+    def __len__(self) -> int:
+        return sum(map(len, self._jobs.values()))
+
     def latest(self, request_id: str) -> Job | None:
         """The job with this request id that was added last, if there is one."""
         jobs = self._jobs.get(request_id, {})
@@ -53,13 +58,13 @@ class Gateway:
     json_turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while the JSON body of a request is parsed."""
     running: RunningJobs = field(default_factory=RunningJobs)
+    started_at: float = field(default_factory=time.monotonic)
 
 
 @asynccontextmanager
 async def open_gateway(settings: Settings, catalog: ModelCatalog) -> AsyncGenerator[Gateway]:
     async with open_http() as http:
-        remedy = "Start it with `docker compose up` or `./rapl up`."
-        service = Service("preprocess-service", settings.preprocess_url, remedy)
+        service = Service("preprocess-service", settings.preprocess_url, START_SERVICES)
         preprocess = RetryingPreprocessClient(http, service, settings.restart_wait_s)
         backends = Backends(http, catalog, settings)
         watch = spawn(preprocess.watch())

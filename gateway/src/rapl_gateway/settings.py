@@ -5,25 +5,39 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
+from rapl_service.settings.base import EnvironmentSettings, ReadableFile
+from rapl_service.settings.problems import without_password
 
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
-BaseUrl = Annotated[str, Field(pattern=r"^https?://[^/\s,]+"), BeforeValidator(lambda url: str(url).rstrip("/"))]
+_URL = re.compile(r"https?://[^/\s,]+")
 
+_CATALOG_NAME = "rapl.toml"
+_CATALOG_FOLDER = Path("/etc/rapl")
+"""Where the catalog file is in a container."""
 _COMPOSE_NAME = "gateway"
 """The gateway's name among the containers of docker-compose.yml. On another machine any host can have this name."""
+
+_ALL_ADDRESSES = {"0.0.0.0", "[::]"}
 
 
 def split_urls(text: str) -> tuple[str, ...]:
     return tuple(part.strip().rstrip("/") for part in text.split(",") if part.strip())
 
 
+def _url(text: str) -> str:
+    if not _URL.match(text) or "," in text:
+        raise ValueError(f"{without_password(text)!r} is not a URL. A URL begins with http:// or https://")
+    return text.rstrip("/")
+
+
 def _urls(text: str) -> str:
-    if not text or any(re.match(r"https?://[^/\s,]+", url) is None for url in split_urls(text)):
-        raise ValueError("it must be a URL such as http://127.0.0.1:8020, or several URLs separated by commas")
+    for url in split_urls(text) or ("",):
+        _url(url)
     return text
 
 
+BaseUrl = Annotated[str, AfterValidator(_url)]
 BaseUrls = Annotated[str, AfterValidator(_urls)]
 
 
@@ -50,20 +64,20 @@ def _origin(text: str) -> str:
     return origin.removesuffix(usual_port)
 
 
-class Settings(BaseSettings):
-    model_config = SettingsConfigDict(
-        env_prefix="RAPL_", frozen=True, env_ignore_empty=True, use_attribute_docstrings=True
-    )
+class Settings(EnvironmentSettings):
+    model_config = SettingsConfigDict(env_prefix="RAPL_")
 
     host: str = "127.0.0.1"
     """Address to listen on."""
     port: int = Field(8000, ge=0, le=65535)
     """Port to listen on."""
-    config: Path = Path("rapl.toml")
-    """File with the model catalog. Optional: everything in it has a default."""
-    default_model: str | None = None
+    config: ReadableFile | None = Field(None, examples=["rapl.toml"])
+    """File with the model catalog. Unset: `rapl.toml` in the checkout, or `/etc/rapl/rapl.toml`, if there is one."""
+    root: Path = Field(Path(), json_schema_extra={"default_in_words": "the working directory"})
+    """Folder of the checkout. `./rapl` sets it."""
+    default_model: str | None = Field(None, examples=["mlx-community/Qwen3-ASR-1.7B-8bit"])
     """Model for requests that name none. Overrides the catalog file, BACKEND and LOCAL_MODEL."""
-    unknown_model: Literal["error", "default"] | None = None
+    unknown_model: Literal["error", "default"] | None = Field(None, examples=["default"])
     """What a request for an unknown model gets: with `error` a 404, with `default` the default model."""
     preprocess_url: BaseUrl = "http://127.0.0.1:8010"
     """URL of preprocess-service."""
@@ -84,7 +98,7 @@ class Settings(BaseSettings):
     max_stored_upload_bytes: int = Field(4 << 30, gt=0)
     """Most bytes in temporary files, those of all requests together. While others take the space, a large upload gets
     429. Uploads of up to 1 MiB need no file."""
-    speech_detection: Literal["on", "off"] = "on"
+    speech_detection: bool = True
     """`off` sends all audio to the engines, even audio without speech. Use it if noise makes speech hard to detect."""
     deadline_base_s: float = Field(60.0, gt=0)
     """Fixed part of the time that an engine has for a segment, in seconds."""
@@ -103,44 +117,75 @@ class Settings(BaseSettings):
     """How long a realtime session may send nothing, in seconds. Then its connection is closed."""
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)] = ()
     """API keys, separated by commas. Every request must send one of them. Empty: no key is required."""
-    api_keys_file: Path | None = None
+    api_keys_file: ReadableFile | None = Field(None, examples=["keys.txt"])
     """File with further API keys, one per line."""
-    allow_anyone: Literal["yes", "no"] = "no"
-    """`yes` allows the gateway to listen on a network address without API keys."""
-    publish: str | None = None
+    allow_anyone: bool = False
+    """`on` allows the gateway to listen on a network address without API keys."""
+    publish: str | None = Field(None, examples=["127.0.0.1"])
     """In a container: the host's address on which the container's port is published. If it is set, clients may use the
     host name `gateway`, which the gateway has among the containers of docker-compose.yml."""
-    allowed_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = ()
+    publish_port: int | None = Field(None, ge=1, le=65535, examples=[8000])
+    """In a container: the host's port on which the container's port is published. The log names it at start."""
+    publish_tls_port: int | None = Field(None, ge=1, le=65535, examples=[8443])
+    """In a container: the same for HTTPS."""
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
+        (), examples=["stt.example.com"]
+    )
     """Further host names that clients may use, separated by commas. IP addresses and localhost always work."""
-    tls_cert: Path | None = None
-    """File with the TLS certificate and its chain, in PEM. If it is set, the gateway serves HTTPS instead of HTTP."""
-    tls_key: Path | None = None
+    tls_cert: ReadableFile | None = Field(None, examples=["server.pem"])
+    """File with the TLS certificate and its chain, in PEM. `./rapl cert` makes one. If it is set, the gateway serves
+    HTTPS: on RAPL_TLS_PORT or, if that is not set, on RAPL_PORT instead of HTTP."""
+    tls_key: ReadableFile | None = Field(None, examples=["server-key.pem"])
     """File with the private key of the TLS certificate, in PEM."""
-    cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_origins)] = ()
+    tls_port: int | None = Field(None, ge=1, le=65535, examples=[8443])
+    """Port for HTTPS. RAPL_PORT then stays for HTTP."""
+    cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_origins)] = Field(
+        (), examples=["https://app.example"]
+    )
     """Origins of web pages that may call the API, separated by commas. `*` allows every web page. Installed programs
     and browser extensions, whose origins have schemes of their own, always may."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """DEBUG also logs health checks."""
 
     # Settings of the single-process server that RAPL replaces: its users need not change them.
-    backend: Literal["sensevoice", "mlx"] | None = Field(None, validation_alias=AliasChoices("BACKEND"))
+    backend: Literal["sensevoice", "mlx"] | None = Field(
+        None, validation_alias=AliasChoices("BACKEND"), examples=["mlx"]
+    )
     """Engine whose model is the default: sensevoice or mlx."""
     local_model: str | None = Field(None, validation_alias=AliasChoices("LOCAL_MODEL"))
     """The default model's id, on the engine that BACKEND names."""
+
+    @property
+    def speech_switch(self) -> Literal["on", "off"]:
+        """`speech_detection` as preprocess-service's option."""
+        return "on" if self.speech_detection else "off"
 
     def deadline_s(self, audio_s: float) -> float:
         """Returns how many seconds an engine has for `audio_s` seconds of audio."""
         return self.deadline_base_s + self.deadline_per_audio_s * audio_s
 
+    def catalog_file(self) -> Path | None:
+        """Returns RAPL_CONFIG, or else the first file that exists of those that its description names, or None."""
+        usual = (folder / _CATALOG_NAME for folder in (self.root, _CATALOG_FOLDER))
+        return self.config or next((file for file in usual if file.is_file()), None)
+
     def own_names(self) -> tuple[str, ...]:
         """Returns the host names by which clients may call the gateway, besides those of every service."""
         return (*self.allowed_hosts, *((_COMPOSE_NAME,) if self.publish else ()))
+
+    def published_urls(self) -> tuple[str, ...]:
+        """Returns the URLs of the container's published ports for this machine; empty outside a container."""
+        if not self.publish:
+            return ()
+        host = "127.0.0.1" if self.publish in _ALL_ADDRESSES else self.publish
+        ports = {"http": self.publish_port, "https": self.publish_tls_port}
+        return tuple(f"{scheme}://{host}:{port}" for scheme, port in ports.items() if port)
 
     def keys(self) -> list[str]:
         """Returns every API key, from the setting and from the file.
 
         Raises:
-            ValueError: the file cannot be read.
+            ValueError: the file cannot be read, or is no text.
         """
         keys = [key.get_secret_value() for key in self.api_keys]
         if self.api_keys_file:
@@ -148,5 +193,7 @@ class Settings(BaseSettings):
                 lines = self.api_keys_file.read_text(encoding="utf-8").splitlines()
             except OSError as error:
                 raise ValueError(f"RAPL_API_KEYS_FILE: {error.strerror}: {error.filename}") from error
+            except UnicodeDecodeError as error:
+                raise ValueError("RAPL_API_KEYS_FILE: it is not a text file in UTF-8, with one key per line") from error
             keys += [line.strip() for line in lines if line.strip()]
         return keys

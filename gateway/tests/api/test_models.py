@@ -3,6 +3,8 @@ from urllib.parse import quote
 import pytest
 from rapl_protocol.models import Capabilities, ModelInfo, ModelState, Progress
 from rapl_protocol.testing import FakeTranscriber
+from rapl_service.engine_app import transcriber_app
+from rapl_service.testing import served
 
 NOWHERE = "http://127.0.0.1:9"
 
@@ -95,6 +97,54 @@ async def test_loading_an_alias_loads_its_model(start):
     assert fleet.sensevoice.state is ModelState.READY
 
 
+async def test_a_model_can_be_unloaded(fleet):
+    answer = await fleet.http.post("/v1/models/local/model/unload")
+
+    assert (answer.status_code, answer.json()["state"]) == (200, "absent")
+    assert fleet.mlx.state is ModelState.ABSENT
+
+
+async def test_a_removed_model_is_answered_as_openai_answers_it(fleet):
+    deleted = await fleet.openai.models.delete("local/model")
+
+    assert (deleted.id, deleted.object, deleted.deleted) == ("local/model", "model", True)
+    assert not fleet.mlx.is_on_disk
+
+
+async def test_another_name_of_a_model_cannot_be_removed(fleet):
+    answer = await fleet.http.delete("/v1/models/whisper-1")
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_request")
+    assert "iic/SenseVoiceSmall" in answer.json()["error"]["message"]
+    assert fleet.sensevoice.is_on_disk
+
+
+async def test_every_replica_unloads_and_removes_a_model(start):
+    second = FakeTranscriber("iic/SenseVoiceSmall")
+    async with served(transcriber_app(second)) as second_url:
+        first = FakeTranscriber("iic/SenseVoiceSmall")
+        async with served(transcriber_app(first)) as first_url:
+            fleet = await start(sensevoice_url=f"{first_url},{second_url}")
+            await fleet.http.get("/v1/models")
+            unloaded = await fleet.http.post("/v1/models/iic/SenseVoiceSmall/unload")
+            states = first.state, second.state
+            removed = await fleet.http.delete("/v1/models/iic/SenseVoiceSmall")
+
+    assert (unloaded.status_code, removed.status_code) == (200, 200)
+    assert states == (ModelState.ABSENT, ModelState.ABSENT)
+    assert (first.is_on_disk, second.is_on_disk) == (False, False)
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", "/unload"), ("DELETE", "")])
+async def test_a_model_of_an_unreachable_engine_is_neither_unloaded_nor_removed(start, method, path):
+    fleet = await start(mlx_url=NOWHERE)
+    await fleet.http.get("/v1/models")
+
+    answer = await fleet.http.request(method, f"/v1/models/mlx-community/some-model{path}")
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "backend_unavailable")
+
+
 async def test_loading_a_model_of_an_unreachable_engine_has_the_reason(start):
     fleet = await start(mlx_url=NOWHERE)
 
@@ -107,7 +157,9 @@ async def test_a_model_of_an_unreachable_engine_has_the_reason_and_the_remedy(st
     model = (await listed(await start(mlx_url=NOWHERE)))["mlx-community/Qwen3-ASR-1.7B-8bit"]
 
     assert model["state"] == "unreachable"
-    assert "./rapl mlx" in model["reason"]
+    assert model["reason"].startswith("mlx-service at ")
+    assert model["reason"].endswith(" cannot be reached.")
+    assert "./rapl mlx" in model["remedy"]
 
 
 @pytest.mark.parametrize("written", ["iic/SenseVoiceSmall", quote("iic/SenseVoiceSmall", safe="")])
@@ -128,7 +180,9 @@ async def test_ready_reports_whether_the_default_model_would_answer(start):
     answers = [await fleet.http.get("/health/ready") for fleet in (loading, ready)]
 
     assert [answer.status_code for answer in answers] == [503, 200]
+    assert answers[0].json()["model"] == "iic/SenseVoiceSmall"
     assert "loading" in answers[0].json()["reason"]
+    assert answers[0].json()["reason"].endswith(". Send the request again when the model is loaded.")
 
 
 async def test_live_answers_without_any_engine(start):

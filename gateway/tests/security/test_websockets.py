@@ -48,7 +48,7 @@ async def echo(websocket: WebSocket) -> None:
 async def url(tmp_path, monkeypatch) -> AsyncIterator[str]:
     monkeypatch.setattr("rapl_gateway.app.WEBSOCKET_PATHS", ("/v1/echo",))
     urls = {"sensevoice_url": NOWHERE, "mlx_url": NOWHERE, "preprocess_url": NOWHERE}
-    app = create_app(Settings(config=tmp_path / "rapl.toml", api_keys=KEY, **urls))
+    app = create_app(Settings(root=tmp_path, api_keys=KEY, **urls))
     for path in ("/v1/echo", "/v1/unlisted"):
         app.add_api_websocket_route(path, echo)
     async with served(app, GuardedWebSocket) as url:
@@ -173,7 +173,7 @@ async def test_without_the_extension_for_denial_responses_a_refused_handshake_is
     async def send(message) -> None:
         sent.append(message)
 
-    app = create_app(Settings(config=tmp_path / "rapl.toml"))
+    app = create_app(Settings(root=tmp_path))
     scope = {"type": "websocket", "path": "/nowhere", "headers": [(b"host", b"localhost")], "extensions": {}}
     await app(scope, send, send)
 

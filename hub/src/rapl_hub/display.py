@@ -8,6 +8,8 @@ from typing import Any
 from rapl_protocol.models import Progress
 
 _LINE_EVERY_S = 10.0
+_MINUTES_FROM_S = 120.0
+"""From here on the time left is in minutes."""
 
 
 class DownloadDisplay:
@@ -47,5 +49,9 @@ def describe(progress: Progress) -> str:
     if rate:
         parts.append(f"{rate / 1e6:.1f} MB/s")
         if total:
-            parts.append(f"{max(0, total - done) / rate:.0f} s left")
+            parts.append(f"{_duration(max(0, total - done) / rate)} left")
     return ", ".join(parts)
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < _MINUTES_FROM_S else f"{seconds / 60:.0f} min"

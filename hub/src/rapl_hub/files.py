@@ -1,4 +1,4 @@
-"""Hashes and sizes of files, and the atomic write of a small one."""
+"""Hashes and sizes of files and folders, and the atomic write of a small one."""
 
 import hashlib
 import os
@@ -23,6 +23,12 @@ def size_of(path: Path) -> int | None:
         return path.stat().st_size
     except OSError:
         return None
+
+
+def folder_bytes(folder: Path) -> int:
+    """The size of all files below the folder, without links; 0 if there is no such folder."""
+    paths = (Path(parent) / name for parent, _, names in os.walk(folder) for name in names)
+    return sum(size_of(path) or 0 for path in paths if not path.is_symlink())
 
 
 def write_atomically(path: Path, text: str) -> None:

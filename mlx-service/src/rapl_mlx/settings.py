@@ -3,8 +3,9 @@
 from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 from rapl_service.http.hosts import is_loopback
+from rapl_service.settings.base import EnvironmentSettings
 
 from rapl_mlx.models.catalog import ModelList, split_list
 from rapl_mlx.models.memory import machine_bytes
@@ -27,14 +28,8 @@ def _parse_ids(value: Any) -> Any:
 Ids = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parse_ids)]
 
 
-class Settings(BaseSettings):
-    model_config = SettingsConfigDict(
-        env_prefix="RAPL_MLX_",
-        frozen=True,
-        env_ignore_empty=True,
-        arbitrary_types_allowed=True,
-        use_attribute_docstrings=True,
-    )
+class Settings(EnvironmentSettings):
+    model_config = SettingsConfigDict(env_prefix="RAPL_MLX_", arbitrary_types_allowed=True)
 
     host: str = "127.0.0.1"
     """Address to listen on. Any address other than loopback requires a token."""
@@ -47,17 +42,21 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Lowest severity that is logged."""
 
-    models: Annotated[ModelList, NoDecode, BeforeValidator(_parse_models)] = ModelList.parse(DEFAULT_MODEL)
+    models: Annotated[ModelList, NoDecode, BeforeValidator(_parse_models)] = Field(
+        default=ModelList.parse(DEFAULT_MODEL),
+        examples=[DEFAULT_MODEL],
+        json_schema_extra={"default_in_words": f"`{DEFAULT_MODEL}`"},
+    )
     """Allowed models, separated by commas: Hugging Face ids (also `id@revision`), `id=/absolute/folder`, patterns."""
-    preload: Ids | None = None
+    preload: Ids | None = Field(default=None, examples=["none"])
     """Models to load at start, one after the other. "none": no model. Unset: the first model that is not a pattern."""
     trust_code: Ids = ()
     """Models that may run Python code from their repository."""
     model_ttl_s: float = Field(default=1800, ge=0, validation_alias=AliasChoices("RAPL_MODEL_TTL"))
     """Seconds without a request after which a model is unloaded; 0: never. Models in RAPL_MLX_PRELOAD stay loaded."""
-    memory_limit_mb: int | None = Field(default=None, ge=1)
+    memory_limit_mb: int | None = Field(default=None, ge=1, examples=[16384])
     """MiB for all models. Beyond it the least recently used one is unloaded. Unset: 60 % of the machine's memory."""
-    model_memory_limit_mb: int | None = Field(default=None, ge=1)
+    model_memory_limit_mb: int | None = Field(default=None, ge=1, examples=[8192])
     """MiB for the process of one model. A larger process is restarted. Unset: the limit for all models together."""
 
     max_queue: int = Field(default=64, ge=1)
@@ -79,7 +78,7 @@ class Settings(BaseSettings):
     @classmethod
     def _token_unless_loopback(cls, token: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         if token is None and not is_loopback(info.data.get("host", "")):
-            raise ValueError("it must be set, because RAPL_MLX_HOST is not a loopback address")
+            raise ValueError("it must be set, because RAPL_MLX_HOST is not an address of this machine alone")
         return token
 
     @field_validator("preload")

@@ -39,6 +39,8 @@ class MlxTranscriber:
 
     async def _preload(self) -> None:
         """Loads the models one after the other, so that the first one in the list is ready first."""
+        for model in list(self._models.values()):
+            await model.measure_files()
         for model_id in self._settings.preload_ids:
             await self._models[model_id].load()
             await self._models[model_id].settled.wait()
@@ -51,7 +53,7 @@ class MlxTranscriber:
         await asyncio.gather(*(model.unload(drain_s=0) for model in self._models.values()))
 
     def models(self) -> Sequence[ModelInfo]:
-        return [model.info for model in self._models.values()]
+        return [model.report() for model in self._models.values()]
 
     async def load(self, model_id: str) -> ModelInfo:
         model = self._model(model_id)
@@ -61,6 +63,11 @@ class MlxTranscriber:
     async def unload(self, model_id: str) -> ModelInfo:
         model = self._model(model_id)
         await model.unload(_UNLOAD_DRAIN_S)
+        return model.info
+
+    async def remove(self, model_id: str) -> ModelInfo:
+        model = self._model(model_id)
+        await model.remove(_UNLOAD_DRAIN_S)
         return model.info
 
     async def transcribe(

@@ -290,3 +290,20 @@ def test_a_folder_with_a_spoiled_model_has_failed_with_the_cause(
 def rename_family(folder: Path) -> None:
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"model_type": "no_such_family"}))
+
+
+async def test_a_removed_model_leaves_the_cache_and_its_next_request_downloads_it_again(
+    hub: LocalHub, service: RunningService, digits: Path, client_of: ClientOf
+):
+    hub.add("house/removed", digits)
+    load(service, "house/removed")
+    ready = service.wait_for("house/removed", "ready")
+    client = client_of(service)
+
+    removed = await client.remove("house/removed")
+    hub.requests.clear()
+    load(service, "house/removed")
+
+    assert ready["memory_bytes"] > 0
+    assert (removed.state, removed.disk_bytes, removed.memory_bytes) == ("absent", 0, None)
+    assert WEIGHTS in downloaded(hub)

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 from mlx_service_process import RunningService, StartService, until
-from rapl_mlx.models.memory import process_bytes
 from rapl_protocol.audio import WavAudio
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.transcript import TranscribeOptions
 from rapl_service.calls.clients import TranscriberClient
+from rapl_service.memory import process_bytes
 
 ClientOf = Callable[[RunningService], TranscriberClient]
 

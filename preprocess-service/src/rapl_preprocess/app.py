@@ -11,7 +11,7 @@ import anyio
 from fastapi import FastAPI, Query, Request, Response, WebSocket
 from rapl_protocol.audio import BYTES_PER_SECOND, WavAudio
 from rapl_protocol.intervals import total_s
-from rapl_protocol.live_audio import LIVE_PATH, MAX_LIVE_MESSAGE_BYTES
+from rapl_protocol.live_audio import LIVE_PATH
 from rapl_protocol.prepared import MAX_SEGMENT_S, PrepareOptions
 from rapl_service.http.app import service_app
 from rapl_service.http.scope import log_fields
@@ -32,8 +32,6 @@ from rapl_preprocess.threads import iterate_in_threads
 from rapl_preprocess.upload import receive_media
 from rapl_preprocess.workers.pool import Decoders
 
-WEBSOCKET_OPTIONS = {"ws_max_size": MAX_LIVE_MESSAGE_BYTES, "ws_per_message_deflate": False}
-"""Options of uvicorn for /v1/live. A longer message closes the connection with 1009."""
 MAX_CLIP_BYTES = int(MAX_SEGMENT_S * BYTES_PER_SECOND) + (1 << 16)
 """Largest canonical WAV of one segment: MAX_SEGMENT_S of samples, and 64 KiB for the headers."""
 

@@ -3,13 +3,12 @@
 from typing import Literal
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
+from rapl_service.settings.base import EnvironmentSettings
 
 
-class Settings(BaseSettings):
-    model_config = SettingsConfigDict(
-        env_prefix="RAPL_PREPROCESS_", frozen=True, env_ignore_empty=True, use_attribute_docstrings=True
-    )
+class Settings(EnvironmentSettings):
+    model_config = SettingsConfigDict(env_prefix="RAPL_PREPROCESS_")
 
     host: str = "127.0.0.1"
     """Address to listen on."""

@@ -25,6 +25,7 @@ class ErrorCode(StrEnum):
     NOT_FOUND = "not_found"
     MODEL_NOT_FOUND = "model_not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
+    MODEL_IN_USE = "model_in_use"
     AUDIO_TOO_LARGE = "audio_too_large"
     UNSUPPORTED_ENCODING = "unsupported_encoding"
     OVERLOADED = "overloaded"
@@ -44,6 +45,7 @@ HTTP_STATUS: dict[ErrorCode, int] = {
     ErrorCode.NOT_FOUND: 404,
     ErrorCode.MODEL_NOT_FOUND: 404,
     ErrorCode.METHOD_NOT_ALLOWED: 405,
+    ErrorCode.MODEL_IN_USE: 409,
     ErrorCode.AUDIO_TOO_LARGE: 413,
     ErrorCode.UNSUPPORTED_ENCODING: 415,
     ErrorCode.OVERLOADED: 429,
@@ -61,7 +63,9 @@ _MAX_RETRY_AFTER_DIGITS = 7
 """Most digits of a `retry-after` value. Longer values, over four months, are ignored."""
 # OpenAI's SDKs repeat a request, with the whole upload, after 408, 409, 429 and every 5xx. A retry after these errors
 # would fail too, so their response has `x-should-retry: false`. Source: openai-python, _base_client.py.
-_NOT_RETRYABLE = frozenset({ErrorCode.INTERNAL, ErrorCode.BACKEND_TIMEOUT, ErrorCode.STORAGE_FAILED})
+_NOT_RETRYABLE = frozenset(
+    {ErrorCode.MODEL_IN_USE, ErrorCode.INTERNAL, ErrorCode.BACKEND_TIMEOUT, ErrorCode.STORAGE_FAILED}
+)
 _HEADERS = {
     ErrorCode.INVALID_API_KEY: {"www-authenticate": "Bearer"},
     ErrorCode.UNSUPPORTED_ENCODING: {"accept-encoding": "identity"},
@@ -78,14 +82,24 @@ class ServiceError(Exception):
             a secret.
         param: the field of the request that caused it, if one did.
         retry_after_s: seconds after which a retry may succeed; None if unknown.
+        remedy: a sentence that says what a person can do; it becomes the end of the message.
     """
 
     def __init__(
-        self, code: ErrorCode, message: str, *, param: str | None = None, retry_after_s: float | None = None
+        self,
+        code: ErrorCode,
+        message: str,
+        *,
+        param: str | None = None,
+        retry_after_s: float | None = None,
+        remedy: str | None = None,
     ) -> None:
-        super().__init__(message)
+        self.reason = message
+        """The message without the remedy."""
+        self.remedy = remedy
+        self.message = f"{message} {remedy}" if remedy else message
+        super().__init__(self.message)
         self.code = code
-        self.message = message
         self.param = param
         self.retry_after_s = retry_after_s
 

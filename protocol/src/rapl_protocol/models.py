@@ -66,6 +66,16 @@ class Capabilities(BaseModel):
             raise _unsupported("language", message)
 
 
+_REMEDIES = {
+    ModelState.ABSENT: "Look at the engine's log.",
+    ModelState.DOWNLOADING: "Send the request again when the download is complete.",
+    ModelState.LOADING: "Send the request again when the model is loaded.",
+    ModelState.READY: None,
+    ModelState.FAILED: "Look at the engine's log.",
+}
+"""What to do about a model that is not ready, where the engine gives no remedy."""
+
+
 class ModelInfo(BaseModel):
     model_config = ConfigDict(frozen=True)
 
@@ -78,6 +88,10 @@ class ModelInfo(BaseModel):
     progress: Progress | None = None
     parallel: int = 1
     """How many segments the engine transcribes at the same time."""
+    disk_bytes: int | None = None
+    """Size of the model's files on the disk, with those of an unfinished download; None if the engine does not know."""
+    memory_bytes: int | None = None
+    """Memory of the process that holds only this model; None if the model has no process of its own."""
     capabilities: Capabilities = Capabilities()
 
     def not_ready_error(self) -> ServiceError:
@@ -88,15 +102,16 @@ class ModelInfo(BaseModel):
         if self.reason:
             parts.append(f"({self.reason})")
         sentence = " ".join(p for p in parts if p) + "."
-        if self.remedy:
-            sentence += f" {self.remedy}"
-        return ServiceError(ErrorCode.MODEL_NOT_READY, sentence, param="model", retry_after_s=5)
+        remedy = self.remedy or _REMEDIES[self.state]
+        return ServiceError(ErrorCode.MODEL_NOT_READY, sentence, param="model", retry_after_s=5, remedy=remedy)
 
 
 class ModelList(BaseModel):
     """The response of an engine's /v1/models."""
 
     models: list[ModelInfo]
+    memory_bytes: int | None = None
+    """Memory of the engine's own process, without the processes of single models; None if the system does not say."""
 
 
 def _unsupported(param: str, message: str) -> ServiceError:

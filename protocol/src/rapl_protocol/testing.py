@@ -61,6 +61,7 @@ class FakeTranscriber:
         self.crashes = crashes
         self.calls: list[tuple[WavAudio, TranscribeOptions]] = []
         self.is_started = False
+        self.is_on_disk = True
 
     async def start(self) -> None:
         self.is_started = True
@@ -78,6 +79,10 @@ class FakeTranscriber:
     async def unload(self, model_id: str) -> ModelInfo:
         self.state = ModelState.ABSENT
         return self._info(model_id)
+
+    async def remove(self, model_id: str) -> ModelInfo:
+        self.is_on_disk = False
+        return await self.unload(model_id)
 
     async def transcribe(
         self, audio: WavAudio, options: TranscribeOptions, on_text: OnText | None = None

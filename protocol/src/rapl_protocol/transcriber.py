@@ -38,6 +38,15 @@ class Transcriber(Protocol):
         """
         ...
 
+    async def remove(self, model_id: str) -> ModelInfo:
+        """Unloads a model and removes its weights from the disk. A later request or download may bring them back.
+
+        Raises:
+            ServiceError: MODEL_NOT_FOUND; UNSUPPORTED_PARAMETER if the engine cannot remove these weights;
+                MODEL_IN_USE if another program is writing them.
+        """
+        ...
+
     async def transcribe(
         self, audio: WavAudio, options: TranscribeOptions, on_text: OnText | None = None
     ) -> Transcript:

@@ -4,6 +4,9 @@
 |---|---|---|
 | `POST /v1/transcribe` | one frame: TranscribeOptions, then the audio as WAV | Transcript as JSON |
 | the same with `"stream": true` | the same | frames `text` ..., then `transcript` or `error` |
+| `GET /v1/models` | | ModelList as JSON |
+| `POST /v1/models/{id}/load`, `.../unload` | | ModelInfo as JSON |
+| `DELETE /v1/models/{id}` | | ModelInfo as JSON |
 | `POST /v1/prepare` | a media file | frames `source`, `segment` or `progress` ..., then `end` or `error` |
 | `POST /v1/clip` | a media file of up to MAX_SEGMENT_S | frame `audio`, then, with detection on, `speech` or `error` |
 | `POST /v1/speech` | audio as WAV | SpeechCheck as JSON |

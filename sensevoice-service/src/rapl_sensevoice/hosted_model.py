@@ -11,7 +11,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
+from rapl_hub.files import folder_bytes
 from rapl_protocol.audio import WavAudio
+from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.models import Capabilities, ModelInfo, ModelState
 from rapl_protocol.transcript import TranscribeOptions, Transcript
 from rapl_service.inference_worker import BatchKind, InferenceWorker
@@ -21,6 +23,7 @@ from rapl_sensevoice.model.transcripts import transcript_from
 from rapl_sensevoice.runtimes.runtime import Decoded, DecodeRequest, Runtime
 from rapl_sensevoice.unusable import ModelUnusable
 from rapl_sensevoice.weights.on_disk import Weights
+from rapl_sensevoice.weights.removal import remove_weights, require_removable
 
 CAPABILITIES = Capabilities(
     languages=LANGUAGES, language_detection=True, prompt=False, word_timestamps=True, emotion_and_events=True,
@@ -48,6 +51,7 @@ class HostedModel:
         self._is_wanted = True
         self._load_task: asyncio.Task[None] | None = None
         self._loaded_stamp: tuple[int, ...] | None = None
+        self._disk_bytes: int | None = None
         self.info = self._in_state(ModelState.LOADING, reason="the server has just started")
 
     def start(self) -> None:
@@ -66,6 +70,7 @@ class HostedModel:
         if not self._is_wanted or self._is_loading() or self.info.state is ModelState.READY:
             return
         status = await asyncio.to_thread(self._weights.look)
+        self._disk_bytes = await asyncio.to_thread(folder_bytes, self._weights.folder)
         if not self._is_wanted or self._is_loading():
             return
         if status.state is None:
@@ -92,6 +97,25 @@ class HostedModel:
         remedy = f"POST /v1/models/{self.model_id}/load loads it again."
         self.info = self._in_state(ModelState.ABSENT, "unloaded; its weights stay on disk", remedy)
         await self._worker.run_maintenance(self._runtime.unload)
+        return self.info
+
+    async def remove(self) -> ModelInfo:
+        """Unloads the model and removes its weights. When they are there again, they are loaded again.
+
+        Raises:
+            ServiceError: UNSUPPORTED_PARAMETER or MODEL_IN_USE; then nothing has changed.
+        """
+        if self._weights.is_packaged:
+            message = f"The model {self.model_id!r} ships with sensevoice-service and cannot be removed."
+            raise ServiceError(ErrorCode.UNSUPPORTED_PARAMETER, message, param="model")
+        await asyncio.to_thread(require_removable, self._weights.folder)
+        await self.unload()
+        self._is_wanted = False  # so that `refresh` does not load the files while they are being removed
+        try:
+            await asyncio.to_thread(remove_weights, self._weights.folder)
+        finally:
+            self._is_wanted = True
+        await self.refresh()
         return self.info
 
     async def transcribe(self, audio: WavAudio, options: TranscribeOptions) -> Transcript:
@@ -145,4 +169,7 @@ class HostedModel:
         self._runtime.load(self._weights.folder)
 
     def _in_state(self, state: ModelState, reason: str | None = None, remedy: str | None = None) -> ModelInfo:
-        return ModelInfo(id=self.model_id, state=state, reason=reason, remedy=remedy, capabilities=CAPABILITIES)
+        return ModelInfo(
+            id=self.model_id, state=state, reason=reason, remedy=remedy, disk_bytes=self._disk_bytes,
+            capabilities=CAPABILITIES,
+        )  # fmt: skip

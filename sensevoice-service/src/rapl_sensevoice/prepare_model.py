@@ -1,7 +1,6 @@
 """`prepare-model`: downloads SenseVoice's weights and converts them, once; the server then needs no network."""
 
 import argparse
-import fcntl
 import itertools
 import logging
 import os
@@ -9,7 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from rapl_hub.display import DownloadDisplay
@@ -25,6 +24,7 @@ from rapl_sensevoice.weights.download import OTHER_SOURCE, download, hub_of, is_
 from rapl_sensevoice.weights.graph_files import GraphManifest, ready_made
 from rapl_sensevoice.weights.manifest import Manifest
 from rapl_sensevoice.weights.on_disk import PREPARE, PREPARE_AGAIN, REPO, STATE_NAME, DownloadedWeights
+from rapl_sensevoice.weights.removal import locked
 
 RAISE_AGAIN_AFTER_S = 0.3
 TRIES = 4
@@ -112,11 +112,11 @@ def _explained(error: BaseException, folder: Path) -> tuple[str, str]:
         case ModelUnusable():
             return error.reason, error.remedy
         case HubUnavailable():
-            return str(error), f"{_CHECK_NETWORK} Then run `prepare-model` again."
+            return str(error), f"{_CHECK_NETWORK} {PREPARE_AGAIN}"
         case NotFound():
             return str(error), "Check RAPL_SENSEVOICE_REVISION, or choose the other hub with RAPL_SENSEVOICE_HUB."
         case DamagedFile():
-            return str(error), f"{PREPARE} again. If the error stays: {OTHER_SOURCE}"
+            return str(error), f"{PREPARE}. If the error stays: {OTHER_SOURCE}"
         case HubError():
             return str(error), "Choose the other hub with RAPL_SENSEVOICE_HUB."
         case KeyboardInterrupt():
@@ -131,12 +131,12 @@ def _explained(error: BaseException, folder: Path) -> tuple[str, str]:
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Locks the folder, so that two runs do not write the same files. A second run waits, and then finds the files."""
-    with (folder / ".lock").open("w") as lock:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            stack.enter_context(locked(folder, wait=False))
         except BlockingIOError:
             log.info("waiting for another prepare-model that is running in %s", folder)
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            stack.enter_context(locked(folder, wait=True))
         yield
 
 

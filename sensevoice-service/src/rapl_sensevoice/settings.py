@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AliasChoices, Field, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
+from rapl_service.settings.base import EnvironmentSettings
 
 from rapl_sensevoice.cpu_quota import cpu_quota
 from rapl_sensevoice.model.graph import Precision
@@ -14,14 +15,8 @@ RuntimeName = Literal["openvino", "funasr"]
 _OLD_RUNTIME_NAMES = {"onnx": "openvino"}
 
 
-class Settings(BaseSettings):
-    model_config = SettingsConfigDict(
-        env_prefix="RAPL_SENSEVOICE_",
-        frozen=True,
-        env_ignore_empty=True,
-        use_attribute_docstrings=True,
-        populate_by_name=True,
-    )
+class Settings(EnvironmentSettings):
+    model_config = SettingsConfigDict(env_prefix="RAPL_SENSEVOICE_", populate_by_name=True)
 
     host: str = "127.0.0.1"
     """Address to listen on."""
@@ -41,8 +36,12 @@ class Settings(BaseSettings):
     precision: Precision = "int8"
     """Precision of the graph's matrices. "f32" is exact, but slower and four times as large."""
     device: str = "cpu"
-    """torch device, such as "cpu" or "cuda:0". Devices other than "cpu" need the runtime "funasr"."""
-    threads: Annotated[int, Field(ge=1)] = Field(default_factory=cpu_quota)
+    """PyTorch device, such as "cpu" or "cuda:0". Devices other than "cpu" need the runtime "funasr"."""
+    threads: Annotated[int, Field(ge=1)] = Field(
+        default_factory=cpu_quota,
+        examples=[4],
+        json_schema_extra={"default_in_words": "the cores that it may use"},
+    )
     """Threads per computation. The default is the number of cores that the process may use."""
     max_queue: Annotated[int, Field(ge=1)] = 32
     """Most requests of one model at once, waiting or running. Further requests get 429."""
@@ -52,13 +51,13 @@ class Settings(BaseSettings):
     @field_validator("runtime", mode="before")
     @classmethod
     def _by_its_new_name(cls, runtime: object) -> object:
-        return _OLD_RUNTIME_NAMES.get(runtime, runtime) if isinstance(runtime, str) else runtime
+        return _OLD_RUNTIME_NAMES.get(runtime.strip().lower(), runtime) if isinstance(runtime, str) else runtime
 
     @field_validator("device")
     @classmethod
     def _known_to_the_runtime(cls, device: str, others: ValidationInfo) -> str:
         if device != "cpu" and others.data.get("runtime") == "openvino":
-            raise ValueError("a device other than cpu needs RAPL_SENSEVOICE_RUNTIME=funasr")
+            raise ValueError(f"{device!r} is not the CPU, so it needs RAPL_SENSEVOICE_RUNTIME=funasr")
         return device
 
     @property
@@ -70,8 +69,3 @@ class Settings(BaseSettings):
     @classmethod
     def _without_tilde(cls, path: Path) -> Path:
         return path.expanduser()
-
-    @field_validator("log_level", mode="before")
-    @classmethod
-    def _upper(cls, level: object) -> object:
-        return level.upper() if isinstance(level, str) else level

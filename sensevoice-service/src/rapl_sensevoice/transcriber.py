@@ -74,6 +74,9 @@ class SenseVoiceTranscriber:
     async def unload(self, model_id: str) -> ModelInfo:
         return await self._model(model_id).unload()
 
+    async def remove(self, model_id: str) -> ModelInfo:
+        return await self._model(model_id).remove()
+
     async def transcribe(
         self, audio: WavAudio, options: TranscribeOptions, on_text: OnText | None = None
     ) -> Transcript:

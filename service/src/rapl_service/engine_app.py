@@ -1,6 +1,7 @@
 """The HTTP API of every engine."""
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
@@ -24,10 +25,11 @@ from starlette.middleware import Middleware
 from rapl_service.http.app import service_app
 from rapl_service.http.disconnect import cancel_on_disconnect
 from rapl_service.http.scope import log_fields
+from rapl_service.memory import process_bytes
 
 
 def transcriber_app(transcriber: Transcriber, middleware: Sequence[Middleware] = ()) -> FastAPI:
-    """The HTTP API of an engine: transcribe, models, load, unload, live and ready."""
+    """The HTTP API of an engine: transcribe, models, load, unload, remove, live and ready."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
@@ -52,7 +54,7 @@ def transcriber_app(transcriber: Transcriber, middleware: Sequence[Middleware] =
 
     @app.get("/v1/models")
     async def models() -> ModelList:
-        return ModelList(models=list(transcriber.models()))
+        return ModelList(models=list(transcriber.models()), memory_bytes=process_bytes(os.getpid()))
 
     @app.post("/v1/models/{model_id:path}/load")
     async def load(model_id: str) -> ModelInfo:
@@ -61,6 +63,10 @@ def transcriber_app(transcriber: Transcriber, middleware: Sequence[Middleware] =
     @app.post("/v1/models/{model_id:path}/unload")
     async def unload(model_id: str) -> ModelInfo:
         return await transcriber.unload(model_id)
+
+    @app.delete("/v1/models/{model_id:path}")
+    async def remove(model_id: str) -> ModelInfo:
+        return await transcriber.remove(model_id)
 
     @app.get("/health/live")
     async def live() -> dict[str, str]:

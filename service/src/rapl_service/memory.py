@@ -1,4 +1,4 @@
-"""Returns unused memory of a process to the system."""
+"""The memory of a process, and the return of what it does not use to the system."""
 
 import contextlib
 import ctypes
@@ -8,7 +8,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 _M_ARENA_MAX = -8
@@ -21,6 +21,25 @@ _FILE_MAPPING = re.compile(
 )
 MUCH_BYTES = 16 << 20
 LITTLE_BYTES, LITTLE_AFTER_S = 2 << 20, 60.0
+_RUSAGE_INFO_V0 = 0
+
+
+class _Usage(ctypes.Structure):
+    """`struct rusage_info_v0`. Source: <sys/resource.h> of macOS."""
+
+    _fields_ = (
+        ("uuid", ctypes.c_uint8 * 16),
+        ("times_and_wakeups", ctypes.c_uint64 * 5),
+        ("wired_bytes", ctypes.c_uint64),
+        ("resident_bytes", ctypes.c_uint64),
+        ("footprint_bytes", ctypes.c_uint64),
+        ("start_and_exit", ctypes.c_uint64 * 2),
+    )
+
+
+def process_bytes(pid: int) -> int | None:
+    """Returns the memory of a process of this user; None if the process has ended."""
+    return _footprint_bytes(pid) if sys.platform == "darwin" else _resident_bytes(pid)
 
 
 def share_one_arena() -> None:
@@ -42,27 +61,20 @@ class MemoryTrimmer:
     recordings at once the gateway used 117 MB, and 63 MB of them were free."""
 
     def __init__(self) -> None:
-        self._least_bytes = _resident_bytes()
+        self._least_bytes = _own_bytes()
         self._trimmed_at = time.monotonic()
 
     def trim_if_grown(self) -> None:
         """Trims at once after large growth, and once a minute after small growth. It takes some milliseconds, so call
         it while no request is in work."""
-        now_bytes = _resident_bytes()
+        now_bytes = _own_bytes()
         is_long_ago = time.monotonic() - self._trimmed_at > LITTLE_AFTER_S
         if now_bytes > self._least_bytes + (LITTLE_BYTES if is_long_ago else MUCH_BYTES):
             give_memory_back()
             self._trimmed_at = time.monotonic()
-            self._least_bytes = _resident_bytes()
+            self._least_bytes = _own_bytes()
         else:
             self._least_bytes = min(self._least_bytes, now_bytes)
-
-
-def _resident_bytes() -> int:
-    """Resident memory of this process; 0 if the system does not report it."""
-    with contextlib.suppress(OSError):
-        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    return 0
 
 
 def release_file_pages() -> None:
@@ -105,3 +117,32 @@ def _glibc() -> ctypes.CDLL:
         return ctypes.CDLL("libc.so.6")
     except OSError as error:
         raise _NotGlibc from error
+
+
+def _own_bytes() -> int:
+    """Resident memory of this process; 0 if the system does not report it."""
+    return _resident_bytes(os.getpid()) or 0
+
+
+def _resident_bytes(pid: int) -> int | None:
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_bytes().split()[1])
+    except (OSError, IndexError):
+        return None
+    return pages * os.sysconf("SC_PAGE_SIZE") or None
+
+
+def _footprint_bytes(pid: int) -> int | None:
+    """Returns the figure of Activity Monitor. It includes Metal's memory, which the resident size may not include."""
+    usage = _Usage()
+    if _proc_pid_rusage()(pid, _RUSAGE_INFO_V0, ctypes.byref(usage)):
+        return None
+    return usage.footprint_bytes
+
+
+@functools.cache
+def _proc_pid_rusage() -> Callable[..., int]:
+    function = ctypes.CDLL("/usr/lib/libproc.dylib").proc_pid_rusage
+    function.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_void_p)
+    function.restype = ctypes.c_int
+    return function

@@ -1,36 +1,42 @@
-"""Starts a service: settings from the environment, a log on stderr, one app on one port."""
+"""Starts a service: settings from the environment, a log on stderr, one app on one port, or on two with TLS."""
 
 import asyncio
 import faulthandler
 import gc
 import logging
+import os
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import Callable
 from types import FrameType
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 import uvicorn
 from fastapi import FastAPI
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings
-from rapl_protocol.errors import invalid_fields
 from rapl_protocol.wire import KEEP_ALIVE_S
 
 from rapl_service.exit_codes import BAD_SETTING, NOT_STARTED
 from rapl_service.http.connection import GuardedHttp
-from rapl_service.listener import close_after_backlog
+from rapl_service.listening.listener import close_after_backlog
+from rapl_service.listening.tls import Tls
 from rapl_service.log import configure_logging
 from rapl_service.memory import MemoryTrimmer
+from rapl_service.settings.problems import problems_of
+from rapl_service.settings.unknown import REPORTED, unknown_settings
+from rapl_service.settings.variables import variables_of
 
 _DRAIN_S = 30
 """How long a service that has received SIGTERM waits for the requests in work."""
+_MAX_WS_MESSAGE_BYTES = 16 << 20
 _TRIM_TICKS = 10
+_CERTIFICATE_TICKS = 100
 """Ticks between two checks; uvicorn's tick is a tenth of a second."""
-
-_WEBSOCKET_OPTIONS: dict[str, Any] = {"ws_per_message_deflate": False}
-"""Audio hardly gets smaller, and each connection would need more memory."""
+CHECK_SETTINGS = "--check-settings"
+"""With this argument a service only checks its settings: it exits with 0 if they are right, else with BAD_SETTING."""
 
 WebSocketProtocol = type[asyncio.Protocol] | Literal["none"]
 
@@ -52,51 +58,73 @@ S = TypeVar("S", bound=BaseSettings)
 
 
 def settings_or_exit(settings_class: type[S]) -> S:
-    """The settings from the environment. An invalid one ends the process with a line that names the variable."""
+    """The settings from the environment. Wrong ones end the process with a line for each; unknown names are only
+    reported."""
+    if not os.environ.get(REPORTED):
+        own = {name for each in variables_of(settings_class).values() for name in (each.name, *each.other_names)}
+        _print_lines(unknown_settings(os.environ, own))
     try:
         return settings_class()
     except ValidationError as error:
-        prefix = settings_class.model_config.get("env_prefix", "")
-        for invalid in invalid_fields(error):
-            name = "_".join(invalid.path)
-            variable = name if name.isupper() else f"{prefix}{name}".upper()  # an alias is the whole name
-            print(f"{variable}: {invalid.message}", file=sys.stderr)  # noqa: T201
+        _print_lines(problems_of(settings_class, error))
         sys.exit(BAD_SETTING)
 
 
 def run(
     create_app: Callable[[S], FastAPI],
     settings_class: type[S],
-    listen: Callable[[S], dict[str, Any]] = lambda _: {},
+    tls_of: Callable[[S], Tls | None] = lambda _: None,
     *,
     ws: WebSocketProtocol = "none",
+    max_ws_message_bytes: int = _MAX_WS_MESSAGE_BYTES,
 ) -> None:
-    """Runs a service until SIGTERM or SIGINT. An invalid configuration ends the process with the reason.
+    """Runs a service until SIGTERM or SIGINT. Wrong settings end the process with the reasons.
+
+    With the argument `--check-settings` it ends before it listens.
 
     Args:
         create_app: creates the application; raises ValueError if the configuration is invalid.
         settings_class: settings to read from the environment.
-        listen: further options for uvicorn, such as TLS; raises ValueError if they are invalid.
+        tls_of: the TLS certificate, if there is one; raises ValueError if it is invalid.
         ws: the protocol of WebSocket connections; with "none", an upgrade request is handled as plain HTTP.
+        max_ws_message_bytes: a longer WebSocket message closes its connection with 1009.
     """
     settings = settings_or_exit(settings_class)
+    app, tls, problems = None, None, list[str]()
     try:
-        app, options = create_app(settings), listen(settings)
+        tls = tls_of(settings)
     except ValueError as error:
-        print(error, file=sys.stderr)  # noqa: T201
+        problems.append(str(error))
+    try:
+        app = create_app(settings)
+    except ValueError as error:
+        problems.append(str(error))
+    if problems or app is None:
+        _print_lines(problems)
         sys.exit(BAD_SETTING)
-    serve(app, settings, ws=ws, **options)  # type: ignore[arg-type]
+    if CHECK_SETTINGS not in sys.argv[1:]:
+        serve(app, settings, tls, ws=ws, max_ws_message_bytes=max_ws_message_bytes)  # type: ignore[arg-type]
 
 
-def serve(app: FastAPI, settings: ServiceSettings, *, ws: WebSocketProtocol = "none", **options: Any) -> None:
+def _print_lines(lines: list[str]) -> None:
+    for line in lines:
+        print(line, file=sys.stderr)  # noqa: T201
+
+
+def serve(
+    app: FastAPI,
+    settings: ServiceSettings,
+    tls: Tls | None = None,
+    *,
+    ws: WebSocketProtocol = "none",
+    max_ws_message_bytes: int = _MAX_WS_MESSAGE_BYTES,
+) -> None:
     configure_logging(settings.log_level)
     # faulthandler is C code, so SIGUSR1 prints the tracebacks even if the process hangs.
     faulthandler.register(signal.SIGUSR1, all_threads=True)
-    # uvicorn raises the signal again after an orderly shutdown; by default the process would end as if killed.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _ignore)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # the terminal is closed; `nohup` ignores it
         signal.signal(signal.SIGHUP, _terminate)
+    only_tls = tls.certificate.context if tls and tls.port is None else None
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -108,17 +136,24 @@ def serve(app: FastAPI, settings: ServiceSettings, *, ws: WebSocketProtocol = "n
         timeout_graceful_shutdown=_DRAIN_S,
         http=GuardedHttp,
         ws=ws,
-        **(_WEBSOCKET_OPTIONS | options),
+        ws_max_size=max_ws_message_bytes,
+        ws_per_message_deflate=False,  # audio hardly gets smaller, and each connection would need more memory
+        ssl_context_factory=_always(only_tls) if only_tls else None,
     )
-    server = _Server(config)
+    server = _Server(config, tls)
+    # Signals also count before uvicorn handles them. After an orderly shutdown uvicorn raises them again; by default
+    # the process would then end as if killed.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, server.handle_exit)
     _tune_garbage_collector()
     server.run()
     if not server.started:
         sys.exit(NOT_STARTED)
 
 
-def _ignore(number: int, frame: FrameType | None) -> None:
-    pass
+def _always(context: ssl.SSLContext) -> Callable[[uvicorn.Config, Callable[[], ssl.SSLContext]], ssl.SSLContext]:
+    """A factory, as uvicorn wants it, that returns this context."""
+    return lambda _config, _default: context
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
@@ -134,21 +169,49 @@ def _tune_garbage_collector() -> None:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server. Between requests it returns freed memory to the system; when it stops, it first accepts the
-    connections that are already in the backlog."""
+    """uvicorn's server, which can also listen on a second port, with TLS. Between requests it returns freed memory to
+    the system; when it stops, it first accepts the connections that are already in the backlogs."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, tls: Tls | None) -> None:
         super().__init__(config)
+        self._tls = tls
         self._trimmer = MemoryTrimmer()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self._tls and self._tls.port is not None:
+            await self._listen_with_tls(self._tls.certificate.context, self._tls.port)
 
     async def on_tick(self, counter: int) -> bool:
         if counter % _TRIM_TICKS == 0 and not self.server_state.tasks:
             self._trimmer.trim_if_grown()
+        if self._tls and counter % _CERTIFICATE_TICKS == 0:
+            await asyncio.to_thread(self._tls.certificate.reload_if_changed)
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        await close_after_backlog(self.servers, self._make_protocol, self.config.ssl)
+        second = self._tls.certificate.context if self._tls else None
+        contexts = [self.config.ssl, second]
+        closing = [
+            close_after_backlog([server], self._make_protocol, context)
+            for server, context in zip(self.servers, contexts, strict=False)
+        ]
+        await asyncio.gather(*closing)
         await super().shutdown(sockets)
+
+    async def _listen_with_tls(self, context: ssl.SSLContext, port: int) -> None:
+        loop, config = asyncio.get_running_loop(), self.config
+        try:
+            server = await loop.create_server(
+                self._make_protocol, config.host, port, ssl=context, backlog=config.backlog
+            )
+        except OSError as error:
+            log.error("cannot listen on the port for TLS", extra={"reason": str(error)})
+            self.started = False
+            await super().shutdown()
+            sys.exit(NOT_STARTED)
+        self.servers.append(server)
+        log.info("listening with TLS", extra={"port": port})
 
     def _make_protocol(self) -> asyncio.Protocol:
         return GuardedHttp(self.config, self.server_state, self.lifespan.state)

@@ -109,7 +109,9 @@ async def test_a_wrong_token_for_an_engine_is_a_503_and_not_a_401(
 ):
     engine = FakeTranscriber(fails_with=ServiceError(ErrorCode.INVALID_API_KEY, "wrong token"))
     async with served(transcriber_app(engine)) as url:
-        with pytest.raises(ServiceError, match="refused the token") as failure:
+        with pytest.raises(
+            ServiceError, match=r"refused the token of the gateway\. Set the same token for "
+        ) as failure:
             await TranscriberClient(http, Service("engine", url, "")).transcribe(
                 make_tone(0.1), TranscribeOptions(model="fake/model"), deadline_s=5
             )

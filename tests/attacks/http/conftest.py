@@ -22,7 +22,7 @@ async def attack(tmp_path) -> AsyncIterator[Callable[..., Awaitable[Target]]]:
         async def start(**settings: object) -> Target:
             engine = FakeTranscriber("iic/SenseVoiceSmall", "mlx-community/known", text="text")
             url = await stack.enter_async_context(served(transcriber_app(engine)))
-            given = {"config": tmp_path / "none", "preprocess_url": NOWHERE, "sensevoice_url": url, "mlx_url": url}
+            given = {"root": tmp_path, "preprocess_url": NOWHERE, "sensevoice_url": url, "mlx_url": url}
             gateway = await stack.enter_async_context(
                 served(create_app(Settings(**{**given, **settings})), GuardedWebSocket)
             )

@@ -26,7 +26,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture
 def gateway(tmp_path: Path, disk: Path) -> Iterator[ServiceProcess]:
     urls = dict.fromkeys(("RAPL_PREPROCESS_URL", "RAPL_SENSEVOICE_URL", "RAPL_MLX_URL"), NOWHERE)
-    settings = {**urls, "RAPL_CONFIG": str(tmp_path / "none"), "TMPDIR": str(disk)}
+    settings = {**urls, "RAPL_ROOT": str(tmp_path), "TMPDIR": str(disk)}
     with ServiceProcess(sys.executable, "rapl_gateway", "RAPL_PORT", tmp_path / "gateway", **settings) as process:
         yield process
 
@@ -74,7 +74,7 @@ def test_on_a_full_disk_small_uploads_are_served_and_large_ones_again_when_there
 
 
 def test_a_folder_that_does_not_exist_is_a_507_and_no_other_folder_is_taken(tmp_path):
-    settings = {"RAPL_CONFIG": str(tmp_path / "none"), "TMPDIR": str(tmp_path / "missing")}
+    settings = {"RAPL_ROOT": str(tmp_path), "TMPDIR": str(tmp_path / "missing")}
     with ServiceProcess(sys.executable, "rapl_gateway", "RAPL_PORT", tmp_path / "gateway", **settings) as gateway:
         require_507(sent(gateway, 2 * MIB), "No such file or directory")
 

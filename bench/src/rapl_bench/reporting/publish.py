@@ -1,9 +1,10 @@
-"""Publishes a run: copies it to `bench/results/latest/`, and writes its headlines into the README."""
+"""Publishes a run: copies it to `bench/results/latest/`, and writes its headlines and a picture for the README."""
 
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from rapl_bench.reporting import readme_picture
 from rapl_bench.reporting.report import Report, cases, formatted
 from rapl_bench.reporting.results import Table
 
@@ -15,7 +16,7 @@ class MarkersMissing(Exception):
 
 
 def publish(report: Report, folder: Path, results: Path, readme: Path) -> None:
-    """Copies a run to `latest`, and writes its headlines between BEGIN and END.
+    """Copies a run to `latest`, writes its headlines between BEGIN and END, and draws the README's picture about speed.
 
     Args:
         report: the run.
@@ -36,6 +37,10 @@ def publish(report: Report, folder: Path, results: Path, readme: Path) -> None:
         raise MarkersMissing(f"{readme} does not have the lines {BEGIN} and {END}")
     lines = "\n".join(headlines(report))
     readme.write_text(f"{before}{BEGIN}\n{lines}\n{END}{after}", encoding="utf-8")
+    if any(table.name == readme_picture.TABLE for table in report.tables):
+        pictures = readme.parent / "docs" / "pictures"
+        pictures.mkdir(parents=True, exist_ok=True)
+        readme_picture.draw(latest / "results.json", pictures / "speed.svg")
 
 
 def headlines(report: Report) -> Iterator[str]:

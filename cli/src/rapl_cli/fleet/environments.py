@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rapl_cli.checkout import ROOT, STATE
+from rapl_cli.errors import CommandError
 
 
-class InstallError(Exception):
+class InstallError(CommandError):
     """An environment could not be made; uv has printed the reason."""
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import httpx
+from rapl_service.calls.remedies import START_MLX
 
 from rapl_cli.checkout import ROOT
 
@@ -45,7 +46,7 @@ except OSError:
     print("no answer")
 """
 
-_START = "Start it with `./rapl mlx`, or keep it running with `./rapl mlx install`."
+_KEEP_RUNNING = "`./rapl mlx install` keeps it running."
 _TOKEN = "The gateway's RAPL_MLX_TOKEN differs from mlx-service's. Set the same token for both and restart both."
 _NAME = "mlx-service refuses the host name in the gateway's RAPL_MLX_URL. Add the name to RAPL_MLX_ALLOWED_HOSTS."
 _LOOPBACK_ON_LINUX = (
@@ -105,14 +106,16 @@ def explain(
     """
     if gateway_error is None:
         return Finding(True, "the gateway reaches it")
-    if "RAPL_MLX_TOKEN" in gateway_error:
+    if "token" in gateway_error.lower():
         return Finding(False, f"it refused the gateway's request. {_TOKEN}")
     if "RAPL_MLX_ALLOWED_HOSTS" in gateway_error:
         return Finding(False, _NAME)
     if host is Probe.NOT_LISTENING:
-        return Finding(False, f"it does not run on this machine. {_START}")
+        keep_running = f" {_KEEP_RUNNING}" if system == "Darwin" else ""
+        return Finding(False, f"it does not run on this machine. {START_MLX}{keep_running}")
     if host is Probe.NO_ANSWER:
-        return Finding(False, "it runs but does not answer. See its log with `./rapl mlx logs`.")
+        where = "See its log with `./rapl mlx logs`." if system == "Darwin" else "Look at its log."
+        return Finding(False, f"it runs but does not answer. {where}")
     if container is None:
         if host is Probe.TOKEN_REFUSED:
             return Finding(False, f"it requires a token. {_TOKEN}")

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 
 import psutil
 
+from rapl_cli.errors import UsageError
+
 DEFAULT_PORTS = {"RAPL_PORT": 8000, "RAPL_PREPROCESS_PORT": 8010, "RAPL_SENSEVOICE_PORT": 8020, "RAPL_MLX_PORT": 8030}
+TLS_PORT, USUAL_TLS_PORT = "RAPL_TLS_PORT", 8443
 
 
-class PortError(Exception):
+class PortError(UsageError):
     """A variable is no port."""
 
 
@@ -22,11 +25,22 @@ class Ports:
     preprocess: int
     sensevoice: int
     mlx: int
+    gateway_tls: int | None = None
+    """The gateway's port for HTTPS beside the one for HTTP."""
 
     @classmethod
     def from_environment(cls) -> "Ports":
-        """Raises: PortError."""
-        return cls(*(_port(name, default) for name, default in DEFAULT_PORTS.items()))
+        """Raises: PortError, with a line for each variable that is no port."""
+        defaults = DEFAULT_PORTS | ({TLS_PORT: USUAL_TLS_PORT} if os.environ.get(TLS_PORT) else {})
+        texts = {name: os.environ.get(name, "").strip() or str(default) for name, default in defaults.items()}
+        wrong = [
+            f"{name}: {text!r} is not a port from 1 to 65535; for example {name}={defaults[name]}"
+            for name, text in texts.items()
+            if not _is_port(text)
+        ]
+        if wrong:
+            raise PortError("\n".join(wrong))
+        return cls(*map(int, texts.values()))
 
 
 def port_problem(port: int, variable: str) -> str | None:
@@ -45,24 +59,31 @@ def port_problem(port: int, variable: str) -> str | None:
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise
-            return f"{_program_on(port)} uses port {port}; stop it, or set {variable} to another port"
+            user = program_on(port) or "another program"
+            return f"{user} uses port {port}; stop it, or set {variable} to another port"
     return None
 
 
-def _program_on(port: int) -> str:
-    """Names the program that listens on `port`, if the system tells it."""
+@dataclass(frozen=True)
+class ListeningProgram:
+    name: str
+    pid: int
+
+    def __str__(self) -> str:
+        return f"{self.name} (process {self.pid})"
+
+
+def program_on(port: int) -> ListeningProgram | None:
+    """The program that listens on `port`; None if the system does not tell it."""
     try:
         for connection in psutil.net_connections("tcp"):
             address = connection.laddr if connection.status == psutil.CONN_LISTEN else ()
             if address and address.port == port and connection.pid:
-                return f"{psutil.Process(connection.pid).name()} (process {connection.pid})"
+                return ListeningProgram(psutil.Process(connection.pid).name(), connection.pid)
     except psutil.Error:  # macOS names the connections of others to an administrator only
         pass
-    return "another program"
+    return None
 
 
-def _port(variable: str, default: int) -> int:
-    text = os.environ.get(variable) or str(default)
-    if not text.isascii() or not text.isdigit() or not 0 < int(text) < 65536:
-        raise PortError(f"{variable} is {text!r}, but must be a port from 1 to 65535, such as {default}")
-    return int(text)
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdigit() and 0 < int(text) < 65536

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from rapl_service.exit_codes import BAD_SETTING
+from rapl_service.settings.unknown import REPORTED
 from rapl_service.supervised import PIPE_VARIABLE, STOP_GRACE_S
 from tqdm import tqdm
 
@@ -94,7 +95,7 @@ class Supervisor:
     async def _run_once(self, number: int, program: Program) -> int:
         process = await asyncio.create_subprocess_exec(
             *program.command,
-            env={**os.environ, **program.environ, PIPE_VARIABLE: str(self._pipe)},
+            env={**os.environ, **program.environ, PIPE_VARIABLE: str(self._pipe), REPORTED: "yes"},
             pass_fds=[self._pipe],
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,

@@ -15,21 +15,22 @@ import httpx
 from rapl_cli.gateway_address import GatewayAddress
 from rapl_cli.gateway_api import GatewayError
 from rapl_cli.transcription.display import RecordingDisplay
+from rapl_cli.transcription.model_wait import BatchAborted, ModelWait
 from rapl_cli.transcription.recordings import MEDIA
 
 RETRIES = 5
 _PROGRESS_EVERY_S = 0.5
+_OF_THE_MODEL = ("model_not_ready", "backend_unavailable")
+"""Codes of errors after which the state of the model says whether another attempt makes sense."""
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 2.0, 60.0
 
 
-class BatchAborted(GatewayError):
-    """The remaining files would fail as well, for example because the gateway cannot be reached or rejects the key."""
-
-
 class _RetryLater(GatewayError):
-    def __init__(self, reason: str, after_s: float = 0.0) -> None:
+    def __init__(self, reason: str, after_s: float = 0.0, code: str | None = None) -> None:
         super().__init__(reason)
         self.after_s = after_s
+        self.code = code
+        """The code of the gateway's error; None if it did not answer."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,13 @@ class Answer:
 
 
 class TranscriptionCalls:
-    def __init__(self, address: GatewayAddress) -> None:
+    def __init__(self, address: GatewayAddress, model: str | None = None) -> None:
         self._address = address
         self._http = httpx.AsyncClient(
             **address.client_options(),
             timeout=httpx.Timeout(60.0, connect=10.0, read=None),  # the answer comes after the whole transcription
         )
+        self._model = ModelWait(self._http, address, model)
         self._has_answered = False
         """Whether the gateway has answered a request. If so, and it cannot be reached now, it may be restarting."""
 
@@ -60,16 +62,21 @@ class TranscriptionCalls:
         await self._http.aclose()
 
     async def transcribe(self, audio: Path, fields: Mapping[str, str], display: RecordingDisplay) -> Answer:
-        """Sends a file, and retries if the gateway is busy or the connection is lost.
+        """Sends a file when the model is ready, and retries if the gateway is busy or the connection is lost.
 
         Raises:
+            BatchAborted: the other files would fail as well.
             GatewayError: the transcription failed; the message has the gateway's reason.
             OSError: the file cannot be read.
         """
+        await self._model.until_ready()
         for attempt in range(1, RETRIES + 1):
             try:
                 return await self._once(audio, fields, display)
             except _RetryLater as problem:
+                if problem.code in _OF_THE_MODEL:
+                    display.pause()
+                    await self._model.after_refusal(problem)
                 pause_s = min(max(problem.after_s, _FIRST_PAUSE_S**attempt), _LONGEST_PAUSE_S)
                 display.problem(f"{str(problem).rstrip('.')}; retrying in {pause_s:g} s ({attempt} of {RETRIES})")
                 await asyncio.sleep(pause_s)
@@ -148,18 +155,21 @@ def _check(answer: httpx.Response) -> None:
     """Raises: _RetryLater, BatchAborted or GatewayError for an answer that is an error."""
     if answer.is_success:
         return
-    reason = _reason(answer)
+    reason, code = _reason(answer)
     retry_after = answer.headers.get("retry-after", "")
     if answer.status_code in (429, 503) and retry_after.isdecimal():
-        raise _RetryLater(reason, float(retry_after))
+        raise _RetryLater(reason, float(retry_after), code)
+    if code == "model_not_found":
+        raise BatchAborted(reason)
     if answer.status_code in (401, 403):
         raise BatchAborted(f"{reason} Set --api-key or RAPL_API_KEY.")
     raise GatewayError(reason)
 
 
-def _reason(answer: httpx.Response) -> str:
+def _reason(answer: httpx.Response) -> tuple[str, str | None]:
+    """The message and the code of the gateway's error."""
     try:
-        body: Any = answer.json()
-        return str(body["error"]["message"])
-    except (ValueError, LookupError, TypeError):
-        return f"the server answered with status {answer.status_code} and no message"
+        error: Any = answer.json()["error"]
+        return str(error["message"]), error.get("code")
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return f"the server answered with status {answer.status_code} and no message", None

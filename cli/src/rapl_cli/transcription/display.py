@@ -20,6 +20,7 @@ class RecordingDisplay:
         """`lines` receives the final line; the bar goes to stderr."""
         self._name = name
         self._lines = lines
+        self._is_paused = True
 
     async def __aenter__(self) -> "RecordingDisplay":
         label = self._name if len(self._name) <= _LONGEST_LABEL else f"…{self._name[1 - _LONGEST_LABEL :]}"
@@ -30,8 +31,7 @@ class RecordingDisplay:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._redrawing.cancel()
-        self._bar.close()
+        self.close()
 
     def uploading(self, total_bytes: int) -> None:
         self._begin(_UPLOAD, total_bytes)
@@ -56,7 +56,19 @@ class RecordingDisplay:
                 self._begin(_TRANSCRIBE, duration_s)
             self._bar.update(done_s - self._bar.n)
 
-    def done(self, duration_s: float | None, took_s: float, problems: int, damaged_s: float | None) -> None:
+    def pause(self) -> None:
+        """Removes the bar, until the next upload begins."""
+        self._bar.clear()
+        self._is_paused = True
+
+    def close(self) -> None:
+        """Removes the bar for good, before a transcript is printed."""
+        self._redrawing.cancel()
+        self._bar.close()
+
+    def done(
+        self, duration_s: float | None, took_s: float, problems: int, damaged_s: float | None, *, has_speech: bool
+    ) -> None:
         """Prints the line of a finished file. `damaged_s` is None if the whole file was read."""
         text = f"in {took_s:.1f} s"
         if duration_s is not None:
@@ -66,7 +78,8 @@ class RecordingDisplay:
             text += f"; {f'{damaged_s:.1f} s' if damaged_s else 'a part'} of the file could not be read"
         if problems:
             text += f"; {problems} {'place' if problems == 1 else 'places'} may lack text"
-        self._line(f"{self._name}  {text}", self._lines)
+        name = f"{self._name}  " if has_speech else f"{self._name}: no speech; "
+        self._line(f"{name}{text}", self._lines)
 
     def skipped(self, output: str) -> None:
         self._line(f"{self._name}  skipped: {output} is up to date (--force transcribes it again)", self._lines)
@@ -75,6 +88,7 @@ class RecordingDisplay:
         self._line(f"{self._name}: {message}", sys.stderr)
 
     def _begin(self, form: str, total: float | None) -> None:
+        self._is_paused = False
         self._bar.bar_format = form
         self._bar.unit, self._bar.unit_scale = ("x", False) if form == _TRANSCRIBE else ("B", True)
         self._bar.reset(total)
@@ -86,4 +100,5 @@ class RecordingDisplay:
     async def _redraw(self) -> None:
         while True:
             await asyncio.sleep(_REDRAWN_EVERY_S)
-            self._bar.refresh()
+            if not self._is_paused:
+                self._bar.refresh()

@@ -24,6 +24,7 @@ _TRANSPORT_STREAM = ".ts"
 _TRANSPORT_STREAM_BEGIN = b"G"
 """First byte of an MPEG transport stream. Source files of TypeScript have the same suffix."""
 FORMATS = ("txt", "srt", "vtt", "json")
+_BEGINNING_BYTES = 4096
 _RESULTS = frozenset(f".{name}" for name in FORMATS)
 
 
@@ -102,8 +103,8 @@ def write_atomically(file: Path, content: bytes) -> None:
 def _matches(path: Path) -> tuple[Path, list[Path]]:
     if path.is_dir():
         return path, list(_below(path))
-    if path.is_file():  # `rapl transcribe folder/*` also names its own transcripts, which are not recordings
-        return path.parent, [path] if path.suffix.lower() not in _RESULTS else []
+    if path.is_file():
+        return path.parent, [] if _is_transcript(path) else [path]
     fixed = path
     while glob.has_magic(str(fixed)):
         fixed = fixed.parent
@@ -111,6 +112,17 @@ def _matches(path: Path) -> tuple[Path, list[Path]]:
     for match in map(Path, sorted(glob.glob(str(path), recursive=True)) if fixed != path else ()):
         files += _below(match) if match.is_dir() else [match] if _is_media(match) else []
     return fixed, list(dict.fromkeys(files))
+
+
+def _is_transcript(file: Path) -> bool:
+    """Whether the file is text with the suffix of a transcript: `rapl transcribe folder/*` also names transcripts."""
+    if file.suffix.lower() not in _RESULTS:
+        return False
+    try:
+        with file.open("rb") as opened:
+            return b"\0" not in opened.read(_BEGINNING_BYTES)  # every format of audio has zeros there
+    except OSError:
+        return False  # it is named, and the reason why it cannot be read is shown with it
 
 
 def _below(folder: Path) -> Iterator[Path]:

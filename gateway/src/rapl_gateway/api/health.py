@@ -14,6 +14,8 @@ from rapl_gateway.gateway import Gateway, gateway_of
 
 router = APIRouter()
 
+_CHOOSE_MODEL = "Choose another model with RAPL_DEFAULT_MODEL, or request this one, so that the engine loads it."
+
 
 # JSON, and not the text `OK`, by which wyoming-openai recognizes Speaches.
 @router.get("/health")
@@ -28,7 +30,8 @@ async def ready(request: Request) -> JSONResponse:
     await gateway.backends.first_poll()
     problems = {name: reason for name, reason in _problems(gateway).items() if reason}
     default_problem = _default_problem(gateway)
-    body: dict[str, Any] = {"status": "not ready" if default_problem else "ok", "problems": problems}
+    status = "not ready" if default_problem else "ok"
+    body: dict[str, Any] = {"status": status, "model": gateway.catalog.default_model, "problems": problems}
     if default_problem:
         body["reason"] = default_problem
     if gateway.preprocess.problem:
@@ -48,5 +51,5 @@ def _default_problem(gateway: Gateway) -> str | None:
         return backend.problem.message
     info = backend.info(route.engine_model)
     if info is None:
-        return f"{backend.spec.service_name} does not have the model {route.engine_model!r}."
+        return f"{backend.spec.service_name} does not have the model {route.engine_model!r}. {_CHOOSE_MODEL}"
     return None if info.state is ModelState.READY else info.not_ready_error().message

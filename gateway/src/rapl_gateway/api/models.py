@@ -1,4 +1,4 @@
-"""GET /v1/models, GET /v1/models/{id} and POST /v1/models/{id}/load.
+"""GET /v1/models, and for one model GET and DELETE /v1/models/{id}, POST /v1/models/{id}/load and .../unload.
 
 A model has OpenAI's fields and, in addition, its state.
 """
@@ -6,6 +6,7 @@ A model has OpenAI's fields and, in addition, its state.
 from typing import Any
 
 from fastapi import APIRouter, Request
+from rapl_protocol.errors import ErrorCode, ServiceError
 
 from rapl_gateway.api.openapi import errors
 from rapl_gateway.backends.catalog import Route
@@ -44,6 +45,28 @@ async def load_model(model: str, request: Request) -> dict[str, Any]:
     return _model(gateway, model, route)
 
 
+@router.post("/v1/models/{model:path}/unload", responses=errors(400, 401, 403, 404, 429, 503, 504))
+async def unload_model(model: str, request: Request) -> dict[str, Any]:
+    """Frees the model's memory in all replicas, after the requests that they have accepted. Its weights stay on disk;
+    the next request may load it again."""
+    gateway = gateway_of(request)
+    route = gateway.catalog.find(model, gateway.backends.discovered())
+    await gateway.backends[route.backend].unload(route.engine_model)
+    return _model(gateway, model, route)
+
+
+@router.delete("/v1/models/{model:path}", responses=errors(400, 401, 403, 404, 409, 429, 503, 504))
+async def remove_model(model: str, request: Request) -> dict[str, Any]:
+    """Unloads a model and removes its weights from the disk. Like OpenAI's route, it returns `deleted`."""
+    gateway = gateway_of(request)
+    route = gateway.catalog.find(model, gateway.backends.discovered())
+    if model in gateway.catalog.aliases:
+        message = f"`{model}` is another name of `{route.model}`. To remove its weights, name that model."
+        raise ServiceError(ErrorCode.INVALID_REQUEST, message, param="model")
+    await gateway.backends[route.backend].remove(route.engine_model)
+    return _model(gateway, model, route) | {"deleted": True}
+
+
 def _model(gateway: Gateway, model: str, route: Route) -> dict[str, Any]:
     backend = gateway.backends[route.backend]
     described: dict[str, Any] = {
@@ -55,7 +78,7 @@ def _model(gateway: Gateway, model: str, route: Route) -> dict[str, Any]:
         "engine_model": route.engine_model,
     }
     if backend.problem:
-        return described | {"state": "unreachable", "reason": backend.problem.message}
+        return described | {"state": "unreachable", "reason": backend.problem.reason, "remedy": backend.problem.remedy}
     info = backend.info(route.engine_model)
     if info is None:
         return described | {"state": "absent", "reason": f"{backend.spec.service_name} has not loaded the model yet"}

@@ -96,7 +96,7 @@ async def _respond(request: Request, *, translate: bool) -> Response:
     )
     with ExitStack() as stack:
         stack.callback(fields.close)
-        form = TranscriptionForm.parse(fields, gateway.settings.speech_detection, translate=translate)
+        form = TranscriptionForm.parse(fields, gateway.settings.speech_switch, translate=translate)
         route = gateway.catalog.resolve(form.model, gateway.backends.discovered())
         log_fields(request).update(model=route.model, backend=route.backend)
         reservation = gateway.backends.reserve(route, client_id, expected_s(form.file.size_bytes))

@@ -10,6 +10,7 @@ from rapl_protocol.models import ModelInfo, ModelState
 from rapl_protocol.prepared import MAX_SEGMENT_S
 from rapl_service.background import spawn
 from rapl_service.calls.call import Http, Service
+from rapl_service.calls.remedies import SEND_AGAIN
 
 from rapl_gateway.backends.catalog import BackendSpec, ModelCatalog, Route
 from rapl_gateway.backends.clients import engine_client
@@ -92,6 +93,33 @@ class Backend:
         if len(failures) == len(loads):
             raise failures[0]
 
+    async def unload(self, engine_model: str) -> None:
+        """Unloads the model in every replica.
+
+        Raises:
+            ServiceError: a replica that can be reached did not unload it, or none can be reached.
+        """
+        unloads = [replica.unload(engine_model) for replica in self._reachable()]
+        for failed in await asyncio.gather(*unloads, return_exceptions=True):
+            if failed:
+                raise failed
+
+    async def remove(self, engine_model: str) -> None:
+        """Removes the model's weights on the disk of every replica, one after the other, because replicas may share a
+        disk.
+
+        Raises:
+            ServiceError: a replica that can be reached did not remove them, or none can be reached.
+        """
+        for replica in self._reachable():
+            await replica.remove(engine_model)
+
+    def _reachable(self) -> list[Replica]:
+        """Raises: ServiceError, BACKEND_UNAVAILABLE, if there is none."""
+        if self.problem:
+            raise self.problem
+        return [replica for replica in self.replicas if replica.problem is None]
+
     async def watch(self) -> None:
         """Finds the replicas and polls each of them while the gateway runs."""
         try:
@@ -122,7 +150,8 @@ class Backend:
             return
         wait_s = self.scheduler.throughput.time_s(queued.total_s / 2)
         message = f"{self.spec.service_name}: {queued.total_s:.0f} s of audio are queued, and the queue is full."
-        raise ServiceError(ErrorCode.OVERLOADED, message, retry_after_s=wait_s and min(_MAX_RETRY_AFTER_S, wait_s))
+        retry_after_s = wait_s and min(_MAX_RETRY_AFTER_S, wait_s)
+        raise ServiceError(ErrorCode.OVERLOADED, message, retry_after_s=retry_after_s, remedy=SEND_AGAIN)
 
     def _limit_s(self) -> float:
         """Returns the limit of the queue in seconds of audio: what can be transcribed in half of a request's deadline,

@@ -3,17 +3,17 @@ catalog."""
 
 import os
 import re
-import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
-from rapl_protocol.errors import ErrorCode, ServiceError, reason_of
+from rapl_protocol.errors import ErrorCode, ServiceError
+from rapl_service.calls.remedies import START_MLX, START_SERVICES
 
-from rapl_gateway.settings import BaseUrl, Settings, split_urls
+from rapl_gateway.backends.catalog_file import BackendEntry, CatalogContent, CatalogFile
+from rapl_gateway.settings import Settings, split_urls
 
 SENSEVOICE = "sensevoice"
 MLX = "mlx"
@@ -35,43 +35,8 @@ DIARIZING_NAMES = frozenset({"gpt-4o-transcribe-diarize"})
 too. It lists them only if the catalog file defines them: no model of the built-in catalog distinguishes speakers."""
 _ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)*", re.ASCII)
 _MAX_SHOWN = 200
-
-
-class _BackendEntry(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    url: BaseUrl | list[BaseUrl]
-    """URL of one process, or a list of several that serve the same models."""
-    kind: Literal["rapl", "openai"] = "rapl"
-    """`rapl`: an engine of RAPL. `openai`: any server with OpenAI's transcription API."""
-    key_env: str | None = None
-    """Name of the environment variable that holds the key for this server."""
-    parallel: int | None = Field(None, ge=1)
-    """How many segments one process works on at once. Overrides what the process reports."""
-    remedy: str = "Look at its log."
-
-
-class _ModelEntry(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    backend: str
-    """Name of the backend that serves the model."""
-    id: str | None = None
-    """The engine's id of the model, if it differs from the public id."""
-    fallback: list[str] = []
-    """Models that are used instead while the engine of this model cannot be reached."""
-
-
-class _File(BaseModel):
-    """The contents of `rapl.toml`."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    default_model: str | None = None
-    unknown_model: Literal["error", "default"] = "error"
-    backends: dict[str, _BackendEntry] = {}
-    models: dict[str, _ModelEntry] = {}
-    aliases: dict[str, str] = {}
+Problem = tuple[tuple[str, ...], str]
+"""The keys in the catalog file that lead to a mistake, and what is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +91,11 @@ class ModelCatalog:
         """Returns the built-in catalog with the changes of the catalog file, if the file exists.
 
         Raises:
-            ValueError: the file is invalid, or names a model or backend that is not defined; the message names it.
+            ValueError: the file is invalid, or names a model or backend that is not defined. The message has a line
+                for each mistake, with the file's name and the number of the line.
         """
-        file = _read(settings.config)
+        source = CatalogFile.read(settings.catalog_file())
+        file = source.content
         backends = _backends(settings) | {name: _spec(name, entry) for name, entry in file.backends.items()}
         default = _default_model(settings, file)
         routes = {route.model: route for route in _built_in_routes()}
@@ -146,7 +113,8 @@ class ModelCatalog:
             unlisted=DIARIZING_NAMES - file.aliases.keys() - file.models.keys(),
             unknown_is_default=(settings.unknown_model or file.unknown_model) == "default",
         )
-        catalog._require_consistent()
+        if problems := catalog._problems(source, settings):
+            raise ValueError("\n".join(problems))
         return catalog
 
     def ids(self) -> list[str]:
@@ -204,18 +172,49 @@ class ModelCatalog:
                 return Route(model, model, route.backend, route.fallback)
         return None
 
-    def _require_consistent(self) -> None:
-        for route in self.routes.values():
-            if route.backend not in self.backends:
-                raise ValueError(f"model {route.model!r} uses the backend {route.backend!r}, which is not defined")
-            for model in route.fallback:
-                if self._find(self.aliases.get(model, model)) is None:
-                    raise ValueError(f"model {route.model!r} has the fallback {model!r}, but no model has this name")
-        for alias, model in self.aliases.items():
+    def _problems(self, source: CatalogFile, settings: Settings) -> list[str]:
+        places = [*_missing_keys(source.content), *self._inconsistencies(source.content)]
+        lines = [source.problem(place, message) for place, message in places]
+        if message := self._default_problem():
+            is_own = settings.default_model is not None
+            lines.append(f"RAPL_DEFAULT_MODEL: {message}" if is_own else source.problem(["default_model"], message))
+        return lines
+
+    def _inconsistencies(self, file: CatalogContent) -> Iterator[Problem]:
+        for model, entry in file.models.items():
+            if entry.backend not in self.backends:
+                message = f"no backend is called {entry.backend!r}. There are {', '.join(self.backends)}"
+                yield ("models", model, "backend"), f"{message}; or define [backends.{entry.backend}]"
+            for name in entry.fallback:
+                if self._find(self.aliases.get(name, name)) is None:
+                    yield ("models", model, "fallback"), f"fallback: no model is called {name!r}{self._nearest(name)}"
+        for alias, model in file.aliases.items():
             if self._find(model) is None:
-                raise ValueError(f"alias {alias!r} points to {model!r}, but no model has this name")
-        if self._find(self.default_model) is None and self.default_model not in self.aliases:
-            raise ValueError(f"the default model {self.default_model!r} is not defined")
+                yield ("aliases", alias), self._alias_problem(alias, model, file.aliases)
+
+    def _alias_problem(self, alias: str, model: str, aliases: Mapping[str, str]) -> str:
+        chain = [alias, model]
+        while chain[-1] in aliases and chain[-1] not in chain[:-1]:
+            chain.append(aliases[chain[-1]])
+        if chain[-1] in chain[:-1]:
+            return f"the aliases {' -> '.join(chain)} are a circle. An alias must name a model"
+        if len(chain) > 2 and self._find(chain[-1]):
+            return f"{model!r} is an alias too. Write the model's own name: {alias} = {chain[-1]!r}"
+        return f"no model is called {model!r}{self._nearest(model)}"
+
+    def _default_problem(self) -> str | None:
+        name = self.default_model
+        model = self.aliases.get(name, name)
+        if self._find(model) is not None:
+            return None
+        if model == name and name in self.aliases:
+            own = DEFAULT_MODELS[SENSEVOICE]
+            return f"{name!r} is another name for the default model. Write a model's own name, such as {own!r}"
+        return f"no model is called {name!r}{self._nearest(name)}"
+
+    def _nearest(self, model: str) -> str:
+        near = get_close_matches(model, [*self.routes, *self.aliases], n=1)
+        return f". Is it {near[0]!r}?" if near else f'. Define it below a line [models."{model}"]'
 
 
 def _is_id(model: str) -> bool:
@@ -227,34 +226,24 @@ def _is_pattern(model: str) -> bool:
     return "*" in model or "?" in model
 
 
-def _read(path: Path) -> _File:
-    if not path.exists():
-        return _File()
-    try:
-        content: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-        return _File.model_validate(content)
-    except ValueError as error:
-        raise ValueError(f"{path}: {reason_of(error)}") from None
-
-
 def _backends(settings: Settings) -> dict[str, BackendSpec]:
-    start_mlx = "Start the native process on the Mac with `./rapl mlx`."
-    start_others = "Start it with `docker compose up` or `./rapl up`."
     token = settings.mlx_token.get_secret_value() if settings.mlx_token else None
     return {
-        SENSEVOICE: BackendSpec("sensevoice-service", split_urls(settings.sensevoice_url), start_others),
-        MLX: BackendSpec("mlx-service", split_urls(settings.mlx_url), start_mlx, token=token),
+        SENSEVOICE: BackendSpec("sensevoice-service", split_urls(settings.sensevoice_url), START_SERVICES),
+        MLX: BackendSpec("mlx-service", split_urls(settings.mlx_url), START_MLX, token=token),
     }
 
 
-def _spec(name: str, entry: _BackendEntry) -> BackendSpec:
+def _spec(name: str, entry: BackendEntry) -> BackendSpec:
     token = os.environ.get(entry.key_env) if entry.key_env else None
-    if entry.key_env and not token:
-        raise ValueError(f"backend {name!r} needs a key in the environment variable {entry.key_env}, which is not set")
-    urls = entry.url if isinstance(entry.url, list) else split_urls(entry.url)
-    if not urls:
-        raise ValueError(f"backend {name!r} has no url")
-    return BackendSpec(name, tuple(urls), entry.remedy, entry.kind, token, entry.parallel)
+    return BackendSpec(name, entry.url, entry.remedy, entry.kind, token, entry.parallel)
+
+
+def _missing_keys(file: CatalogContent) -> Iterator[Problem]:
+    for name, entry in file.backends.items():
+        if entry.key_env and not os.environ.get(entry.key_env):
+            message = f"backend {name!r} needs a key in the environment variable {entry.key_env}, which is not set"
+            yield ("backends", name, "key_env"), message
 
 
 def _built_in_routes() -> list[Route]:
@@ -266,7 +255,7 @@ def _built_in_routes() -> list[Route]:
     ]
 
 
-def _default_model(settings: Settings, file: _File) -> str:
+def _default_model(settings: Settings, file: CatalogContent) -> str:
     if settings.default_model:
         return settings.default_model
     if settings.local_model:

@@ -18,6 +18,7 @@ _FIELDS = ("file", "language", "model", "prompt", "response_format", "stream", "
 """Fields of a request that may be named in an error."""
 _UNAVAILABLE = frozenset({502, 503, 504})
 _WRONG_KEY = frozenset({401, 403})
+_SET_KEY = "Set the environment variable that its `key_env` in rapl.toml names, and restart the gateway."
 
 
 Seconds = Annotated[float, Field(ge=-_MAX_TIME_S, le=_MAX_TIME_S, allow_inf_nan=False)]
@@ -96,9 +97,8 @@ def refusal(service: Service, status: int, body: Any, headers: Mapping[str, str]
     if status in _UNAVAILABLE:
         return unavailable(service, f"answered {status}")
     if status in _WRONG_KEY:
-        return ServiceError(
-            ErrorCode.BACKEND_UNAVAILABLE, f"{service.name} does not accept the key of this gateway. {service.remedy}"
-        )
+        message = f"{service.name} does not accept the key of this gateway."
+        return ServiceError(ErrorCode.BACKEND_UNAVAILABLE, message, remedy=_SET_KEY)
     message, param = _reason(body, status)
     message = f"{service.name} answered {status}" + (f": {message}" if message else "")
     match status:

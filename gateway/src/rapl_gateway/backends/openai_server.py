@@ -12,8 +12,8 @@ from aiohttp.http_exceptions import LineTooLong
 from pydantic import BaseModel
 from pydantic_core import from_json
 from rapl_protocol.audio import WavAudio
-from rapl_protocol.errors import ServiceError
-from rapl_protocol.models import Capabilities, ModelInfo, ModelState
+from rapl_protocol.errors import ErrorCode, ServiceError
+from rapl_protocol.models import Capabilities, ModelInfo, ModelList, ModelState
 from rapl_protocol.transcript import TranscribeOptions, Transcript
 from rapl_service.calls.call import Service, deadline, service_errors, unavailable
 
@@ -73,6 +73,14 @@ class OpenAIServer:
         the model."""
         return next((info for info in await self.models() if info.id == model_id), _info(model_id, None))
 
+    async def unload(self, model_id: str) -> ModelInfo:
+        """Raises: ServiceError, UNSUPPORTED_PARAMETER: the API has no request for it."""
+        raise self._not_ours("unload")
+
+    async def remove(self, model_id: str) -> ModelInfo:
+        """Raises: ServiceError, UNSUPPORTED_PARAMETER: the API has no request for it."""
+        raise self._not_ours("remove")
+
     async def stream(
         self, audio: WavAudio, options: TranscribeOptions, *, deadline_s: float, request_id: str | None = None
     ) -> AsyncGenerator[str | Transcript, None]:
@@ -116,6 +124,13 @@ class OpenAIServer:
                 answer = _json(await self._read(response, _MAX_LIST_BYTES))
         listed = _listed(answer)
         return [_info(model, listed.get(model)) for model in self._models]
+
+    async def report(self) -> ModelList:
+        return ModelList(models=await self.models())
+
+    def _not_ours(self, action: str) -> ServiceError:
+        message = f"{self.service.name} is not a RAPL engine, so RAPL cannot {action} its models. Do it on that server."
+        return ServiceError(ErrorCode.UNSUPPORTED_PARAMETER, message, param="model")
 
     async def _request(
         self, audio: WavAudio, options: TranscribeOptions, response_format: str, deadline_s: float, rid: str | None

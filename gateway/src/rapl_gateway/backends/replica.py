@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 
 from rapl_protocol.audio import WavAudio
 from rapl_protocol.errors import ErrorCode, ServiceError
-from rapl_protocol.models import ModelInfo, ModelState
+from rapl_protocol.models import ModelInfo, ModelList, ModelState
 from rapl_protocol.transcript import TranscribeOptions, Transcript
 from rapl_service.calls.call import Service, unavailable
 
@@ -38,9 +38,13 @@ class EngineClient(Protocol):
         self, audio: WavAudio, options: TranscribeOptions, *, deadline_s: float, request_id: str | None = None
     ) -> AsyncGenerator[str | Transcript, None]: ...
 
-    async def models(self) -> list[ModelInfo]: ...
+    async def report(self) -> ModelList: ...
 
     async def load(self, model_id: str) -> ModelInfo: ...
+
+    async def unload(self, model_id: str) -> ModelInfo: ...
+
+    async def remove(self, model_id: str) -> ModelInfo: ...
 
 
 @dataclass(eq=False)
@@ -52,6 +56,8 @@ class Replica:
     """As last reported; kept while the replica cannot be reached, so that its models stay in the list."""
     parallel: int = 1
     """How many segments the replica works on at once, as it last reported."""
+    memory_bytes: int | None = None
+    """Memory of all of the replica's processes, as it last reported; None if it reports none."""
     problem: ServiceError | None = None
     """Why the replica gets no requests now; None if it gets requests."""
     was_polled: bool = False
@@ -106,15 +112,16 @@ class Replica:
     async def refresh(self) -> None:
         """Polls the replica once."""
         try:
-            models = await self.client.models()
+            report = await self.client.report()
         except ServiceError as error:
             self._timeouts += 1
             if error.code is not ErrorCode.BACKEND_TIMEOUT or self._timeouts >= _MAX_TIMEOUTS:
                 self._set_problem(error)
         else:
-            self.models = models
-            self.parallel = max((info.parallel for info in models), default=1)
-            self.not_ready &= {info.id for info in models if info.state is not ModelState.READY}
+            self.models = report.models
+            self.memory_bytes = _memory_bytes(report)
+            self.parallel = max((info.parallel for info in self.models), default=1)
+            self.not_ready &= {info.id for info in self.models if info.state is not ModelState.READY}
             self._timeouts = 0
             self._set_problem(None)
         self.was_polled = True
@@ -123,6 +130,16 @@ class Replica:
     async def load(self, model: str) -> None:
         """Loads a model and polls the replica. Raises: ServiceError."""
         await self.client.load(model)
+        await self.refresh()
+
+    async def unload(self, model: str) -> None:
+        """Unloads a model and polls the replica. Raises: ServiceError."""
+        await self.client.unload(model)
+        await self.refresh()
+
+    async def remove(self, model: str) -> None:
+        """Removes a model's weights and polls the replica. Raises: ServiceError."""
+        await self.client.remove(model)
         await self.refresh()
 
     def mark_unreachable(self, error: ServiceError) -> None:
@@ -160,3 +177,8 @@ class Replica:
             name = self.client.service.name
             log.info("service=%s address=%s reachable=%s", name, self.address, problem is None)
         self.problem = problem
+
+
+def _memory_bytes(report: ModelList) -> int | None:
+    known = [each for each in (report.memory_bytes, *(info.memory_bytes for info in report.models)) if each is not None]
+    return sum(known) if known else None

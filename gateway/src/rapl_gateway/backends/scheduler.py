@@ -13,6 +13,7 @@ from contextlib import aclosing
 from rapl_protocol.audio import WavAudio
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.transcript import TranscribeOptions, Transcript
+from rapl_service.calls.remedies import SEND_AGAIN
 from rapl_service.fair_queue import FairQueue
 
 from rapl_gateway.backends.load import CallOptions, QueuedAudio, QueuedSegment, Throughput
@@ -120,8 +121,8 @@ class Scheduler:
                 return await segment.assigned
         except TimeoutError as error:
             self._withdraw(segment)
-            message = f"{self._name}: the queue is too long to answer before the deadline"
-            raise ServiceError(ErrorCode.BACKEND_TIMEOUT, message) from error
+            message = f"{self._name}: the queue is too long to answer before the deadline."
+            raise ServiceError(ErrorCode.BACKEND_TIMEOUT, message, remedy=SEND_AGAIN) from error
         except asyncio.CancelledError:
             self._withdraw(segment)
             raise

@@ -12,20 +12,20 @@ import json
 from pathlib import Path
 from urllib.parse import quote
 
-from huggingface_hub import constants
 from huggingface_hub.utils import WeakFileLock
 from rapl_hub.errors import DamagedFile
 from rapl_hub.files import size_of, write_atomically
 from rapl_hub.hub import HubFile, Listing
 from rapl_hub.huggingface import HuggingFaceHub
 
+from rapl_mlx.download.on_disk import cached_repo_folder, locks_folder
+
 
 class CachedRepo:
     def __init__(self, repo_id: str, revision: str | None) -> None:
-        cache = Path(constants.HF_HUB_CACHE)
         self.repo_id = repo_id
-        self.folder = cache / f"models--{repo_id.replace('/', '--')}"
-        self._locks = cache / ".locks" / self.folder.name
+        self.folder = cached_repo_folder(repo_id)
+        self._locks = locks_folder(repo_id)
         self._listing_path = self.folder / "rapl" / f"{quote(revision or 'default', safe='')}.json"
 
     def snapshot(self, commit: str) -> Path:

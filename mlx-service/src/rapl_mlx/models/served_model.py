@@ -10,8 +10,10 @@ from rapl_protocol.frames import Frame
 from rapl_protocol.models import ModelInfo, ModelState
 from rapl_protocol.transcriber import OnText
 from rapl_protocol.transcript import TranscribeOptions, Transcript
+from rapl_service.background import spawn
 
 from rapl_mlx.child.contract import Failure
+from rapl_mlx.download.on_disk import disk_bytes, remove_files
 from rapl_mlx.models.catalog import ModelSource
 from rapl_mlx.models.jobs import Job, JobQueue
 from rapl_mlx.models.status import ModelStatus
@@ -32,6 +34,7 @@ class ServedModel:
     """
 
     def __init__(self, source: ModelSource, settings: Settings, make_room: MakeRoom) -> None:
+        self._source = source
         self._id = source.id
         self._settings = settings
         self._jobs = JobQueue(settings.max_queue)
@@ -46,6 +49,10 @@ class ServedModel:
     @property
     def info(self) -> ModelInfo:
         return self._status.info
+
+    def report(self) -> ModelInfo:
+        """`info` with the memory that the model's process holds now."""
+        return self.info.model_copy(update={"memory_bytes": self.process.held_bytes})
 
     @property
     def settled(self) -> asyncio.Event:
@@ -69,17 +76,37 @@ class ServedModel:
     async def unload(self, drain_s: float, why: str = "it was unloaded; the next request loads it again") -> None:
         """Ends the process as soon as all accepted requests are answered, and after `drain_s` at the latest."""
         async with self._load_lock:
-            if not self.process.is_started:
-                return
-            self._is_unloading = True
-            if answers := self._jobs.answers():
-                await asyncio.wait(answers, timeout=drain_s)
-            await self.process.stop()
-            self._is_unloading = False
-            self._status.show(ModelState.ABSENT, why)
-            if unanswered := self._jobs.finish():
-                unanswered.fail(self.info.not_ready_error())
-            self._jobs.fail_waiting(self.info.not_ready_error())
+            await self._end_process(drain_s, why)
+
+    async def remove(self, drain_s: float) -> None:
+        """Unloads the model and removes its files. Requests that arrive meanwhile wait, and then load it again.
+
+        Raises:
+            ServiceError: UNSUPPORTED_PARAMETER; nothing was unloaded if the files are not in the cache.
+        """
+        async with self._load_lock:
+            if self._source.folder is None:
+                await self._end_process(drain_s, "it is being removed")
+            await asyncio.to_thread(remove_files, self._source)
+            self._status.show(ModelState.ABSENT, "its weights were removed; the next request downloads them again")
+            await self.measure_files()
+
+    async def measure_files(self) -> None:
+        """Reads the size of the model's files on the disk into `info`."""
+        self._status.show_disk_bytes(await asyncio.to_thread(disk_bytes, self._source))
+
+    async def _end_process(self, drain_s: float, why: str) -> None:
+        if not self.process.is_started:
+            return
+        self._is_unloading = True
+        if answers := self._jobs.answers():
+            await asyncio.wait(answers, timeout=drain_s)
+        await self.process.stop()
+        self._is_unloading = False
+        self._status.show(ModelState.ABSENT, why)
+        if unanswered := self._jobs.finish():
+            unanswered.fail(self.info.not_ready_error())
+        self._jobs.fail_waiting(self.info.not_ready_error())
 
     async def transcribe(
         self, audio: WavAudio, options: TranscribeOptions, on_text: OnText | None = None
@@ -121,6 +148,7 @@ class ServedModel:
             case {"type": "downloading"}:
                 self._jobs.fail_waiting(self.info.not_ready_error())
             case {"type": "ready"}:
+                spawn(self.measure_files())
                 self._last_used = asyncio.get_running_loop().time()
             case {"type": "text", "text": text}:
                 if self._jobs.running:
@@ -149,4 +177,5 @@ class ServedModel:
         self._jobs.process_died(how)
 
     def on_failed(self) -> None:
+        spawn(self.measure_files())
         self._jobs.fail_waiting(self.info.not_ready_error())

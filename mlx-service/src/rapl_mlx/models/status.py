@@ -44,6 +44,7 @@ class ModelStatus:
                 reason=reason,
                 remedy=remedy,
                 progress=progress,
+                disk_bytes=self.info.disk_bytes,
                 capabilities=self.capabilities,
             ),
         )
@@ -55,6 +56,9 @@ class ModelStatus:
             self.settled.set()
         else:
             self.settled.clear()
+
+    def show_disk_bytes(self, disk_bytes: int) -> None:
+        self.info = self.info.model_copy(update={"disk_bytes": disk_bytes})
 
     def show_download(self, progress: Progress) -> None:
         self._display.show(progress)

@@ -12,13 +12,13 @@ from typing import Any, Protocol
 
 from rapl_protocol.frames import Frame
 from rapl_protocol.models import Capabilities, ModelState, Progress
+from rapl_service.memory import process_bytes
 
 from rapl_mlx.child.contract import Failure
 from rapl_mlx.child.handle import ChildProcess
 from rapl_mlx.child.heartbeat import SILENCE_LIMIT_S, Deadline, Heartbeat
 from rapl_mlx.child.restarts import SEE_LOG, Restarts
 from rapl_mlx.models.catalog import ModelSource
-from rapl_mlx.models.memory import process_bytes
 from rapl_mlx.models.status import ModelStatus
 from rapl_mlx.settings import Settings
 
@@ -94,10 +94,14 @@ class ProcessSupervisor:
         return self._child is not None and self._status.is_ready
 
     @property
+    def held_bytes(self) -> int | None:
+        """Memory of the process; None if there is none."""
+        return process_bytes(self._child.pid) if self._child else None
+
+    @property
     def memory_bytes(self) -> int:
         """Memory of the process, or the memory that is reserved for it if that is more."""
-        held = process_bytes(self._child.pid) if self._child else None
-        return max(held or 0, self.reserved_bytes)
+        return max(self.held_bytes or 0, self.reserved_bytes)
 
     def start(self) -> None:
         """Starts the process if there is none. If a retry is pending, retries at once."""

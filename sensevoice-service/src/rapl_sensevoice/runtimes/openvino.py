@@ -15,6 +15,7 @@ from rapl_sensevoice.model.vocabulary import PieceList, SentencepieceVocabulary,
 from rapl_sensevoice.runtimes.runtime import Decoded, DecodeRequest
 from rapl_sensevoice.unusable import ModelUnusable
 from rapl_sensevoice.weights.graph_files import converted, ready_made
+from rapl_sensevoice.weights.on_disk import PREPARE
 
 MAX_BATCH_FRAMES = 512
 """Most frames in a batch, queries included: five clips of 5 s, or 21 clips of 1 s. A batch takes about the time and
@@ -47,7 +48,7 @@ class OpenVinoRuntime:
         """
         files = converted(folder, self._precision) or ready_made(folder) or converted(folder, "int8")
         if files is None:
-            raise ModelUnusable(f"there is no graph in {folder}", "Run `prepare-model`.")
+            raise ModelUnusable(f"there is no graph in {folder}", f"{PREPARE}.")
         self._vocabulary = _vocabulary(files.tokens)
         self._model = AcousticModel(files, self._precision, self._threads, self._scales_frames)
         for silence in _WARM_UP:

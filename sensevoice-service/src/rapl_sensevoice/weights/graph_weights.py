@@ -26,6 +26,8 @@ PACKAGED_PRECISION: Precision = "int8"
 class GraphWeights:
     """The graph of the real model, on the model volume."""
 
+    is_packaged = False
+
     def __init__(self, folder: Path, precision: Precision) -> None:
         self.folder = folder
         self._precision: Precision = precision
@@ -43,18 +45,20 @@ class GraphWeights:
         if wrong:
             return WeightsStatus(ModelState.FAILED, f"{wrong} is missing or cut off in {self.folder}", PREPARE_AGAIN)
         if Manifest.read(self.folder):
-            remedy = f"{PREPARE} again, which needs no network; the server then loads the model without a restart."
+            remedy = f"{PREPARE}; it needs no network now. The server then loads the model without a restart."
             return WeightsStatus(ModelState.ABSENT, f"the weights were not converted to {self._precision} yet", remedy)
         return not_there(self.folder)
 
     def verify(self) -> None:
         """Checks the files against the manifest. A ready-made export has none; if it is damaged, loading it fails."""
         if manifest := GraphManifest.read(self.folder, self._precision):
-            _require_unchanged(manifest, self.folder, f"Delete it in {self.folder} and run `prepare-model` again.")
+            _require_unchanged(manifest, self.folder, f"Delete it in {self.folder}. {PREPARE}.")
 
 
 class PackagedGraph:
     """The graph of the self-test model, in this package."""
+
+    is_packaged = True
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -9,6 +9,7 @@ from typing import Protocol
 from rapl_hub.files import size_of
 from rapl_hub.state import DownloadPhase, DownloadState
 from rapl_protocol.models import ModelState, Progress
+from rapl_service.calls.remedies import OR_PREPARE_IN_COMPOSE
 
 from rapl_sensevoice.unusable import ModelUnusable
 from rapl_sensevoice.weights.manifest import MANIFEST_NAME, Manifest, missing_files
@@ -16,8 +17,8 @@ from rapl_sensevoice.weights.manifest import MANIFEST_NAME, Manifest, missing_fi
 REPO = "iic/SenseVoiceSmall"
 STATE_NAME = "prepare-model.json"
 """The file beside the weights in which `prepare-model` reports its state."""
-PREPARE = "Run `prepare-model`"
-PREPARE_AGAIN = f"{PREPARE} again: it resumes where it stopped."
+PREPARE = f"Run `./rapl pull {REPO}`{OR_PREPARE_IN_COMPOSE}"
+PREPARE_AGAIN = f"{PREPARE}: it resumes where it stopped."
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,8 @@ class WeightsStatus:
 
 class Weights(Protocol):
     folder: Path
+    is_packaged: bool
+    """Whether the weights ship in this package, so that they cannot be removed."""
 
     def look(self) -> WeightsStatus:
         """Returns the state of the weights. Checks names and sizes only, which is cheap enough for once a second."""
@@ -50,6 +53,8 @@ class Weights(Protocol):
 class PackagedWeights:
     """Weights that ship in this package."""
 
+    is_packaged = True
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
@@ -62,6 +67,8 @@ class PackagedWeights:
 
 class DownloadedWeights:
     """Weights that `prepare-model` downloaded. It writes the manifest last: weights without it are not loaded."""
+
+    is_packaged = False
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -83,9 +90,9 @@ class DownloadedWeights:
         if manifest is None:
             raise ModelUnusable(f"{MANIFEST_NAME} is missing in {self.folder}", PREPARE_AGAIN)
         if name := manifest.first_wrong_size(self.folder) or manifest.first_wrong_hash(self.folder):
-            remedy = f"Delete {self.folder / name} and run `prepare-model` again."
+            remedy = f"Delete {self.folder / name}. {PREPARE}."
             raise ModelUnusable(f"{name} is not the file that was downloaded", remedy)
-        _require_files(self.folder, f"Delete {self.folder} and run `prepare-model` again.")
+        _require_files(self.folder, f"Delete {self.folder}. {PREPARE}.")
 
 
 def stamp_of(paths: Sequence[Path]) -> tuple[int, ...]:
@@ -99,7 +106,7 @@ def _require_files(folder: Path, remedy: str) -> None:
 
 
 def not_there(folder: Path) -> WeightsStatus:
-    remedy = f"{PREPARE} (it needs a network); the server then loads the model without a restart."
+    remedy = f"{PREPARE}; it needs a network. The server then loads the model without a restart."
     return WeightsStatus(ModelState.ABSENT, f"there are no weights in {folder}", remedy)
 
 

@@ -18,6 +18,7 @@ from rapl_protocol.frames import CONTENT_TYPE
 from rapl_protocol.wire import KEEP_ALIVE_S
 
 from rapl_service.calls.pool import ConnectionLost, HttpPool, OnBody
+from rapl_service.calls.remedies import RAISE_DEADLINE, same_token
 
 M = TypeVar("M", bound=BaseModel)
 Body = bytes | memoryview | IO[bytes]
@@ -173,7 +174,7 @@ class Call:
 def refusal(service: Service, status: int, body: bytes, retry_after: str | None) -> ServiceError:
     """The error that a response with another status than 2xx means."""
     if status == 401:  # our token is wrong, not the API key of our client
-        return unavailable(service, "refused the token: set the same token on both sides")
+        return unavailable(service, "refused the token of the gateway", same_token(service.name))
     if status < 400:
         return unavailable(service, f"responded with {status}, so it is not a RAPL service")
     return ServiceError.from_response(status, _json_or_none(body), retry_after)
@@ -216,7 +217,7 @@ class service_errors:
                 raise _connect_error(service) from error
             case TimeoutError():  # aiohttp's timeouts are TimeoutErrors too
                 message = f"{service.name} at {service.url} did not answer within {round(self._deadline_s or 0, 1):g} s"
-                raise ServiceError(ErrorCode.BACKEND_TIMEOUT, message) from error
+                raise ServiceError(ErrorCode.BACKEND_TIMEOUT, f"{message}.", remedy=RAISE_DEADLINE) from error
             case ConnectionLost() | aiohttp.ClientError():
                 raise unavailable(service, "closed the connection before its response was complete") from error
             case _:
@@ -224,10 +225,13 @@ class service_errors:
 
 
 def _connect_error(service: Service) -> ConnectError:
-    message = f"{service.name} at {service.url} cannot be reached. {service.remedy}"
-    return ConnectError(ErrorCode.BACKEND_UNAVAILABLE, message, retry_after_s=_RETRY_AFTER_S)
+    message = f"{service.name} at {service.url} cannot be reached."
+    return ConnectError(ErrorCode.BACKEND_UNAVAILABLE, message, retry_after_s=_RETRY_AFTER_S, remedy=service.remedy)
 
 
-def unavailable(service: Service, what: str) -> ServiceError:
-    message = f"{service.name} at {service.url} {what}. {service.remedy}"
-    return ServiceError(ErrorCode.BACKEND_UNAVAILABLE, message, retry_after_s=_RETRY_AFTER_S)
+def unavailable(service: Service, what: str, remedy: str | None = None) -> ServiceError:
+    """The error of a service that cannot be used. `remedy`: what to do, if not the service's own remedy."""
+    message = f"{service.name} at {service.url} {what}."
+    return ServiceError(
+        ErrorCode.BACKEND_UNAVAILABLE, message, retry_after_s=_RETRY_AFTER_S, remedy=remedy or service.remedy
+    )

@@ -11,6 +11,8 @@ from typing import IO, Self
 from rapl_protocol.errors import ErrorCode, ServiceError
 from starlette.concurrency import run_in_threadpool
 
+from rapl_service.calls.remedies import FREE_TEMPORARY_SPACE
+
 _WRITE_BYTES = 1 << 20
 _RETRY_AFTER_S = 30
 
@@ -132,8 +134,5 @@ def _folder() -> str:
 def _not_stored(error: OSError) -> ServiceError:
     reason = os.strerror(error.errno or errno.EIO)
     log.error("folder=%s the upload cannot be stored: %s", _folder(), reason)
-    message = (
-        f"The upload cannot be stored on the server's disk: {reason}."
-        " Free space in its folder of temporary files, or choose another folder with the environment variable TMPDIR."
-    )
-    return ServiceError(ErrorCode.STORAGE_FAILED, message)
+    message = f"The upload cannot be stored on the server's disk: {reason}."
+    return ServiceError(ErrorCode.STORAGE_FAILED, message, remedy=FREE_TEMPORARY_SPACE)

@@ -12,29 +12,13 @@ from typing import Any
 
 from rapl_cli.gateway_address import GatewayAddress
 from rapl_cli.gateway_api import GatewayError
-from rapl_cli.transcription.calls import BatchAborted, TranscriptionCalls
+from rapl_cli.transcription.calls import TranscriptionCalls
 from rapl_cli.transcription.display import RecordingDisplay
-from rapl_cli.transcription.recordings import FORMATS, Recording, find, recordings, write_atomically
+from rapl_cli.transcription.model_wait import BatchAborted
+from rapl_cli.transcription.recordings import Recording, find, recordings, write_atomically
 
 _RESPONSE_FORMATS = {"txt": "verbose_json", "srt": "srt", "vtt": "vtt", "json": "verbose_json"}
 """The `response_format` to request for each output format: only verbose_json has the audio's duration."""
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("files", nargs="+", metavar="FILES", help="files, folders (with subfolders) or quoted globs")
-    parser.add_argument("--model", metavar="ID", help="the model (default: the gateway's default model)")
-    parser.add_argument("--format", choices=FORMATS, default="txt", help="default: %(default)s")
-    where = parser.add_mutually_exclusive_group()
-    where.add_argument(
-        "--output-dir", type=Path, metavar="DIR", help="folder for transcripts (default: beside each file)"
-    )
-    where.add_argument("--stdout", action="store_true", help="print the transcripts instead of writing files")
-    parser.add_argument("--language", metavar="CODE", help="the spoken language, such as en (default: detected)")
-    parser.add_argument("--prompt", metavar="TEXT", help="text that guides the model, if it supports one")
-    parser.add_argument("--url", metavar="URL", help="the gateway's address (default: the one on this machine)")
-    parser.add_argument("--api-key", metavar="KEY", help="the API key (default: RAPL_API_KEY or RAPL_API_KEYS)")
-    parser.add_argument("--force", action="store_true", help="transcribe files again that have a transcript already")
-    parser.add_argument("--jobs", type=_positive, default=1, metavar="N", help="number of files at a time (default: 1)")
 
 
 def transcribe(options: argparse.Namespace) -> int:
@@ -52,7 +36,7 @@ def transcribe(options: argparse.Namespace) -> int:
     try:
         asyncio.run(batch.run())
     except KeyboardInterrupt:
-        print("rapl: interrupted; run the same command again to transcribe the rest", file=sys.stderr)
+        batch.report_interruption()
         return 130
     return 1 if found.missing or batch.failed else 0
 
@@ -70,10 +54,19 @@ class _Batch:
     def failed(self) -> bool:
         return self._counts["transcribed"] + self._counts["skipped"] < len(self._todo)
 
+    def report_interruption(self) -> None:
+        """Prints what is finished after Ctrl-C, and how to do the rest."""
+        done = self._counts["transcribed"] + self._counts["skipped"]
+        files = "file is" if len(self._todo) == 1 else "files are"
+        print(f"rapl: interrupted; {done} of {len(self._todo)} {files} transcribed", file=sys.stderr)
+        if not self._options.stdout:
+            without = " without --force" if self._options.force else ""
+            print(f"rapl: run the same command again{without} to transcribe the rest", file=sys.stderr)
+
     async def run(self) -> None:
         queue = iter(self._todo)
         address = GatewayAddress.chosen(self._options.url, self._options.api_key)
-        async with TranscriptionCalls(address) as calls:
+        async with TranscriptionCalls(address, self._options.model) as calls:
             try:
                 async with asyncio.TaskGroup() as group:
                     for _ in range(min(self._options.jobs, len(self._todo))):
@@ -100,14 +93,16 @@ class _Batch:
                     return "skipped"
                 _check_writable(recording.output.parent)
             answer = await calls.transcribe(recording.source, self._fields, display)
-            transcript, duration_s = _parsed(answer.body, self._options.format)
+            transcript, duration_s, has_speech = _parsed(answer.body, self._options.format)
+            if self._options.stdout:
+                display.close()
             await asyncio.to_thread(self._save, transcript, recording)
         except BatchAborted:
             raise
         except (GatewayError, OSError) as error:
-            display.problem(str(error))
+            display.problem(_problem(error))
             return "failed"
-        display.done(duration_s, answer.took_s, answer.problems, answer.damaged_s)
+        display.done(duration_s, answer.took_s, answer.problems, answer.damaged_s, has_speech=has_speech)
         return "transcribed"
 
     def _save(self, transcript: bytes, recording: Recording) -> None:
@@ -117,16 +112,25 @@ class _Batch:
             write_atomically(recording.output, transcript)
 
 
-def _parsed(body: bytes, output_format: str) -> tuple[bytes, float | None]:
-    """The transcript in the requested format, and the audio's duration if the answer has it. Raises: GatewayError."""
+def _parsed(body: bytes, output_format: str) -> tuple[bytes, float | None, bool]:
+    """The transcript in the requested format, the audio's duration if the answer has it, and whether there is speech.
+
+    Raises:
+        GatewayError: it is no transcript.
+    """
     if output_format in ("srt", "vtt"):
-        return body, None
+        return body, None, b"-->" in body
     try:
         answer: Any = json.loads(body)
         text, duration_s = str(answer["text"]), float(answer["duration"])
     except (ValueError, LookupError, TypeError):
         raise GatewayError("the server's answer is not a transcript. Is --url the gateway's address?") from None
-    return (f"{text}\n".encode() if output_format == "txt" else body), duration_s
+    return (f"{text}\n".encode() if output_format == "txt" else body), duration_s, bool(text.strip())
+
+
+def _problem(error: GatewayError | OSError) -> str:
+    """The reason on one line, without the path: the file's name is printed before it."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def _print(transcript: bytes) -> None:
@@ -150,10 +154,3 @@ def _display_name(path: Path) -> str:
     here = Path.cwd()
     short = path.relative_to(here) if path.is_relative_to(here) else path
     return os.fsencode(short).decode("utf-8", "replace")
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError(text)
-    return number

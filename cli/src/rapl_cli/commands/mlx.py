@@ -8,20 +8,12 @@ from pathlib import Path
 
 import httpx
 
-from rapl_cli.checkout import ROOT
+from rapl_cli.checkout import MACHINE_CHECK
 from rapl_cli.fleet import programs
 from rapl_cli.fleet.launch_agent import LaunchAgent, LaunchAgentError
 from rapl_cli.fleet.mlx_reachability import bearer
 from rapl_cli.fleet.ports import Ports
 
-ACTIONS = {
-    "run": "run the engine in this terminal until Ctrl-C (the default)",
-    "install": "run it as a LaunchAgent, now and at each login, with the settings of this environment",
-    "uninstall": "stop and remove the LaunchAgent; keep its log",
-    "status": "print whether it runs and the state of each model",
-    "logs": "print the end of the LaunchAgent's log",
-}
-_MACHINE_CHECK = ROOT / "mlx-service" / "src" / "rapl_mlx" / "machine.py"
 _TAIL_LINES = "200"
 
 
@@ -52,7 +44,7 @@ def act(action: str, agent: LaunchAgent, ports: Ports, *, follow: bool = False) 
 
 def _is_supported() -> bool:
     """Returns whether MLX can run here, and prints a reason or a warning. It runs before anything is installed."""
-    checked = subprocess.run([sys.executable, str(_MACHINE_CHECK)], capture_output=True, text=True, timeout=60)
+    checked = subprocess.run([sys.executable, str(MACHINE_CHECK)], capture_output=True, text=True, timeout=60)
     if checked.returncode:
         print(f"rapl: {checked.stderr.strip()}", file=sys.stderr)
         return False

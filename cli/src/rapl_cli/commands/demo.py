@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from rapl_cli.checkout import ROOT, SAMPLE, SAMPLE_MODEL
 from rapl_cli.fleet import programs
 from rapl_cli.fleet.ports import Ports
+from rapl_cli.fleet.service_urls import service_urls
 from rapl_cli.fleet.supervisor import StartError, Supervisor
 from rapl_cli.gateway_address import GatewayAddress
 from rapl_cli.gateway_api import GatewayApi, GatewayError
@@ -36,7 +37,8 @@ def demo() -> int:
 
 async def _transcribe_sample() -> tuple[str, float]:
     ports = _free_ports()
-    fleet = [programs.preprocess(ports), programs.sensevoice(ports), programs.gateway(ports)]
+    services = service_urls(ports, environ={}).values()
+    fleet = [programs.preprocess(ports), programs.sensevoice(ports), programs.gateway(ports, services)]
     supervisor = Supervisor(fleet, quiet=True)
     print("rapl: starting gateway, preprocess-service and sensevoice-service", file=sys.stderr)
     async with GatewayApi(GatewayAddress.mine(ports)) as api:

@@ -26,15 +26,6 @@ FORMER_NAMES = {"lanes": "fairness"}
 """Groups that were renamed; the old name still works."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    names, default = ", ".join(NEEDED), f"all but {', '.join(ONLY_BY_NAME)}"
-    parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"one or more of {names} (default: {default})")
-    parser.add_argument("--quick", action="store_true", help="run few rounds, as a check; do not quote the figures")
-    parser.add_argument(
-        "--publish", action="store_true", help="replace bench/results/latest and the README's table with this run"
-    )
-
-
 def bench(options: argparse.Namespace) -> int:
     named: list[str] = options.groups
     groups = list(dict.fromkeys(FORMER_NAMES.get(name, name) for name in named)) or [

@@ -7,9 +7,11 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 
 from rapl_service.exit_codes import BAD_SETTING
+from rapl_service.settings.unknown import REPORTED
 from rapl_service.supervised import STOP_GRACE_S
 from tqdm import tqdm
 
@@ -18,6 +20,8 @@ from rapl_cli.fleet import programs
 from rapl_cli.fleet.lock import AlreadyHeld, FleetLock
 from rapl_cli.fleet.ports import Ports, port_problem
 from rapl_cli.fleet.programs import Program
+from rapl_cli.fleet.service_urls import ServiceUrls, service_urls
+from rapl_cli.fleet.settings_check import settings_are_right
 from rapl_cli.fleet.supervisor import StartError, Supervisor
 from rapl_cli.gateway_address import GatewayAddress
 from rapl_cli.gateway_api import GatewayApi, GatewayError
@@ -36,16 +40,20 @@ def up(*, with_mlx: bool | None, download: bool, detach: bool) -> int:
     if pid := LOCK.holder():
         return _refuse_second(pid)
     ports = Ports.from_environment()
-    fleet = _programs(ports, with_mlx, download)
+    services = service_urls(ports)
+    fleet = _programs(ports, services, with_mlx, download)
+    if not settings_are_right(fleet):
+        return BAD_SETTING
     for program in fleet:
-        if program.port and program.port_variable and (problem := port_problem(program.port, program.port_variable)):
-            print(f"rapl: {program.name} cannot start: {problem}", file=sys.stderr)
-            return 1
+        for variable, port in program.ports.items():
+            if problem := port_problem(port, variable):
+                print(f"rapl: {program.name} cannot start: {problem}", file=sys.stderr)
+                return 1
     if detach:
-        return _detach(with_mlx, download)
+        return _detach(ports, services, with_mlx, download)
     try:
         with LOCK.held():
-            asyncio.run(_run(fleet, ports))
+            asyncio.run(_run(fleet, ports, services))
     except AlreadyHeld as error:
         return _refuse_second(*error.args)
     except StartError as error:
@@ -75,38 +83,55 @@ def _refuse_second(pid: int) -> int:
     return 1
 
 
-def _programs(ports: Ports, with_mlx: bool | None, download: bool) -> list[Program]:
-    fleet = [programs.preprocess(ports), programs.sensevoice(ports), programs.gateway(ports)]
-    if download:
-        fleet.append(programs.prepare_model())
+def _programs(
+    ports: Ports, services: Mapping[str, ServiceUrls], with_mlx: bool | None, download: bool
+) -> list[Program]:
+    """The programs to start: not those of the services that RAPL_*_URL place elsewhere, which are named."""
+    for each in services.values():
+        if not each.is_ours:
+            print(f"rapl: {each.service}: using {', '.join(each.urls)} ({each.variable})", file=sys.stderr)
+    fleet = [programs.preprocess(ports)] if services["preprocess-service"].is_ours else []
+    if services["sensevoice-service"].is_ours:
+        fleet += [programs.sensevoice(ports), *([programs.prepare_model()] if download else [])]
     if with_mlx is None:
         with_mlx = (platform.system(), platform.machine()) == ("Darwin", "arm64")
-    return [*fleet, programs.mlx(ports)] if with_mlx else fleet
+    if with_mlx and services["mlx-service"].is_ours:
+        fleet.append(programs.mlx(ports))
+    return [*fleet, programs.gateway(ports, services.values())]
 
 
-async def _run(fleet: list[Program], ports: Ports) -> None:
+async def _run(fleet: list[Program], ports: Ports, services: Mapping[str, ServiceUrls]) -> None:
     supervisor = Supervisor(fleet)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
             loop.add_signal_handler(number, supervisor.stop)
     async with GatewayApi(GatewayAddress.mine(ports)) as api:
-        progress = asyncio.create_task(_show_downloads(api, supervisor))
+        progress = asyncio.create_task(_show_downloads(api, supervisor, services))
         try:
             await supervisor.run()
         finally:
             progress.cancel()
 
 
-async def _show_downloads(api: GatewayApi, supervisor: Supervisor) -> None:
+async def _wait_until_up(api: GatewayApi, services: Mapping[str, ServiceUrls]) -> list[str]:
+    """Waits for the services that `up` starts, and returns what is wrong with the others. Raises: GatewayError."""
+    model = SAMPLE_MODEL if services["sensevoice-service"].is_ours else None
+    await api.wait_until_ready(model, limit_s=_READY_LIMIT_S)
+    return [text for name, text in (await api.problems()).items() if name in services and not services[name].is_ours]
+
+
+async def _show_downloads(api: GatewayApi, supervisor: Supervisor, services: Mapping[str, ServiceUrls]) -> None:
     """Prints a line when the services are up, and shows a progress bar for each model that is being downloaded."""
     try:
-        await api.wait_until_ready(SAMPLE_MODEL, limit_s=_READY_LIMIT_S)
+        problems = await _wait_until_up(api, services)
     except GatewayError as error:
         tqdm.write(f"rapl: {error}", file=sys.stderr)
     else:
         supervisor.has_started()
         tqdm.write(f"rapl: up at {api.url} (OpenAI clients: {api.url}/v1). Stop with Ctrl-C.", file=sys.stderr)
+        for problem in problems:
+            tqdm.write(f"rapl: {problem}", file=sys.stderr)
     bars: dict[str, tqdm] = {}
     while sys.stderr.isatty():  # otherwise the services log the progress of downloads
         with suppress(GatewayError):  # the gateway is being restarted; the supervisor logs that
@@ -126,7 +151,7 @@ def _draw(bars: dict[str, tqdm], models: list[dict]) -> None:
             bars.pop(name).close()
 
 
-def _detach(with_mlx: bool | None, download: bool) -> int:
+def _detach(ports: Ports, services: Mapping[str, ServiceUrls], with_mlx: bool | None, download: bool) -> int:
     command = [sys.executable, "-m", "rapl_cli", "up"]
     command += [] if download else ["--no-download"]
     command += [] if with_mlx is None else ["--mlx" if with_mlx else "--no-mlx"]
@@ -137,15 +162,15 @@ def _detach(with_mlx: bool | None, download: bool) -> int:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
-        cwd=ROOT,
+        env={**os.environ, REPORTED: "yes"},
     )
-    return asyncio.run(_wait_detached(Ports.from_environment(), process))
+    return asyncio.run(_wait_detached(ports, services, process))
 
 
-async def _wait_detached(ports: Ports, process: subprocess.Popen[bytes]) -> int:
+async def _wait_detached(ports: Ports, services: Mapping[str, ServiceUrls], process: subprocess.Popen[bytes]) -> int:
     log = LOG_FILE.relative_to(ROOT)
     async with GatewayApi(GatewayAddress.mine(ports)) as api:
-        ready = asyncio.create_task(api.wait_until_ready(SAMPLE_MODEL, limit_s=_READY_LIMIT_S))
+        ready = asyncio.create_task(_wait_until_up(api, services))
         while process.poll() is None and not ready.done():
             await asyncio.wait({ready}, timeout=0.1)
         if not ready.done():
@@ -154,9 +179,11 @@ async def _wait_detached(ports: Ports, process: subprocess.Popen[bytes]) -> int:
             print(f"{lines[-1] if lines else 'rapl: the services ended'}; see {log}", file=sys.stderr)
             return 1
         try:
-            ready.result()
+            problems = ready.result()
         except GatewayError as error:
             print(f"rapl: {error}; see {log}", file=sys.stderr)
             return 1
     print(f"rapl: up at {api.url}; log: {log}; stop with `./rapl down`")
+    for problem in problems:
+        print(f"rapl: {problem}", file=sys.stderr)
     return 0

@@ -1,0 +1,1 @@
+"""What `rapl doctor` checks: a function for each link from the client to the engines, and the table of the results."""

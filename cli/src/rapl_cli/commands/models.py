@@ -1,0 +1,110 @@
+"""`rapl models`, `rapl unload` and `rapl rm`."""
+
+import argparse
+import asyncio
+import sys
+from typing import Any
+
+from rich.text import Text
+
+from rapl_cli.display import add_row, console, engine, plain, show, show_json, size, state_text, table
+from rapl_cli.gateway_address import GatewayAddress
+from rapl_cli.gateway_api import GatewayApi
+
+_ABILITIES = {
+    "word_timestamps": "words",
+    "translation": "translation",
+    "prompt": "prompt",
+    "keywords": "keywords",
+    "emotion_and_events": "emotion",
+}
+"""How the capabilities are shown in the table."""
+_MANY_LANGUAGES = 6
+_WIDE = 100
+"""Columns from which on the capabilities have a column of their own."""
+
+
+def models(options: argparse.Namespace) -> int:
+    found = asyncio.run(_models(GatewayAddress.chosen(options.url, options.api_key)))
+    if options.json:
+        show_json({"models": found})
+        return 0
+    is_wide = console().width >= _WIDE
+    shown = table("Model", "Engine", "State", "Disk", *(["Can do"] if is_wide else []), right=("Disk",))
+    for model in found:
+        if not is_alias(model):
+            name, can = Text(plain(model["id"])), abilities(model.get("capabilities"))
+            if not is_wide and can != "-":
+                name.append(f"\n  {can}", "dim")
+            cells = engine(model["owned_by"]), state_text(model["state"]), size(model.get("disk_bytes"))
+            add_row(shown, name, *cells, *([can] if is_wide else []))
+    show(shown, *_other_names(found))
+    return 0
+
+
+def unload(options: argparse.Namespace) -> int:
+    async def run() -> dict[str, Any]:
+        async with GatewayApi(GatewayAddress.chosen(options.url, options.api_key)) as api:
+            return await api.unload(options.model)
+
+    model = asyncio.run(run())
+    show_json(model) if options.json else show(plain(f"{model['engine_model']} is unloaded."))
+    return 0
+
+
+def remove(options: argparse.Namespace) -> int:
+    async def run() -> dict[str, Any] | None:
+        async with GatewayApi(GatewayAddress.chosen(options.url, options.api_key)) as api:
+            model = await api.model(options.model)
+            if options.yes or not sys.stdin.isatty() or _is_confirmed(model):
+                return await api.remove(options.model)
+            return None
+
+    model = asyncio.run(run())
+    if model is None:
+        print("rapl: nothing was removed", file=sys.stderr)
+        return 1
+    show_json(model) if options.json else show(plain(f"The weights of {model['id']} are removed."))
+    return 0
+
+
+def is_alias(model: dict[str, Any]) -> bool:
+    """Whether the entry is another name of a model."""
+    return model["id"] != model["engine_model"]
+
+
+def abilities(capabilities: dict[str, Any] | None) -> str:
+    """The capabilities of a model in a few words; a dash if they are unknown."""
+    if not capabilities or not capabilities["is_known"]:
+        return "-"
+    languages = capabilities["languages"]
+    if languages is None:
+        spoken = []
+    elif len(languages) > _MANY_LANGUAGES:
+        spoken = [f"{len(languages)} languages"]
+    else:
+        spoken = ["/".join(languages)] if languages else []
+    return ", ".join([*spoken, *(text for name, text in _ABILITIES.items() if capabilities[name])]) or "-"
+
+
+async def _models(address: GatewayAddress) -> list[dict[str, Any]]:
+    async with GatewayApi(address) as api:
+        return await api.models()
+
+
+def _is_confirmed(model: dict[str, Any]) -> bool:
+    disk = size(model.get("disk_bytes"))
+    question = f"Remove the weights of {model['id']}{'' if disk == '-' else f' ({disk})'}? [y/N] "
+    try:
+        return input(plain(question).rstrip() + " ").strip().lower() in ("y", "yes")
+    except EOFError:
+        return False
+
+
+def _other_names(found: list[dict[str, Any]]) -> list[Text]:
+    """A line for each model that has other names."""
+    names: dict[str, list[str]] = {}
+    for model in found:
+        if is_alias(model):
+            names.setdefault(model["engine_model"], []).append(model["id"])
+    return [Text(f"\nOther names of {plain(model)}: {plain(', '.join(others))}") for model, others in names.items()]

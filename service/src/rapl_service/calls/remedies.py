@@ -1,0 +1,23 @@
+"""Sentences that say how to fix a problem, for both the API's errors and `rapl doctor`. Each names only what exists on
+every system, except Docker, which `without_docker` leaves out."""
+
+START = "`docker compose up` or `./rapl up`"
+"""The commands that start every service, and that download SenseVoiceSmall."""
+OR_PREPARE_IN_COMPOSE = ", or in Compose `docker compose up -d --force-recreate prepare-model`"
+"""The command that downloads SenseVoiceSmall in containers; it follows the one for this machine."""
+START_SERVICES = f"Start it with {START}."
+START_MLX = "Start it with `./rapl mlx`."
+SEND_AGAIN = "Send the request again later."
+RAISE_DEADLINE = "If it is only slow, raise RAPL_DEADLINE_BASE_S or RAPL_DEADLINE_PER_AUDIO_S; else look at its log."
+FREE_TEMPORARY_SPACE = (
+    "Free space in its folder of temporary files, or choose another folder with the environment variable TMPDIR."
+)
+
+
+def same_token(service: str) -> str:
+    return f"Set the same token for the gateway and for {service}, and restart both."
+
+
+def without_docker(sentence: str) -> str:
+    """The sentence for a machine that has no Docker."""
+    return sentence.replace(START, "`./rapl up`").replace(OR_PREPARE_IN_COMPOSE, "")

@@ -1,0 +1,1 @@
+"""Settings from environment variables: their common rules, what is said of wrong ones, and the names of all of them."""
