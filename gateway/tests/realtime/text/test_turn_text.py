@@ -156,6 +156,8 @@ async def no_speech(_: Request) -> Response:
 
 @pytest.fixture
 async def start(tmp_path) -> AsyncIterator[Start]:
+    config = tmp_path / "rapl.toml"
+    config.touch()
     async with AsyncExitStack() as stack:
 
         async def start_gateway(engine: ListeningEngine | None = None, speech_detection: str = "off") -> Listening:
@@ -164,7 +166,7 @@ async def start(tmp_path) -> AsyncIterator[Start]:
             settings = Settings(
                 sensevoice_url=await stack.enter_async_context(served(transcriber_app(engine))),
                 preprocess_url=await stack.enter_async_context(served(no_detector)),
-                config=tmp_path / "none.toml",
+                config=config,
                 speech_detection=speech_detection,
             )
             gateway = await stack.enter_async_context(open_gateway(settings, ModelCatalog.load(settings)))

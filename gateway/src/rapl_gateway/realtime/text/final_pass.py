@@ -45,7 +45,7 @@ class FinalPass:
     ) -> None:
         self._pipeline = pipeline
         self._reservation = LoadReservation(targets, client_id, 0.0)
-        self._prepare = PrepareOptions(speech_detection=settings.speech_detection)
+        self._prepare = PrepareOptions(speech_detection=settings.speech_switch)
         self._request_id = request_id
         self._is_model_ready = is_model_ready
         self._streams_words = streams_words

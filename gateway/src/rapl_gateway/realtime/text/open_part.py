@@ -54,7 +54,7 @@ class PassEngine:
 
     async def has_speech(self, audio: WavAudio) -> bool:
         """Raises: ServiceError."""
-        detection = PrepareOptions(speech_detection=self.settings.speech_detection)
+        detection = PrepareOptions(speech_detection=self.settings.speech_switch)
         return await self.pipeline.has_speech(audio, detection, self.request_id)
 
 
