@@ -4,7 +4,6 @@ import base64
 import sys
 from collections.abc import Iterator
 
-import numpy as np
 import pytest
 from openai import AsyncOpenAI, OpenAI
 from openai.resources.realtime.realtime import RealtimeConnection
@@ -20,14 +19,6 @@ SILENCE = bytes(48_000)
 """One second at 24 kHz."""
 APPEND_BYTES = 2_400
 SERVER_EVENT: TypeAdapter[RealtimeServerEvent] = TypeAdapter(RealtimeServerEvent)
-
-
-@pytest.fixture(scope="session")
-def speech(sample_pcm: bytes) -> bytes:
-    """The sample at 24 kHz, which is what clients send."""
-    samples = np.frombuffer(sample_pcm, np.int16)
-    at = np.arange(len(samples) * 3 // 2) * 2 / 3
-    return np.interp(at, np.arange(len(samples)), samples).astype(np.int16).tobytes()
 
 
 def session(model: str | None, turn_detection: dict | None, **transcription: object) -> dict:
