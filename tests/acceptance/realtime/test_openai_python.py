@@ -30,7 +30,7 @@ def append(connection: RealtimeConnection, audio: bytes) -> None:
 
 
 def turns(connection: RealtimeConnection, count: int) -> list[tuple[str, str]]:
-    """The transcript of each turn and its deltas, joined, in the order of the turns. The texts may come in another one."""
+    """The transcript of each turn and its deltas, joined, in the order of the turns: texts may come in another one."""
     order, deltas, transcripts = [], defaultdict(str), {}
     while len(transcripts) < count:
         event = connection.recv()
