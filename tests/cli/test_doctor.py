@@ -13,7 +13,7 @@ from doctor_command import COMMAND, doctor, gateway
 from rapl_service.calls.remedies import without_docker
 from services import ROOT, free_port, until
 from small_disk import free_bytes, small_disk
-from terminal import run_in_terminal
+from terminal import Terminal
 
 
 def test_a_fleet_whose_default_model_answers_has_no_problem(doctor_fleet):
@@ -29,10 +29,9 @@ def test_a_fleet_whose_default_model_answers_has_no_problem(doctor_fleet):
 
 @pytest.mark.parametrize("columns", [80, 120])
 def test_a_terminal_shows_a_table_that_fits(doctor_fleet, columns):
-    ended = run_in_terminal(COMMAND, columns, folder=ROOT, environ=doctor_fleet)
-
-    lines = ended.screen.splitlines()
-    assert ended.code == 0
+    with Terminal(COMMAND, environ=doctor_fleet, cwd=ROOT, size=(columns, 60)) as terminal:
+        assert terminal.ended() == 0
+    lines = terminal.lines()
     assert lines[-1] == "The default model can be used."
     assert all(re.match(r"(ok|skipped) +\S|  +\S", line) for line in lines[:-2])
     assert any(re.fullmatch(r"ok +gateway +answers at http://127\.0\.0\.1:\d+", line) for line in lines)
