@@ -56,7 +56,7 @@ def test_every_variable_in_the_compose_file_is_a_setting_or_one_of_the_hubs():
 @pytest.mark.parametrize(
     "document",
     ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"]
-    + [f"docs/{name}.md" for name in ("openai", "settings", "operating", "mac")],
+    + [f"docs/{name}.md" for name in ("openai", "realtime", "settings", "operating", "mac")],
 )
 def test_every_link_to_a_file_in_a_document_works(document):
     links = re.findall(r"\]\((?!https?://)([^)#]+)", (ROOT / document).read_text())

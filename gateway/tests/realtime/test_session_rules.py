@@ -2,7 +2,13 @@
 
 import pytest
 from rapl_gateway.realtime.rules.commands import BeginTurn, Close, ToDetector
-from rapl_gateway.realtime.rules.session_rules import MAX_ERRORS, MAX_EVENT_BYTES, State
+from rapl_gateway.realtime.rules.session_rules import (
+    MAX_ERRORS,
+    MAX_EVENT_BYTES,
+    MAX_WAITING_FLUSHES,
+    MAX_WAITING_TURNS,
+    State,
+)
 from rapl_gateway.realtime.turn_text import TextDelta, TurnCompleted
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.live_audio import AudioEncoding, LiveOptions, TurnDetection
@@ -158,6 +164,30 @@ def test_a_detected_turn_begins_with_the_kept_audio_of_its_padding():
     assert b"".join(command.pcm for command in commands if type(command).__name__ == "AddAudio") == loud
 
 
+def test_a_session_with_many_turns_or_flushes_is_behind_until_they_are_done():
+    driven = Driven(NO_DETECTION)
+    for _ in range(MAX_WAITING_TURNS + 1):
+        assert not driven.rules.is_behind
+        driven.audio()
+        driven.commit()
+    assert driven.rules.is_behind
+    driven.take(driven.rules.on_completed(next(iter(driven.rules.turns)), TurnCompleted("", 0.1)))
+    assert not driven.rules.is_behind
+
+    for _ in range(MAX_WAITING_FLUSHES + 1):
+        driven.send({"type": "input_audio_buffer.clear"})
+    assert driven.rules.is_behind
+    driven.flushed()
+    assert not driven.rules.is_behind
+
+
+def test_a_session_with_more_waiting_audio_than_the_longest_turn_is_behind():
+    driven = Driven(NO_DETECTION, max_turn_s=0.25)
+    for _ in range(3):
+        driven.audio()
+    assert driven.rules.is_behind
+
+
 def test_each_item_names_the_item_before_it():
     driven = Driven(NO_DETECTION)
     for _ in range(3):
@@ -273,6 +303,7 @@ def test_a_client_that_sends_the_older_update_gets_the_older_events_from_then_on
         ({"type": "input_audio_buffer.append"}, "invalid_request", "audio"),
         ({"type": "input_audio_buffer.append", "audio": "?"}, "invalid_request", "audio"),
         ({"type": "conversation.item.delete", "item_id": "item_0"}, "not_found", "item_id"),
+        ({"type": "session.update", "session": {"x": "y" * (1 << 20)}}, "invalid_request", "type"),
         ("x" * (MAX_EVENT_BYTES + 1), "audio_too_large", "audio"),
     ],
 )

@@ -59,6 +59,10 @@ MIN_TURN_SAMPLES = SAMPLE_RATE_HZ // 10
 """A shorter turn is committed as an empty one. Source: OpenAI's limit for a commit, 100 ms."""
 MAX_ERRORS = 100
 """After so many errors the session ends: its client does not read them."""
+MAX_WAITING_TURNS, MAX_WAITING_FLUSHES = 64, 1_000
+"""With more committed turns without a text, or more flushes that have not come back, the session is behind."""
+_MAX_OTHER_EVENT_BYTES = 1 << 20
+"""Largest event that has no audio, in bytes."""
 _KEPT_S = 2.0
 """Seconds of silence that are kept besides the padding, because speech is reported after it has begun."""
 _MAX_ITEMS = 100
@@ -119,7 +123,7 @@ class SessionRules:
         config: what the session begins with.
         require_model: raises a ServiceError if there is no model with this name.
         new_id: returns a new id with this prefix.
-        max_turn_s: longest turn, in seconds.
+        max_turn_s: longest turn, in seconds. With more audio in turns without a text, the session is behind.
     """
 
     def __init__(
@@ -159,9 +163,11 @@ class SessionRules:
         self._commands: list[Command] = []
 
     @property
-    def waiting_s(self) -> float:
-        """Seconds of audio in turns that are committed and have no text yet."""
-        return sum(turn.samples for turn in self.turns.values() if turn.is_committed) / SAMPLE_RATE_HZ
+    def is_behind(self) -> bool:
+        """Whether so much waits that the client's next messages should wait too."""
+        waiting = [turn.samples for turn in self.turns.values() if turn.is_committed]
+        has_much = len(waiting) > MAX_WAITING_TURNS or sum(waiting) > self._max_turn_samples
+        return has_much or len(self._flushes) > MAX_WAITING_FLUSHES
 
     @property
     def audio_s(self) -> float:
@@ -186,6 +192,8 @@ class SessionRules:
                 return []
             event = _parsed(message)
             name = event.get("type")
+            if name != "input_audio_buffer.append" and len(message) > _MAX_OTHER_EVENT_BYTES:
+                raise _invalid("type", f"an event without audio may have {_MAX_OTHER_EVENT_BYTES >> 20} MiB")
             handler = self.handlers.get(name) if isinstance(name, str) else None
             if handler is None:
                 raise _invalid("type", _unknown_event(name))
