@@ -1,4 +1,4 @@
-"""When an open turn is transcribed again: how open turns divide the time of an engine, and what its audio has that is new."""
+"""When an open turn is transcribed again: the limit of passes, and what is new in its audio."""
 
 import asyncio
 from collections import deque
