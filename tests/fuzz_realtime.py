@@ -118,18 +118,18 @@ class Sequence:
 
     def started(self) -> None:
         if self.is_detector_live:
-            at_sample = max(0, self.rules.position - self.random.randrange(20_000))
+            at_sample = max(0, self.rules.buffer.position - self.random.randrange(20_000))
             self.take(self.rules.on_live(SpeechStarted(at_sample=at_sample)))
 
     def stopped(self) -> None:
         if self.is_detector_live:
-            at_sample = max(0, self.rules.position - self.random.randrange(8_000))
+            at_sample = max(0, self.rules.buffer.position - self.random.randrange(8_000))
             self.take(self.rules.on_live(SpeechStopped(at_sample=at_sample)))
 
     def flushed(self) -> None:
         if self.is_detector_live and self.flushes:
             self.flushes -= 1
-            self.take(self.rules.on_live(Flushed(at_sample=self.rules.position)))
+            self.take(self.rules.on_live(Flushed(at_sample=self.rules.buffer.position)))
 
     def delta(self) -> None:
         if item_id := self._any([*self.waiting, *([self.open] if self.open else [])]):

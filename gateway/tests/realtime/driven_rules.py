@@ -59,14 +59,14 @@ class Driven:
         return self.take(self.rules.on_live(pcm))
 
     def started(self, at_sample: int | None = None) -> list[Command]:
-        at_sample = self.rules.position - 800 if at_sample is None else at_sample
+        at_sample = self.rules.buffer.position - 800 if at_sample is None else at_sample
         return self.take(self.rules.on_live(SpeechStarted(at_sample=at_sample)))
 
     def stopped(self, at_sample: int | None = None) -> list[Command]:
-        return self.take(self.rules.on_live(SpeechStopped(at_sample=at_sample or self.rules.position)))
+        return self.take(self.rules.on_live(SpeechStopped(at_sample=at_sample or self.rules.buffer.position)))
 
     def flushed(self) -> list[Command]:
-        return self.take(self.rules.on_live(Flushed(at_sample=self.rules.position)))
+        return self.take(self.rules.on_live(Flushed(at_sample=self.rules.buffer.position)))
 
     def commit(self) -> list[Command]:
         return [*self.send({"type": "input_audio_buffer.commit"}), *self.flushed()]

@@ -15,7 +15,7 @@ def test_random_sequences_of_events_keep_the_promises_of_a_session(first):
 
 
 def test_a_broken_promise_is_found(monkeypatch):
-    monkeypatch.setattr("rapl_gateway.realtime.rules.session_rules.SessionRules._make_item", lambda *_: None)
+    monkeypatch.setattr("rapl_gateway.realtime.rules.input_buffer.InputBuffer._make_item", lambda *_: None)
 
     with pytest.raises(AssertionError):
         run_all(range(100))

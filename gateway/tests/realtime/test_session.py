@@ -110,12 +110,23 @@ async def test_an_unknown_model_is_an_error_and_the_session_goes_on(client):
     assert (await client.until("session.updated"))["session"]["audio"]["input"]["turn_detection"] is None
 
 
-async def test_an_unknown_model_of_the_query_fails_the_turn_with_its_reason(realtime):
+async def test_an_unknown_model_of_the_query_is_an_error_unless_the_update_names_another(realtime):
     async with connected(realtime, "/v1/realtime?model=gpt-realtime") as client:
         await client.update(**MANUAL)
+        assert (await client.until("error"))["error"]["code"] == "model_not_found"
+        await client.update(**MANUAL, transcription={"model": "whisper-1"})
         await client.append(SPEECH)
         await client.commit()
-        failed = await client.until(".failed")
+
+        assert (await client.until(".completed"))["transcript"] == TEXT
+
+
+async def test_a_turn_of_a_model_that_does_not_exist_fails_with_the_reason(realtime):
+    async with connected(realtime, "/v1/realtime?model=gpt-realtime") as client:
+        await client.append(b"\0" * 48_000)
+        await client.append(SPEECH)
+        await client.commit()
+        failed = await client.until(".failed", ".completed")
 
     assert failed["error"]["code"] == "model_not_found"
 

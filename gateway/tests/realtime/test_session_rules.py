@@ -1,8 +1,10 @@
-"""The rules of a session: the tables of `session_rules`, and the order and content of what is sent."""
+"""The rules of a session: the tables of `input_buffer`, and the order and content of what is sent."""
 
 import pytest
+from rapl_gateway.realtime.rules.client_events import MAX_EVENT_BYTES
 from rapl_gateway.realtime.rules.commands import BeginTurn, Close, ToDetector
-from rapl_gateway.realtime.rules.session_rules import MAX_ERRORS, MAX_EVENT_BYTES, State
+from rapl_gateway.realtime.rules.input_buffer import MAX_WAITING_TURNS, State
+from rapl_gateway.realtime.rules.session_rules import MAX_ERRORS, MAX_WAITING_FLUSHES
 from rapl_gateway.realtime.turn_text import TextDelta, TurnCompleted
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.live_audio import AudioEncoding, LiveOptions, TurnDetection
@@ -28,7 +30,7 @@ def in_state(state: State) -> Driven:
     if state is State.HELD:
         driven.update(turn_detection={"type": "server_vad"})
         driven.flushed()
-    assert driven.rules.state is state
+    assert driven.rules.buffer.state is state
     return driven
 
 
@@ -110,7 +112,7 @@ def test_each_state_does_what_the_table_says(state, what):
     commands = WHAT_HAPPENS[what](driven)
 
     assert summary(commands) == expected
-    assert driven.rules.state is next_state
+    assert driven.rules.buffer.state is next_state
 
 
 def test_a_session_is_created_at_once_and_an_update_is_confirmed_before_it_applies():
@@ -119,17 +121,17 @@ def test_a_session_is_created_at_once_and_an_update_is_confirmed_before_it_appli
     driven.update(transcription={"model": "gpt-live-transcribe"}, turn_detection=None)
 
     assert [event["type"] for event in driven.events] == ["session.created", "session.updated"]
-    assert driven.rules.state is State.SILENCE
+    assert driven.rules.buffer.state is State.SILENCE
     assert driven.commands[-1] == ToDetector(LiveOptions())
     driven.flushed()
-    assert driven.rules.state is State.EMPTY
+    assert driven.rules.buffer.state is State.EMPTY
 
 
 def test_a_detected_turn_is_sent_in_openais_order_with_its_times_and_ids():
     driven = Driven()
     driven.audio(bytes(32_000))
     driven.started(12_800)
-    [item_id] = driven.rules.turns
+    [item_id] = driven.rules.buffer.turns
     driven.rules.on_delta(item_id, TextDelta("one"))
     driven.audio(bytes(32_000))
     driven.stopped(24_000)
@@ -158,6 +160,30 @@ def test_a_detected_turn_begins_with_the_kept_audio_of_its_padding():
     assert b"".join(command.pcm for command in commands if type(command).__name__ == "AddAudio") == loud
 
 
+def test_a_session_with_many_turns_or_flushes_is_behind_until_they_are_done():
+    driven = Driven(NO_DETECTION)
+    for _ in range(MAX_WAITING_TURNS + 1):
+        assert not driven.rules.is_behind
+        driven.audio()
+        driven.commit()
+    assert driven.rules.is_behind
+    driven.take(driven.rules.on_completed(next(iter(driven.rules.buffer.turns)), TurnCompleted("", 0.1)))
+    assert not driven.rules.is_behind
+
+    for _ in range(MAX_WAITING_FLUSHES + 1):
+        driven.send({"type": "input_audio_buffer.clear"})
+    assert driven.rules.is_behind
+    driven.flushed()
+    assert not driven.rules.is_behind
+
+
+def test_a_session_with_more_waiting_audio_than_the_longest_turn_is_behind():
+    driven = Driven(NO_DETECTION, max_turn_s=0.25)
+    for _ in range(3):
+        driven.audio()
+    assert driven.rules.is_behind
+
+
 def test_each_item_names_the_item_before_it():
     driven = Driven(NO_DETECTION)
     for _ in range(3):
@@ -177,7 +203,7 @@ def test_an_empty_or_short_commit_is_an_empty_item_and_no_error(samples):
     [completed] = driven.events_of("completed")
     assert (completed["transcript"], completed["usage"]["seconds"]) == ("", round(samples / 16_000, 3))
     assert driven.events_of("error") == []
-    assert driven.rules.turns == {}
+    assert driven.rules.buffer.turns == {}
 
 
 def test_what_is_left_of_speech_after_a_clients_commit_is_no_item():
@@ -185,7 +211,7 @@ def test_what_is_left_of_speech_after_a_clients_commit_is_no_item():
     driven.audio(bytes(320))
 
     assert summary(driven.stopped()) == ["DropTurn"]
-    assert driven.rules.state is State.SILENCE
+    assert driven.rules.buffer.state is State.SILENCE
 
 
 def test_speech_that_goes_on_after_a_clients_commit_is_the_next_item():
@@ -227,7 +253,7 @@ def test_log_probabilities_are_sent_only_if_the_client_includes_them():
     without = Driven(NO_DETECTION)
     for each in (driven, without):
         each.audio()
-        [item_id] = each.rules.turns
+        [item_id] = each.rules.buffer.turns
         each.commit()
         each.take(each.rules.on_delta(item_id, TextDelta("é", tokens)))
         each.take(each.rules.on_completed(item_id, TurnCompleted("é", 0.1, logprobs=tokens)))
@@ -273,6 +299,7 @@ def test_a_client_that_sends_the_older_update_gets_the_older_events_from_then_on
         ({"type": "input_audio_buffer.append"}, "invalid_request", "audio"),
         ({"type": "input_audio_buffer.append", "audio": "?"}, "invalid_request", "audio"),
         ({"type": "conversation.item.delete", "item_id": "item_0"}, "not_found", "item_id"),
+        ({"type": "session.update", "session": {"x": "y" * (1 << 20)}}, "invalid_request", "type"),
         ("x" * (MAX_EVENT_BYTES + 1), "audio_too_large", "audio"),
     ],
 )
@@ -321,7 +348,7 @@ def test_a_client_with_one_turn_gets_an_error_after_failed_and_others_do_not():
         driven.audio()
         driven.started()
         driven.audio()
-        [item_id] = driven.rules.turns
+        [item_id] = driven.rules.buffer.turns
         driven.commit()
         if driven is speaking:
             driven.append()
@@ -335,7 +362,7 @@ def test_a_client_with_one_turn_gets_an_error_after_failed_and_others_do_not():
 def test_an_item_can_be_retrieved_with_its_text_and_deleted():
     driven = Driven(NO_DETECTION)
     driven.audio()
-    [item_id] = driven.rules.turns
+    [item_id] = driven.rules.buffer.turns
     driven.commit()
     driven.rules.on_completed(item_id, TurnCompleted("one", 0.1))
 
@@ -350,7 +377,7 @@ def test_an_item_can_be_retrieved_with_its_text_and_deleted():
 def test_a_session_that_is_ended_finishes_its_turns_first():
     driven = Driven(NO_DETECTION)
     driven.audio()
-    [item_id] = driven.rules.turns
+    [item_id] = driven.rules.buffer.turns
 
     assert summary(driven.take(driven.rules.end(1012, "stopping"))) == []
     assert summary(driven.flushed()) == [*COMMITTED, "CommitTurn"]
@@ -370,7 +397,7 @@ def test_an_idle_session_that_is_ended_is_closed_without_an_item():
 def test_without_speech_detection_what_was_committed_still_ends_and_the_session_is_closed():
     driven = Driven(NO_DETECTION)
     driven.audio()
-    [item_id] = driven.rules.turns
+    [item_id] = driven.rules.buffer.turns
     driven.send({"type": "input_audio_buffer.commit"})
 
     commands = driven.rules.on_detector_failed(GONE)

@@ -63,7 +63,6 @@ async def _serve(websocket: WebSocket, sessions: Sessions, client_id: str, confi
         partial(sessions.begin_text, client_id=client_id, request_id=request_id(websocket)),
         idle_s=settings.realtime_idle_s,
         max_session_s=settings.realtime_max_session_s,
-        max_waiting_s=settings.realtime_max_turn_s,
     )
     stop = partial(session.end, 1012, "the server is shutting down")
     on_shutdown: list[Callable[[], None]] = websocket.scope[ON_SHUTDOWN]

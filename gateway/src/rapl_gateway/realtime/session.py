@@ -44,7 +44,6 @@ class RealtimeSession:
         begin_text: begins the text of a turn.
         idle_s: longest time without a message of the client, in seconds.
         max_session_s: longest time in all, in seconds.
-        max_waiting_s: while more seconds of audio wait for their text, no more is read.
     """
 
     def __init__(
@@ -56,7 +55,6 @@ class RealtimeSession:
         *,
         idle_s: float,
         max_session_s: float,
-        max_waiting_s: float,
     ) -> None:
         self._websocket = websocket
         self._rules = rules
@@ -64,7 +62,6 @@ class RealtimeSession:
         self._begin_text = begin_text
         self._idle_s = idle_s
         self._max_session_s = max_session_s
-        self._max_waiting_s = max_waiting_s
         self._outbox = Outbox(websocket)
         self._turns = SessionTurns()
         self._has_room = asyncio.Event()
@@ -185,7 +182,7 @@ class RealtimeSession:
                     self._outbox.put_close(command)
                 case ToDetector():
                     raise AssertionError("only a client's message and the end of a session lead to this command")
-        if self._rules.waiting_s > self._max_waiting_s:
+        if self._rules.is_behind:
             self._has_room.clear()
         else:
             self._has_room.set()

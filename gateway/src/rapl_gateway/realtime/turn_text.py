@@ -9,20 +9,18 @@ from dataclasses import dataclass
 from rapl_protocol.audio import BYTES_PER_SECOND
 from rapl_protocol.errors import ServiceError
 from rapl_protocol.models import ModelState
-from rapl_protocol.prepared import MAX_SEGMENT_S
 from rapl_protocol.segmentation import SEARCH_S, quietest_point
 from rapl_protocol.transcript import TokenLogprob, TranscribeOptions, join_texts
 
 from rapl_gateway.backends.backend import Backend, Backends
 from rapl_gateway.backends.catalog import Route
 from rapl_gateway.realtime.text.final_pass import FinalPass
-from rapl_gateway.realtime.text.open_part import OpenPart, PassEngine
-from rapl_gateway.realtime.text.passes import PassLimiter
+from rapl_gateway.realtime.text.open_part import LIMIT_BYTES, OpenPart, PassEngine
+from rapl_gateway.realtime.text.passes import OpenAudio, PassLimiter
 from rapl_gateway.settings import Settings
 from rapl_gateway.transcription.pipeline import Pipeline
 from rapl_gateway.transcription.result import Problem
 
-_LIMIT_BYTES = int(MAX_SEGMENT_S * BYTES_PER_SECOND)
 _SEARCH_BYTES = int(SEARCH_S * BYTES_PER_SECOND)
 
 log = logging.getLogger("rapl")
@@ -76,7 +74,7 @@ class TurnText:
         self._events: asyncio.Queue[TextDelta | None] = asyncio.Queue()
         self._changed = asyncio.Event()
         self._committed = asyncio.Event()
-        self._part = OpenPart(engine, options, is_detected=is_detected)
+        self._part = OpenPart(engine, options, OpenAudio(), is_detected=is_detected)
         self._transcript = ""
         self._begins_part = False
         """Whether the next text is the first one after a cut."""
@@ -133,7 +131,7 @@ class TurnText:
             self._events.put_nowait(None)
 
     def _is_too_long(self) -> bool:
-        return self._part.audio.duration_s > MAX_SEGMENT_S
+        return len(self._part.audio.pcm) > LIMIT_BYTES
 
     async def _pass(self) -> None:
         """Runs a pass. The commit ends it, unless its text will be the final one."""
@@ -150,10 +148,11 @@ class TurnText:
     async def _close_part(self) -> None:
         """Cuts the turn at the quietest point of the last seconds that a segment may have. The text before the cut is
         final and is not transcribed again. What was settled after the cut is settled in the next part."""
-        part, pcm = self._part, bytes(self._part.audio.pcm)
-        cut = _LIMIT_BYTES - _SEARCH_BYTES + quietest_point(pcm[_LIMIT_BYTES - _SEARCH_BYTES : _LIMIT_BYTES])
-        self._part = part.next_part(pcm[cut:])
-        text = await self._final_text(part, pcm[:cut])
+        part, search_from = self._part, LIMIT_BYTES - _SEARCH_BYTES
+        cut = search_from + quietest_point(bytes(part.audio.pcm[search_from:LIMIT_BYTES]))
+        pcm = part.audio.take(cut)
+        self._part = part.next_part()
+        text = await self._final_text(part, pcm)
         self._part.settling = part.settling.split(text)
         self._finish(part, text)
 

@@ -64,10 +64,22 @@ def test_a_text_that_all_passes_have_is_the_transcript_exactly(text, passes):
     assert settling.text == text.strip()
 
 
-@settings(max_examples=200)
+@settings(max_examples=300)
 @given(TEXTS)
 def test_the_words_of_a_final_text_can_be_streamed(text):
     settling, deltas = Settling(), ""
+    for end in range(len(text)):
+        deltas += settling.stream(text[:end])
+    deltas += settling.finish(text)
+
+    assert deltas == settling.text == text.strip()
+
+
+@settings(max_examples=200)
+@given(st.lists(TEXTS, max_size=4), TEXTS)
+def test_streamed_words_only_grow_whatever_was_settled_before(hypotheses, text):
+    settling = settled(*hypotheses)
+    deltas = settling.text
     for end in range(len(text)):
         deltas += settling.stream(text[:end])
     deltas += settling.finish(text)

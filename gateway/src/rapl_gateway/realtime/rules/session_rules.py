@@ -2,98 +2,38 @@
 
 The audio of a session goes to preprocess-service and comes back at 16 kHz, with speech_started and speech_stopped.
 A commit, a clear and an update take effect where they were in the stream of audio: each sends a flush after the audio
-before it, and happens when the flush comes back. The audio that came back is in one of these states:
-
-| State   | Detection | The audio that came back last                                             |
-|---------|-----------|---------------------------------------------------------------------------|
-| EMPTY   | off       | is committed, or cleared                                                  |
-| FILLING | off       | is in an open turn                                                        |
-| SILENCE | on        | has no speech; a few seconds of it are kept, for the padding of a turn    |
-| SPEECH  | on        | is in an open turn                                                        |
-| CUT     | on        | is committed or cleared, and its speech goes on                           |
-| HELD    | on        | is in a turn that was open when detection was switched on                 |
-
-| State   | audio            | speech_started    | speech_stopped    | commit            | clear          |
-|---------|------------------|-------------------|-------------------|-------------------|----------------|
-| EMPTY   | begin -> FILLING | -                 | -                 | empty item        | -              |
-| FILLING | add              | -                 | -                 | commit -> EMPTY   | drop -> EMPTY  |
-| SILENCE | keep             | begin -> SPEECH   | -                 | empty item        | forget         |
-| SPEECH  | add              | -                 | commit -> SILENCE | commit -> CUT     | drop -> CUT    |
-| CUT     | begin -> SPEECH  | -                 | -> SILENCE        | empty item        | -              |
-| HELD    | add              | -> SPEECH         | -                 | commit -> SILENCE | drop -> SILENCE|
-
-An open turn that reaches the longest length is committed as by the client. Switching detection off leads from SILENCE
-(with kept audio), SPEECH and HELD to FILLING, and otherwise to EMPTY; switching it on from EMPTY to SILENCE and from
-FILLING to HELD. A turn of less than 100 ms is an empty item. Each committed turn ends with `completed` or `failed`.
+before it, and happens when the flush comes back. `input_buffer` has the states of the audio that came back.
 """
 
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any, ClassVar, Self, cast
+from typing import Any, ClassVar, Self
 
-from pydantic_core import from_json
-from rapl_protocol.audio import SAMPLE_RATE_HZ, SAMPLE_WIDTH_BYTES
+from rapl_protocol.audio import SAMPLE_RATE_HZ
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.live_audio import Flush, Flushed, LiveEvent, SpeechStarted, SpeechStopped
 
 from rapl_gateway.api.upload import from_base64
-from rapl_gateway.realtime.rules.commands import (
-    AddAudio,
-    BeginTurn,
-    Close,
-    Command,
-    CommitTurn,
-    DropTurn,
-    Send,
-    ToDetector,
+from rapl_gateway.realtime.rules.client_events import (
+    APPEND,
+    id_of,
+    invalid,
+    parsed,
+    require_size,
+    session_of,
+    unknown_event,
 )
+from rapl_gateway.realtime.rules.commands import Close, Command, ToDetector
 from rapl_gateway.realtime.rules.config import SessionConfig
-from rapl_gateway.realtime.rules.events import Event, ServerEvents
+from rapl_gateway.realtime.rules.events import ServerEvents
+from rapl_gateway.realtime.rules.input_buffer import InputBuffer
 from rapl_gateway.realtime.turn_text import TextDelta, TurnCompleted
 
-MAX_EVENT_BYTES = 15 << 20
-"""Largest event of a client, in bytes. Source: OpenAI's limit for `input_audio_buffer.append`."""
-MIN_TURN_SAMPLES = SAMPLE_RATE_HZ // 10
-"""A shorter turn is committed as an empty one. Source: OpenAI's limit for a commit, 100 ms."""
 MAX_ERRORS = 100
 """After so many errors the session ends: its client does not read them."""
-_KEPT_S = 2.0
-"""Seconds of silence that are kept besides the padding, because speech is reported after it has begun."""
-_MAX_ITEMS = 100
-"""How many items can be retrieved."""
-_MAX_ID = 512
-
-
-class State(StrEnum):
-    """See the tables above."""
-
-    EMPTY = "empty"
-    FILLING = "filling"
-    SILENCE = "silence"
-    SPEECH = "speech"
-    CUT = "cut"
-    HELD = "held"
-
-
-_AFTER_COMMIT = {State.FILLING: State.EMPTY, State.SPEECH: State.CUT, State.HELD: State.SILENCE}
-_OPEN = frozenset(_AFTER_COMMIT)
-_DETECTION_OFF = {State.SPEECH: State.FILLING, State.HELD: State.FILLING, State.CUT: State.EMPTY}
-_DETECTION_ON = {State.EMPTY: State.SILENCE, State.FILLING: State.HELD}
-
-
-@dataclass(slots=True)
-class Turn:
-    """A turn that has begun and is not completed."""
-
-    item_id: str
-    start_sample: int
-    samples: int = 0
-    has_text: bool = False
-    is_committed: bool = False
-    appends_before: int = 0
-    """How many pieces of audio the client had sent when it committed the turn."""
+MAX_WAITING_FLUSHES = 1_000
+"""With more flushes that have not come back, the session is behind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +59,7 @@ class SessionRules:
         config: what the session begins with.
         require_model: raises a ServiceError if there is no model with this name.
         new_id: returns a new id with this prefix.
-        max_turn_s: longest turn, in seconds.
+        max_turn_s: longest turn, in seconds. With more audio in turns without a text, the session is behind.
     """
 
     def __init__(
@@ -133,49 +73,42 @@ class SessionRules:
     ) -> None:
         self.config = config
         """As the client last configured it."""
-        self.state = State.SILENCE if config.detection else State.EMPTY
-        self.turns: dict[str, Turn] = {}
-        """The turns that are open or wait for their text, by item."""
-        self.counts = dict.fromkeys(("turns", "failed", "empty", "errors", "deltas"), 0)
-        self.position = 0
-        """Samples of audio that came back."""
+        self.buffer = InputBuffer(events, config, new_id, max_turn_s)
+        self._failed = self._errors = self._deltas = 0
         self._events = events
         self._require_model = require_model
-        self._new_id = new_id
-        self._max_turn_samples = round(max_turn_s * SAMPLE_RATE_HZ)
-        self._applied = config
-        """The configuration of the audio that comes back now."""
         self._flushes: deque[_Commit | _Clear | _End | SessionConfig] = deque()
         """What happens when the next flushes come back."""
-        self._open: Turn | None = None
-        self._kept = bytearray()
-        self._appends = 0
-        self._previous_item: str | None = None
-        self._transcripts: OrderedDict[str, str | None] = OrderedDict()
         self._close: Close | None = None
         """How the session ends when all turns have their text."""
         self._is_over = False
         """Whether the last audio has come back."""
-        self._commands: list[Command] = []
 
     @property
-    def waiting_s(self) -> float:
-        """Seconds of audio in turns that are committed and have no text yet."""
-        return sum(turn.samples for turn in self.turns.values() if turn.is_committed) / SAMPLE_RATE_HZ
+    def counts(self) -> dict[str, int]:
+        """Turns with audio, those that failed, empty items, errors and deltas."""
+        turns, empty = self.buffer.counts.values()
+        sent = {"failed": self._failed, "empty": empty, "errors": self._errors, "deltas": self._deltas}
+        return {"turns": turns} | sent
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether so much waits that the client's next messages should wait too."""
+        return self.buffer.is_behind or len(self._flushes) > MAX_WAITING_FLUSHES
 
     @property
     def audio_s(self) -> float:
         """Seconds of audio that came back."""
-        return self.position / SAMPLE_RATE_HZ
+        return self.buffer.position / SAMPLE_RATE_HZ
 
     @property
     def is_idle(self) -> bool:
         """Whether no committed turn waits for its text."""
-        return not any(turn.is_committed for turn in self.turns.values())
+        return not any(turn.is_committed for turn in self.buffer.turns.values())
 
     def begin(self) -> list[Command]:
         """The first commands of the session."""
-        self._send(self._events.session_created(self.config))
+        self.buffer.send(self._events.session_created(self.config))
         return self._taken()
 
     def on_message(self, message: str | bytes) -> list[Command]:
@@ -184,11 +117,12 @@ class SessionRules:
         try:
             if self._close:
                 return []
-            event = _parsed(message)
+            event = parsed(message)
+            require_size(event, len(message))
             name = event.get("type")
             handler = self.handlers.get(name) if isinstance(name, str) else None
             if handler is None:
-                raise _invalid("type", _unknown_event(name))
+                raise unknown_event(name)
             handler(self, event)
         except ServiceError as error:
             self._error(error, event)
@@ -200,36 +134,36 @@ class SessionRules:
             case _ if self._is_over:
                 pass
             case SpeechStarted(at_sample=at_sample):
-                self._speech_started(at_sample)
+                self.buffer.speech_started(at_sample)
             case SpeechStopped(at_sample=at_sample):
-                self._speech_stopped(at_sample)
+                self.buffer.speech_stopped(at_sample)
             case Flushed():
                 self._flushed()
             case pcm:
-                self._audio(pcm)
+                self.buffer.audio(pcm)
         return self._taken()
 
     def on_delta(self, item_id: str, delta: TextDelta) -> list[Command]:
-        if turn := self.turns.get(item_id):
+        if turn := self.buffer.turns.get(item_id):
             turn.has_text = True
-            self.counts["deltas"] += 1
-            self._send(self._events.delta(item_id, delta, self.config.logprobs))
+            self._deltas += 1
+            self.buffer.send(self._events.delta(item_id, delta, self.buffer.config.logprobs))
         return self._taken()
 
     def on_completed(self, item_id: str, completed: TurnCompleted) -> list[Command]:
-        if self.turns.pop(item_id, None):
-            self._complete(item_id, completed)
+        if self.buffer.turns.pop(item_id, None):
+            self.buffer.complete(item_id, completed)
             self._close_if_done()
         return self._taken()
 
     def on_failed(self, item_id: str, error: ServiceError) -> list[Command]:
         """A committed turn has no text. If the client sent no audio since its commit, it may wait for this turn only,
         and clients that do so know `error` and not `failed`."""
-        if turn := self.turns.pop(item_id, None):
-            self.counts["failed"] += 1
-            self._send(self._events.failed(item_id, error))
-            if self.config.detection is None and turn.appends_before == self._appends:
-                self._send(self._events.error(error))
+        if turn := self.buffer.turns.pop(item_id, None):
+            self._failed += 1
+            self.buffer.send(self._events.failed(item_id, error))
+            if self.config.detection is None and turn.appends_before == self.buffer.appends:
+                self.buffer.send(self._events.error(error))
             self._close_if_done()
         return self._taken()
 
@@ -251,37 +185,27 @@ class SessionRules:
         return self._taken()
 
     def _taken(self) -> list[Command]:
-        commands, self._commands = self._commands, []
+        commands, self.buffer.commands = self.buffer.commands, []
         return commands
 
-    def _send(self, *events: Event) -> None:
-        self._commands += map(Send, events)
-
     def _error(self, error: ServiceError, event: Any) -> None:
-        event_id = cast("dict[str, Any]", event).get("event_id") if isinstance(event, dict) else None
-        self.counts["errors"] += 1
-        self._send(self._events.error(error, event_id[:_MAX_ID] if isinstance(event_id, str) else None))
-        if self.counts["errors"] >= MAX_ERRORS:
+        self._errors += 1
+        self.buffer.send(self._events.error(error, id_of(event)))
+        if self._errors >= MAX_ERRORS:
             self._close = Close(1008, "too many errors")
-            self._commands.append(self._close)
+            self.buffer.commands.append(self._close)
 
     def _flush(self, then: "_Commit | _Clear | _End | SessionConfig") -> None:
         self._flushes.append(then)
-        self._commands.append(ToDetector(Flush()))
-
-    # What a client sends.
+        self.buffer.commands.append(ToDetector(Flush()))
 
     def _update(self, event: dict[str, Any]) -> None:
-        session = event.get("session")
-        if not isinstance(session, dict):
-            raise _invalid("session", "'session' must be an object")
-        config = self.config.updated(cast("dict[str, Any]", session))
-        if config.model != self.config.model:
-            self._require_model(config.requested_model)
+        config = self.config.updated(session_of(event))
+        self._require_model(config.requested_model)
         self.config = config
-        self._send(self._events.session_updated(config))
+        self.buffer.send(self._events.session_updated(config))
         self._flush(config)
-        self._commands.append(ToDetector(config.live_options()))
+        self.buffer.commands.append(ToDetector(config.live_options()))
 
     def _update_flat(self, event: dict[str, Any]) -> None:
         self._events.is_flat = True
@@ -292,188 +216,58 @@ class SessionRules:
             case str(text):
                 audio = from_base64(text, "audio")
             case _:
-                raise _invalid("audio", "'audio' must be audio in base64")
+                raise invalid("audio", "'audio' must be audio in base64")
         if audio:
-            self._appends += 1
-            self._commands.append(ToDetector(audio))
+            self.buffer.appends += 1
+            self.buffer.commands.append(ToDetector(audio))
 
     def _commit_event(self, _: dict[str, Any]) -> None:
-        self._flush(_Commit(self._appends))
+        self._flush(_Commit(self.buffer.appends))
 
     def _clear_event(self, _: dict[str, Any]) -> None:
         self._flush(_Clear())
 
     def _retrieve(self, event: dict[str, Any]) -> None:
         item_id = self._known_item(event)
-        self._send(self._events.item_retrieved(item_id, self._transcripts[item_id]))
+        self.buffer.send(self._events.item_retrieved(item_id, self.buffer.transcripts[item_id]))
 
     def _delete(self, event: dict[str, Any]) -> None:
         item_id = self._known_item(event)
-        del self._transcripts[item_id]
-        self._send(self._events.item_deleted(item_id))
+        del self.buffer.transcripts[item_id]
+        self.buffer.send(self._events.item_deleted(item_id))
 
     def _known_item(self, event: dict[str, Any]) -> str:
         item_id = event.get("item_id")
-        if not isinstance(item_id, str) or item_id not in self._transcripts:
+        if not isinstance(item_id, str) or item_id not in self.buffer.transcripts:
             raise ServiceError(ErrorCode.NOT_FOUND, "this session has no item with this id", param="item_id")
         return item_id
-
-    # What comes back from preprocess-service.
-
-    def _audio(self, pcm: bytes) -> None:
-        self.position += len(pcm) // SAMPLE_WIDTH_BYTES
-        if self.state is State.SILENCE:
-            self._keep(pcm)
-            return
-        if self._open is None:
-            self._begin_turn(pcm, is_detected=self.state is State.CUT)
-            self.state = State.FILLING if self.state is State.EMPTY else State.SPEECH
-        else:
-            self._add(self._open, pcm)
-        if self._open and self._open.samples >= self._max_turn_samples:
-            self._commit(self._appends)
-
-    def _keep(self, pcm: bytes) -> None:
-        self._kept += pcm
-        detection = self._applied.detection
-        kept_s = _KEPT_S + (detection.prefix_padding_ms / 1000 if detection else 0)
-        del self._kept[: -round(kept_s * SAMPLE_RATE_HZ) * SAMPLE_WIDTH_BYTES]
-
-    def _speech_started(self, at_sample: int) -> None:
-        if self.state is State.SILENCE:
-            first = self.position - len(self._kept) // SAMPLE_WIDTH_BYTES
-            pcm = bytes(self._kept[max(0, at_sample - first) * SAMPLE_WIDTH_BYTES :])
-            self._begin_turn(pcm, is_detected=True)
-        if self.state in (State.SILENCE, State.HELD) and self._open:
-            self._send(self._events.speech_started(self._open.item_id, at_sample))
-            self.state = State.SPEECH
-
-    def _speech_stopped(self, at_sample: int) -> None:
-        if self.state is State.SPEECH and (turn := self._open):
-            if at_sample - turn.start_sample < MIN_TURN_SAMPLES and not turn.has_text:
-                self._drop()  # what was left of a turn that the client committed
-            else:
-                self._send(self._events.speech_stopped(turn.item_id, at_sample))
-                self._commit(self._appends)
-            self.state = State.SILENCE
-        elif self.state is State.CUT:
-            self.state = State.SILENCE
 
     def _flushed(self) -> None:
         match self._flushes.popleft():
             case _Commit(appends_before=appends_before):
-                self._commit(appends_before)
+                self.buffer.commit(appends_before)
             case _Clear():
-                self._drop()
-                self._send(self._events.cleared())
+                self.buffer.drop()
+                self.buffer.send(self._events.cleared())
             case _End():
                 self._is_over = True
-                if self._open:
-                    self._commit(self._appends)
+                if self.buffer.open:
+                    self.buffer.commit(self.buffer.appends)
                 self._close_if_done()
             case config:
-                self._apply(config)
-
-    def _apply(self, config: SessionConfig) -> None:
-        self._applied = config
-        if config.detection:
-            self.state = _DETECTION_ON.get(self.state, self.state)
-        elif self.state is State.SILENCE and self._kept:
-            self._begin_turn(bytes(self._kept), is_detected=False)
-            self.state = State.FILLING
-        else:
-            self.state = _DETECTION_OFF.get(self.state, State.EMPTY if self._open is None else State.FILLING)
-
-    # Turns.
-
-    def _begin_turn(self, pcm: bytes, *, is_detected: bool) -> None:
-        start = self.position - len(pcm) // SAMPLE_WIDTH_BYTES
-        self._open = turn = Turn(self._new_id("item"), start)
-        self._kept.clear()
-        self.turns[turn.item_id] = turn
-        self._commands.append(BeginTurn(turn.item_id, self._applied, is_detected))
-        self._add(turn, pcm)
-
-    def _add(self, turn: Turn, pcm: bytes) -> None:
-        turn.samples += len(pcm) // SAMPLE_WIDTH_BYTES
-        self._commands.append(AddAudio(turn.item_id, pcm))
-
-    def _commit(self, appends_before: int) -> None:
-        turn = self._open
-        if turn and (turn.samples >= MIN_TURN_SAMPLES or turn.has_text):
-            self._make_item(turn.item_id)
-            turn.is_committed, turn.appends_before = True, appends_before
-            self.counts["turns"] += 1
-            self._commands.append(CommitTurn(turn.item_id))
-        else:
-            duration_s = turn.samples / SAMPLE_RATE_HZ if turn else 0.0
-            item_id = turn.item_id if turn else self._new_id("item")
-            self._drop_text()
-            self._make_item(item_id)
-            self.counts["empty"] += 1
-            self._complete(item_id, TurnCompleted("", duration_s))
-        self._after_turn()
-
-    def _drop(self) -> None:
-        self._drop_text()
-        self._after_turn()
-
-    def _drop_text(self) -> None:
-        if self._open:
-            del self.turns[self._open.item_id]
-            self._commands.append(DropTurn(self._open.item_id))
-
-    def _after_turn(self) -> None:
-        self._open = None
-        self._kept.clear()
-        self.state = _AFTER_COMMIT.get(self.state, self.state)
-
-    def _make_item(self, item_id: str) -> None:
-        self._send(*self._events.committed(item_id, self._previous_item))
-        self._previous_item = item_id
-        self._transcripts[item_id] = None
-        if len(self._transcripts) > _MAX_ITEMS:
-            self._transcripts.popitem(last=False)
-
-    def _complete(self, item_id: str, completed: TurnCompleted) -> None:
-        if item_id in self._transcripts:
-            self._transcripts[item_id] = completed.transcript
-        self._send(self._events.completed(item_id, completed, self.config.logprobs))
+                self.buffer.apply(config)
 
     def _close_if_done(self) -> None:
-        if self._close and not self._flushes and not self.turns:
-            self._commands.append(self._close)
+        if self._close and not self._flushes and not self.buffer.turns:
+            self.buffer.commands.append(self._close)
 
     handlers: ClassVar[dict[str, Callable[[Self, dict[str, Any]], None]]] = {
         "session.update": _update,
         "transcription_session.update": _update_flat,
-        "input_audio_buffer.append": _append,
+        APPEND: _append,
         "input_audio_buffer.commit": _commit_event,
         "input_audio_buffer.clear": _clear_event,
         "conversation.item.retrieve": _retrieve,
         "conversation.item.delete": _delete,
     }
     """The events of clients that are supported."""
-
-
-def _invalid(field: str, message: str) -> ServiceError:
-    return ServiceError(ErrorCode.INVALID_REQUEST, message, param=field)
-
-
-def _parsed(message: str | bytes) -> dict[str, Any]:
-    if isinstance(message, bytes):
-        raise _invalid("type", "send events as text: audio goes into `input_audio_buffer.append`, in base64")
-    if len(message) > MAX_EVENT_BYTES:
-        raise ServiceError(ErrorCode.AUDIO_TOO_LARGE, f"an event may have {MAX_EVENT_BYTES >> 20} MiB", param="audio")
-    try:
-        event: Any = from_json(message)
-    except ValueError:
-        raise ServiceError(ErrorCode.INVALID_REQUEST, "the event is not JSON") from None
-    if not isinstance(event, dict):
-        raise ServiceError(ErrorCode.INVALID_REQUEST, "an event must be a JSON object")
-    return cast("dict[str, Any]", event)
-
-
-def _unknown_event(name: object) -> str:
-    shown = repr(name[:64]) if isinstance(name, str) else "without a type"
-    return f"an event {shown} is not supported: RAPL transcribes, and has no conversations"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from rapl_protocol.audio import BYTES_PER_SECOND, WavAudio
 from rapl_protocol.errors import ServiceError
-from rapl_protocol.prepared import PrepareOptions
+from rapl_protocol.prepared import MAX_SEGMENT_S, PrepareOptions
 from rapl_protocol.transcript import TranscribeOptions, Transcript
 
 from rapl_gateway.backends.backend import Backend
@@ -16,6 +16,8 @@ from rapl_gateway.settings import Settings
 from rapl_gateway.transcription.checks.usable import usable
 from rapl_gateway.transcription.pipeline import Pipeline
 
+LIMIT_BYTES = int(MAX_SEGMENT_S * BYTES_PER_SECOND)
+"""A part with more audio is cut."""
 _FIRST_PASS_S = 0.9
 """Seconds of audio before the first pass. Engines guess at less."""
 _PAUSE_S = 0.3
@@ -64,14 +66,12 @@ class OpenPart:
     Args:
         engine: transcribes it.
         options: the options of the turn.
-        pcm: the audio that it begins with.
+        audio: its audio so far.
         is_detected: whether its audio is known to have speech.
     """
 
-    def __init__(
-        self, engine: PassEngine, options: TranscribeOptions, pcm: bytes = b"", *, is_detected: bool = False
-    ) -> None:
-        self.audio = OpenAudio(pcm)
+    def __init__(self, engine: PassEngine, options: TranscribeOptions, audio: OpenAudio, *, is_detected: bool) -> None:
+        self.audio = audio
         self.settling = Settling()
         self.passes = 0
         self._engine = engine
@@ -90,9 +90,9 @@ class OpenPart:
         """The options of the next pass. The language does not change after the first settled words."""
         return self._engine.with_language(self._options, self.settling.language)
 
-    def next_part(self, pcm: bytes) -> "OpenPart":
-        """Returns the part that follows this one, with the audio that it begins with."""
-        return OpenPart(self._engine, self.options, pcm, is_detected=self._is_detected)
+    def next_part(self) -> "OpenPart":
+        """Returns the part that follows, with the audio that was not taken from this one."""
+        return OpenPart(self._engine, self.options, self.audio, is_detected=self._is_detected)
 
     def is_due(self) -> bool:
         """Returns whether the next pass should begin: there is new sound, and either enough audio or a pause."""
@@ -118,7 +118,7 @@ class OpenPart:
         A failure of the engine only delays the next pass."""
         try:
             async with self._engine.limiter.one_pass():
-                audio = WavAudio(bytes(self.audio.pcm))
+                audio = WavAudio(bytes(self.audio.pcm[:LIMIT_BYTES]))
                 self._passed, self._text = len(audio.pcm), None
                 self._is_detected = self._is_detected or await self._engine.has_speech(audio)
                 if not self._is_detected:

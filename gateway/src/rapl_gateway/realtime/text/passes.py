@@ -1,4 +1,4 @@
-"""When an open turn is transcribed again: how open turns divide the time of an engine, and what its audio has that is new."""
+"""When an open turn is transcribed again: the limit of passes, and what is new in its audio."""
 
 import asyncio
 from collections import deque
@@ -79,7 +79,7 @@ class OpenAudio:
     """The audio of an open turn so far, and where its last sound ends. Speech detection is too slow for this: it says
     only after half a second of silence that the speech has ended."""
 
-    def __init__(self, pcm: bytes | bytearray = b"") -> None:
+    def __init__(self) -> None:
         self.pcm = bytearray()
         self.sound_end = 0
         """The byte at which the last sound ends. The audio after it is quiet."""
@@ -87,7 +87,6 @@ class OpenAudio:
         self._before = 0
         self._loud = 0
         self._floor: int | None = None
-        self.append(pcm)
 
     @property
     def duration_s(self) -> float:
@@ -98,7 +97,15 @@ class OpenAudio:
         """Seconds of quiet audio at the end."""
         return max(0, self._measured - self.sound_end) / BYTES_PER_SECOND
 
-    def append(self, pcm: bytes | bytearray) -> None:
+    def take(self, size: int) -> bytes:
+        """Removes the first bytes and returns them."""
+        taken = bytes(self.pcm[:size])
+        del self.pcm[:size]
+        self.sound_end = max(0, self.sound_end - size)
+        self._measured = max(0, self._measured - size)
+        return taken
+
+    def append(self, pcm: bytes) -> None:
         """Adds 16 kHz mono s16le samples."""
         self.pcm += pcm
         while len(self.pcm) - self._measured >= _FRAME_BYTES:

@@ -19,8 +19,7 @@ from rapl_gateway.transcription.checks.transcript_checks import TranscriptChecks
 
 _HELD_CHARACTERS = 6
 """Characters at the end of a hypothesis that are not settled, in scripts without spaces between words.
-docs/decisions/0014
-has the measurements behind this and the other numbers."""
+docs/decisions/0014 has the measurements behind this and the other numbers."""
 _CHARACTERS_PER_WORD = 3
 """A word of another script counts as so many of them: two words are held back."""
 _AFTER_NUMERAL = 2
@@ -33,7 +32,7 @@ _SURE_LOGPROB = -0.7
 lower."""
 _SURE_S = 2.0
 """Seconds of audio from which a text settles words, if the engine reports no log-probability."""
-_BAND = 64
+_LONGEST_SHIFT = 64
 """Most characters by which two texts of the same speech are shifted against each other."""
 
 
@@ -87,7 +86,8 @@ class Settling:
             return ""
         self.language = self.language or hypothesis.language
         self.settled += len(words_in(rest[:count]))
-        return self._grow(rest[:count])
+        space = " " if self._settled and _needs_space(self._settled[-1], rest[0]) else ""
+        return self._grow(rest[:count], space)
 
     def _count_settled(self, hypothesis: Hypothesis, rest: Sequence[Unit]) -> int:
         """Returns how many units of `rest`, from its start, are settled: those that all hypotheses of the last
@@ -108,19 +108,24 @@ class Settling:
         text = text.strip()
         if not text.startswith(self.text):
             return ""
-        units = units_of(text)
-        start = position_after(self._settled, units)
-        if text_of(units[:start]) != self.text:
-            return ""
-        rest = units[start : len(units) - 1]  # more letters may follow the end
+        rest = units_of(text[len(self.text) :])[:-1]  # more letters may follow at the end
         return self._grow(_without_marks_at_end(rest))
 
     def finish(self, text: str) -> str:
         """Adds the final text. Returns what it adds to the settled text, which may be ""."""
-        units = units_of(text.strip())
-        start = position_after(self._settled, units)
-        self.disagreed = _disagreed(self._settled, units[:start], self.settled)
-        return self._grow(units[start:])
+        text = text.strip()
+        if text.startswith(self.text):
+            added = text[len(self.text) :]
+        else:
+            # Another server may return any text: a far too long one must not take long.
+            units = units_of(text[: 2 * len(self.text) + _LONGEST_SHIFT])
+            start = position_after(self._settled, units)
+            self.disagreed = _disagreed(self._settled, units[:start], self.settled)
+            added = text[len(text_of(units[:start])) :]
+            if start < len(units) and _needs_space(self._settled[-1], units[start]):
+                added = " " + added
+        self.text += added
+        return added
 
     def split(self, text: str) -> "Settling":
         """Removes what lies after this text, the final one of the first part of the audio, and returns it. Usually
@@ -133,12 +138,8 @@ class Settling:
         self.settled -= after.settled
         return after
 
-    def _grow(self, units: Sequence[Unit]) -> str:
-        if not units:
-            return ""
-        added = text_of(units)
-        if self.text and not added[0].isspace() and _needs_space(self._settled[-1], units[0]):
-            added = " " + added
+    def _grow(self, units: Sequence[Unit], space: str = "") -> str:
+        added = space + text_of(units)
         self._settled += units
         self.text += added
         return added
@@ -164,7 +165,7 @@ def _most_similar(key: str, units: Sequence[Unit]) -> int:
     ends = [0]
     for unit in units:
         ends.append(ends[-1] + len(unit.key))
-    other = "".join(unit.key for unit in units)[: len(key) + _BAND]
+    other = "".join(unit.key for unit in units)[: len(key) + _LONGEST_SHIFT]
     costs = _prefix_distances(key, other)
     best, best_cost = 0, costs[0]
     for count in range(1, len(units) + 1):
@@ -177,11 +178,11 @@ def _most_similar(key: str, units: Sequence[Unit]) -> int:
 
 def _prefix_distances(key: str, other: str) -> list[int]:
     """Returns the edit distance of `key` to each beginning of `other`, from "" on. Distances of texts that are shifted
-    against each other by more than _BAND are only an upper bound."""
+    against each other by more than _LONGEST_SHIFT are only an upper bound."""
     far = len(key) + len(other) + 1
     row = list(range(len(other) + 1))
     for i, character in enumerate(key, 1):
-        first, last = max(1, i - _BAND), min(len(other), i + _BAND)
+        first, last = max(1, i - _LONGEST_SHIFT), min(len(other), i + _LONGEST_SHIFT)
         above, row = row, [far] * (len(other) + 1)
         row[0] = i
         for j in range(first, last + 1):
@@ -239,4 +240,6 @@ def _disagreed(settled: Sequence[Unit], final: Sequence[Unit], count: int) -> in
 
 def _needs_space(last: Unit, following: Unit) -> bool:
     """Within one text, two words always have a space or a mark between them; texts of two passes may not."""
-    return bool(last.key and following.key) and not (last.is_character or following.is_character)
+    if following.raw[0].isspace() or not (last.key and following.key):
+        return False
+    return not (last.is_character or following.is_character)
