@@ -16,6 +16,15 @@ def test_short_requests_go_before_long_ones_and_otherwise_in_the_order_in_which_
     assert queue.take() is None
 
 
+def test_partial_requests_go_after_short_ones_and_before_long_ones():
+    queue: FairQueue[str] = FairQueue()
+    queue.add("long", is_long=True)
+    queue.add("partial", is_long=False, is_partial=True)
+    queue.add("short", is_long=False)
+
+    assert taken(queue) == ["short", "partial", "long"]
+
+
 def test_a_long_request_has_its_turn_however_many_short_ones_wait():
     queue: FairQueue[str] = FairQueue()
     queue.add("long", is_long=True)

@@ -10,8 +10,9 @@ from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_service.fair_queue import MAX_PASSED, BoundedQueue
 
 LIMIT = 30
-Item = tuple[int, str, bool]
-"""Number, client and whether it is long."""
+Item = tuple[int, str, str]
+"""Number, client and kind."""
+KINDS = ("short", "partial", "long")
 
 
 class Queue(RuleBasedStateMachine):
@@ -25,23 +26,27 @@ class Queue(RuleBasedStateMachine):
         self.finished: list[Item] = []
         self.cancelled: list[Item] = []
         self.passed = 0
-        self.served_while_waiting: dict[tuple[str, bool], Counter[str]] = {}
-        """For each client with waiting requests of one length: how often each other client was served meanwhile."""
+        self.served_while_waiting: dict[tuple[str, str], Counter[str]] = {}
+        """For each client with waiting requests of one kind: how often each other client was served meanwhile."""
 
-    @rule(client=st.sampled_from("abc"), is_long=st.booleans(), count=st.integers(1, 12))
-    def add(self, client: str, is_long: bool, count: int) -> None:
+    @rule(client=st.sampled_from("abc"), kind=st.sampled_from(KINDS), count=st.integers(1, 12))
+    def add(self, client: str, kind: str, count: int) -> None:
         for _ in range(count):
-            item = (self.added, client, is_long)
+            item = (self.added, client, kind)
             if len(self.waiting) + len(self.put_back) + len(self.in_work) >= LIMIT:
                 with pytest.raises(ServiceError) as refused:
-                    self.queue.add(item, is_long=is_long, client_id=client)
+                    self.add_one(item)
                 assert refused.value.code is ErrorCode.OVERLOADED
                 assert refused.value.retry_after_s == LIMIT * self.queue.request_s
                 return
-            self.queue.add(item, is_long=is_long, client_id=client)
+            self.add_one(item)
             self.added += 1
             self.waiting.append(item)
-            self.served_while_waiting.setdefault((client, is_long), Counter())
+            self.served_while_waiting.setdefault((client, kind), Counter())
+
+    def add_one(self, item: Item) -> None:
+        _, client, kind = item
+        self.queue.add(item, is_long=kind == "long", is_partial=kind == "partial", client_id=client)
 
     @rule(count=st.integers(1, 12))
     def take(self, count: int) -> None:
@@ -58,32 +63,34 @@ class Queue(RuleBasedStateMachine):
         if self.put_back:
             assert item == self.put_back.pop()
             return
-        _, client, is_long = item
-        assert item == min(each for each in self.waiting if each[1:] == (client, is_long)), "a client's order"
-        if is_long:
+        _, client, kind = item
+        assert item == min(each for each in self.waiting if each[1:] == (client, kind)), "a client's order"
+        if kind == "long":
             self.passed = 0
-        elif any(each[2] for each in self.waiting):
+        elif any(each[2] == "long" for each in self.waiting):
             self.passed += 1
             assert self.passed <= MAX_PASSED
+        if kind == "partial":
+            assert not any(each[2] == "short" for each in self.waiting)
         self.waiting.remove(item)
-        self.count_turn(client, is_long)
+        self.count_turn(client, kind)
 
     def begin(self, item: Item) -> None:
         self.in_work.append(item)
         self.queue.in_work += 1
 
-    def count_turn(self, client: str, is_long: bool) -> None:
-        for (other, length), served in self.served_while_waiting.items():
-            if length == is_long and other != client:
+    def count_turn(self, client: str, kind: str) -> None:
+        for (other, its_kind), served in self.served_while_waiting.items():
+            if its_kind == kind and other != client:
                 served[client] += 1
                 assert served[client] == 1, f"{client} was served twice while {other} waited"
-        self.served_while_waiting[client, is_long] = Counter()
+        self.served_while_waiting[client, kind] = Counter()
         self.forget_clients_without_requests()
 
     def forget_clients_without_requests(self) -> None:
         waiting = {each[1:] for each in self.waiting}
         self.served_while_waiting = {key: each for key, each in self.served_while_waiting.items() if key in waiting}
-        if not any(is_long for _, is_long in waiting):
+        if not any(kind == "long" for _, kind in waiting):
             self.passed = 0
 
     @precondition(lambda self: self.waiting)
@@ -129,9 +136,9 @@ class Queue(RuleBasedStateMachine):
         while (item := self.queue.take()) is not None:
             taken.append(item)
         assert sorted(taken) == sorted(order)
-        for is_long in (False, True):
-            waited = [each for each in order[len(self.put_back) :] if each[2] == is_long]
-            assert [each for each in taken[len(self.put_back) :] if each[2] == is_long] == waited
+        for kind in KINDS:
+            waited = [each for each in order[len(self.put_back) :] if each[2] == kind]
+            assert [each for each in taken[len(self.put_back) :] if each[2] == kind] == waited
 
 
 TestQueue = Queue.TestCase

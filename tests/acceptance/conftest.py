@@ -1,17 +1,14 @@
 import json
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from client_programs import CLIENTS, run
 from services import DIGITS, SAMPLE_TEXTS, SELFTEST, ServiceProcess
-
-CLIENTS = Path(__file__).parent / "clients"
-LIMIT_S = 600
 
 
 @pytest.fixture(scope="session")
@@ -40,14 +37,6 @@ def words(model: str) -> str:
     return SAMPLE_TEXTS[model]
 
 
-def run(command: list[str | Path], **environ: str) -> str:
-    ended = subprocess.run(
-        command, cwd=CLIENTS, env={**os.environ, **environ}, capture_output=True, text=True, timeout=LIMIT_S
-    )
-    assert ended.returncode == 0, f"{command}:\n{ended.stdout}\n{ended.stderr}"
-    return ended.stdout
-
-
 @pytest.fixture(scope="session")
 def node() -> Callable[..., Any]:
     """Runs one of the JavaScript clients, installed from the lock file, and returns the JSON that it prints."""
@@ -58,7 +47,7 @@ def node() -> Callable[..., Any]:
         shutil.rmtree(CLIENTS / "node_modules", ignore_errors=True)
         run([scripts / "npm", "ci"], **environ)
 
-    def run_client(script: str, *arguments: str | Path) -> Any:
-        return json.loads(run([scripts / "node", script, *arguments], **environ))
+    def run_client(script: str, *arguments: str | Path, **variables: str) -> Any:
+        return json.loads(run([scripts / "node", script, *arguments], **environ, **variables))
 
     return run_client

@@ -10,7 +10,7 @@ from rapl_service.http.body import drain
 from starlette.requests import Request
 
 from rapl_gateway.backends.backend import Backends
-from rapl_gateway.security.api_keys import CLIENT_ID
+from rapl_gateway.security.api_keys import client_id_of
 
 STARTS_PER_TURN = 4
 """Most requests that start in one turn of the event loop. Together they take one or two milliseconds."""
@@ -24,7 +24,7 @@ async def admit(request: Request, backends: Backends) -> str:
     Raises:
         ServiceError: OVERLOADED, if every backend would refuse the request. The body has been read and discarded.
     """
-    client_id = request.scope.get(CLIENT_ID) or (request.client.host if request.client else "")
+    client_id = client_id_of(request)
     try:
         backends.require_room(client_id)
     except ServiceError:

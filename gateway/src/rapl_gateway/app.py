@@ -16,7 +16,11 @@ from rapl_gateway.api.paths import CanonicalPath
 from rapl_gateway.api.shutdown import ShutdownResponder
 from rapl_gateway.backends.catalog import ModelCatalog
 from rapl_gateway.gateway import open_gateway
+from rapl_gateway.realtime import routes as realtime_routes
+from rapl_gateway.realtime import secret_routes
+from rapl_gateway.realtime.sessions import Sessions
 from rapl_gateway.security.api_keys import ApiKeys
+from rapl_gateway.security.client_secrets import ClientSecrets
 from rapl_gateway.security.cross_origin import AllowedOrigins, CrossOrigin
 from rapl_gateway.security.host_and_origin import HostAndOriginCheck
 from rapl_gateway.security.startup_checks import require_keys_beyond_loopback
@@ -25,7 +29,7 @@ from rapl_gateway.timing import ServerTiming
 
 log = logging.getLogger("rapl")
 
-WEBSOCKET_PATHS: tuple[str, ...] = ()
+WEBSOCKET_PATHS: tuple[str, ...] = (realtime_routes.WEBSOCKET_PATH, *realtime_routes.OTHER_FAMILIES)
 """The paths that accept WebSocket connections. A handshake at any other path gets 404."""
 
 
@@ -37,12 +41,13 @@ def create_app(settings: Settings) -> FastAPI:
             without API keys.
     """
     require_keys_beyond_loopback(settings)
-    catalog, keys = ModelCatalog.load(settings), settings.keys()
+    catalog, keys, secrets = ModelCatalog.load(settings), settings.keys(), ClientSecrets()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         async with open_gateway(settings, catalog) as gateway:
             app.state.gateway = gateway
+            app.state.realtime = Sessions(gateway, secrets)
             for url in settings.published_urls():
                 log.info("RAPL is at %s; clients of OpenAI's API use %s/v1", url, url)
             yield
@@ -53,21 +58,23 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan,
         openapi_url="/openapi.json",
         outermost=[Middleware(CrossOrigin, origins=origins)],  # so that every error can be read too
-        middleware=_middleware(settings, keys, origins),
+        middleware=_middleware(settings, keys, secrets, origins),
     )
-    for routes in (transcriptions, model_routes, status, health):
+    for routes in (transcriptions, model_routes, status, secret_routes, realtime_routes, health):
         app.include_router(routes.router)
     return app
 
 
-def _middleware(settings: Settings, keys: Sequence[str], origins: AllowedOrigins) -> list[Middleware]:
+def _middleware(
+    settings: Settings, keys: Sequence[str], secrets: ClientSecrets, origins: AllowedOrigins
+) -> list[Middleware]:
     """Returns the middleware in the order in which it handles a request."""
     return [
         Middleware(BodyTimeout),
         Middleware(ServerTiming),
         Middleware(ShutdownResponder),
         Middleware(HostAndOriginCheck, hosts=settings.own_names(), origins=origins),
-        *([Middleware(ApiKeys, keys=keys)] if keys else []),
+        *([Middleware(ApiKeys, keys=keys, secrets=secrets)] if keys else []),
         Middleware(CanonicalPath),
         Middleware(transcriptions.DirectRoutes),
         Middleware(WebSocketPaths, paths=WEBSOCKET_PATHS),

@@ -6,11 +6,11 @@ from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 
-from fastapi import Request
 from rapl_service.background import spawn
 from rapl_service.calls.call import Service, open_http
 from rapl_service.calls.remedies import START_SERVICES
 from rapl_service.http.upload import UploadStorage
+from starlette.requests import HTTPConnection
 
 from rapl_gateway.backends.backend import Backends
 from rapl_gateway.backends.catalog import ModelCatalog
@@ -78,5 +78,5 @@ async def open_gateway(settings: Settings, catalog: ModelCatalog) -> AsyncGenera
                 await watch
 
 
-def gateway_of(request: Request) -> Gateway:
-    return request.app.state.gateway
+def gateway_of(connection: HTTPConnection) -> Gateway:
+    return connection.app.state.gateway

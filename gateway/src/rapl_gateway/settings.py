@@ -104,6 +104,17 @@ class Settings(EnvironmentSettings):
     """Fixed part of the time that an engine has for a segment, in seconds."""
     deadline_per_audio_s: float = Field(10.0, ge=0)
     """Seconds that an engine has in addition for each second of audio in the segment."""
+    realtime_max_sessions: int = Field(200, ge=0)
+    """Most realtime sessions at once. Further ones get 429."""
+    realtime_max_client_sessions: int = Field(100, ge=0)
+    """Most realtime sessions of one key at once; without keys, of one address. Further ones get 429."""
+    realtime_max_session_s: float = Field(3600.0, gt=0)
+    """Longest realtime session, in seconds. Then its turns are finished and its connection is closed."""
+    realtime_max_turn_s: float = Field(900.0, gt=0)
+    """Longest turn of a realtime session, in seconds. A longer one is committed and the next one begins. It is also how
+    much audio of a session may wait for its text; a session with more is not read until it has less."""
+    realtime_idle_s: float = Field(600.0, gt=0)
+    """How long a realtime session may send nothing, in seconds. Then its connection is closed."""
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)] = ()
     """API keys, separated by commas. Every request must send one of them. Empty: no key is required."""
     api_keys_file: ReadableFile | None = Field(None, examples=["keys.txt"])

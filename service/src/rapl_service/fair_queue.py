@@ -1,4 +1,4 @@
-"""The order of waiting requests: short ones go before long ones, and clients take turns.
+"""The order of waiting requests: short ones go first, then partial ones, then long ones, and clients take turns.
 
 `FairQueue` orders the gateway's segments; `BoundedQueue` orders an engine's requests and refuses those beyond a limit.
 """
@@ -13,33 +13,36 @@ from rapl_protocol.errors import ErrorCode, ServiceError
 T = TypeVar("T")
 
 MAX_PASSED = 8
-"""Most short requests that may overtake a waiting long one. Without a limit, it could wait for ever."""
+"""Most requests that may overtake a waiting long one. Without a limit, it could wait for ever."""
 
 
 class FairQueue(Generic[T]):
-    """Waiting requests: one queue for short ones and one for long ones. Not thread-safe.
+    """Waiting requests: one queue for short ones, one for partial ones and one for long ones. Not thread-safe.
 
-    Iteration yields the requests that were put back, then the short ones, then the long ones. Clients take turns.
+    A partial request is for audio that is still growing. It can be left out without loss, so it may wait for ever.
+
+    Iteration yields the requests that were put back, then the short, the partial and the long ones. Clients take turns.
     """
 
     def __init__(self) -> None:
         self._put_back: deque[T] = deque()
         self._short: _ClientTurns[T] = _ClientTurns()
+        self._partial: _ClientTurns[T] = _ClientTurns()
         self._long: _ClientTurns[T] = _ClientTurns()
         self._passed = 0
 
     def __len__(self) -> int:
-        return len(self._put_back) + len(self._short) + len(self._long)
+        return len(self._put_back) + len(self._short) + len(self._partial) + len(self._long)
 
     def __bool__(self) -> bool:
-        return bool(self._put_back or self._short or self._long)
+        return bool(self._put_back or self._short or self._partial or self._long)
 
     def __iter__(self) -> Iterator[T]:
-        return chain(self._put_back, self._short, self._long)
+        return chain(self._put_back, self._short, self._partial, self._long)
 
-    def add(self, item: T, *, is_long: bool, client_id: str = "") -> None:
+    def add(self, item: T, *, is_long: bool, is_partial: bool = False, client_id: str = "") -> None:
         """Appends a request. One client's requests keep their order; different clients take turns."""
-        (self._long if is_long else self._short).add(item, client_id)
+        (self._partial if is_partial else self._long if is_long else self._short).add(item, client_id)
 
     def put_back(self, item: T) -> None:
         """Puts a request that was already taken back to the front, so that it is taken next."""
@@ -49,16 +52,17 @@ class FairQueue(Generic[T]):
         """Removes and returns the next request, or None if the queue is empty."""
         if self._put_back:
             return self._put_back.popleft()
-        if self._long and (not self._short or self._passed >= MAX_PASSED):
+        before_long = self._short or self._partial
+        if self._long and (not before_long or self._passed >= MAX_PASSED):
             self._passed = 0
             return self._long.take()
-        if not self._short:
+        if not before_long:
             return None
         self._passed += bool(self._long)
-        return self._short.take()
+        return before_long.take()
 
     def take_short(self) -> T | None:
-        """Removes and returns the next short request, even if it is a long one's turn."""
+        """Removes and returns the next short request, even if it is the turn of a long one."""
         return self._short.take() if self._short else None
 
     def take_early(self, item: T) -> None:
@@ -70,8 +74,8 @@ class FairQueue(Generic[T]):
         """Removes a request, such as a cancelled one. Does nothing if it is not in the queue."""
         if item in self._put_back:
             self._put_back.remove(item)
-        self._short.remove(item)
-        self._long.remove(item)
+        for each in (self._short, self._partial, self._long):
+            each.remove(item)
 
 
 class BoundedQueue(FairQueue[T]):
@@ -91,7 +95,7 @@ class BoundedQueue(FairQueue[T]):
         self.request_s = 1.0
         """Seconds that the latest request took, measured by the engine; before the first one, an estimate."""
 
-    def add(self, item: T, *, is_long: bool, client_id: str = "") -> None:
+    def add(self, item: T, *, is_long: bool, is_partial: bool = False, client_id: str = "") -> None:
         """Same as `FairQueue.add`, with a limit.
 
         Raises:
@@ -101,7 +105,7 @@ class BoundedQueue(FairQueue[T]):
         if held >= self._limit:
             message = f"the engine already holds {held} requests for this model"
             raise ServiceError(ErrorCode.OVERLOADED, message, retry_after_s=held * self.request_s)
-        super().add(item, is_long=is_long, client_id=client_id)
+        super().add(item, is_long=is_long, is_partial=is_partial, client_id=client_id)
 
 
 class _ClientTurns(Generic[T]):

@@ -15,7 +15,15 @@ from rapl_service.run import WebSocketProtocol
 @asynccontextmanager
 async def served(app: ASGIApp, ws: WebSocketProtocol = "none") -> AsyncGenerator[str]:
     """Runs `app` on a real socket of 127.0.0.1, in this event loop, and yields its base URL."""
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", http=GuardedHttp, ws=ws)
+    config = uvicorn.Config(
+        app,
+        host="127.0.0.1",
+        port=0,
+        log_level="warning",
+        http=GuardedHttp,
+        ws=ws,
+        ws_per_message_deflate=False,
+    )
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)

@@ -1,1 +1,1 @@
-"""The commands of `rapl`, each a module. `__main__` imports a module when its command runs."""
+"""The commands of `rapl`: as many files as commands. `__main__` imports a module when its command runs."""

@@ -4,10 +4,14 @@ Clients append `/audio/transcriptions` or `/v1/audio/transcriptions` to the conf
 the host with `/v1` or the whole address. There is no redirect: some clients lose the body when they follow one.
 """
 
+import re
+
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 _AUDIO = ("/audio/transcriptions", "/audio/translations")
 _MODELS = "/models"
+_REALTIME = re.compile(r".*?(/realtime(?:/[\w/-]*)?)", re.ASCII)
+_LIVE = re.compile(r"(?:/v1)*/live")
 
 
 def canonical_path(path: str) -> str:
@@ -21,7 +25,9 @@ def canonical_path(path: str) -> str:
         return f"/v1{_MODELS}"
     if found and model.startswith("/"):
         return f"/v1{_MODELS}/{model.lstrip('/')}"
-    return path
+    if realtime := _REALTIME.fullmatch(trimmed):
+        return f"/v1{realtime[1]}"
+    return "/v1/live" if _LIVE.fullmatch(trimmed) else path
 
 
 class CanonicalPath:

@@ -171,7 +171,7 @@ def parse_json(body: bytes, fields: dict[str, list[str]]) -> bytes:
                 raise _unreadable(f"its fields besides the audio are more than {_MAX_FIELD_BYTES >> 10} kB")
             for name, value in others.items():
                 _add_json_field(fields, name, value)
-            return _from_base64(data)
+            return from_base64(data, "input_audio.data")
         case _:
             message = 'the JSON must have the audio in base64: {"input_audio": {"data": "...", "format": "wav"}}'
             raise ServiceError(ErrorCode.INVALID_REQUEST, message, param="input_audio")
@@ -192,16 +192,20 @@ def _add_json_field(fields: dict[str, list[str]], name: str, value: Any) -> None
             fields[name] = [to_json(value).decode()]
 
 
-def _from_base64(data: str) -> bytes:
-    """Decodes base64 with or without line breaks and padding; a data URL's head is left out."""
+def from_base64(data: str, field: str) -> bytes:
+    """Decodes base64 with or without line breaks and padding; a data URL's head is left out.
+
+    Raises:
+        ServiceError: INVALID_REQUEST, with the field's name.
+    """
     if data.startswith("data:"):
         data = data.partition(",")[2]
     data = "".join(data.split()).rstrip("=")
     try:
         return binascii.a2b_base64(data + "=" * (-len(data) % 4), strict_mode=True)
     except ValueError:
-        message = "'input_audio.data' is not base64"
-        raise ServiceError(ErrorCode.INVALID_REQUEST, message, param="input_audio") from None
+        param = field.partition(".")[0]
+        raise ServiceError(ErrorCode.INVALID_REQUEST, f"'{field}' is not base64", param=param) from None
 
 
 class _Parts:

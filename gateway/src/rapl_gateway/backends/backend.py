@@ -262,7 +262,10 @@ class Backends:
         Raises:
             ServiceError: OVERLOADED.
         """
-        routes = self._catalog.with_fallbacks(route, self.discovered() if route.fallback else ())
-        targets = [Target(each, self[each.backend].scheduler) for each in routes]
         self[route.backend].require_room(client_id)
-        return LoadReservation(targets, client_id, expected_s)
+        return LoadReservation(self.targets(route), client_id, expected_s)
+
+    def targets(self, route: Route) -> list[Target]:
+        """Returns the route's model, then its fallbacks, with the queues of their backends."""
+        routes = self._catalog.with_fallbacks(route, self.discovered() if route.fallback else ())
+        return [Target(each, self[each.backend].scheduler) for each in routes]

@@ -1,11 +1,61 @@
-"""The measured speed of a backend, and the audio queued for it. The `retry-after` of a 429 is computed from both."""
+"""The segments queued for a backend, how much audio they have, and the backend's measured speed. The `retry-after` of a
+429 is computed from the last two."""
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from rapl_protocol.errors import ServiceError
+
+from rapl_gateway.backends.replica import Replica
+from rapl_gateway.backends.retry import Attempts
 
 _MEMORY_S = 60.0
 """Seconds of work after which earlier measurements count half."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallOptions:
+    """The client, the deadline and the fallback of a call to an engine."""
+
+    client_id: str
+    """The queue takes turns between clients."""
+    deadline_s: float
+    request_id: str | None
+    has_fallback: bool
+    """Whether another model is used if this one cannot be reached."""
+    is_partial: bool = False
+    """Whether it is a pass over a turn that is still open. Such passes wait for short segments. They do not count for
+    the limit of the queue, because they stop when the turn ends."""
+    on_assigned: Callable[[], None] | None = None
+    """Called when a replica gets the segment, at each attempt."""
+
+
+@dataclass(eq=False, slots=True)
+class QueuedSegment:
+    """Audio that is to be transcribed by one model."""
+
+    model: str
+    audio_s: float
+    is_long: bool
+    call: CallOptions
+    deadline: float
+    """The time at which the segment fails with BACKEND_TIMEOUT, on the event loop's clock."""
+    assigned: asyncio.Future[Replica] = field(init=False)
+    is_done: bool = False
+    attempts: Attempts = field(default_factory=Attempts)
+    not_ready: ServiceError | None = None
+    """The last MODEL_NOT_READY error of a replica, if there was one."""
+
+    def time_left_s(self) -> float:
+        return self.deadline - asyncio.get_running_loop().time()
+
+    @property
+    def counted_s(self) -> float:
+        """Seconds of audio that count for the limit of the queue."""
+        return 0.0 if self.call.is_partial else self.audio_s
 
 
 class Throughput:
@@ -46,6 +96,8 @@ class QueuedAudio:
         self.total_s = 0.0
 
     def add(self, client_id: str, audio_s: float) -> None:
+        if not audio_s:
+            return  # the client must not count as one that has audio queued
         self.total_s += audio_s
         self._by_client[client_id] += audio_s  # type: ignore[assignment]  # typeshed's counters count integers
 

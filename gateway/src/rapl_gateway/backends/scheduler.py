@@ -1,14 +1,14 @@
 """The queue of one backend: assigns each segment to a replica that has room for it.
 
-Short segments go before those of long recordings, and clients take turns (`FairQueue`). If several replicas have room,
-the one with the least audio gets the segment. `retry.py` defines what happens after a failure.
+Short segments go first, then passes over open turns, then segments of long recordings, and clients take turns
+(`FairQueue`). If several replicas have room, the one with the least audio gets the segment. `retry.py` defines what
+happens after a failure.
 """
 
 import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass, field
 
 from rapl_protocol.audio import WavAudio
 from rapl_protocol.errors import ErrorCode, ServiceError
@@ -16,9 +16,9 @@ from rapl_protocol.transcript import TranscribeOptions, Transcript
 from rapl_service.calls.remedies import SEND_AGAIN
 from rapl_service.fair_queue import FairQueue
 
-from rapl_gateway.backends.load import QueuedAudio, Throughput
+from rapl_gateway.backends.load import CallOptions, QueuedAudio, QueuedSegment, Throughput
 from rapl_gateway.backends.replica import Replica
-from rapl_gateway.backends.retry import Attempts, RestartWindow
+from rapl_gateway.backends.retry import RestartWindow
 
 LONG_PREFETCH, SHORT_PREFETCH = 1, 8
 """How many segments a replica gets in addition to those that it works on, so that it never waits for the next one. It
@@ -26,38 +26,6 @@ gets few segments of long recordings: the others wait in this queue, where short
 _MAX_RELEASE_DELAY_S = 30.0
 
 log = logging.getLogger("rapl")
-
-
-@dataclass(frozen=True, slots=True)
-class CallOptions:
-    """The client, the deadline and the fallback of a call to an engine."""
-
-    client_id: str
-    """The queue takes turns between clients."""
-    deadline_s: float
-    request_id: str | None
-    has_fallback: bool
-    """Whether another model is used if this one cannot be reached."""
-
-
-@dataclass(eq=False, slots=True)
-class QueuedSegment:
-    """Audio that is to be transcribed by one model."""
-
-    model: str
-    audio_s: float
-    is_long: bool
-    call: CallOptions
-    deadline: float
-    """The time at which the segment fails with BACKEND_TIMEOUT, on the event loop's clock."""
-    assigned: asyncio.Future[Replica] = field(init=False)
-    is_done: bool = False
-    attempts: Attempts = field(default_factory=Attempts)
-    not_ready: ServiceError | None = None
-    """The last MODEL_NOT_READY error of a replica, if there was one."""
-
-    def time_left_s(self) -> float:
-        return self.deadline - _now()
 
 
 class Scheduler:
@@ -161,7 +129,7 @@ class Scheduler:
 
     def release(self, replica: Replica, segment: QueuedSegment) -> None:
         """Ends a lease and assigns the free place to the next segment."""
-        self.queued.remove(segment.call.client_id, segment.audio_s)
+        self.queued.remove(segment.call.client_id, segment.counted_s)
         self._free(replica, segment)
 
     def remaining_s(self, segment: QueuedSegment, began: float) -> float:
@@ -171,7 +139,8 @@ class Scheduler:
         return min(_MAX_RELEASE_DELAY_S, max(0.0, whole_s - (_now() - began)))
 
     def _enqueue(self, segment: QueuedSegment) -> None:
-        self._waiting.add(segment, is_long=segment.is_long, client_id=segment.call.client_id)
+        call = segment.call
+        self._waiting.add(segment, is_long=segment.is_long, is_partial=call.is_partial, client_id=call.client_id)
 
     def _assign_waiting(self) -> None:
         again, self._without_replica = self._without_replica, []
@@ -279,13 +248,15 @@ class Lease:
 
     async def __aenter__(self) -> Replica:
         scheduler, segment = self._scheduler, self._segment
-        scheduler.queued.add(segment.call.client_id, segment.audio_s)
+        scheduler.queued.add(segment.call.client_id, segment.counted_s)
         try:
             self._replica = await scheduler.assigned(segment)
         except BaseException:
-            scheduler.queued.remove(segment.call.client_id, segment.audio_s)
+            scheduler.queued.remove(segment.call.client_id, segment.counted_s)
             raise
         self._began = _now()
+        if segment.call.on_assigned:
+            segment.call.on_assigned()
         return self._replica
 
     async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:

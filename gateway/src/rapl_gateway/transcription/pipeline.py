@@ -32,7 +32,7 @@ from rapl_gateway.transcription.early import EarlySegments
 from rapl_gateway.transcription.prefetch import SegmentPrefetcher
 from rapl_gateway.transcription.progress import ProgressDisplay
 from rapl_gateway.transcription.result import TranscriptBuilder
-from rapl_gateway.transcription.segment_task import EngineCall, SegmentTask
+from rapl_gateway.transcription.segment_task import INTERACTIVE_S, EngineCall, SegmentTask
 from rapl_gateway.transcription.segments import (
     PREPARE_IDLE_S,
     SPEECH_CHECK_S,
@@ -62,6 +62,10 @@ class Job:
     is_streamed: bool = False
     """Whether words are sent to the client as they are decoded, if the engine streams."""
     is_model_ready: bool = True
+    interactive_s: float = INTERACTIVE_S
+    """As in `EngineCall`."""
+    known: Transcript | None = None
+    """The engine's transcript of a clip, if it is known already. It is judged like any other."""
     result: TranscriptBuilder = field(default_factory=TranscriptBuilder)
     checks: TranscriptChecks = field(default_factory=TranscriptChecks)
 
@@ -123,12 +127,12 @@ class Pipeline:
         speech, the engine's work is cancelled and its text is not used."""
         job.result.announced_s = audio.duration_s
         clip = SpeechSegment(0.0, audio.duration_s, audio)
-        task = self._start(job, clip) if _is_likely_speech(job, audio) else None
+        task = self._start(job, clip, job.known) if _is_likely_speech(job, audio) else None
         try:
             with job.stopwatch.stage("prepare"):
                 speech = await self._speech(job, check)
             if speech != ():
-                task = task or self._start(job, clip)
+                task = task or self._start(job, clip, job.known)
                 task.set_speech(speech)
                 async for text in self._segment_texts(job, task):
                     yield text
@@ -190,9 +194,21 @@ class Pipeline:
             judged = await task.judged(text, job.checks, is_sent=bool(job.result.partial))
             yield job.result.add(judged, task.segment)
 
-    def _start(self, job: Job, segment: SpeechSegment) -> SegmentTask:
-        engine = EngineCall(job.reservation.client, job.options, job.request_id, self._settings)
-        return SegmentTask(engine, segment, is_streamed=job.is_streamed)
+    def _start(self, job: Job, segment: SpeechSegment, known: Transcript | None = None) -> SegmentTask:
+        engine = EngineCall(job.reservation.client, job.options, job.request_id, self._settings, job.interactive_s)
+        return SegmentTask(engine, segment, is_streamed=job.is_streamed, known=known)
+
+    async def has_speech(self, audio: WavAudio, options: PrepareOptions, request_id: str) -> bool:
+        """Returns whether the audio has speech. True if speech detection is off or cannot be reached."""
+        if options.speech_detection == "off":
+            return True
+        try:
+            found = await self._preprocess.speech(audio, options, deadline_s=SPEECH_CHECK_S, request_id=request_id)
+        except ServiceError as error:
+            if not policy(error).skips_speech_check:
+                raise
+            return True
+        return bool(found.speech)
 
 
 def _is_likely_speech(job: Job, audio: WavAudio) -> bool:

@@ -36,6 +36,8 @@ class EngineCall:
     options: TranscribeOptions
     request_id: str
     settings: Settings
+    interactive_s: float = INTERACTIVE_S
+    """A segment that ends later than this is queued as part of a long recording."""
 
     async def transcribe(self, audio: WavAudio, options: TranscribeOptions | None = None) -> Transcript:
         """Returns the transcript of the audio. Raises: ServiceError."""
@@ -63,19 +65,32 @@ class SegmentTask:
         engine: the engine that transcribes the segment.
         segment: the audio, and its position in the source.
         is_streamed: whether `next` returns words as they are decoded.
+        known: the engine's transcript of the segment, if it is known already.
     """
 
-    def __init__(self, engine: EngineCall, segment: SpeechSegment, *, is_streamed: bool = False) -> None:
+    def __init__(
+        self,
+        engine: EngineCall,
+        segment: SpeechSegment,
+        *,
+        is_streamed: bool = False,
+        known: Transcript | None = None,
+    ) -> None:
         self.segment = segment
         self._engine = engine
         self._options = engine.options
-        if segment.end_s > INTERACTIVE_S:
+        if segment.end_s > engine.interactive_s:
             self._options = engine.options.model_copy(update={"is_long": True})
         self._kept: Judged | None = None
-        self._words: asyncio.Queue[str | None] | None = asyncio.Queue() if is_streamed else None
-        self._task = asyncio.create_task(
-            engine.transcribe(segment.audio, self._options) if self._words is None else self._stream(self._words)
-        )
+        self._words: asyncio.Queue[str | None] | None = asyncio.Queue() if is_streamed and not known else None
+        self._task = asyncio.create_task(self._first(known))
+
+    async def _first(self, known: Transcript | None) -> Transcript:
+        if known:
+            return known
+        if self._words is None:
+            return await self._engine.transcribe(self.segment.audio, self._options)
+        return await self._stream(self._words)
 
     async def _stream(self, words: asyncio.Queue[str | None]) -> Transcript:
         """Queues the words as they arrive and returns the transcript. An engine's stream ends with it or an error.

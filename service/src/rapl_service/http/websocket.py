@@ -4,17 +4,22 @@ import asyncio
 import email.utils
 import http
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from rapl_protocol.errors import ErrorCode, ServiceError
 from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.datastructures import Headers
-from websockets.http11 import Response
+from websockets.http11 import Request, Response
 
 from rapl_service.http import connection
 from rapl_service.http.errors import error_response, refuse
+
+ON_SHUTDOWN = "rapl_on_shutdown"
+"""Key in the scope of a WebSocket: a list. A route that closes its connection itself when the service stops adds a
+function to it, which is called then. Other connections are closed at once, with 1012."""
 
 _log = logging.getLogger("uvicorn.error.websocket")
 _CODES = {403: ErrorCode.FORBIDDEN, 405: ErrorCode.METHOD_NOT_ALLOWED, 500: ErrorCode.INTERNAL}
@@ -24,16 +29,37 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
     """One WebSocket connection. A refused handshake gets a response in the error envelope.
 
     uvicorn closes a connection if the client does not answer pings for 20 s. This class also closes it if the client
-    does not read sent data for UNREAD_TIMEOUT_S.
+    does not read sent data for UNREAD_TIMEOUT_S. While a route takes no messages, the answers to pings are not read, so
+    then they are not required.
     """
 
     _unread_timer: asyncio.TimerHandle | None = None
+    _on_shutdown: list[Callable[[], None]]
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         # uvicorn and `websockets` log further lines for each connection, but one from RequestMiddleware is enough.
         self.logger = self.conn.logger = _log
         self.conn.reject = _reject
+        self._on_shutdown = []
+
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        if self.handshake_initiated and not self.close_sent:
+            self.scope[ON_SHUTDOWN] = self._on_shutdown  # type: ignore[typeddict-unknown-key]
+
+    def shutdown(self) -> None:
+        if not self._on_shutdown or self.close_sent:
+            super().shutdown()
+        for on_shutdown in self._on_shutdown:
+            on_shutdown()
+
+    def keepalive_timeout(self) -> None:
+        if self.read_paused:
+            self.pong_timer = self.pending_ping_payload = None
+            self.schedule_ping()
+        else:
+            super().keepalive_timeout()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -61,6 +87,8 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
             self._unread_timer = None
 
     async def send(self, message: Any) -> None:
+        if self.transport.is_closing():
+            raise ClientDisconnected  # uvicorn takes it for a mistake of the route if it closed the connection itself
         await super().send(message)
         if message["type"] == "websocket.http.response.body":
             self.handshake_complete = True  # else uvicorn logs an error after every refusal

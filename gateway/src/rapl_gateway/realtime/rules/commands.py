@@ -1,0 +1,67 @@
+"""What the rules of a session tell it to do, in order."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from rapl_protocol.live_audio import LiveControl
+
+from rapl_gateway.realtime.rules.config import SessionConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Sends an event to the client."""
+
+    event: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ToDetector:
+    """Sends audio as the client encoded it, new options or a flush to preprocess-service."""
+
+    message: bytes | LiveControl
+
+
+@dataclass(frozen=True, slots=True)
+class BeginTurn:
+    """Begins the text of a turn. Audio follows."""
+
+    item_id: str
+    config: SessionConfig
+    is_detected: bool
+    """Whether speech was detected at its beginning."""
+
+
+@dataclass(frozen=True, slots=True)
+class AddAudio:
+    """Adds audio to a turn that has begun and is not committed."""
+
+    item_id: str
+    pcm: bytes
+    """16 kHz mono s16le."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommitTurn:
+    """Ends a turn's audio. Its text follows, by `SessionRules.on_completed` or `on_failed`."""
+
+    item_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class DropTurn:
+    """Cancels the text of a turn. Nothing more is expected of it."""
+
+    item_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Closes the connection after the events before it. It is the last command."""
+
+    code: int
+    """Of RFC 6455, 7.4.1."""
+    reason: str
+
+
+Command = Send | ToDetector | BeginTurn | AddAudio | CommitTurn | DropTurn | Close

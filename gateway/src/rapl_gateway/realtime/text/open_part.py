@@ -1,0 +1,152 @@
+"""The part of a turn that is still open: its audio, the passes over it, and the words that they settle."""
+
+import logging
+from dataclasses import dataclass
+
+from rapl_protocol.audio import BYTES_PER_SECOND, WavAudio
+from rapl_protocol.errors import ServiceError
+from rapl_protocol.prepared import MAX_SEGMENT_S, PrepareOptions
+from rapl_protocol.transcript import TranscribeOptions, Transcript
+
+from rapl_gateway.backends.backend import Backend
+from rapl_gateway.backends.load import CallOptions
+from rapl_gateway.realtime.text.passes import OpenAudio, PassLimiter
+from rapl_gateway.realtime.text.settling import Hypothesis, Settling
+from rapl_gateway.settings import Settings
+from rapl_gateway.transcription.checks.usable import usable
+from rapl_gateway.transcription.pipeline import Pipeline
+
+LIMIT_BYTES = int(MAX_SEGMENT_S * BYTES_PER_SECOND)
+"""A part with more audio is cut."""
+_FIRST_PASS_S = 0.9
+"""Seconds of audio before the first pass. Engines guess at less."""
+_PAUSE_S = 0.3
+"""Seconds of quiet audio after which a pass begins at once: if the turn ends here, its text is the final one."""
+_AFTER_FAILURE_S = 2.0
+"""Seconds of audio before the next pass after one that failed."""
+
+log = logging.getLogger("rapl")
+
+
+@dataclass(frozen=True, slots=True)
+class PassEngine:
+    """The engine of the passes over one turn. They do not fall back to another model: only the final pass must end in a
+    text."""
+
+    backend: Backend
+    limiter: PassLimiter
+    pipeline: Pipeline
+    settings: Settings
+    client_id: str
+    request_id: str
+
+    async def transcribe(self, audio: WavAudio, options: TranscribeOptions, call: CallOptions) -> Transcript:
+        """Raises: ServiceError."""
+        # An engine's own queue has two classes. A pass is in the one that lets clips and final passes overtake.
+        options = options.model_copy(update={"is_long": True})
+        return await self.backend.scheduler.transcribe(audio, options, call)
+
+    def with_language(self, options: TranscribeOptions, language: str | None) -> TranscribeOptions:
+        """Returns the options with this language, if they have none and the model takes it."""
+        info = self.backend.info(options.model)
+        languages = info.capabilities.languages if info else ()
+        if language is None or options.language or (languages is not None and language not in languages):
+            return options
+        return options.model_copy(update={"language": language})
+
+    async def has_speech(self, audio: WavAudio) -> bool:
+        """Raises: ServiceError."""
+        detection = PrepareOptions(speech_detection=self.settings.speech_switch)
+        return await self.pipeline.has_speech(audio, detection, self.request_id)
+
+
+class OpenPart:
+    """The open part of a turn. Only one pass over it may run at a time.
+
+    Args:
+        engine: transcribes it.
+        options: the options of the turn.
+        audio: its audio so far.
+        is_detected: whether its audio is known to have speech.
+    """
+
+    def __init__(self, engine: PassEngine, options: TranscribeOptions, audio: OpenAudio, *, is_detected: bool) -> None:
+        self.audio = audio
+        self.settling = Settling()
+        self.passes = 0
+        self._engine = engine
+        self._options = options
+        self._is_detected = is_detected
+        self._passed = 0
+        """Bytes of audio in the latest pass, which may be running."""
+        self._not_before = 0
+        self._is_sent = False
+        """Whether the running pass is at an engine."""
+        self._text: Transcript | None = None
+        """The engine's answer to the latest pass; None while it runs, or if it failed."""
+
+    @property
+    def options(self) -> TranscribeOptions:
+        """The options of the next pass. The language does not change after the first settled words."""
+        return self._engine.with_language(self._options, self.settling.language)
+
+    def next_part(self) -> "OpenPart":
+        """Returns the part that follows, with the audio that was not taken from this one."""
+        return OpenPart(self._engine, self.options, self.audio, is_detected=self._is_detected)
+
+    def is_due(self) -> bool:
+        """Returns whether the next pass should begin: there is new sound, and either enough audio or a pause."""
+        audio = self.audio
+        if audio.duration_s < _FIRST_PASS_S or audio.sound_end <= self._passed or len(audio.pcm) < self._not_before:
+            return False
+        new_s = (len(audio.pcm) - self._passed) / BYTES_PER_SECOND
+        return audio.quiet_s >= _PAUSE_S or new_s >= self._engine.limiter.interval_s(audio.duration_s)
+
+    def has_all_sound(self) -> bool:
+        """Returns whether the running pass is at an engine and has everything but quiet audio after it. Its text is the
+        text of the whole then."""
+        return self._is_sent and self._passed >= self.audio.sound_end
+
+    def known(self) -> Transcript | None:
+        """Returns the transcript of the latest pass as that of the whole audio, if only quiet audio followed."""
+        if self._text is None or self._passed < self.audio.sound_end:
+            return None
+        return self._text.model_copy(update={"duration_s": self.audio.duration_s})
+
+    async def run_pass(self) -> str:
+        """Waits for its turn and transcribes the audio so far. Returns the text that is settled now, which may be "".
+        A failure of the engine only delays the next pass."""
+        try:
+            async with self._engine.limiter.one_pass():
+                audio = WavAudio(bytes(self.audio.pcm[:LIMIT_BYTES]))
+                self._passed, self._text = len(audio.pcm), None
+                self._is_detected = self._is_detected or await self._engine.has_speech(audio)
+                if not self._is_detected:
+                    return ""
+                self._text = await self._transcribe(audio)
+        except ServiceError as error:
+            log.info(
+                "request_id=%s error=%s: a pass over an open turn failed", self._engine.request_id, error.code.value
+            )
+            self._not_before = len(self.audio.pcm) + int(_AFTER_FAILURE_S * BYTES_PER_SECOND)
+            return ""
+        self.passes += 1
+        hypothesis = Hypothesis.of(usable(self._text), audio)
+        return self.settling.add(hypothesis) if hypothesis else ""
+
+    async def _transcribe(self, audio: WavAudio) -> Transcript:
+        call = CallOptions(
+            self._engine.client_id,
+            self._engine.settings.deadline_s(audio.duration_s),
+            self._engine.request_id,
+            has_fallback=True,  # it does not wait for a model that is being loaded
+            is_partial=True,
+            on_assigned=self._mark_sent,
+        )
+        try:
+            return await self._engine.transcribe(audio, self.options, call)
+        finally:
+            self._is_sent = False
+
+    def _mark_sent(self) -> None:
+        self._is_sent = True

@@ -1,0 +1,108 @@
+"""The texts of a session's turns while they are made."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+
+from rapl_protocol.errors import ErrorCode, ServiceError
+
+from rapl_gateway.realtime.turn_text import TextDelta, TurnCompleted, TurnText
+
+log = logging.getLogger("rapl")
+
+BeginText = Callable[[], Awaitable[TurnText]]
+OnEvent = Callable[[str, TextDelta | TurnCompleted | ServiceError], None]
+"""Is called with the item's id and with what has become of its turn. A ServiceError is the last event of a turn."""
+
+
+class SessionTurns:
+    """Runs one task for each turn of a session."""
+
+    def __init__(self) -> None:
+        self._turns: dict[str, tuple[_WaitingTurn, asyncio.Task[None]]] = {}
+
+    def begin(self, item_id: str, begin_text: BeginText, on_event: OnEvent) -> None:
+        """Begins a turn.
+
+        Args:
+            item_id: the id of its item.
+            begin_text: begins its text. The turn's audio waits until it returns, for example while a model is loaded.
+            on_event: is called for each event of the turn.
+        """
+        turn = _WaitingTurn(begin_text)
+        task = asyncio.create_task(_run(item_id, turn, on_event))
+        self._turns[item_id] = (turn, task)
+        task.add_done_callback(lambda _: self._turns.pop(item_id))
+
+    def append(self, item_id: str, pcm: bytes) -> None:
+        if item_id in self._turns:
+            self._turns[item_id][0].append(pcm)
+
+    def commit(self, item_id: str) -> None:
+        if item_id in self._turns:
+            self._turns[item_id][0].commit()
+
+    def drop(self, item_id: str) -> None:
+        if item_id in self._turns:
+            self._turns[item_id][1].cancel()
+
+    async def close(self) -> None:
+        """Cancels all turns."""
+        tasks = [task for _, task in self._turns.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _run(item_id: str, turn: "_WaitingTurn", on_event: OnEvent) -> None:
+    try:
+        async with aclosing(turn.events()) as events:
+            async for event in events:
+                on_event(item_id, event)
+    except ServiceError as error:
+        on_event(item_id, error)
+    except Exception:
+        log.exception("the text of a turn failed")
+        on_event(item_id, ServiceError(ErrorCode.INTERNAL, "internal error; the server's log has the cause"))
+
+
+class _WaitingTurn:
+    """A turn whose text may not have begun yet."""
+
+    def __init__(self, begin_text: BeginText) -> None:
+        self._begin_text = begin_text
+        self._text: TurnText | None = None
+        self._early: list[bytes] = []
+        self._is_committed = asyncio.Event()
+
+    def append(self, pcm: bytes) -> None:
+        if self._text:
+            self._text.append(pcm)
+        else:
+            self._early.append(pcm)
+
+    def commit(self) -> None:
+        self._is_committed.set()
+        if self._text:
+            self._text.commit()
+
+    async def events(self) -> AsyncGenerator[TextDelta | TurnCompleted, None]:
+        """Raises: ServiceError. It is raised after the commit only, because OpenAI's `failed` belongs to an item."""
+        try:
+            self._text = text = await self._begin_text()
+        except ServiceError:
+            self._early.clear()
+            await self._is_committed.wait()
+            raise
+        try:
+            for pcm in self._early:
+                text.append(pcm)
+            self._early.clear()
+            if self._is_committed.is_set():
+                text.commit()
+            async with aclosing(text.events()) as events:
+                async for event in events:
+                    yield event
+        finally:
+            await text.close()
