@@ -117,6 +117,10 @@ class Speaker:
     def text(self) -> str:
         return "".join(self.deltas)
 
+    @property
+    def has_ended(self) -> bool:
+        return self._listening.done()
+
     async def close(self) -> None:
         await self.turn.close()
         self._listening.cancel()
@@ -329,6 +333,19 @@ async def test_if_the_final_pass_fails_the_turn_fails(start: Start):
     speaker = listening.begin()
     speaker.say(6)
 
+    with pytest.raises(ServiceError):
+        await speaker.finish()
+
+
+async def test_a_turn_whose_beginning_fails_fails_after_its_commit(start: Start):
+    listening = await start(ListeningEngine(fails_with=ServiceError(ErrorCode.INTERNAL, "it fails")))
+    speaker = listening.begin(has_deltas=False)
+    speaker.say(70)
+    await until(lambda: listening.engine.calls)
+    speaker.say(1)
+    await asyncio.sleep(0.05)
+
+    assert not speaker.has_ended
     with pytest.raises(ServiceError):
         await speaker.finish()
 

@@ -94,6 +94,18 @@ class OpenPart:
         """Returns the part that follows, with the audio that was not taken from this one."""
         return OpenPart(self._engine, self.options, self.audio, is_detected=self._is_detected)
 
+    def append(self, pcm: bytes) -> None:
+        """Adds 16 kHz mono s16le samples."""
+        self.audio.append(pcm)
+        if self.audio.sound_end > self._passed:
+            self._engine.limiter.active.add(self)
+        else:
+            self._engine.limiter.active.discard(self)
+
+    def end(self) -> None:
+        """Ends the passes over this part."""
+        self._engine.limiter.active.discard(self)
+
     def is_due(self) -> bool:
         """Returns whether the next pass should begin: there is new sound, and either enough audio or a pause."""
         audio = self.audio

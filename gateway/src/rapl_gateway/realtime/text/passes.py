@@ -2,8 +2,8 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 
 from rapl_protocol.audio import BYTES_PER_SECOND
 
@@ -34,21 +34,13 @@ class PassLimiter:
         self._scheduler = scheduler
         self._running = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
-        self.open_turns = 0
-
-    @contextmanager
-    def open_turn(self) -> Generator[None]:
-        """A context in which one more turn is open."""
-        self.open_turns += 1
-        try:
-            yield
-        finally:
-            self.open_turns -= 1
+        self.active: set[object] = set()
+        """The turns that have sound which no pass has yet. A turn in which nobody speaks takes no time from others."""
 
     def interval_s(self, audio_s: float) -> float:
         """Returns how many seconds of audio a turn waits between two passes over `audio_s` seconds of audio."""
         pass_s = self._scheduler.throughput.time_s(audio_s) or 0.0
-        return max(MIN_INTERVAL_S, _SHARE_OF_TIME * pass_s * self.open_turns)
+        return max(MIN_INTERVAL_S, _SHARE_OF_TIME * pass_s * len(self.active))
 
     @asynccontextmanager
     async def one_pass(self) -> AsyncGenerator[None]:
