@@ -35,7 +35,7 @@ class PassLimiter:
         self._running = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
         self.active: set[object] = set()
-        """The turns that have sound which no pass has yet. A turn in which nobody speaks takes no time from others."""
+        """The turns that have sound which no pass has yet. A turn without new sound takes no time from others."""
 
     def interval_s(self, audio_s: float) -> float:
         """Returns how many seconds of audio a turn waits between two passes over `audio_s` seconds of audio."""
