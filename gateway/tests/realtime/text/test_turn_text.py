@@ -233,6 +233,20 @@ async def test_if_only_silence_follows_a_pass_its_text_is_the_final_one(start: S
     assert listening.engine.final_lengths_s == []
 
 
+async def test_after_a_loud_bump_soft_words_are_not_taken_for_silence(start: Start):
+    listening = await start()
+    speaker = listening.begin()
+    speaker.turn.append(make_tone(0.5, amplitude=1.0).pcm)
+    speaker.say(3)
+    await listening.passed(1)
+    noise = make_tone(1.0, amplitude=0.002).pcm
+    speaker.turn.append(noise)
+    await listening.passed(2)
+    speaker.turn.append(MARK + (3).to_bytes(2, "little") + make_tone(0.5, amplitude=0.02).pcm)
+
+    assert (await speaker.finish()).transcript == " ".join(WORDS[:4])
+
+
 async def test_a_pass_that_runs_at_the_commit_is_awaited_if_it_has_all_words(start: Start):
     listening = await start()
     listening.engine.may_answer.clear()

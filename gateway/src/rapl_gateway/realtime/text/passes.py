@@ -18,9 +18,12 @@ _FRAME_BYTES = BYTES_PER_SECOND // 20
 _SAMPLE_STEP = 16
 """Loudness is measured on one sample in 16."""
 _ABOVE_FLOOR = 2.5
-"""Audio is quiet up to this many times the level of the quietest moment of the turn."""
-_BELOW_LOUD, _FAR_BELOW_LOUD = 6, 30
-"""Audio is not quiet above a sixth of the level of loud moments, and always quiet below a thirtieth."""
+"""Audio is quiet up to this many times the level of the quietest moment of the turn. Soft words are louder than that,
+or drown in the noise."""
+_BELOW_LOUD = 6
+"""Audio is not quiet above a sixth of the level of loud moments."""
+_NOTHING = 500
+"""Level of a frame that is quiet in any case: ten steps of 16 bits for each sample that is measured."""
 
 
 class PassLimiter:
@@ -114,5 +117,5 @@ class OpenAudio:
             quietest = max(level, self._before)
             self._floor = quietest if self._floor is None else min(self._floor, quietest)
         self._before = level
-        is_low = self._floor is not None and level <= _ABOVE_FLOOR * self._floor and level * _BELOW_LOUD <= self._loud
-        return is_low or level * _FAR_BELOW_LOUD <= self._loud
+        floor = 0.0 if self._floor is None else _ABOVE_FLOOR * self._floor
+        return level <= _NOTHING or (level <= floor and level * _BELOW_LOUD <= self._loud)
