@@ -55,7 +55,7 @@ RUN uv sync --frozen --no-dev --no-editable --inexact --package rapl-sensevoice
 
 # What every image runs on: nothing but Python, and a user without rights.
 FROM python:3.11-slim-bookworm AS runtime
-ENV PATH=/app/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp
+ENV PATH=/app/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp RAPL_LOG_FORMAT=auto
 RUN useradd --uid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin rapl
 
 FROM runtime AS gateway

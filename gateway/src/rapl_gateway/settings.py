@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
+from rapl_service.telemetry.settings import TelemetrySettings
 
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 BaseUrl = Annotated[str, Field(pattern=r"^https?://[^/\s,]+"), BeforeValidator(lambda url: str(url).rstrip("/"))]
@@ -50,7 +51,7 @@ def _origin(text: str) -> str:
     return origin.removesuffix(usual_port)
 
 
-class Settings(BaseSettings):
+class Settings(TelemetrySettings):
     model_config = SettingsConfigDict(
         env_prefix="RAPL_", frozen=True, env_ignore_empty=True, use_attribute_docstrings=True
     )

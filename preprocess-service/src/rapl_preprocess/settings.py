@@ -3,10 +3,11 @@
 from typing import Literal
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
+from rapl_service.telemetry.settings import TelemetrySettings
 
 
-class Settings(BaseSettings):
+class Settings(TelemetrySettings):
     model_config = SettingsConfigDict(
         env_prefix="RAPL_PREPROCESS_", frozen=True, env_ignore_empty=True, use_attribute_docstrings=True
     )

@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AliasChoices, Field, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
+from rapl_service.telemetry.settings import TelemetrySettings
 
 from rapl_sensevoice.cpu_quota import cpu_quota
 from rapl_sensevoice.model.graph import Precision
@@ -14,7 +15,7 @@ RuntimeName = Literal["openvino", "funasr"]
 _OLD_RUNTIME_NAMES = {"onnx": "openvino"}
 
 
-class Settings(BaseSettings):
+class Settings(TelemetrySettings):
     model_config = SettingsConfigDict(
         env_prefix="RAPL_SENSEVOICE_",
         frozen=True,

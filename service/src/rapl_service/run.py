@@ -21,7 +21,7 @@ from rapl_protocol.wire import KEEP_ALIVE_S
 from rapl_service.exit_codes import BAD_SETTING, NOT_STARTED
 from rapl_service.http.connection import GuardedHttp
 from rapl_service.listener import close_after_backlog
-from rapl_service.log import configure_logging
+from rapl_service.log import LogFormat, configure_logging
 from rapl_service.memory import MemoryTrimmer
 
 _DRAIN_S = 30
@@ -43,6 +43,8 @@ class ServiceSettings(Protocol):
     def port(self) -> int: ...
     @property
     def log_level(self) -> str: ...
+    @property
+    def log_format(self) -> LogFormat: ...
 
 
 S = TypeVar("S", bound=BaseSettings)
@@ -86,7 +88,7 @@ def run(
 
 
 def serve(app: FastAPI, settings: ServiceSettings, *, ws: WebSocketProtocol = "none", **options: Any) -> None:
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format)
     # faulthandler is C code, so SIGUSR1 prints the tracebacks even if the process hangs.
     faulthandler.register(signal.SIGUSR1, all_threads=True)
     # uvicorn raises the signal again after an orderly shutdown; by default the process would end as if killed.

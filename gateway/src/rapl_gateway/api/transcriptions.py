@@ -21,8 +21,9 @@ from rapl_gateway.api.rendering import coverage_headers, render
 from rapl_gateway.api.sse import cancelled, event_stream, next_text
 from rapl_gateway.api.upload import received_form
 from rapl_gateway.gateway import gateway_of
-from rapl_gateway.timing import stopwatch_of
+from rapl_gateway.timing import Stage, stopwatch_of
 from rapl_gateway.transcription.pipeline import Job, Pipeline
+from rapl_gateway.transcription.result import TranscriptBuilder
 
 FIRST_TEXT_S = 20.0
 """Seconds that a streamed response waits for its first text before it begins. An error in this time is sent with its
@@ -76,7 +77,8 @@ class DirectRoutes:
             response = await endpoint(request)
         except ServiceError as error:
             response = logged_error_response(request, error)
-        await response(scope, receive, send)
+        with stopwatch_of(request).stage(Stage.SEND):
+            await response(scope, receive, send)
 
 
 @router.get("/v1/progress/{request_id}", responses=errors(401, 404))
@@ -99,7 +101,7 @@ async def _respond(request: Request, *, translate: bool) -> Response:
         form = TranscriptionForm.parse(fields, gateway.settings.speech_detection, translate=translate)
         route = gateway.catalog.resolve(form.model, gateway.backends.discovered())
         log_fields(request).update(model=route.model, backend=route.backend)
-        reservation = gateway.backends.reserve(route, client_id, expected_s(form.file.size_bytes))
+        reservation = gateway.backends.reserve(route, client_id, expected_s(form.file.size_bytes), stopwatch)
         stack.enter_context(reservation.held())
         info = gateway.backends[route.backend].info(route.engine_model)
         job = Job(
@@ -113,6 +115,7 @@ async def _respond(request: Request, *, translate: bool) -> Response:
             is_model_ready=info is not None and info.state is ModelState.READY,
         )
         stack.enter_context(gateway.running.during(job))
+        stack.callback(_log_result, request, job.result)
         if form.stream:
             return await _streamed(gateway.pipeline, job, request, stack.pop_all())
         return await _whole(gateway.pipeline, job, form, request)
@@ -120,13 +123,18 @@ async def _respond(request: Request, *, translate: bool) -> Response:
 
 async def _whole(pipeline: Pipeline, job: Job, form: TranscriptionForm, request: Request) -> Response:
     await cancel_on_disconnect(request, _finished(pipeline, job))
-    log_fields(request).update(audio_s=job.result.duration_s, **job.stopwatch.log_fields())
-    if job.result.media.damage:
-        log_fields(request)["damaged_s"] = job.result.media.damaged_s
-    with job.stopwatch.stage("render"):
+    with job.stopwatch.stage(Stage.RENDER):
         response = render(job.result, form)
         response.headers.update(coverage_headers(job.result) | job.reservation.client.headers())
         return response
+
+
+def _log_result(request: Request, result: TranscriptBuilder) -> None:
+    """Adds what is known of the audio when the response has been made or, if it is streamed, when it has been sent."""
+    fields = log_fields(request)
+    fields["audio_s"] = result.duration_s or result.done_s  # a request that fails has no duration yet
+    if result.media.damage:
+        fields["damaged_s"] = result.media.damaged_s
 
 
 async def _finished(pipeline: Pipeline, job: Job) -> None:

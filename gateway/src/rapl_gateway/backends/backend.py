@@ -18,6 +18,7 @@ from rapl_gateway.backends.fallback import LoadReservation, Target
 from rapl_gateway.backends.replica import EngineClient, Replica
 from rapl_gateway.backends.scheduler import Scheduler
 from rapl_gateway.settings import Settings
+from rapl_gateway.timing import Stopwatch
 
 RESOLVE_INTERVAL_S = 2.0
 FIRST_POLL_S = 1.0
@@ -222,13 +223,16 @@ class Backends:
         if refusals:
             raise min(refusals, key=lambda error: error.retry_after_s or 0.0)
 
-    def reserve(self, route: Route, client_id: str, expected_s: float) -> LoadReservation:
+    def reserve(
+        self, route: Route, client_id: str, expected_s: float, stopwatch: Stopwatch | None = None
+    ) -> LoadReservation:
         """Reserves room in the queue of the route's backend.
 
         Args:
             route: the route of the requested model.
             client_id: the client that sent the request.
             expected_s: expected length of the request's first segment, in seconds of audio.
+            stopwatch: measures the request's stages.
 
         Raises:
             ServiceError: OVERLOADED.
@@ -236,4 +240,4 @@ class Backends:
         routes = self._catalog.with_fallbacks(route, self.discovered() if route.fallback else ())
         targets = [Target(each, self[each.backend].scheduler) for each in routes]
         self[route.backend].require_room(client_id)
-        return LoadReservation(targets, client_id, expected_s)
+        return LoadReservation(targets, client_id, expected_s, stopwatch or Stopwatch())

@@ -18,6 +18,7 @@ from rapl_service.fair_queue import FairQueue
 from rapl_gateway.backends.load import QueuedAudio, Throughput
 from rapl_gateway.backends.replica import Replica
 from rapl_gateway.backends.retry import Attempts, RestartWindow
+from rapl_gateway.timing import Stage, Stopwatch
 
 LONG_PREFETCH, SHORT_PREFETCH = 1, 8
 """How many segments a replica gets in addition to those that it works on, so that it never waits for the next one. It
@@ -37,6 +38,8 @@ class CallOptions:
     request_id: str | None
     has_fallback: bool
     """Whether another model is used if this one cannot be reached."""
+    stopwatch: Stopwatch = field(default_factory=Stopwatch)
+    """Measures the stages `queue` and `infer`."""
 
 
 @dataclass(eq=False, slots=True)
@@ -280,15 +283,18 @@ class Lease:
         scheduler, segment = self._scheduler, self._segment
         scheduler.queued.add(segment.call.client_id, segment.audio_s)
         try:
-            self._replica = await scheduler.assigned(segment)
+            with segment.call.stopwatch.stage(Stage.QUEUE):
+                self._replica = await scheduler.assigned(segment)
         except BaseException:
             scheduler.queued.remove(segment.call.client_id, segment.audio_s)
             raise
         self._began = _now()
+        segment.call.stopwatch.count(Stage.INFER, 1)
         return self._replica
 
     async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
         scheduler, segment = self._scheduler, self._segment
+        segment.call.stopwatch.count(Stage.INFER, -1)
         if isinstance(error, asyncio.CancelledError | GeneratorExit) and not segment.is_done:
             # The replica may still work on it, so its place is freed only when that work has probably ended.
             remaining_s = scheduler.remaining_s(segment, self._began)

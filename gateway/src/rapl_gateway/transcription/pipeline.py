@@ -26,7 +26,7 @@ from rapl_service.calls.clients import DecodedClip, PreprocessClient
 from rapl_gateway.backends.fallback import LoadReservation
 from rapl_gateway.backends.retry import policy
 from rapl_gateway.settings import Settings
-from rapl_gateway.timing import Stopwatch
+from rapl_gateway.timing import Stage, Stopwatch
 from rapl_gateway.transcription.checks.transcript_checks import TranscriptChecks
 from rapl_gateway.transcription.early import EarlySegments
 from rapl_gateway.transcription.prefetch import SegmentPrefetcher
@@ -94,7 +94,7 @@ class Pipeline:
     async def _small_file(self, job: Job) -> AsyncGenerator[str, None]:
         """Decodes the file. Up to 30 s of audio is transcribed as a clip, more as a recording."""
         async with AsyncExitStack() as stack:
-            with job.stopwatch.stage("prepare"):
+            with job.stopwatch.stage(Stage.PREPARE):
                 clip = await self._decoded(job, stack)
             if clip:
                 check = partial(clip.speech_check, deadline_s=SPEECH_CHECK_S)
@@ -125,7 +125,7 @@ class Pipeline:
         clip = SpeechSegment(0.0, audio.duration_s, audio)
         task = self._start(job, clip) if _is_likely_speech(job, audio) else None
         try:
-            with job.stopwatch.stage("prepare"):
+            with job.stopwatch.stage(Stage.PREPARE):
                 speech = await self._speech(job, check)
             if speech != ():
                 task = task or self._start(job, clip)
@@ -161,7 +161,7 @@ class Pipeline:
             progress = stack.enter_context(closing(ProgressDisplay(job.request_id)))
             early = EarlySegments(job.result, job.checks, can_change=not job.is_streamed)
             while True:
-                with job.stopwatch.stage("prepare"):
+                with job.stopwatch.stage(Stage.PREPARE):
                     event = await prefetcher.next()
                 match event:
                     case SourceInfo():
@@ -169,8 +169,7 @@ class Pipeline:
                     case SegmentTask():
                         async for text in self._segment_texts(job, event):
                             yield text
-                        with job.stopwatch.stage("infer"):
-                            await early.add(event)
+                        await early.add(event)
                         await prefetcher.done(event)
                         progress.show(job.result.done_s, job.result.announced_s)
                     case PrepareEnd():
@@ -181,14 +180,12 @@ class Pipeline:
     async def _segment_texts(self, job: Job, task: SegmentTask) -> AsyncGenerator[str, None]:
         """Yields the text that a segment adds: word by word if the engine streams, otherwise all at once."""
         while True:
-            with job.stopwatch.stage("infer"):
-                text = await task.next()
+            text = await task.next()
             if isinstance(text, Transcript):
                 break
             yield job.result.add_text(text)
-        with job.stopwatch.stage("infer"):
-            judged = await task.judged(text, job.checks, is_sent=bool(job.result.partial))
-            yield job.result.add(judged, task.segment)
+        judged = await task.judged(text, job.checks, is_sent=bool(job.result.partial))
+        yield job.result.add(judged, task.segment)
 
     def _start(self, job: Job, segment: SpeechSegment) -> SegmentTask:
         engine = EngineCall(job.reservation.client, job.options, job.request_id, self._settings)

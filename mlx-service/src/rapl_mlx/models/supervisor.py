@@ -6,6 +6,7 @@ absent -> loading -> [downloading -> loading] -> ready
 
 import asyncio
 import contextlib
+import contextvars
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
@@ -105,7 +106,10 @@ class ProcessSupervisor:
         if self.is_dormant:
             self._restarts.reset()
             self._status.show(ModelState.LOADING)
-            self._task = asyncio.create_task(self._keep_running(), name=f"supervisor of {self._source.id}")
+            # Without the context of the request that was the reason: the process outlives it.
+            self._task = asyncio.create_task(
+                self._keep_running(), name=f"supervisor of {self._source.id}", context=contextvars.Context()
+            )
 
     async def stop(self) -> None:
         """Ends the process. It is not restarted."""

@@ -1,6 +1,7 @@
 """The pool of decoding processes. If a process crashes, hangs or exceeds its limits, only its file is refused."""
 
 import asyncio
+import contextvars
 import json
 import logging
 import os
@@ -185,7 +186,7 @@ class Decoders:
         parent_socket, remote = socket.socketpair()
         with remote:
             command = [sys.executable, "-m", _PARENTS[self._settings.decoder_start], str(remote.fileno())]
-            command += [json.dumps(asdict(self._limits)), self._settings.log_level]
+            command += [json.dumps(asdict(self._limits)), self._settings.log_level, self._settings.log_format]
             self._parent = subprocess.Popen(command, pass_fds=[remote.fileno()], stdin=subprocess.DEVNULL)
         return parent_socket
 
@@ -197,7 +198,8 @@ class Decoders:
             self._parent_socket = self._parent = None
 
     def _watch(self, control: socket.socket, is_new: bool = False) -> None:
-        task = asyncio.create_task(self._return_to_idle(control, is_new))
+        # Without the context of the request that was the reason: the decoder outlives it.
+        task = asyncio.create_task(self._return_to_idle(control, is_new), context=contextvars.Context())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -12,7 +12,8 @@ from starlette.websockets import WebSocketDisconnect
 
 from rapl_service.http.errors import send_error
 from rapl_service.http.scope import RESPONSE_START, ROUTE
-from rapl_service.log import log, quoted
+from rapl_service.log import LineFields, log
+from rapl_service.telemetry.context import LINE_IDS
 
 REQUEST_ID_HEADER = "x-request-id"
 _START = RESPONSE_START | {"websocket.accept"}
@@ -20,8 +21,6 @@ _HEADER_NAME = REQUEST_ID_HEADER.encode()
 _SAFE_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _SWITCHING_PROTOCOLS, _FORBIDDEN = 101, 403
 _INTERNAL_ERROR_CLOSE_CODE = 1011
-_DECIMALS = {"audio_s": 2, "speech_s": 2}
-"""Decimals of audio durations in the log line. Processing times have four decimals: a tenth of a millisecond."""
 
 
 class RequestMiddleware:
@@ -33,6 +32,7 @@ class RequestMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
         scope["rapl_request_id"] = rid = _given_request_id(scope) or f"req_{secrets.token_hex(16)}"
+        LINE_IDS.set({"request_id": rid})
         fields: dict[str, Any] = {}
         scope["rapl_log"] = fields
         status = 0
@@ -105,8 +105,4 @@ def _log_request(scope: Scope, rid: str, status: int, took_s: float, fields: dic
     level = logging.DEBUG if method in ("GET", "HEAD") and status < 400 else logging.INFO
     if log.isEnabledFor(level):
         line = {"request_id": rid, "method": method, "path": path, "status": status, "took_s": took_s, **fields}
-        log.log(level, "%s", " ".join([f"{name}={_formatted(name, value)}" for name, value in line.items()]))
-
-
-def _formatted(name: str, value: Any) -> str:
-    return f"{value:.{_DECIMALS.get(name, 4)}f}" if isinstance(value, float) else quoted(value)
+        log.log(level, "%s", LineFields(line))
