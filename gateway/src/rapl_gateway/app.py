@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from rapl_service.http.app import service_app
 from rapl_service.http.body import BodyTimeout
 from rapl_service.http.websocket import WebSocketPaths
+from rapl_service.telemetry.metrics import Metrics
 from starlette.middleware import Middleware
 
 from rapl_gateway.api import health, transcriptions
@@ -14,7 +15,9 @@ from rapl_gateway.api import models as model_routes
 from rapl_gateway.api.paths import CanonicalPath
 from rapl_gateway.api.shutdown import ShutdownResponder
 from rapl_gateway.backends.catalog import ModelCatalog
-from rapl_gateway.gateway import open_gateway
+from rapl_gateway.collector import GatewayCollector
+from rapl_gateway.gateway import Gateway, open_gateway
+from rapl_gateway.metrics import TranscriptionMetrics
 from rapl_gateway.security.api_keys import ApiKeys
 from rapl_gateway.security.cross_origin import AllowedOrigins, CrossOrigin
 from rapl_gateway.security.host_and_origin import HostAndOriginCheck
@@ -36,10 +39,15 @@ def create_app(settings: Settings) -> FastAPI:
     require_keys_beyond_loopback(settings)
     catalog, keys = ModelCatalog.load(settings), settings.keys()
 
+    metrics = None if settings.metrics == "off" else Metrics(lambda model: _has_model(app.state.gateway, model))
+    of_transcriptions = TranscriptionMetrics(metrics) if metrics else None
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
-        async with open_gateway(settings, catalog) as gateway:
+        async with open_gateway(settings, catalog, of_transcriptions) as gateway:
             app.state.gateway = gateway
+            if metrics:
+                metrics.registry.register(GatewayCollector(gateway))
             yield
 
     origins = AllowedOrigins(settings.cors_origins)
@@ -48,18 +56,27 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan,
         openapi_url="/openapi.json",
         outermost=[Middleware(CrossOrigin, origins=origins)],  # so that every error can be read too
-        middleware=_middleware(settings, keys, origins),
+        middleware=_middleware(settings, keys, origins, of_transcriptions),
+        metrics=metrics,
+        metrics_readers=settings.metrics,
     )
     for routes in (transcriptions, model_routes, health):
         app.include_router(routes.router)
     return app
 
 
-def _middleware(settings: Settings, keys: Sequence[str], origins: AllowedOrigins) -> list[Middleware]:
+def _has_model(gateway: Gateway, model: str) -> bool:
+    """Returns whether a model is in the catalog, or a backend reported it. A pattern allows more than these."""
+    return model in gateway.catalog.routes or any(backend.info(model) for backend in gateway.backends)
+
+
+def _middleware(
+    settings: Settings, keys: Sequence[str], origins: AllowedOrigins, metrics: TranscriptionMetrics | None
+) -> list[Middleware]:
     """Returns the middleware in the order in which it handles a request."""
     return [
         Middleware(BodyTimeout),
-        Middleware(ServerTiming),
+        Middleware(ServerTiming, metrics=metrics),
         Middleware(ShutdownResponder),
         Middleware(HostAndOriginCheck, hosts=settings.own_names(), origins=origins),
         *([Middleware(ApiKeys, keys=keys)] if keys else []),

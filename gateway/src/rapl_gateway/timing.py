@@ -7,6 +7,8 @@ from rapl_service.http.scope import RESPONSE_START
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from rapl_gateway.metrics import TranscriptionMetrics
+
 
 class Stage(StrEnum):
     """What a request is doing, in the order in which a request passes through the stages."""
@@ -39,7 +41,7 @@ class Stopwatch:
 
     def __init__(self) -> None:
         self._began = self._since = time.perf_counter()
-        self._in_progress = dict.fromkeys(_BY_WEIGHT, 0)
+        self._in_progress: dict[Stage, int] = dict.fromkeys(_BY_WEIGHT, 0)
         self._current = Stage.GATEWAY
         self._stages_s = dict.fromkeys(Stage, 0.0)
 
@@ -83,13 +85,14 @@ class StageContext:
 
 class ServerTiming:
     """ASGI middleware: gives each request a stopwatch. Its times are written into the response's headers and, when the
-    response has been sent, into the request's log line.
+    response has been sent, into the request's log line and the metrics.
 
     Source: https://www.w3.org/TR/server-timing/. `openai-processing-ms` is OpenAI's header for the total time.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, metrics: TranscriptionMetrics | None = None) -> None:
         self._app = app
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["rapl_stopwatch"] = stopwatch = Stopwatch()
@@ -104,7 +107,10 @@ class ServerTiming:
         finally:
             stages_s = stopwatch.stages_s()
             if len(stages_s) > 1:  # requests without stages, such as a list of models, have only their whole time
-                scope["rapl_log"].update({f"{stage}_s": took_s for stage, took_s in stages_s.items()})
+                fields = scope["rapl_log"]
+                fields.update({f"{stage}_s": took_s for stage, took_s in stages_s.items()})
+                if self._metrics:
+                    self._metrics.observe_stages({stage.value: took_s for stage, took_s in stages_s.items()}, fields)
 
 
 def stopwatch_of(request: Request) -> Stopwatch:

@@ -51,7 +51,7 @@ class MlxTranscriber:
         await asyncio.gather(*(model.unload(drain_s=0) for model in self._models.values()))
 
     def models(self) -> Sequence[ModelInfo]:
-        return [model.info for model in self._models.values()]
+        return [model.reported for model in self._models.values()]
 
     async def load(self, model_id: str) -> ModelInfo:
         model = self._model(model_id)

@@ -15,6 +15,7 @@ from rapl_protocol.prepared import MAX_SEGMENT_S, PrepareOptions
 from rapl_service.http.app import service_app
 from rapl_service.http.scope import log_fields
 from rapl_service.http.upload import Upload
+from rapl_service.telemetry.metrics import Metrics
 
 from rapl_preprocess.batches import in_batches
 from rapl_preprocess.media.containers import undecodable
@@ -25,6 +26,7 @@ from rapl_preprocess.speech.check import check_speech
 from rapl_preprocess.speech.silero import SpeechModel
 from rapl_preprocess.threads import iterate_in_threads
 from rapl_preprocess.upload import receive_media
+from rapl_preprocess.workers.collector import DecoderCollector
 from rapl_preprocess.workers.pool import Decoders
 
 MAX_CLIP_BYTES = int(MAX_SEGMENT_S * BYTES_PER_SECOND) + (1 << 16)
@@ -40,12 +42,15 @@ def create_app(settings: Settings) -> FastAPI:
             async with Decoders(settings) as decoders:
                 app.state.detecting, app.state.decoders = detecting, decoders
                 app.state.model = SpeechModel.load()
+                if metrics:
+                    metrics.registry.register(DecoderCollector(decoders))
                 # Loads code that takes 45 ms; otherwise the first streamed response would load it.
                 async with anyio.create_task_group():
                     pass
                 yield
 
-    app = service_app("RAPL preprocess-service", lifespan)
+    metrics = None if settings.metrics == "off" else Metrics(is_known_model=lambda _: False)
+    app = service_app("RAPL preprocess-service", lifespan, metrics=metrics, metrics_readers=settings.metrics)
 
     def batches(upload: Upload, options: PrepareOptions) -> Batches:
         _require_content(upload)

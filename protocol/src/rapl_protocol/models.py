@@ -79,6 +79,12 @@ class ModelInfo(BaseModel):
     parallel: int = 1
     """How many segments the engine transcribes at the same time."""
     capabilities: Capabilities = Capabilities()
+    load_s: float | None = None
+    """How long it took to load the last time, in seconds."""
+    memory_bytes: int | None = None
+    """Memory of its own process, if it has one."""
+    process_ends: int | None = None
+    """How often its own process has ended by itself, if it has one."""
 
     def not_ready_error(self) -> ServiceError:
         """The error for a request for this model while it is not ready."""

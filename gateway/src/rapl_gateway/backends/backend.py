@@ -116,7 +116,7 @@ class Backend:
         queued = self.scheduler.queued
         if queued.total_s < min(_MIN_QUEUE_S, self._settings.max_queue_s):
             return  # below every possible limit: the limit need not be computed
-        limit_s = self._limit_s()
+        limit_s = self.queue_limit_s()
         if queued.total_s < limit_s:
             return
         if queued.of(client_id) < limit_s / queued.clients(client_id) and queued.total_s < 2 * limit_s:
@@ -125,7 +125,7 @@ class Backend:
         message = f"{self.spec.service_name}: {queued.total_s:.0f} s of audio are queued, and the queue is full."
         raise ServiceError(ErrorCode.OVERLOADED, message, retry_after_s=wait_s and min(_MAX_RETRY_AFTER_S, wait_s))
 
-    def _limit_s(self) -> float:
+    def queue_limit_s(self) -> float:
         """Returns the limit of the queue in seconds of audio: what can be transcribed in half of a request's deadline,
         but not more than the setting allows."""
         limit_s = self._settings.max_queue_s * max(1, self.scheduler.slots())

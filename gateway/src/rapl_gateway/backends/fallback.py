@@ -139,6 +139,7 @@ class FallbackClient:
             return  # another segment of this request has already fallen back
         if self._is_fixed or not policy(error).has_fallback or index + 1 == len(self._targets):
             raise error
+        self.target.scheduler.fallbacks += 1
         self._index += 1
         log.warning("error=%s: fallback to model=%s", error.code.value, self.target.route.model)
 

@@ -6,6 +6,7 @@ the one with the least audio gets the segment. `retry.py` defines what happens a
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -75,6 +76,14 @@ class Scheduler:
         self.replicas: list[Replica] = []
         self.queued = QueuedAudio()
         self.throughput = Throughput()
+        self.done_audio_s = 0.0
+        """Seconds of audio that have been transcribed."""
+        self.failures: Counter[str] = Counter()
+        """Calls that failed, by error code."""
+        self.retries: Counter[str] = Counter()
+        """Calls that were sent again, by the error code of the failure."""
+        self.fallbacks = 0
+        """How often a request changed to another model because of a failure here."""
         self._name = name
         self._restart_wait_s = restart_wait_s
         self._parallel = parallel
@@ -129,6 +138,10 @@ class Scheduler:
                     if has_begun:
                         raise
                     self._require_retry(segment, replica, error)
+
+    @property
+    def waiting_segments(self) -> int:
+        return len(self._waiting) + len(self._without_replica)
 
     def slots(self) -> int:
         """Returns how many segments all reachable replicas together work on at once."""
@@ -216,6 +229,7 @@ class Scheduler:
         replica.release(segment.audio_s)
         self.throughput.end(segment.audio_s if segment.is_done else 0.0)
         if segment.is_done:
+            self.done_audio_s += segment.audio_s
             self._mark_ready(segment.model)
         self._assign_waiting()
 
@@ -234,8 +248,10 @@ class Scheduler:
             replica.mark_not_ready(segment.model)
         elif error.code is ErrorCode.BACKEND_UNAVAILABLE:
             replica.mark_unreachable(error)
+        self.failures[error.code.value] += 1
         if not segment.attempts.may_retry(error):
             raise error
+        self.retries[error.code.value] += 1
         log.warning("backend=%s address=%s error=%s: retry of a segment", self._name, replica.address, error.code.value)
 
     def _may_recover(self, segment: QueuedSegment) -> bool:

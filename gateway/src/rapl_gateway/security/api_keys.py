@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_service.http.errors import refuse
 from rapl_service.http.tokens import BearerTokens
+from rapl_service.telemetry.endpoint import HAS_KEY, METRICS_PATH
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -24,7 +25,11 @@ class ApiKeys:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] in _OPEN_PATHS:
             await self._app(scope, receive, send)
-        elif digest := self._keys.known_digest(Headers(scope=scope).get("authorization", "")):
+            return
+        digest = self._keys.known_digest(Headers(scope=scope).get("authorization", ""))
+        if scope["path"] == METRICS_PATH:  # its route decides
+            await self._app({**scope, HAS_KEY: digest is not None}, receive, send)
+        elif digest:
             await self._app({**scope, CLIENT_ID: digest.hex()}, receive, send)
         else:
             message = "Incorrect API key provided: send one of the server's keys as `Authorization: Bearer <key>`."

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing, closing
 from dataclasses import dataclass, field
@@ -72,6 +73,8 @@ class Pipeline:
     def __init__(self, preprocess: PreprocessClient, settings: Settings) -> None:
         self._preprocess = preprocess
         self._settings = settings
+        self.fallbacks: Counter[str] = Counter(no_speech_check=0, cut_by_gateway=0)
+        """How often a request was served without preprocess-service, by kind."""
 
     def texts(self, job: Job) -> AsyncGenerator[str, None]:
         """Yields the text that each segment adds. At the end `job.result` is complete.
@@ -148,13 +151,14 @@ class Pipeline:
         except ServiceError as error:
             if not policy(error).skips_speech_check:
                 raise
+            self.fallbacks["no_speech_check"] += 1
             log.warning("request_id=%s fallback: no speech detection: %s", job.request_id, error.message)
             return None
         return found.speech
 
     async def _recording(self, job: Job) -> AsyncGenerator[str, None]:
         """Prepares and transcribes the next segments while the text of the current one is sent."""
-        events = prepared_events(self._preprocess, job.media, job.prepare, job.request_id)
+        events = prepared_events(self._preprocess, job.media, job.prepare, job.request_id, self._count_cut)
         prefetcher = SegmentPrefetcher(events, partial(self._start, job), job.reservation.width + 1)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(prefetcher.close)
@@ -176,6 +180,9 @@ class Pipeline:
                         job.result.end(event)
                     case None:
                         return
+
+    def _count_cut(self) -> None:
+        self.fallbacks["cut_by_gateway"] += 1
 
     async def _segment_texts(self, job: Job, task: SegmentTask) -> AsyncGenerator[str, None]:
         """Yields the text that a segment adds: word by word if the engine streams, otherwise all at once."""

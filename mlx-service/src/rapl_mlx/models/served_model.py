@@ -48,6 +48,12 @@ class ServedModel:
         return self._status.info
 
     @property
+    def reported(self) -> ModelInfo:
+        """`info` with the figures of the process."""
+        figures = {"memory_bytes": self.process.memory_bytes, "process_ends": self.process.ends}
+        return self.info.model_copy(update=figures)
+
+    @property
     def settled(self) -> asyncio.Event:
         """Set while the model is neither downloading nor loading."""
         return self._status.settled

@@ -75,6 +75,8 @@ class ProcessSupervisor:
         self._killed_for: str | None = None
         """Why the supervisor killed the process; None if it did not."""
         self._failure: Failure | None = None
+        self.ends = 0
+        """How often the process has ended by itself or was killed for a reason."""
         self._had_request = False
         """Whether the running process has received a request."""
         self.reserved_bytes = 0
@@ -154,6 +156,7 @@ class ProcessSupervisor:
             while pause_s is not None:
                 await self._pause(pause_s)
                 how = await self._run_child()
+                self.ends += 1
                 self._events.on_process_end(how)
                 pause_s = self._after_end(how)
         except Exception:

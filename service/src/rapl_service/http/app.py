@@ -10,6 +10,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from rapl_service.http.errors import install_error_handlers
 from rapl_service.http.middleware import HeadAsGet, RequestMiddleware, RouteRecorder
+from rapl_service.telemetry.endpoint import add_metrics_route
+from rapl_service.telemetry.metrics import Metrics
+from rapl_service.telemetry.settings import MetricsReaders
 
 _NO_TELEMETRY: TelemetryConfig = {
     "tracing": False, "metrics": False, "logs": False, "operation_spans": False, "auto_configure": False,
@@ -24,6 +27,8 @@ def service_app(
     openapi_url: str | None = None,
     middleware: Sequence[Middleware] = (),
     outermost: Sequence[Middleware] = (),
+    metrics: Metrics | None = None,
+    metrics_readers: MetricsReaders = "local",
 ) -> FastAPI:
     """An application with request ids, a log line for each request, and every failure in OpenAI's error envelope.
 
@@ -33,6 +38,8 @@ def service_app(
         openapi_url: path of the OpenAPI document; None: it is not served.
         middleware: in the order in which they handle a request.
         outermost: middleware that sees every response, also those to failures; its own responses are not logged.
+        metrics: what is measured; None: nothing, and there is no `/metrics`.
+        metrics_readers: who may read `/metrics`.
     """
     app = _Service(
         title=title,
@@ -40,7 +47,7 @@ def service_app(
         openapi_url=openapi_url,
         middleware=[
             *outermost,
-            Middleware(RequestMiddleware),
+            Middleware(RequestMiddleware, metrics=metrics),
             Middleware(HeadAsGet),
             *middleware,
             Middleware(RouteRecorder),
@@ -51,6 +58,8 @@ def service_app(
         telemetry=_NO_TELEMETRY,
     )
     install_error_handlers(app)
+    if metrics:
+        add_metrics_route(app, metrics, metrics_readers)
     return app
 
 

@@ -14,6 +14,7 @@ from rapl_service.http.errors import send_error
 from rapl_service.http.scope import RESPONSE_START, ROUTE
 from rapl_service.log import LineFields, log
 from rapl_service.telemetry.context import LINE_IDS
+from rapl_service.telemetry.metrics import Metrics
 
 REQUEST_ID_HEADER = "x-request-id"
 _START = RESPONSE_START | {"websocket.accept"}
@@ -24,10 +25,12 @@ _INTERNAL_ERROR_CLOSE_CODE = 1011
 
 
 class RequestMiddleware:
-    """Gives each request an id, sends it in a response header, logs one line, and converts unexpected errors to 500."""
+    """Gives each request an id, sends it in a response header, logs one line, counts it in the metrics, and converts
+    unexpected errors to 500."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics | None = None) -> None:
         self._app = app
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
@@ -46,6 +49,8 @@ class RequestMiddleware:
                 status = _FORBIDDEN
             await send(message)
 
+        if self._metrics:
+            self._metrics.in_progress += 1
         try:
             await self._app(scope, receive, send_with_id)
         except WebSocketDisconnect:
@@ -62,7 +67,12 @@ class RequestMiddleware:
             else:
                 raise  # the response has begun: only a closed connection shows the client that it is incomplete
         finally:
-            _log_request(scope, rid, status, time.perf_counter() - began, fields)
+            # A path that no route has is a text of the client. It could be anything, so it is not used.
+            route, took_s = fields.pop(ROUTE, "unknown"), time.perf_counter() - began
+            if self._metrics:
+                self._metrics.in_progress -= 1
+                self._metrics.count_request(route, status, took_s, fields)
+            _log_request(scope, {"path": route, "status": status, "took_s": took_s, **fields})
 
 
 class HeadAsGet:
@@ -97,12 +107,9 @@ def _given_request_id(scope: Scope) -> str | None:
     return None
 
 
-def _log_request(scope: Scope, rid: str, status: int, took_s: float, fields: dict[str, Any]) -> None:
-    # A path that no route has is a text of the client. It could be anything, so it is not logged.
-    path = fields.pop(ROUTE, "unknown")
+def _log_request(scope: Scope, fields: dict[str, Any]) -> None:
     # Health checks and lists come every few seconds; a line for each would hide the lines that matter.
     method = scope.get("method", "WEBSOCKET")
-    level = logging.DEBUG if method in ("GET", "HEAD") and status < 400 else logging.INFO
+    level = logging.DEBUG if method in ("GET", "HEAD") and fields["status"] < 400 else logging.INFO
     if log.isEnabledFor(level):
-        line = {"request_id": rid, "method": method, "path": path, "status": status, "took_s": took_s, **fields}
-        log.log(level, "%s", LineFields(line))
+        log.log(level, "%s", LineFields({**LINE_IDS.get(), "method": method, **fields}))
