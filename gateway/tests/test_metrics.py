@@ -1,8 +1,8 @@
 """The gateway's /metrics: what is counted, who may read it, and that clients cannot make it grow."""
 
-import asyncio
 from typing import Any, ClassVar
 
+import aiohttp
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -16,6 +16,7 @@ from rapl_service.testing import until
 SECRET = "zanzibar-marker"
 KEY = "the-key-of-this-server"
 ROUTE = "/v1/audio/transcriptions"
+PATHS = ("/", "/v1/models/", "/v1/progress/")
 
 
 async def scraped(url: str, **headers: str) -> list[Any]:
@@ -95,19 +96,18 @@ async def test_a_fallback_without_preprocess_service_is_counted(start):
 
 async def test_10000_names_of_models_and_paths_do_not_make_the_metrics_grow(start):
     fleet = await start()
+    async with aiohttp.ClientSession(fleet.url) as http:
 
-    async def send(name: str) -> None:
-        await asyncio.gather(
-            fleet.http.post(ROUTE, data={"model": f"mlx-community/{name}"}, files={"file": ("a.wav", b"")}),
-            fleet.http.get(f"/{name}"),
-            fleet.http.get(f"/v1/models/{name}"),
-            fleet.http.get(f"/v1/progress/{name}"),
-        )
+        async def send(name: str) -> None:
+            form = aiohttp.FormData({"model": f"mlx-community/{name}", "file": b""}, default_to_multipart=True)
+            for call in (http.post(ROUTE, data=form), *(http.get(path + name) for path in PATHS)):
+                async with call as answer:
+                    await answer.read()
 
-    await send("first")
-    before = names(await scraped(fleet.url))
-    for number in range(2_500):
-        await send(f"{SECRET}-{number}")
+        await send("first")
+        before = names(await scraped(fleet.url))
+        for number in range(2_500):
+            await send(f"{SECRET}-{number}")
 
     samples = await scraped(fleet.url)
     own = {name for name in names(samples) - before if dict(name[1:]).get("route") != "/metrics"}

@@ -54,6 +54,7 @@ def create_app(settings: Settings) -> FastAPI:
     app = service_app(
         "RAPL",
         lifespan,
+        name="gateway",
         openapi_url="/openapi.json",
         outermost=[Middleware(CrossOrigin, origins=origins)],  # so that every error can be read too
         middleware=_middleware(settings, keys, origins, of_transcriptions),

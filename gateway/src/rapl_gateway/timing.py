@@ -2,8 +2,10 @@
 
 import time
 from enum import StrEnum
+from types import TracebackType
 
 from rapl_service.http.scope import RESPONSE_START
+from rapl_service.telemetry.tracing import CURRENT_SPAN
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -44,6 +46,8 @@ class Stopwatch:
         self._in_progress: dict[Stage, int] = dict.fromkeys(_BY_WEIGHT, 0)
         self._current = Stage.GATEWAY
         self._stages_s = dict.fromkeys(Stage, 0.0)
+        self.span = CURRENT_SPAN.get()
+        """The span of the request, in which each stage is a span; None if the request is not traced."""
 
     def stage(self, stage: Stage) -> "StageContext":
         """A context in which the stage is in progress. Several may be at the same time, also of the same stage."""
@@ -70,17 +74,24 @@ class Stopwatch:
 
 
 class StageContext:
-    __slots__ = ("_stage", "_stopwatch")
+    __slots__ = ("_span", "_stage", "_stopwatch")
 
     def __init__(self, stopwatch: Stopwatch, stage: Stage) -> None:
         self._stopwatch = stopwatch
         self._stage = stage
+        self._span = None if stopwatch.span is None else stopwatch.span.part(stage)
 
     def __enter__(self) -> None:
         self._stopwatch.count(self._stage, 1)
+        if self._span:
+            self._span.__enter__()
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         self._stopwatch.count(self._stage, -1)
+        if self._span:
+            self._span.__exit__(kind, error, traceback)
 
 
 class ServerTiming:

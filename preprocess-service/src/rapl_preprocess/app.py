@@ -50,7 +50,13 @@ def create_app(settings: Settings) -> FastAPI:
                 yield
 
     metrics = None if settings.metrics == "off" else Metrics(is_known_model=lambda _: False)
-    app = service_app("RAPL preprocess-service", lifespan, metrics=metrics, metrics_readers=settings.metrics)
+    app = service_app(
+        "RAPL preprocess-service",
+        lifespan,
+        name="preprocess-service",
+        metrics=metrics,
+        metrics_readers=settings.metrics,
+    )
 
     def batches(upload: Upload, options: PrepareOptions) -> Batches:
         _require_content(upload)

@@ -30,7 +30,10 @@ from rapl_service.telemetry.settings import MetricsReaders
 
 
 def transcriber_app(
-    transcriber: Transcriber, middleware: Sequence[Middleware] = (), metrics_readers: MetricsReaders = "local"
+    transcriber: Transcriber,
+    middleware: Sequence[Middleware] = (),
+    metrics_readers: MetricsReaders = "local",
+    name: str = "engine",
 ) -> FastAPI:
     """The HTTP API of an engine: transcribe, models, load, unload, live, ready and metrics."""
 
@@ -43,7 +46,14 @@ def transcriber_app(
             await transcriber.close()
 
     metrics = None if metrics_readers == "off" else _metrics(transcriber)
-    app = service_app("RAPL engine", lifespan, middleware=middleware, metrics=metrics, metrics_readers=metrics_readers)
+    app = service_app(
+        "RAPL engine",
+        lifespan,
+        name=name,
+        middleware=middleware,
+        metrics=metrics,
+        metrics_readers=metrics_readers,
+    )
 
     @app.post("/v1/transcribe")
     async def transcribe(request: Request) -> Response:

@@ -15,6 +15,7 @@ from rapl_protocol.audio import WavAudio
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.transcript import TranscribeOptions, Transcript
 from rapl_service.fair_queue import FairQueue
+from rapl_service.telemetry.tracing import span
 
 from rapl_gateway.backends.load import QueuedAudio, Throughput
 from rapl_gateway.backends.replica import Replica
@@ -103,10 +104,11 @@ class Scheduler:
         while True:
             async with Lease(self, segment) as replica:
                 try:
-                    answer = replica.client.transcribe(
-                        audio, options, deadline_s=segment.time_left_s(), request_id=call.request_id
-                    )
-                    transcript = await replica.interruptible(answer)
+                    with span("segment", backend=self._name, audio_s=segment.audio_s):
+                        answer = replica.client.transcribe(
+                            audio, options, deadline_s=segment.time_left_s(), request_id=call.request_id
+                        )
+                        transcript = await replica.interruptible(answer)
                     segment.is_done = True
                     return transcript
                 except ServiceError as error:
@@ -128,11 +130,12 @@ class Scheduler:
                     audio, options, deadline_s=segment.time_left_s(), request_id=call.request_id
                 )
                 try:
-                    async with aclosing(texts):
-                        async for text in texts:
-                            has_begun = True
-                            segment.is_done = isinstance(text, Transcript)
-                            yield text
+                    with span("segment", backend=self._name, audio_s=segment.audio_s):
+                        async with aclosing(texts):
+                            async for text in texts:
+                                has_begun = True
+                                segment.is_done = isinstance(text, Transcript)
+                                yield text
                     return
                 except ServiceError as error:
                     if has_begun:
