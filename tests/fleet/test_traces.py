@@ -36,7 +36,11 @@ class TracedFleet:
         def found() -> dict[str, tuple[str, Any]]:
             return {s.span_id.hex(): (name, s) for name, s in self.collected.spans() if s.trace_id.hex() == trace}
 
-        until("all services have sent their spans", lambda: len({name for name, _ in found().values()}) == 3, 20)
+        def is_whole() -> bool:
+            names = {(name, span.name) for name, span in found().values()}
+            return len({name for name, _ in names}) == 3 and ("rapl-gateway", "POST /v1/audio/transcriptions") in names
+
+        until("all services have sent their spans, the gateway the one that ends last", is_whole, 20)
         return found()
 
 
