@@ -11,6 +11,7 @@ import httpx
 import pytest
 from media import as_media
 from rapl_protocol.audio import WavAudio
+from rapl_service.telemetry.catalog import METRICS
 from services import DIGITS, ROOT, SAMPLE, SELFTEST, Fleet, free_port, until
 
 PROMETHEUS = ROOT / "deploy" / "prometheus"
@@ -113,6 +114,15 @@ def test_promtool_finds_nothing_wrong_with_the_metrics(loaded, targets):
         text = httpx.get(f"http://{address}/metrics").text
 
         assert promtool("check", "metrics", text=text) == "", job
+
+
+def test_every_service_has_the_metrics_of_the_table(loaded, targets):
+    kinds = {"gateway": "gateway", "preprocess-service": "preprocess-service"}
+    for job, address in targets.items():
+        has = set(re.findall(r"^# TYPE (rapl_\w+)", httpx.get(f"http://{address}/metrics").text, re.MULTILINE))
+        service = kinds.get(job, "engines")
+
+        assert has == {spec.name for spec in METRICS if service in spec.services}, job
 
 
 def test_the_stages_of_each_request_add_up_to_its_time(loaded, fleet):
