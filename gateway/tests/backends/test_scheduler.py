@@ -4,8 +4,9 @@ import asyncio
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rapl_gateway.backends.queued_segment import CallOptions
 from rapl_gateway.backends.replica import Replica
-from rapl_gateway.backends.scheduler import CallOptions, Scheduler
+from rapl_gateway.backends.scheduler import Scheduler
 from rapl_protocol.audio import WavAudio
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.models import ModelInfo, ModelState

@@ -10,8 +10,9 @@ from rapl_protocol.errors import ServiceError
 from rapl_protocol.transcript import TranscribeOptions, Transcript
 
 from rapl_gateway.backends.catalog import Route
+from rapl_gateway.backends.queued_segment import CallOptions
 from rapl_gateway.backends.retry import policy
-from rapl_gateway.backends.scheduler import CallOptions, Scheduler
+from rapl_gateway.backends.scheduler import Scheduler
 from rapl_gateway.timing import Stopwatch
 
 log = logging.getLogger("rapl")

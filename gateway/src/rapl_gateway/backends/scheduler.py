@@ -9,7 +9,6 @@ import logging
 from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass, field
 
 from rapl_protocol.audio import WavAudio
 from rapl_protocol.errors import ErrorCode, ServiceError
@@ -18,9 +17,10 @@ from rapl_service.fair_queue import FairQueue
 from rapl_service.telemetry.tracing import span
 
 from rapl_gateway.backends.load import QueuedAudio, Throughput
+from rapl_gateway.backends.queued_segment import CallOptions, QueuedSegment, now, queued
 from rapl_gateway.backends.replica import Replica
-from rapl_gateway.backends.retry import Attempts, RestartWindow
-from rapl_gateway.timing import Stage, Stopwatch
+from rapl_gateway.backends.retry import RestartWindow
+from rapl_gateway.timing import Stage
 
 LONG_PREFETCH, SHORT_PREFETCH = 1, 8
 """How many segments a replica gets in addition to those that it works on, so that it never waits for the next one. It
@@ -28,40 +28,6 @@ gets few segments of long recordings: the others wait in this queue, where short
 _MAX_RELEASE_DELAY_S = 30.0
 
 log = logging.getLogger("rapl")
-
-
-@dataclass(frozen=True, slots=True)
-class CallOptions:
-    """The client, the deadline and the fallback of a call to an engine."""
-
-    client_id: str
-    """The queue takes turns between clients."""
-    deadline_s: float
-    request_id: str | None
-    has_fallback: bool
-    """Whether another model is used if this one cannot be reached."""
-    stopwatch: Stopwatch = field(default_factory=Stopwatch)
-    """Measures the stages `queue` and `infer`."""
-
-
-@dataclass(eq=False, slots=True)
-class QueuedSegment:
-    """Audio that is to be transcribed by one model."""
-
-    model: str
-    audio_s: float
-    is_long: bool
-    call: CallOptions
-    deadline: float
-    """The time at which the segment fails with BACKEND_TIMEOUT, on the event loop's clock."""
-    assigned: asyncio.Future[Replica] = field(init=False)
-    is_done: bool = False
-    attempts: Attempts = field(default_factory=Attempts)
-    not_ready: ServiceError | None = None
-    """The last MODEL_NOT_READY error of a replica, if there was one."""
-
-    def time_left_s(self) -> float:
-        return self.deadline - _now()
 
 
 class Scheduler:
@@ -100,7 +66,7 @@ class Scheduler:
         Raises:
             ServiceError: the replica's own error, or BACKEND_TIMEOUT if no replica was free before the deadline.
         """
-        segment = _queued(audio, options, call)
+        segment = queued(audio, options, call)
         while True:
             async with Lease(self, segment) as replica:
                 try:
@@ -122,7 +88,7 @@ class Scheduler:
         Raises:
             ServiceError: as in `transcribe`.
         """
-        segment = _queued(audio, options, call)
+        segment = queued(audio, options, call)
         while True:
             has_begun = False
             async with Lease(self, segment) as replica:
@@ -186,7 +152,7 @@ class Scheduler:
         """Estimates how many seconds a replica will still work on a segment that it got at `began`, at most
         _MAX_RELEASE_DELAY_S."""
         whole_s = (self.throughput.time_s(segment.audio_s) or 0.0) * max(1, self.slots())
-        return min(_MAX_RELEASE_DELAY_S, max(0.0, whole_s - (_now() - began)))
+        return min(_MAX_RELEASE_DELAY_S, max(0.0, whole_s - (now() - began)))
 
     def _enqueue(self, segment: QueuedSegment) -> None:
         self._waiting.add(segment, is_long=segment.is_long, client_id=segment.call.client_id)
@@ -307,7 +273,7 @@ class Lease:
         except BaseException:
             scheduler.queued.remove(segment.call.client_id, segment.audio_s)
             raise
-        self._began = _now()
+        self._began = now()
         segment.call.stopwatch.count(Stage.INFER, 1)
         return self._replica
 
@@ -320,11 +286,3 @@ class Lease:
             asyncio.get_running_loop().call_later(remaining_s, scheduler.release, self._replica, segment)
         else:
             scheduler.release(self._replica, segment)
-
-
-def _queued(audio: WavAudio, options: TranscribeOptions, call: CallOptions) -> QueuedSegment:
-    return QueuedSegment(options.model, audio.duration_s, options.is_long, call, _now() + call.deadline_s)
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()
