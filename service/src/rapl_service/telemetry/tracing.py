@@ -55,8 +55,6 @@ def tracer_from_environment(service: str) -> "Tracer | None":
     try:
         from rapl_service.telemetry.opentelemetry import Tracer
     except ModuleNotFoundError as error:
-        message = (
-            f"{variable} is set, but {error.name} is missing: install the extra `traces` of the service"
-        )
+        message = f"{variable} is set, but {error.name} is missing: install the extra `traces` of the service"
         raise ValueError(message) from error
     return Tracer(service)
