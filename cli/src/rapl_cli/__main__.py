@@ -8,7 +8,8 @@ from importlib import import_module
 from typing import Any
 
 from rapl_cli import command_line
-from rapl_cli.errors import CommandError
+from rapl_cli.errors import CommandError, report
+from rapl_cli.fleet.env_file import read_env_file
 
 _COMMANDS: dict[str, tuple[str, Callable[[Any, argparse.Namespace, list[str]], int]]] = {
     "up": ("up", lambda up, o, _: up.up(with_mlx=o.mlx, download=not o.no_download, detach=o.detach)),
@@ -37,10 +38,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options, rest = command_line.parse(arguments)
     _end_like_ctrl_c(signal.SIGTERM, signal.SIGHUP)
     try:
+        if options.command != "test":  # the tests must not depend on the settings of this checkout
+            read_env_file()
         module, run = _COMMANDS[options.command]
         return run(import_module(f"rapl_cli.commands.{module}"), options, rest)
     except CommandError as error:
-        print(f"rapl: {error}{f'. {error.remedy}' if error.remedy else ''}", file=sys.stderr)
+        report(f"{error}{f'. {error.remedy}' if error.remedy else ''}")
         return error.exit_code
     except KeyboardInterrupt:
         return 130

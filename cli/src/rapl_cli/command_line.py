@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 from rapl_cli.checkout import ROOT
 from rapl_cli.commands.bench import NEEDED, ONLY_BY_NAME
+from rapl_cli.errors import report
 from rapl_cli.transcription.recordings import FORMATS
 
 DESCRIPTION = "A private, local, OpenAI-compatible speech-to-text server."
@@ -54,7 +55,8 @@ SHELLS = ("bash", "zsh", "fish", "tcsh")
 class _CommandParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Prints one line, without the usage, and exits."""
-        self.exit(2, f"rapl: {message}. `{self.prog} --help` explains the command.\n")
+        report(f"{message}. `{self.prog} --help` explains the command.")
+        self.exit(2)
 
 
 class MainParser(argparse.ArgumentParser):
@@ -62,7 +64,8 @@ class MainParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         reason = message.partition(" (choose from")[0]
-        self.exit(2, f"rapl: {reason}. `rapl --help` lists the commands.\n")
+        report(f"{reason}. `rapl --help` lists the commands.")
+        self.exit(2)
 
     def format_help(self) -> str:
         """The commands in groups. argparse has no groups of subcommands."""
@@ -91,7 +94,8 @@ def parse(arguments: Sequence[str] | None = None) -> tuple[argparse.Namespace, l
         parser.exit()
     if rest and options.command != "test":
         help_command = f"rapl {options.command or ''} --help".replace("  ", " ")
-        parser.exit(2, f"rapl: unknown arguments: {' '.join(rest)}. `{help_command}` lists the known ones.\n")
+        report(f"unknown arguments: {' '.join(rest)}. `{help_command}` lists the known ones.")
+        parser.exit(2)
     return options, rest
 
 

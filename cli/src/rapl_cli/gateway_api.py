@@ -15,11 +15,16 @@ _CHANGE_TIMEOUT = httpx.Timeout(120.0, connect=2.0)
 """An engine finishes the requests that it has accepted before it unloads a model, within 60 s."""
 _TRANSCRIPTION_TIMEOUT = httpx.Timeout(600.0, connect=2.0)
 
-_START = "Start it with `docker compose up` or `./rapl up`; `./rapl doctor` looks for other causes."
+START = "Start it with `docker compose up` or `./rapl up`; `./rapl doctor` looks for other causes."
 
 
 class GatewayError(CommandError):
     """The gateway cannot be reached, or it answered with an error. The message has the reason."""
+
+
+def for_commands(message: str) -> str:
+    """The gateway's message, with the command instead of the call of the API that does the same."""
+    return message.replace("GET /v1/models lists", "`./rapl models` lists")
 
 
 class GatewayApi:
@@ -74,6 +79,10 @@ class GatewayApi:
         """Why the gateway cannot use a service, by service. Raises: GatewayError."""
         return (await self._request("GET", "/health/ready", accepted=503))["problems"]
 
+    async def default_model(self) -> dict[str, Any]:
+        """The model for requests that name none, with its state. Raises: GatewayError."""
+        return await self.model((await self._request("GET", "/health/ready", accepted=503))["model"])
+
     async def wait_until_ready(self, model: str | None, *, limit_s: float) -> None:
         """Waits until a model is ready; None waits only until the gateway answers.
 
@@ -105,12 +114,12 @@ class GatewayApi:
             answer = await self._http.request(method, path, **content)
         except httpx.HTTPError as error:
             reason = self.address.reason(error)
-            raise GatewayError(f"the gateway at {self.url} cannot be reached ({reason})", _START) from error
+            raise GatewayError(f"the gateway at {self.url} cannot be reached ({reason})", START) from error
         try:
             body = answer.json()
             if (answer.is_success or answer.status_code == accepted) and isinstance(body, dict):
                 return body
-            message = str(body["error"]["message"])
+            message = for_commands(str(body["error"]["message"]))
         except (ValueError, LookupError, TypeError):
             raise GatewayError(
                 f"the program at {self.url} is not a RAPL gateway; set RAPL_PORT to the gateway's port"

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rapl_hub.errors import DamagedFile, HubError, HubUnavailable, NotFound, short
+from rapl_hub.errors import DamagedFile, HubError, HubUnavailable, NotFound, connection_problem, short
 from rapl_hub.hub import HubFile, Listing, require_as_listed
 
 
@@ -66,7 +66,7 @@ def _hub_errors(repo: str, revision: str | None) -> Iterator[None]:
         raise DamagedFile(f"is not what ModelScope lists ({short(error)})") from error
     except errors.HubError as error:
         if error.retryable:
-            raise HubUnavailable(f"ModelScope cannot be reached ({short(error.__cause__ or error)})") from error
+            raise HubUnavailable(f"ModelScope cannot be reached ({connection_problem(error)})") from error
         raise HubError(f"ModelScope refused: {short(error)}") from error
     except requests.RequestException as error:
-        raise HubUnavailable(f"ModelScope cannot be reached ({short(error)})") from error
+        raise HubUnavailable(f"ModelScope cannot be reached ({connection_problem(error)})") from error

@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import os
-import sys
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
@@ -14,7 +13,7 @@ from rapl_service.supervised import PIPE_VARIABLE
 from rapl_cli.commands.up import LOCK
 from rapl_cli.display import plain, show, show_json, size
 from rapl_cli.download_display import DownloadDisplay
-from rapl_cli.errors import CommandError
+from rapl_cli.errors import CommandError, report
 from rapl_cli.fleet import programs
 from rapl_cli.gateway_address import GatewayAddress
 from rapl_cli.gateway_api import GatewayApi
@@ -136,7 +135,7 @@ def _stop_explained(model: dict[str, Any], downloader: asyncio.subprocess.Proces
     except asyncio.CancelledError:
         name = plain(model["engine_model"])
         goes_on = f"{model['owned_by']} goes on without this command; `./rapl rm {name}` stops it and removes the files"
-        print(f"rapl: {goes_on if downloader is None else f'`./rapl pull {name}` resumes it'}", file=sys.stderr)
+        report(goes_on if downloader is None else f"`./rapl pull {name}` resumes it")
         raise
 
 

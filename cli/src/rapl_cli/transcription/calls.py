@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from rapl_cli.gateway_address import GatewayAddress
-from rapl_cli.gateway_api import GatewayError
+from rapl_cli.gateway_api import START, GatewayError, for_commands
 from rapl_cli.transcription.display import RecordingDisplay
 from rapl_cli.transcription.model_wait import BatchAborted, ModelWait
 from rapl_cli.transcription.recordings import MEDIA
@@ -111,7 +111,7 @@ class TranscriptionCalls:
             answer = await self._http.post(form.url, content=_chunks(form, display), headers=headers)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol) as error:
             reason = f"the gateway at {self._address.url} cannot be reached ({self._address.reason(error)})"
-            raise _RetryLater(reason) if self._has_answered else BatchAborted(reason) from error
+            raise _RetryLater(reason) if self._has_answered else BatchAborted(f"{reason}. {START}") from error
         except httpx.LocalProtocolError as error:
             raise GatewayError("the file changed during the upload") from error
         except httpx.HTTPError as error:
@@ -170,6 +170,6 @@ def _reason(answer: httpx.Response) -> tuple[str, str | None]:
     """The message and the code of the gateway's error."""
     try:
         error: Any = answer.json()["error"]
-        return str(error["message"]), error.get("code")
+        return for_commands(str(error["message"])), error.get("code")
     except (ValueError, LookupError, TypeError, AttributeError):
         return f"the server answered with status {answer.status_code} and no message", None

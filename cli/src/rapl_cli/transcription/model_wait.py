@@ -8,8 +8,9 @@ from urllib.parse import quote
 import httpx
 from tqdm import tqdm
 
+from rapl_cli.errors import report
 from rapl_cli.gateway_address import GatewayAddress
-from rapl_cli.gateway_api import GatewayError
+from rapl_cli.gateway_api import START, GatewayError
 
 _POLL_INTERVAL_S = 0.5
 _TIMEOUT = httpx.Timeout(10.0)
@@ -84,7 +85,7 @@ class ModelWait:
             answer = await self._http.request(method, path, timeout=_TIMEOUT)
         except httpx.HTTPError as error:
             reason = f"the gateway at {self._address.url} cannot be reached ({self._address.reason(error)})"
-            raise BatchAborted(reason) from error
+            raise BatchAborted(f"{reason}. {START}") from error
         try:
             body = answer.json()
         except ValueError:
@@ -110,7 +111,7 @@ class _WaitDisplay:
         text = f"waiting for {model['id']}: {model['state']}"
         if not sys.stderr.isatty():
             if text != self._shown:
-                print(f"rapl: {text}", file=sys.stderr, flush=True)
+                report(text)
             self._shown = text
             return
         if self._bar is None:

@@ -20,6 +20,8 @@ _HEADER_NAME = REQUEST_ID_HEADER.encode()
 _SAFE_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _SWITCHING_PROTOCOLS, _FORBIDDEN = 101, 403
 _INTERNAL_ERROR_CLOSE_CODE = 1011
+_READINESS = "/health/ready"
+"""Its answer is 503 while a model is loaded, which is no failure of the request."""
 _DECIMALS = {"audio_s": 2, "speech_s": 2}
 """Decimals of audio durations in the log line. Processing times have four decimals: a tenth of a millisecond."""
 
@@ -102,7 +104,8 @@ def _log_request(scope: Scope, rid: str, status: int, took_s: float, fields: dic
     path = fields.pop(ROUTE, "unknown")
     # Health checks and lists come every few seconds; a line for each would hide the lines that matter.
     method = scope.get("method", "WEBSOCKET")
-    level = logging.DEBUG if method in ("GET", "HEAD") and status < 400 else logging.INFO
+    is_frequent = method in ("GET", "HEAD") and (status < 400 or path == _READINESS)
+    level = logging.DEBUG if is_frequent else logging.INFO
     if log.isEnabledFor(level):
         line = {"request_id": rid, "method": method, "path": path, "status": status, "took_s": took_s, **fields}
         log.log(level, "%s", " ".join([f"{name}={_formatted(name, value)}" for name, value in line.items()]))
