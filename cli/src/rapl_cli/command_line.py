@@ -1,8 +1,10 @@
 """The arguments of `rapl`. It imports only the standard library, so that help needs no installed environment."""
 
 import argparse
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -52,9 +54,14 @@ SERVICES = ("gateway", "preprocess", "sensevoice", "mlx", "prepare-model")
 SHELLS = ("bash", "zsh", "fish", "tcsh")
 
 
+_UNKNOWN_COMMAND = re.compile(r"argument COMMAND: invalid choice: '([^']*)'")
+"""argparse's message. Source: https://docs.python.org/3/library/argparse.html#choices"""
+
+
 class _CommandParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Prints one line, without the usage, and exits."""
+        message = message.partition(" (choose from")[0]
         report(f"{message}. `{self.prog} --help` explains the command.")
         self.exit(2)
 
@@ -63,8 +70,10 @@ class MainParser(argparse.ArgumentParser):
     commands: Mapping[str, argparse.ArgumentParser]
 
     def error(self, message: str) -> NoReturn:
-        reason = message.partition(" (choose from")[0]
-        report(f"{reason}. `rapl --help` lists the commands.")
+        if name := _UNKNOWN_COMMAND.match(message):
+            near = get_close_matches(name[1], self.commands, n=1)
+            message = f"there is no command {name[1]!r}" + (f", but {near[0]!r}" if near else "")
+        report(f"{message}. `rapl --help` lists the commands.")
         self.exit(2)
 
     def format_help(self) -> str:
@@ -194,7 +203,6 @@ def _add_gateway(parser: argparse.ArgumentParser, *, has_json: bool = False) -> 
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError(text)
-    return number
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
+    return int(text)

@@ -23,6 +23,11 @@ class CommandError(Exception):
         super().__init__(message)
         self.remedy = remedy
 
+    @property
+    def text(self) -> str:
+        """The message and the remedy."""
+        return f"{self}. {self.remedy}" if self.remedy else str(self)
+
 
 class UsageError(CommandError):
     """The command cannot be used in this way."""

@@ -13,6 +13,8 @@ import httpx
 from rapl_cli.errors import UsageError
 from rapl_cli.fleet.ports import Ports
 
+NOTHING_LISTENS = "nothing listens there"
+"""The reason why a request got no response, if the gateway is not running."""
 _EVERY_ADDRESS = ("", "0.0.0.0", "::")
 
 
@@ -57,12 +59,14 @@ class GatewayAddress:
         cause: BaseException | None = error
         while cause:
             if isinstance(cause, ssl.SSLCertVerificationError):
-                trusted = "RAPL_TLS_CERT" if self.certificate else "what this system trusts"
+                trusted = "the one in RAPL_TLS_CERT" if self.certificate else "what this system trusts"
                 return f"its certificate is not {trusted}: {cause.verify_message}"
             if isinstance(cause, ssl.SSLError):
                 return "it does not speak TLS; is its URL http://?"
+            if isinstance(cause, httpx.RemoteProtocolError):
+                return "it does not speak plain HTTP; is its URL https://?"
             if isinstance(cause, ConnectionRefusedError):
-                return "nothing listens there"
+                return NOTHING_LISTENS
             if isinstance(cause, socket.gaierror):
                 return "its host name is unknown"
             cause = cause.__cause__ or cause.__context__

@@ -8,18 +8,39 @@ from urllib.parse import quote
 import httpx
 
 from rapl_cli.errors import CommandError
-from rapl_cli.gateway_address import GatewayAddress
+from rapl_cli.gateway_address import NOTHING_LISTENS, GatewayAddress
 
 _TIMEOUT = httpx.Timeout(10.0, connect=2.0)
 _CHANGE_TIMEOUT = httpx.Timeout(120.0, connect=2.0)
 """An engine finishes the requests that it has accepted before it unloads a model, within 60 s."""
 _TRANSCRIPTION_TIMEOUT = httpx.Timeout(600.0, connect=2.0)
 
-START = "Start it with `docker compose up` or `./rapl up`; `./rapl doctor` looks for other causes."
+_START = "Start it with `docker compose up` or `./rapl up`; `./rapl doctor` looks for other causes."
 
 
 class GatewayError(CommandError):
     """The gateway cannot be reached, or it answered with an error. The message has the reason."""
+
+
+def unreachable(address: GatewayAddress, error: httpx.HTTPError) -> GatewayError:
+    """The error of a request that got no response."""
+    reason, url = address.reason(error), "" if address.is_local else f" --url {address.url}"
+    remedy = f"`./rapl doctor{url}` looks for the cause."
+    if address.is_local and reason == NOTHING_LISTENS:
+        remedy = _START
+    return GatewayError(f"the gateway at {address.url} cannot be reached ({reason})", remedy)
+
+
+def not_a_gateway(address: GatewayAddress) -> GatewayError:
+    """The error of an answer that no gateway would give."""
+    remedy = "set RAPL_PORT to the gateway's port" if address.is_local else "check --url"
+    return GatewayError(f"the program at {address.url} is not a RAPL gateway; {remedy}")
+
+
+def wrong_key(address: GatewayAddress) -> GatewayError:
+    """The error of an answer with status 401."""
+    problem = "does not accept this API key" if address.api_key else "needs an API key"
+    return GatewayError(f"the gateway {problem}", "Set RAPL_API_KEY, or use --api-key.")
 
 
 def for_commands(message: str) -> str:
@@ -113,15 +134,12 @@ class GatewayApi:
         try:
             answer = await self._http.request(method, path, **content)
         except httpx.HTTPError as error:
-            reason = self.address.reason(error)
-            raise GatewayError(f"the gateway at {self.url} cannot be reached ({reason})", START) from error
+            raise unreachable(self.address, error) from error
         try:
             body = answer.json()
             if (answer.is_success or answer.status_code == accepted) and isinstance(body, dict):
                 return body
             message = for_commands(str(body["error"]["message"]))
         except (ValueError, LookupError, TypeError):
-            raise GatewayError(
-                f"the program at {self.url} is not a RAPL gateway; set RAPL_PORT to the gateway's port"
-            ) from None
-        raise GatewayError(message)
+            raise not_a_gateway(self.address) from None
+        raise wrong_key(self.address) if answer.status_code == 401 else GatewayError(message)

@@ -59,17 +59,22 @@ def unload(options: argparse.Namespace) -> int:
 
 
 def remove(options: argparse.Namespace) -> int:
-    async def run() -> dict[str, Any] | None:
-        async with GatewayApi(GatewayAddress.chosen(options.url, options.api_key)) as api:
-            model = await api.model(options.model)
-            if options.yes or not sys.stdin.isatty() or _is_confirmed(model):
-                return await api.remove(options.model)
-            return None
+    address = GatewayAddress.chosen(options.url, options.api_key)
 
-    model = asyncio.run(run())
-    if model is None:
+    async def entry() -> dict[str, Any]:
+        async with GatewayApi(address) as api:
+            return await api.model(options.model)
+
+    async def run() -> dict[str, Any]:
+        async with GatewayApi(address) as api:
+            return await api.remove(options.model)
+
+    # The question is asked outside of the event loop, in which Ctrl-C would not end the wait for the answer.
+    is_asked = sys.stdin.isatty() and not options.yes
+    if is_asked and not _is_confirmed(asyncio.run(entry())):
         report("nothing was removed")
         return 1
+    model = asyncio.run(run())
     show_json(model) if options.json else show(plain(f"The weights of {model['id']} are removed."))
     return 0
 

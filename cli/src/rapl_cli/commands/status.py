@@ -56,7 +56,7 @@ async def _screen_or_error(address: GatewayAddress) -> RenderableType:
     try:
         return _screen(await _fetched(address), address)
     except CommandError as error:  # the gateway may come back
-        return Text(plain(f"rapl: {error}"), "red")
+        return Text(plain(f"rapl: {error.text}"), "red")
 
 
 def _screen(found: dict[str, Any], address: GatewayAddress) -> Group:

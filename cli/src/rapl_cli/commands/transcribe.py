@@ -147,7 +147,10 @@ def _print(transcript: bytes) -> None:
 
 def _check_writable(folder: Path) -> None:
     """Creates the folder and checks that it is writable. A transcription may take an hour. Raises: OSError."""
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise NotADirectoryError(f"{_display_name(folder)} is not a folder") from None
     if not os.access(folder, os.W_OK):
         raise PermissionError(f"{_display_name(folder)} is not writable")
 

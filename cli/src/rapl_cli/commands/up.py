@@ -44,15 +44,16 @@ def up(*, with_mlx: bool | None, download: bool, detach: bool) -> int:
     ports = Ports.from_environment()
     services = service_urls(ports)
     fleet = _programs(ports, services, with_mlx, download)
-    if not settings_are_right(fleet):
-        return BAD_SETTING
     for program in fleet:
         for variable, port in program.ports.items():
             if problem := port_problem(port, variable):
                 report(f"{program.name} cannot start: {problem}")
                 return 1
+    if not settings_are_right(fleet):
+        return BAD_SETTING
     if detach:
         return _detach(ports, services, with_mlx, download)
+    report(f"starting {', '.join(program.name for program in fleet)}")
     try:
         with LOCK.held():
             asyncio.run(_run(fleet, ports, services, download))
@@ -187,7 +188,12 @@ def _detach(ports: Ports, services: Mapping[str, ServiceUrls], with_mlx: bool | 
         start_new_session=True,
         env={**os.environ, REPORTED: "yes"},
     )
-    return asyncio.run(_wait_detached(ports, services, process, download))
+    try:
+        return asyncio.run(_wait_detached(ports, services, process, download))
+    except KeyboardInterrupt:
+        process.terminate()
+        process.wait()
+        raise
 
 
 async def _wait_detached(
