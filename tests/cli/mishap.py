@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 from mishap_stages import PORTS, Environ
-from services import ROOT, SAMPLE
+from services import ROOT, SAMPLE, until
 from terminal import CTRL_C, Terminal
 
 TABLES = Path(__file__).parent / "mishaps"
@@ -55,13 +55,20 @@ class Seen:
 
 def seen(mishap: Mishap, environ: Environ, folder: Path) -> Seen:
     """Runs the command in a terminal, and returns what is on the screen at its end, with placeholders."""
-    places = {"{folder}": str(folder), "{sample}": str(SAMPLE), "{root}": str(ROOT)}
+    places = {
+        "{models}": environ["RAPL_SENSEVOICE_MODEL_DIR"],
+        "{folder}": str(folder),
+        "{sample}": str(SAMPLE),
+        "{root}": str(ROOT),
+    }
     changed = {name: _filled(value, places) for name, value in mishap.environ.items()}
     environ = {name: value for name, value in (environ | changed).items() if name not in ("NO_COLOR", "COLUMNS")}
     command = [_filled(part, places) for part in shlex.split(mishap.command)]
     with Terminal(command, environ=environ, cwd=ROOT, size=(COLUMNS, ROWS)) as terminal:
         if mishap.ctrl_c_at:
             terminal.wait_for(mishap.ctrl_c_at, limit_s=LIMIT_S)
+            # Python does not notice a signal that comes just before it begins to read the terminal.
+            until("the command waits", lambda: psutil.Process(terminal.pid).status() == psutil.STATUS_SLEEPING)
             terminal.press(CTRL_C)
         code = terminal.ended(limit_s=LIMIT_S)
     return Seen(_with_placeholders(terminal.text(), environ, places), code if code >= 0 else 128 - code)

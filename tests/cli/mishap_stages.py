@@ -12,9 +12,11 @@ from pathlib import Path
 import doctor_command
 import pytest
 from local_hub import LocalHub
+from rapl_hub.state import DownloadPhase, DownloadState
+from rapl_sensevoice.weights.on_disk import PREPARE_AGAIN, STATE_NAME
 from scripted_gateway import ScriptedGateway
 from services import ROOT, SAMPLE, free_port
-from small_disk import small_disk
+from small_disk import free_bytes, small_disk
 
 Environ = dict[str, str]
 Stage = Callable[[Environ, Path], AbstractContextManager[Environ]]
@@ -136,7 +138,7 @@ def old_python(environ: Environ, folder: Path) -> Iterator[Environ]:
 @contextmanager
 def full_disk(environ: Environ, folder: Path) -> Iterator[Environ]:
     with small_disk(folder, 64 << 10) as disk:
-        (disk / "filler").write_bytes(bytes((64 << 10) - os.sysconf("SC_PAGE_SIZE")))
+        (disk / "filler").write_bytes(bytes(free_bytes(disk)))
         yield environ
 
 
@@ -172,7 +174,7 @@ STAGES: dict[str, Stage] = {
 
 @contextmanager
 def fleet_settings(folder: Path) -> Iterator[Environ]:
-    """The environment of a fleet with a key, TLS and a damaged model, whose disk is small if this user may mount one."""
+    """The environment of a fleet with a key, TLS and a damaged model. Its disk is small if this user may mount one."""
     cert, key = certificate(folder, "server")
     disk = folder / "disk"
     disk.mkdir()
@@ -181,7 +183,8 @@ def fleet_settings(folder: Path) -> Iterator[Environ]:
             stack.enter_context(small_disk(disk, 2 << 20))
         weights = disk / "models" / "iic" / "SenseVoiceSmall"
         weights.mkdir(parents=True)
-        (weights / "model.pt").write_bytes(b"damaged")
+        damage = DownloadState(phase=DownloadPhase.FAILED, reason="model.pt is damaged", remedy=PREPARE_AGAIN)
+        (weights / STATE_NAME).write_text(damage.model_dump_json())
         yield environment(folder) | {
             "RAPL_API_KEYS": "first-key,second-key",
             "RAPL_TLS_CERT": str(cert),

@@ -5,6 +5,7 @@ import errno
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
@@ -45,6 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Returns 0 if the command did its work, 1 if it failed, 2 if it was used wrongly, 130 after Ctrl-C."""
     options, rest = command_line.parse(arguments)
     _end_like_ctrl_c(signal.SIGTERM, signal.SIGHUP)
+    # After Ctrl-C, anyio leaves the coroutine of a connection that had not begun.
+    warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
     try:
         if options.command != "test":  # the tests must not depend on the settings of this checkout
             read_env_file()

@@ -61,7 +61,7 @@ def _hub_errors(repo: str, revision: str | None) -> Iterator[None]:
     try:
         yield
     except errors.NotExistError as error:
-        raise NotFound(f"ModelScope has no {repo} at revision {revision!r} ({short(error)})") from error
+        raise NotFound(f"ModelScope has no {repo} at revision {revision!r}") from error
     except errors.FileIntegrityError as error:
         raise DamagedFile(f"is not what ModelScope lists ({short(error)})") from error
     except errors.HubError as error:

@@ -111,8 +111,12 @@ class _Batch:
     def _save(self, transcript: bytes, recording: Recording) -> None:
         if self._options.stdout:
             _print(transcript)
-        else:
+            return
+        try:
             write_atomically(recording.output, transcript)
+        except OSError as error:
+            name = _display_name(recording.output)
+            raise GatewayError(f"{name} cannot be written: {error.strerror}") from error
 
 
 def _parsed(body: bytes, output_format: str) -> tuple[bytes, float | None, bool]:

@@ -51,9 +51,9 @@ def up(*, with_mlx: bool | None, download: bool, detach: bool) -> int:
                 return 1
     if not settings_are_right(fleet):
         return BAD_SETTING
+    report(f"starting {', '.join(program.name for program in fleet)}")
     if detach:
         return _detach(ports, services, with_mlx, download)
-    report(f"starting {', '.join(program.name for program in fleet)}")
     try:
         with LOCK.held():
             asyncio.run(_run(fleet, ports, services, download))
