@@ -3,9 +3,9 @@
 import argparse
 import os
 import subprocess
-import sys
 
 from rapl_cli.checkout import ROOT, STATE
+from rapl_cli.errors import report
 from rapl_cli.fleet.environments import FUNASR, MLX, REAL, SENSEVOICE, Environment, InstallError
 
 BENCH = Environment("bench", sync=("--package", "rapl-bench", "--no-dev"))
@@ -34,10 +34,10 @@ def bench(options: argparse.Namespace) -> int:
     ]
     unknown = set(groups) - set(NEEDED)
     if unknown:
-        print(f"rapl: unknown group: {', '.join(sorted(unknown))}. The groups are {', '.join(NEEDED)}", file=sys.stderr)
+        report(f"unknown group: {', '.join(sorted(unknown))}. The groups are {', '.join(NEEDED)}")
         return 2
     if options.publish and (options.quick or named):
-        print("rapl: --publish needs a full run: do not combine it with --quick or with groups", file=sys.stderr)
+        report("--publish needs a full run: do not combine it with --quick or with groups")
         return 2
     command = [str(BENCH.ensure()), "-m", "rapl_bench", *groups, "--state", str(STATE / "bench-cache")]
     command += ["--results", str(ROOT / "bench" / "results"), *(["--quick"] if options.quick else [])]
@@ -52,5 +52,5 @@ def _interpreters(groups: list[str]) -> dict[str, str]:
         try:
             found[variable] = str(environment.ensure())
         except InstallError as error:
-            print(f"rapl: {environment.name} will not be measured: {error}", file=sys.stderr)
+            report(f"{environment.name} will not be measured: {error}")
     return found
