@@ -3,7 +3,6 @@
 import re
 import shlex
 import tomllib
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -39,12 +38,10 @@ class Mishap:
     """Ctrl-C is pressed when this is on the screen."""
 
 
-def mishaps(*, with_fleet: bool) -> Iterator[Mishap]:
-    for table in sorted(TABLES.glob("*.toml")):
-        for entry in tomllib.loads(table.read_text())["mishap"]:
-            mishap = Mishap(**entry)
-            if mishap.with_fleet == with_fleet:
-                yield mishap
+def mishaps(*, with_fleet: bool) -> list[Mishap]:
+    """The mishaps of all tables that need a running fleet, or those that need none."""
+    entries = [entry for table in sorted(TABLES.glob("*.toml")) for entry in tomllib.loads(table.read_text())["mishap"]]
+    return [mishap for mishap in (Mishap(**entry) for entry in entries) if mishap.with_fleet == with_fleet]
 
 
 @dataclass(frozen=True)

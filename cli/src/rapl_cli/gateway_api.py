@@ -24,8 +24,8 @@ class GatewayError(CommandError):
 
 def unreachable(address: GatewayAddress, error: httpx.HTTPError) -> GatewayError:
     """The error of a request that got no response."""
-    reason, url = address.reason(error), "" if address.is_local else f" --url {address.url}"
-    remedy = f"`./rapl doctor{url}` looks for the cause."
+    reason, command = address.reason(error), "doctor" if address.is_local else f"doctor --url {address.url}"
+    remedy = f"`./rapl {command}` looks for the cause."
     if address.is_local and reason == NOTHING_LISTENS:
         remedy = _START
     return GatewayError(f"the gateway at {address.url} cannot be reached ({reason})", remedy)

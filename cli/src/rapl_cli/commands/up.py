@@ -51,8 +51,8 @@ def up(*, with_mlx: bool | None, download: bool, detach: bool) -> int:
                 return 1
     if not settings_are_right(fleet):
         return BAD_SETTING
-    report(f"starting {', '.join(program.name for program in fleet)}")
     if detach:
+        report(_starting(fleet))
         return _detach(ports, services, with_mlx, download)
     try:
         with LOCK.held():
@@ -103,12 +103,17 @@ def _programs(
     return [*fleet, programs.gateway(ports, services.values())]
 
 
+def _starting(fleet: list[Program]) -> str:
+    return f"starting {', '.join(program.name for program in fleet)}"
+
+
 async def _run(fleet: list[Program], ports: Ports, services: Mapping[str, ServiceUrls], download: bool) -> None:
     supervisor = Supervisor(fleet)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
             loop.add_signal_handler(number, supervisor.stop)
+    report(_starting(fleet))
     async with GatewayApi(GatewayAddress.mine(ports)) as api:
         progress = asyncio.create_task(_show_downloads(api, supervisor, services, download))
         try:
