@@ -10,6 +10,7 @@ from rapl_cli.fleet.environments import FUNASR, MLX, REAL, SENSEVOICE, Environme
 
 BENCH = Environment("bench", sync=("--package", "rapl-bench", "--no-dev"))
 LITELLM = Environment("bench-litellm", sync=(), installer=ROOT / "bench" / "install-litellm")
+WHISPERLIVEKIT = Environment("bench-whisperlivekit", sync=(), installer=ROOT / "bench" / "install-whisperlivekit")
 NEEDED = {
     "gateway": {"RAPL_BENCH_LITELLM_PYTHON": LITELLM},
     "telemetry": {},
@@ -18,11 +19,16 @@ NEEDED = {
     "long": {"RAPL_BENCH_SENSEVOICE_PYTHON": SENSEVOICE},
     "fairness": {"RAPL_BENCH_SENSEVOICE_PYTHON": SENSEVOICE},
     "sensevoice": {"RAPL_BENCH_SENSEVOICE_PYTHON": SENSEVOICE, "RAPL_BENCH_FUNASR_PYTHON": FUNASR},
+    "realtime": {
+        "RAPL_BENCH_SENSEVOICE_PYTHON": SENSEVOICE,
+        "RAPL_BENCH_REAL_PYTHON": REAL,
+        "RAPL_BENCH_WHISPERLIVEKIT_PYTHON": WHISPERLIVEKIT,
+    },
     "real": {"RAPL_BENCH_MLX_PYTHON": MLX, "RAPL_BENCH_REAL_PYTHON": REAL},
 }
 """For each group: the environments that it measures, by the variable that passes their Python interpreter."""
-ONLY_BY_NAME = {"real"}
-"""Groups that run only if they are named: this one takes a quarter of an hour and downloads 400 MB."""
+ONLY_BY_NAME = {"realtime", "real"}
+"""Groups that run only if they are named: each takes a quarter of an hour and downloads hundreds of megabytes."""
 FORMER_NAMES = {"lanes": "fairness"}
 """Groups that were renamed; the old name still works."""
 
