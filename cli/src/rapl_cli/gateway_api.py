@@ -22,6 +22,11 @@ class GatewayError(CommandError):
     """The gateway cannot be reached, or it answered with an error. The message has the reason."""
 
 
+def unreachable(address: GatewayAddress, error: Exception) -> GatewayError:
+    """The error of a command that could not reach the gateway for this reason."""
+    return GatewayError(f"the gateway at {address.url} cannot be reached ({address.reason(error)})", _START)
+
+
 class GatewayApi:
     def __init__(self, address: GatewayAddress) -> None:
         self.address = address
@@ -104,8 +109,7 @@ class GatewayApi:
         try:
             answer = await self._http.request(method, path, **content)
         except httpx.HTTPError as error:
-            reason = self.address.reason(error)
-            raise GatewayError(f"the gateway at {self.url} cannot be reached ({reason})", _START) from error
+            raise unreachable(self.address, error) from error
         try:
             body = answer.json()
             if (answer.is_success or answer.status_code == accepted) and isinstance(body, dict):

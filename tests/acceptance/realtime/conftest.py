@@ -33,10 +33,15 @@ def turns_16_khz(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return write_turns(tmp_path_factory.mktemp("turns"), 16_000)
 
 
+@pytest.fixture(scope="session")
+def transcripts_of() -> Callable[[str], list[str]]:
+    """The texts of the turns by a model."""
+    return lambda model: [transcript(words, model) for words in SPOKEN]
+
+
 @pytest.fixture
-def transcripts(model: str) -> list[str]:
-    """The texts of the turns by the model."""
-    return [transcript(words, model) for words in SPOKEN]
+def transcripts(model: str, transcripts_of: Callable[[str], list[str]]) -> list[str]:
+    return transcripts_of(model)
 
 
 @dataclass(frozen=True)
