@@ -55,9 +55,9 @@ class GatewayAddress:
         return {
             "uri": f"ws{self.url.removeprefix('http')}{path}",
             "additional_headers": {"authorization": f"Bearer {self.api_key}"} if self.api_key else {},
-            "ssl": self._pinned() if self.certificate else None,
             "proxy": None if self.is_local else True,
             "compression": None,
+            **({"ssl": self._pinned()} if self.certificate else {}),
         }
 
     def reason(self, error: Exception) -> str:
