@@ -6,6 +6,9 @@
 FROM python:3.11-slim-bookworm AS build
 RUN pip install --no-cache-dir uv==0.13.9
 ENV UV_PROJECT_ENVIRONMENT=/app UV_LINK_MODE=copy UV_NO_CACHE=1 UV_PYTHON_DOWNLOADS=never UV_COMPILE_BYTECODE=1
+# `--extra traces` adds what sends spans to an OpenTelemetry collector.
+ARG EXTRAS=
+ENV EXTRAS=$EXTRAS
 WORKDIR /src
 COPY pyproject.toml uv.lock ./
 COPY protocol/pyproject.toml protocol/
@@ -19,26 +22,26 @@ COPY cli/pyproject.toml cli/
 COPY bench/pyproject.toml bench/
 
 FROM build AS build-gateway
-RUN uv sync --frozen --no-dev --no-install-workspace --package rapl-gateway
+RUN uv sync --frozen --no-dev $EXTRAS --no-install-workspace --package rapl-gateway
 COPY protocol protocol
 COPY service service
 COPY gateway gateway
-RUN uv sync --frozen --no-dev --no-editable --package rapl-gateway
+RUN uv sync --frozen --no-dev $EXTRAS --no-editable --package rapl-gateway
 
 FROM build AS build-preprocess-service
-RUN uv sync --frozen --no-dev --no-install-workspace --package rapl-preprocess
+RUN uv sync --frozen --no-dev $EXTRAS --no-install-workspace --package rapl-preprocess
 COPY protocol protocol
 COPY service service
 COPY preprocess-service preprocess-service
-RUN uv sync --frozen --no-dev --no-editable --package rapl-preprocess
+RUN uv sync --frozen --no-dev $EXTRAS --no-editable --package rapl-preprocess
 
 FROM build AS build-sensevoice-service
-RUN uv sync --frozen --no-dev --no-install-workspace --package rapl-sensevoice
+RUN uv sync --frozen --no-dev $EXTRAS --no-install-workspace --package rapl-sensevoice
 COPY protocol protocol
 COPY service service
 COPY hub hub
 COPY sensevoice-service sensevoice-service
-RUN uv sync --frozen --no-dev --no-editable --package rapl-sensevoice
+RUN uv sync --frozen --no-dev $EXTRAS --no-editable --package rapl-sensevoice
 
 # The same with torch and FunASR, which serving does not need: to download and convert, and for the runtime `funasr`.
 FROM build AS build-prepare-model
@@ -55,7 +58,7 @@ RUN uv sync --frozen --no-dev --no-editable --inexact --package rapl-sensevoice
 
 # What every image runs on: nothing but Python, and a user without rights.
 FROM python:3.11-slim-bookworm AS runtime
-ENV PATH=/app/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp
+ENV PATH=/app/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp RAPL_LOG_FORMAT=auto
 RUN useradd --uid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin rapl
 
 FROM runtime AS gateway

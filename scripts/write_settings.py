@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 
-from rapl_cli.variables import COMMANDS, COMPOSE, HUBS, UNLISTED
+from rapl_cli.variables import COMMANDS, COMPOSE, HUBS, TRACES, UNLISTED
 from rapl_gateway.settings import Settings as Gateway
 from rapl_mlx.settings import Settings as Mlx
 from rapl_preprocess.settings import Settings as Preprocess
@@ -27,6 +27,7 @@ SECTIONS: dict[str, tuple[Variable, ...]] = {
     "The commands of `./rapl`": COMMANDS,
     "Docker Compose": COMPOSE,
     "Downloads": HUBS,
+    "Traces": TRACES,
 }
 """The variables by the heading of their table in docs/settings.md."""
 _HEAD = ["| Variable | Default | Meaning |", "|---|---|---|"]

@@ -1,6 +1,7 @@
 """Runs a command in a terminal, and shows what a person sees on its screen."""
 
 import contextlib
+import signal
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,14 @@ import pyte
 CTRL_C = "\x03"
 HISTORY_LINES = 2000
 _READ_BYTES = 65536
+_END_LIMIT_S = 45.0
+"""How long a command may take to end after its window was closed; then it is killed."""
+
+
+def _with_default_signals() -> None:
+    """The tests may run where these are ignored: under `nohup`, or in the background of a script."""
+    for number in (signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
 
 
 class Terminal:
@@ -31,7 +40,14 @@ class Terminal:
         self._stream = pyte.ByteStream(self._screen)
         program, *arguments = command
         environ = {**environ, "TERM": "xterm-256color", "COLUMNS": str(columns), "LINES": str(rows)}
-        self._process = pexpect.spawn(program, arguments, env=environ, cwd=str(cwd), dimensions=(rows, columns))
+        self._process = pexpect.spawn(
+            program,
+            arguments,
+            env=environ,
+            cwd=str(cwd),
+            dimensions=(rows, columns),
+            preexec_fn=_with_default_signals,
+        )
         self._process.delaybeforesend = None
         self.written = ""
         """All that was written so far, with control sequences."""
@@ -44,8 +60,10 @@ class Terminal:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close_window()
-        with contextlib.suppress(pexpect.ExceptionPexpect):
-            self._process.wait()
+        deadline = time.monotonic() + _END_LIMIT_S
+        while self._process.isalive() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        self._process.terminate(force=True)
 
     @property
     def pid(self) -> int:

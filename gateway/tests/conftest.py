@@ -47,6 +47,8 @@ class FakePreprocess:
         self.may_detect = asyncio.Event()
         """Until this is set, the speech check of a clip does not answer."""
         self.may_detect.set()
+        self.speech_check_s = 0.0
+        """How long the speech check of a clip takes."""
         self.uploads: list[str] = []
         """The path of each request for a clip."""
 
@@ -98,6 +100,7 @@ class FakePreprocess:
 
     async def _verdict(self, duration_s: float) -> dict[str, object]:
         await self.may_detect.wait()
+        await asyncio.sleep(self.speech_check_s)
         speech_s = min(duration_s, 1.0) if self.speech_s is None else self.speech_s
         return {"speech": [(0.0, speech_s)] if speech_s else []}
 

@@ -53,6 +53,20 @@ def test_a_name_that_is_not_ours_is_refused_and_the_answer_says_how_to_allow_it(
     assert answer.headers["x-request-id"]
 
 
+def metrics(service: RunningService, **headers: str) -> int:
+    return httpx.get(f"{service.url}/metrics", headers=headers).status_code
+
+
+def test_metrics_are_for_this_machine_and_for_clients_with_the_token(service: RunningService, guarded: RunningService):
+    remote = {"x-forwarded-for": "203.0.113.9"}
+
+    assert metrics(service) == metrics(guarded) == 200
+    assert metrics(service, **remote) == 403
+    assert metrics(guarded, **remote) == 401
+    assert metrics(guarded, **remote, **BEARER) == 200
+    assert metrics(guarded, origin="https://evil.example", **BEARER) == 403
+
+
 def test_a_web_page_is_refused_whatever_it_sends(service: RunningService):
     answer = httpx.post(
         f"{service.url}/v1/transcribe", headers={"origin": "https://evil.example"}, content=b"x" * 3_000_000

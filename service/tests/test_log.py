@@ -2,13 +2,22 @@
 
 import asyncio
 import io
+import json
 import logging
+import os
+import pty
+import subprocess
+import sys
 from collections.abc import Iterator
 
+import httpx
 import pytest
 from pydantic import BaseModel
 from rapl_protocol.errors import ErrorCode, ServiceError
-from rapl_service.log import LogFormatter, quoted
+from rapl_service.http.middleware import RequestMiddleware
+from rapl_service.log import JsonFormatter, LineFields, LogFormatter, quoted
+from rapl_service.testing import served
+from starlette.responses import JSONResponse
 
 SECRET = "zanzibar-marker"
 BREAKS = ["\n", "\r\n", "\r", "\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\u2029", "\x1b[2K", "\x00", "\x08", "\ud800"]
@@ -143,3 +152,74 @@ async def test_a_task_that_failed_without_a_listener_is_logged_without_its_text(
 
     assert "Task exception was never retrieved" in stream.getvalue()
     assert SECRET not in stream.getvalue()
+
+
+def read_json(stream: io.StringIO) -> list[dict]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+@pytest.fixture
+def written_as_json(written) -> tuple[logging.Logger, io.StringIO]:
+    written[0].handlers[0].setFormatter(JsonFormatter())
+    return written
+
+
+@pytest.mark.parametrize("text", BREAKS)
+def test_a_json_line_is_one_object_whatever_the_value_is(written_as_json, text):
+    log, stream = written_as_json
+    log.warning("model=%s failed", f'a{text}", "level": "INFO')
+
+    [line] = read_json(stream)
+    assert line["model"] == f'a{text}", "level": "INFO'
+    assert line["level"] == "WARNING"
+
+
+def test_a_json_line_has_the_values_as_fields_and_numbers_as_numbers(written_as_json):
+    log, stream = written_as_json
+    log.warning("model=%s at_s=%.1f: retry %d", "m", 1.25, 3)
+    log.warning("%s", LineFields({"request_id": "r", "status": 200, "took_s": 0.123456}))
+
+    warning, request = read_json(stream)
+    assert (warning["model"], warning["at_s"], warning["message"]) == ("m", 1.25, "model=m at_s=1.2: retry 3")
+    assert (request["status"], request["took_s"], request["message"]) == (200, 0.1235, "request")
+
+
+def test_a_json_line_has_a_traceback_without_messages_that_may_quote_a_text(written_as_json):
+    log, stream = written_as_json
+    try:
+        raise ValueError(SECRET)
+    except ValueError:
+        log.exception("failed")
+
+    [line] = read_json(stream)
+    assert "ValueError" in line["traceback"]
+    assert SECRET not in stream.getvalue()
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+async def test_each_line_that_is_written_for_a_request_has_its_id(written, log_format):
+    log, stream = written
+    log.handlers[0].setFormatter(JsonFormatter() if log_format == "json" else LogFormatter())
+
+    async def app(scope, receive, send):
+        log.warning("something happened")
+        await JSONResponse({})(scope, receive, send)
+
+    async with served(RequestMiddleware(app)) as url, httpx.AsyncClient() as http:
+        await http.get(url, headers={"x-request-id": "req-of-the-test"})
+
+    assert "req-of-the-test" in stream.getvalue()
+
+
+def test_auto_is_json_where_the_log_is_not_a_terminal():
+    program = "import logging, rapl_service.log as log; log.configure_logging('INFO', 'auto'); logging.warning('a')"
+    command = [sys.executable, "-c", program]
+    piped = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=60).stderr
+    terminal, of_the_program = pty.openpty()
+    subprocess.run(command, stderr=of_the_program, timeout=60)
+    on_terminal = os.read(terminal, 1000).decode()
+    os.close(terminal)
+    os.close(of_the_program)
+
+    assert json.loads(piped)["message"] == "a"
+    assert "WARNING root a" in on_terminal

@@ -9,10 +9,11 @@ import sys
 import time
 from fastapi import FastAPI
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 from rapl_service.run import run
+from rapl_service.telemetry.settings import TelemetrySettings
 
-class Settings(BaseSettings):
+class Settings(TelemetrySettings):
     model_config = SettingsConfigDict(env_prefix="RAPL_EXAMPLE_")
     host: str = "127.0.0.1"
     port: int = Field(0, le=65535)

@@ -43,7 +43,6 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         **{name: str(free_port()) for name in names},
         "PATH": str(folder / "bin"),
         "RAPL_SENSEVOICE_MODEL_DIR": str(folder / "models"),
-        "RAPL_CONFIG": str(folder / "no-rapl.toml"),
         "RAPL_DEFAULT_MODEL": "rapl/selftest",
     }
 

@@ -37,7 +37,7 @@ def environ(fleet, hub, mlx_python, tmp_path_factory: pytest.TempPathFactory) ->
             "RAPL_SENSEVOICE_URL": fleet.sensevoice.url,
             "RAPL_PREPROCESS_URL": fleet.preprocess.url,
             "RAPL_MLX_URL": mlx.url,
-            "RAPL_CONFIG": str(folder / "no-rapl.toml"),
+            "RAPL_ROOT": str(folder),
         }
         with ServiceProcess(sys.executable, "rapl_gateway", "RAPL_PORT", folder / "gateway.log", **urls) as gateway:
             yield {**os.environ, "RAPL_PORT": str(gateway.port)}
@@ -110,7 +110,7 @@ def test_rm_asks_on_a_terminal(present, environ):
 
 def test_pull_shows_a_bar_on_a_terminal(absent, slow, environ):
     with in_terminal(environ, "pull", DIGITS) as terminal:
-        [bar] = [line for line in terminal.wait_for("MB/s").splitlines() if "━" in line]
+        [bar] = [line for line in terminal.wait_for("B/s").splitlines() if "━" in line]
 
         assert terminal.ended() == 0
     assert "%" in bar
@@ -133,7 +133,7 @@ def test_ctrl_c_during_pull_says_that_the_engine_goes_on(absent, slow, environ):
         (MISSING, f"{MISSING} failed: Hugging Face has no {MISSING}"),
         ("mlx-community/unlisted", "To allow it, add it to RAPL_MLX_MODELS and restart mlx-service."),
         ("nonsense", "The model `nonsense` does not exist."),
-        ("iic/SenseVoiceSmall", "docker compose up --detach prepare-model"),
+        ("iic/SenseVoiceSmall", "./rapl pull iic/SenseVoiceSmall"),
     ],
 )
 def test_pull_says_why_a_model_can_never_come(environ, model, message):

@@ -8,6 +8,7 @@ import pytest
 import write_settings
 from house_rules import ROOT, missing_from_table
 from rapl_protocol.errors import HTTP_STATUS
+from rapl_service.telemetry.catalog import metrics_table
 
 
 def test_the_documents_that_are_generated_from_the_settings_are_up_to_date():
@@ -35,7 +36,7 @@ def test_every_variable_in_a_compose_file_is_documented(file):
 @pytest.mark.parametrize(
     "document",
     ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"]
-    + [f"docs/{name}.md" for name in ("openai", "realtime", "settings", "operating", "mac", "docker")],
+    + [f"docs/{name}.md" for name in ("openai", "realtime", "settings", "operating", "mac", "docker", "metrics")],
 )
 def test_every_link_to_a_file_in_a_document_works(document):
     links = re.findall(r"\]\((?!https?://)([^)#]+)", (ROOT / document).read_text())
@@ -71,3 +72,9 @@ def test_the_curl_command_in_the_readme_uses_a_sample_that_exists():
     [file] = [argument.removeprefix("file=@") for argument in command if argument.startswith("file=@")]
 
     assert (ROOT / file).exists()
+
+
+def test_the_tables_of_metrics_are_those_of_the_code():
+    assert metrics_table() in (ROOT / "docs" / "metrics.md").read_text(), (
+        "put the output of `python -m rapl_service.telemetry.catalog` into docs/metrics.md"
+    )

@@ -21,7 +21,7 @@ MAY_IMPORT = {
 GATEWAY_LAYERS = (
     {"app", "__main__"},
     {"api", "realtime", "web"},
-    {"gateway"},
+    {"gateway", "collector"},
     {"transcription", "admission"},
     {"backends", "security"},
     {"settings", "languages", "timing", "metrics"},

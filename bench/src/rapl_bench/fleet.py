@@ -47,9 +47,9 @@ class Fleet:
         command = [sys.executable, "-m", "rapl_bench.stub_engine", str(port), str(parallel)]
         return self.start(ServerProcess(command, port, self.log("stub")))
 
-    def preprocess(self) -> ServerProcess:
+    def preprocess(self, **environ: str) -> ServerProcess:
         port = free_port()
-        environ = {"RAPL_PREPROCESS_PORT": str(port)}
+        environ = {"RAPL_PREPROCESS_PORT": str(port), **environ}
         return self.start(
             ServerProcess([sys.executable, "-m", "rapl_preprocess"], port, self.log("preprocess"), environ)
         )

@@ -8,7 +8,7 @@ import av
 import pytest
 from rapl_bench import recordings
 from rapl_bench.fleet import Fleet
-from rapl_bench.groups import dictation, gateway
+from rapl_bench.groups import dictation, gateway, telemetry
 from rapl_bench.groups import registry as groups
 from rapl_bench.groups.gateway import DIRECT, RAPL, RAPL_UNCHECKED, Case, Plan
 from rapl_bench.groups.preprocess import THROUGH_GATEWAY
@@ -40,6 +40,15 @@ async def test_the_preprocess_group_compares_every_contestant_with_bare_libav(se
     assert {row.measures["beside bare libav"].value for row in bare} == {1.0}
     assert len(table.rows) > 2 * len(bare)
     assert {row.case for row in bare} == {row.case for row in table.rows if row.contestant == THROUGH_GATEWAY}
+
+
+async def test_the_telemetry_group_compares_metrics_and_traces_with_neither(settings):
+    [table] = await measurement("telemetry")(settings)
+
+    rows = {row.contestant: row.measures for row in table.rows}
+    assert rows.keys() == {telemetry.OFF, telemetry.METRICS, telemetry.SAMPLED, telemetry.OFF_AGAIN}
+    assert rows[telemetry.OFF]["CPU time beside neither"].value == 1.0
+    assert all(measures["requests"].value > 0 for measures in rows.values())
 
 
 async def test_a_dictation_is_compared_with_the_engine_alone(settings):

@@ -23,6 +23,8 @@ COMPOSE = (
         "pypi",
         "pypi",
     ),
+    Variable("PROMETHEUS_PORT", "Port of Prometheus, with docker-compose.metrics.yml.", "9090", "9090"),
+    Variable("PROMETHEUS_RAPL_KEY", "API key with which Prometheus reads the gateway's metrics."),
 )
 """Only docker-compose.yml and the files beside it read them."""
 HUBS = (
@@ -33,6 +35,21 @@ HUBS = (
     Variable("MODELSCOPE_API_TOKEN", "Token for models on ModelScope that need one."),
     Variable("HTTPS_PROXY", "Proxy for downloads.", example="http://proxy.example:3128"),
 )
+TRACES = (
+    Variable(
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "URL of an OpenTelemetry collector. If it is set, the services send traces to it.",
+        example="http://127.0.0.1:4318",
+    ),
+    Variable(
+        "OTEL_TRACES_SAMPLER",
+        "Which requests are traced. docker-compose.traces.yml sets `parentbased_traceidratio`.",
+        "parentbased_always_on",
+        "parentbased_traceidratio",
+    ),
+    Variable("OTEL_TRACES_SAMPLER_ARG", "The share of requests that is traced.", "1.0", "0.01"),
+)
+"""OpenTelemetry's own packages read them."""
 UNLISTED = (
     "RAPL_SUPERVISOR_PIPE",
     "RAPL_SITE",  # deploy/caddy/Caddyfile

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from rapl_service.http.app import service_app
 from rapl_service.http.body import BodyTimeout
 from rapl_service.http.websocket import WebSocketPaths
+from rapl_service.telemetry.metrics import Metrics
 from starlette.middleware import Middleware
 
 from rapl_gateway.api import health, status, transcriptions
@@ -15,7 +16,9 @@ from rapl_gateway.api import models as model_routes
 from rapl_gateway.api.paths import CanonicalPath
 from rapl_gateway.api.shutdown import ShutdownResponder
 from rapl_gateway.backends.catalog import ModelCatalog
-from rapl_gateway.gateway import open_gateway
+from rapl_gateway.collector import GatewayCollector
+from rapl_gateway.gateway import Gateway, open_gateway
+from rapl_gateway.metrics import TranscriptionMetrics
 from rapl_gateway.realtime import routes as realtime_routes
 from rapl_gateway.realtime import secret_routes
 from rapl_gateway.realtime.sessions import Sessions
@@ -43,35 +46,52 @@ def create_app(settings: Settings) -> FastAPI:
     require_keys_beyond_loopback(settings)
     catalog, keys, secrets = ModelCatalog.load(settings), settings.keys(), ClientSecrets()
 
+    metrics = None if settings.metrics == "off" else Metrics(lambda model: _has_model(app.state.gateway, model))
+    of_transcriptions = TranscriptionMetrics(metrics) if metrics else None
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
-        async with open_gateway(settings, catalog) as gateway:
+        async with open_gateway(settings, catalog, of_transcriptions) as gateway:
             app.state.gateway = gateway
             app.state.realtime = Sessions(gateway, secrets)
             for url in settings.published_urls():
                 log.info("RAPL is at %s; clients of OpenAI's API use %s/v1", url, url)
+            if metrics:
+                metrics.registry.register(GatewayCollector(gateway))
             yield
 
     origins = AllowedOrigins(settings.cors_origins)
     app = service_app(
         "RAPL",
         lifespan,
+        name="gateway",
         openapi_url="/openapi.json",
         outermost=[Middleware(CrossOrigin, origins=origins)],  # so that every error can be read too
-        middleware=_middleware(settings, keys, secrets, origins),
+        middleware=_middleware(settings, keys, secrets, origins, of_transcriptions),
+        metrics=metrics,
+        metrics_readers=settings.metrics,
     )
     for routes in (transcriptions, model_routes, status, secret_routes, realtime_routes, health):
         app.include_router(routes.router)
     return app
 
 
+def _has_model(gateway: Gateway, model: str) -> bool:
+    """Returns whether a model is in the catalog, or a backend reported it. A pattern allows more than these."""
+    return model in gateway.catalog.routes or any(backend.info(model) for backend in gateway.backends)
+
+
 def _middleware(
-    settings: Settings, keys: Sequence[str], secrets: ClientSecrets, origins: AllowedOrigins
+    settings: Settings,
+    keys: Sequence[str],
+    secrets: ClientSecrets,
+    origins: AllowedOrigins,
+    metrics: TranscriptionMetrics | None,
 ) -> list[Middleware]:
     """Returns the middleware in the order in which it handles a request."""
     return [
         Middleware(BodyTimeout),
-        Middleware(ServerTiming),
+        Middleware(ServerTiming, metrics=metrics),
         Middleware(ShutdownResponder),
         Middleware(HostAndOriginCheck, hosts=settings.own_names(), origins=origins),
         *([Middleware(ApiKeys, keys=keys, secrets=secrets)] if keys else []),

@@ -14,6 +14,7 @@ from starlette.requests import HTTPConnection
 
 from rapl_gateway.backends.backend import Backends
 from rapl_gateway.backends.catalog import ModelCatalog
+from rapl_gateway.metrics import TranscriptionMetrics
 from rapl_gateway.settings import Settings
 from rapl_gateway.transcription.pipeline import Job, Pipeline
 from rapl_gateway.transcription.preprocess import RetryingPreprocessClient
@@ -55,6 +56,7 @@ class Gateway:
     preprocess: RetryingPreprocessClient
     pipeline: Pipeline
     storage: UploadStorage
+    metrics: TranscriptionMetrics | None = None
     json_turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while the JSON body of a request is parsed."""
     running: RunningJobs = field(default_factory=RunningJobs)
@@ -62,7 +64,9 @@ class Gateway:
 
 
 @asynccontextmanager
-async def open_gateway(settings: Settings, catalog: ModelCatalog) -> AsyncGenerator[Gateway]:
+async def open_gateway(
+    settings: Settings, catalog: ModelCatalog, metrics: TranscriptionMetrics | None
+) -> AsyncGenerator[Gateway]:
     async with open_http() as http:
         service = Service("preprocess-service", settings.preprocess_url, START_SERVICES)
         preprocess = RetryingPreprocessClient(http, service, settings.restart_wait_s)
@@ -71,7 +75,7 @@ async def open_gateway(settings: Settings, catalog: ModelCatalog) -> AsyncGenera
         try:
             async with backends.watched():
                 pipeline, storage = Pipeline(preprocess, settings), UploadStorage(settings.max_stored_upload_bytes)
-                yield Gateway(settings, catalog, backends, preprocess, pipeline, storage)
+                yield Gateway(settings, catalog, backends, preprocess, pipeline, storage, metrics)
         finally:
             watch.cancel()
             with suppress(asyncio.CancelledError):

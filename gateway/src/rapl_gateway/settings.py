@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode, SettingsConfigDict
-from rapl_service.settings.base import EnvironmentSettings, ReadableFile
+from rapl_service.settings.base import ReadableFile
 from rapl_service.settings.problems import without_password
+from rapl_service.telemetry.settings import TelemetrySettings
 
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 _URL = re.compile(r"https?://[^/\s,]+")
@@ -64,7 +65,7 @@ def _origin(text: str) -> str:
     return origin.removesuffix(usual_port)
 
 
-class Settings(EnvironmentSettings):
+class Settings(TelemetrySettings):
     model_config = SettingsConfigDict(env_prefix="RAPL_")
 
     host: str = "127.0.0.1"

@@ -443,7 +443,7 @@ async def test_the_response_has_the_time_of_each_stage(fleet):
     answer = await fleet.transcribe()
 
     stages = [stage.split(";")[0] for stage in answer.headers["server-timing"].split(", ")]
-    assert stages == ["receive", "prepare", "infer", "render", "total"]
+    assert stages == ["receive", "prepare", "queue", "infer", "render", "send", "gateway", "total"]
     assert int(answer.headers["openai-processing-ms"]) >= 0
 
 

@@ -15,6 +15,7 @@ from rapl_service.calls.call import Service
 from rapl_service.testing import until
 
 READY = ModelInfo(id="model", state=ModelState.READY)
+KINDS = ("short", "long", "partial")
 OUTCOMES = st.sampled_from(["text", "text", "text", *ErrorCode])
 
 
@@ -39,7 +40,8 @@ class ScriptedEngine:
 @given(
     scripts=st.lists(st.lists(OUTCOMES, max_size=8), min_size=1, max_size=3),
     segments=st.lists(
-        st.tuples(st.sampled_from(["ada", "bob"]), st.booleans(), st.integers(1, 30), st.booleans()), max_size=12
+        st.tuples(st.sampled_from(["ada", "bob"]), st.sampled_from(KINDS), st.integers(1, 30), st.booleans()),
+        max_size=12,
     ),
 )
 def test_every_segment_ends_and_every_count_returns_to_zero(scripts, segments):
@@ -49,9 +51,10 @@ def test_every_segment_ends_and_every_count_returns_to_zero(scripts, segments):
             scheduler.replicas.append(Replica(ScriptedEngine(number, script), scheduler.schedule, [READY]))
         scheduler.schedule()
 
-        async def transcribe(client_id: str, is_long: bool, seconds: int) -> str:
-            options = TranscribeOptions(model="model", is_long=is_long)
-            call = CallOptions(client_id, deadline_s=0.2, request_id=None, has_fallback=False)
+        async def transcribe(client_id: str, kind: str, seconds: int) -> str:
+            options = TranscribeOptions(model="model", is_long=kind != "short")
+            is_partial = kind == "partial"
+            call = CallOptions(client_id, deadline_s=0.2, request_id=None, has_fallback=False, is_partial=is_partial)
             return (await scheduler.transcribe(WavAudio(bytes(seconds * 32_000)), options, call)).text
 
         tasks = [asyncio.create_task(transcribe(*segment)) for *segment, _ in segments]
@@ -62,7 +65,9 @@ def test_every_segment_ends_and_every_count_returns_to_zero(scripts, segments):
         results = await asyncio.gather(*tasks, return_exceptions=True)
 
         assert all(result == "text" or isinstance(result, ServiceError | asyncio.CancelledError) for result in results)
-        await until(lambda: scheduler.queued.total_s == 0.0)  # the places of cancelled segments are freed by a timer
-        assert [(replica.segments, replica.audio_s) for replica in scheduler.replicas] == [(0, 0.0)] * len(scripts)
+        # The places of cancelled segments are freed by a timer.
+        await until(lambda: not any(replica.segments for replica in scheduler.replicas))
+        assert scheduler.queued.total_s == 0.0
+        assert [replica.audio_s for replica in scheduler.replicas] == [0.0] * len(scripts)
 
     asyncio.run(run())

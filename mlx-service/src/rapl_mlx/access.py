@@ -10,10 +10,11 @@ from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_service.http.errors import refuse
 from rapl_service.http.hosts import AllowedHosts, local_names
 from rapl_service.http.tokens import BearerTokens
+from rapl_service.telemetry.endpoint import HAS_KEY, METRICS_PATH
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-_OPEN_PATH = "/health/live"
+_OPEN_PATHS = frozenset({"/health/live", METRICS_PATH})
 
 
 class Access:
@@ -31,7 +32,10 @@ class Access:
         self._hosts = AllowedHosts(local_names().union(names))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        error = self._error(scope["path"], Headers(scope=scope))
+        headers = Headers(scope=scope)
+        if self._tokens and scope["path"] == METRICS_PATH:  # its route decides
+            scope[HAS_KEY] = self._tokens.known_digest(headers.get("authorization", "")) is not None
+        error = self._error(scope["path"], headers)
         if error is None:
             await self._app(scope, receive, send)
         else:
@@ -43,7 +47,7 @@ class Access:
         if not self._hosts.allow(headers.get("host", "").encode("latin-1")):
             message = "The Host header does not name mlx-service. To allow the name, add it to RAPL_MLX_ALLOWED_HOSTS."
             return ServiceError(ErrorCode.FORBIDDEN, message)
-        tokens = None if path == _OPEN_PATH else self._tokens
+        tokens = None if path in _OPEN_PATHS else self._tokens
         if tokens and not tokens.known_digest(headers.get("authorization", "")):
             message = "mlx-service requires its token, RAPL_MLX_TOKEN, as `Authorization: Bearer <token>`."
             return ServiceError(ErrorCode.INVALID_API_KEY, message)

@@ -12,4 +12,6 @@ from rapl_mlx.transcriber import MlxTranscriber
 def create_app(settings: Settings) -> FastAPI:
     token = settings.token.get_secret_value() if settings.token else None
     access = Middleware(Access, token=token, names=settings.allowed_hosts)
-    return transcriber_app(MlxTranscriber(settings), middleware=[access])
+    return transcriber_app(
+        MlxTranscriber(settings), middleware=[access], metrics_readers=settings.metrics, name="mlx-service"
+    )

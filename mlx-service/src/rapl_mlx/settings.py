@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 from rapl_service.http.hosts import is_loopback
-from rapl_service.settings.base import EnvironmentSettings
+from rapl_service.telemetry.settings import TelemetrySettings
 
 from rapl_mlx.models.catalog import ModelList, split_list
 from rapl_mlx.models.memory import machine_bytes
@@ -28,7 +28,7 @@ def _parse_ids(value: Any) -> Any:
 Ids = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parse_ids)]
 
 
-class Settings(EnvironmentSettings):
+class Settings(TelemetrySettings):
     model_config = SettingsConfigDict(env_prefix="RAPL_MLX_", arbitrary_types_allowed=True)
 
     host: str = "127.0.0.1"

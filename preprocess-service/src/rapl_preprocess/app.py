@@ -17,6 +17,7 @@ from rapl_service.http.app import service_app
 from rapl_service.http.scope import log_fields
 from rapl_service.http.upload import Upload
 from rapl_service.http.websocket import WebSocketPaths
+from rapl_service.telemetry.metrics import Metrics
 from starlette.middleware import Middleware
 
 from rapl_preprocess.batches import in_batches
@@ -30,6 +31,7 @@ from rapl_preprocess.speech.check import check_speech
 from rapl_preprocess.speech.silero import SpeechModel
 from rapl_preprocess.threads import iterate_in_threads
 from rapl_preprocess.upload import receive_media
+from rapl_preprocess.workers.collector import DecoderCollector
 from rapl_preprocess.workers.pool import Decoders
 
 MAX_CLIP_BYTES = int(MAX_SEGMENT_S * BYTES_PER_SECOND) + (1 << 16)
@@ -46,13 +48,22 @@ def create_app(settings: Settings) -> FastAPI:
             async with Decoders(settings) as decoders, LiveDetection.running(model.network) as live:
                 app.state.detecting, app.state.decoders, app.state.live = detecting, decoders, live
                 app.state.model = model
+                if metrics:
+                    metrics.registry.register(DecoderCollector(decoders))
                 # Loads code that takes 45 ms; otherwise the first streamed response would load it.
                 async with anyio.create_task_group():
                     pass
                 yield
 
-    middleware = [Middleware(WebSocketPaths, paths=[LIVE_PATH])]
-    app = service_app("RAPL preprocess-service", lifespan, middleware=middleware)
+    metrics = None if settings.metrics == "off" else Metrics(is_known_model=lambda _: False)
+    app = service_app(
+        "RAPL preprocess-service",
+        lifespan,
+        middleware=[Middleware(WebSocketPaths, paths=[LIVE_PATH])],
+        name="preprocess-service",
+        metrics=metrics,
+        metrics_readers=settings.metrics,
+    )
 
     def batches(upload: Upload, options: PrepareOptions) -> Batches:
         _require_content(upload)

@@ -4,10 +4,10 @@ from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
-from rapl_service.settings.base import EnvironmentSettings
+from rapl_service.telemetry.settings import TelemetrySettings
 
 
-class Settings(EnvironmentSettings):
+class Settings(TelemetrySettings):
     model_config = SettingsConfigDict(env_prefix="RAPL_PREPROCESS_")
 
     host: str = "127.0.0.1"

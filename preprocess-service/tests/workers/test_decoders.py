@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
 import pytest
 from processes import IS_LINUX, family
 from rapl_preprocess.app import create_app
@@ -45,6 +46,10 @@ class Running:
 
     async def prepare(self, media: bytes, options: PrepareOptions = CUT_ONLY) -> list[PreparedEvent]:
         return await all_of(self.client.prepare(media, options=options, idle_s=30))
+
+    async def metrics(self) -> str:
+        async with httpx.AsyncClient() as http:
+            return (await http.get(f"{self.client.service.url}/metrics")).text
 
     async def clip(self, media: bytes) -> WavAudio:
         async with self.client.clip(media, CUT_ONLY, deadline_s=30) as clip:
@@ -94,6 +99,7 @@ async def test_a_file_whose_decoder_is_killed_is_decoded_again_and_nothing_is_mi
     await kill(running.decoders())
 
     assert [*begin, *await all_of(unread)] == await running.prepare(long_wav(600))
+    assert "rapl_decoder_deaths_total 1.0" in await running.metrics()
 
 
 async def test_a_clip_whose_decoder_is_killed_before_its_audio_is_decoded_again(start):

@@ -93,6 +93,10 @@ class ModelInfo(BaseModel):
     memory_bytes: int | None = None
     """Memory of the process that holds only this model; None if the model has no process of its own."""
     capabilities: Capabilities = Capabilities()
+    load_s: float | None = None
+    """How long it took to load the last time, in seconds."""
+    process_ends: int | None = None
+    """How often its own process has ended by itself, if it has one."""
 
     def not_ready_error(self) -> ServiceError:
         """The error for a request for this model while it is not ready."""

@@ -19,4 +19,4 @@ def create_app(settings: Settings) -> FastAPI:
     transcriber = SenseVoiceTranscriber(
         settings.model_dir, make_runtime, settings.max_queue, precision=settings.graph_precision
     )
-    return transcriber_app(transcriber)
+    return transcriber_app(transcriber, metrics_readers=settings.metrics, name="sensevoice-service")

@@ -149,8 +149,8 @@ class HostedModel:
         began = asyncio.get_running_loop().time()
         info = await self._outcome(self._load_on_worker)
         if self._load_task is asyncio.current_task():  # otherwise it was unloaded in the meantime
-            self.info = info
             took_s = asyncio.get_running_loop().time() - began
+            self.info = info.model_copy(update={"load_s": took_s})
             log.info("model=%s state=%s took_s=%.1f", self.model_id, info.state, took_s)
 
     async def _outcome(self, job: Callable[[], None]) -> ModelInfo:

@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     keep_trying = parser.parse_args(arguments).keep_trying
     settings = settings_or_exit(Settings)
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format)
     folder = settings.model_dir / REPO
     if settings.graph_precision and (files := ready_made(folder)):
         log.info("using the ready-made export %s", files.graph)

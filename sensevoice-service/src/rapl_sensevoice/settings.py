@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AliasChoices, Field, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
-from rapl_service.settings.base import EnvironmentSettings
+from rapl_service.telemetry.settings import TelemetrySettings
 
 from rapl_sensevoice.cpu_quota import cpu_quota
 from rapl_sensevoice.model.graph import Precision
@@ -15,7 +15,7 @@ RuntimeName = Literal["openvino", "funasr"]
 _OLD_RUNTIME_NAMES = {"onnx": "openvino"}
 
 
-class Settings(EnvironmentSettings):
+class Settings(TelemetrySettings):
     model_config = SettingsConfigDict(env_prefix="RAPL_SENSEVOICE_", populate_by_name=True)
 
     host: str = "127.0.0.1"

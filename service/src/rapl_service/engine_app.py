@@ -26,10 +26,18 @@ from rapl_service.http.app import service_app
 from rapl_service.http.disconnect import cancel_on_disconnect
 from rapl_service.http.scope import log_fields
 from rapl_service.memory import process_bytes
+from rapl_service.telemetry.engine_collector import EngineCollector
+from rapl_service.telemetry.metrics import Metrics
+from rapl_service.telemetry.settings import MetricsReaders
 
 
-def transcriber_app(transcriber: Transcriber, middleware: Sequence[Middleware] = ()) -> FastAPI:
-    """The HTTP API of an engine: transcribe, models, load, unload, remove, live and ready."""
+def transcriber_app(
+    transcriber: Transcriber,
+    middleware: Sequence[Middleware] = (),
+    metrics_readers: MetricsReaders = "local",
+    name: str = "engine",
+) -> FastAPI:
+    """The HTTP API of an engine: transcribe, models, load, unload, remove, live, ready and metrics."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
@@ -39,7 +47,15 @@ def transcriber_app(transcriber: Transcriber, middleware: Sequence[Middleware] =
         finally:
             await transcriber.close()
 
-    app = service_app("RAPL engine", lifespan, middleware=middleware)
+    metrics = None if metrics_readers == "off" else _metrics(transcriber)
+    app = service_app(
+        "RAPL engine",
+        lifespan,
+        name=name,
+        middleware=middleware,
+        metrics=metrics,
+        metrics_readers=metrics_readers,
+    )
 
     @app.post("/v1/transcribe")
     async def transcribe(request: Request) -> Response:
@@ -79,6 +95,12 @@ def transcriber_app(transcriber: Transcriber, middleware: Sequence[Middleware] =
         return JSONResponse({"status": "ok" if is_ready else "not ready", "models": states}, 200 if is_ready else 503)
 
     return app
+
+
+def _metrics(transcriber: Transcriber) -> Metrics:
+    metrics = Metrics(lambda model: any(info.id == model for info in transcriber.models()))
+    metrics.registry.register(EngineCollector(transcriber, metrics.models))
+    return metrics
 
 
 async def _read_body(request: Request) -> bytes:

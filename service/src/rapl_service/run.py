@@ -23,7 +23,7 @@ from rapl_service.exit_codes import BAD_SETTING, NOT_STARTED
 from rapl_service.http.connection import GuardedHttp
 from rapl_service.listening.listener import close_after_backlog
 from rapl_service.listening.tls import Tls
-from rapl_service.log import configure_logging
+from rapl_service.log import LogFormat, configure_logging
 from rapl_service.memory import MemoryTrimmer
 from rapl_service.settings.problems import problems_of
 from rapl_service.settings.unknown import REPORTED, unknown_settings
@@ -52,6 +52,8 @@ class ServiceSettings(Protocol):
     def port(self) -> int: ...
     @property
     def log_level(self) -> str: ...
+    @property
+    def log_format(self) -> LogFormat: ...
 
 
 S = TypeVar("S", bound=BaseSettings)
@@ -119,7 +121,7 @@ def serve(
     ws: WebSocketProtocol = "none",
     max_ws_message_bytes: int = _MAX_WS_MESSAGE_BYTES,
 ) -> None:
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format)
     # faulthandler is C code, so SIGUSR1 prints the tracebacks even if the process hangs.
     faulthandler.register(signal.SIGUSR1, all_threads=True)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # the terminal is closed; `nohup` ignores it

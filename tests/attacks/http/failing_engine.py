@@ -3,18 +3,19 @@
 Run it as `python -m failing_engine`.
 """
 
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 from rapl_protocol.audio import WavAudio
 from rapl_protocol.testing import FakeTranscriber
 from rapl_protocol.transcriber import OnText
 from rapl_protocol.transcript import TranscribeOptions, Transcript
 from rapl_service.engine_app import transcriber_app
 from rapl_service.run import serve
+from rapl_service.telemetry.settings import TelemetrySettings
 
 FAILURES = ("runtime", "key", "unicode", "validation", "chained", "group", "after-text", "multi-line")
 
 
-class Settings(BaseSettings):
+class Settings(TelemetrySettings):
     model_config = SettingsConfigDict(env_prefix="RAPL_FAILING_")
 
     host: str = "127.0.0.1"

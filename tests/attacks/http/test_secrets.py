@@ -138,12 +138,16 @@ class Services:
         return await self.send(data=form, files={"file": (f"{SECRET}.wav", file)})
 
     def require_silence(self) -> None:
-        """Requires that no log has the secret, and that there are logs."""
+        """Requires that no log and no metric has the secret, and that there are some."""
         for name, process in self.processes.items():
             log = process.log.read_text(errors="replace")
             assert log, name
             assert SECRET not in log, f"{name}: {[each for each in log.splitlines() if SECRET in each][:3]}"
             assert KEY not in log, name
+            metrics = httpx.get(f"{process.url}/metrics").text
+            assert "rapl_requests_total{" in metrics, name
+            assert SECRET not in metrics, name
+            assert KEY not in metrics, name
 
 
 @pytest.fixture
@@ -173,6 +177,7 @@ def services(tmp_path: Path, broken: str) -> Iterator[Services]:
     settings = {
         "RAPL_CONFIG": str(tmp_path / "rapl.toml"), "RAPL_PREPROCESS_URL": preprocess.url, "RAPL_API_KEYS": KEY,
         "RAPL_LOG_LEVEL": "DEBUG", "RAPL_RESTART_WAIT_S": "0.1", "RAPL_SPEECH_DETECTION": "off",
+        "RAPL_LOG_FORMAT": "json",  # the others write text
     }  # fmt: skip
     gateway = ServiceProcess(sys.executable, "rapl_gateway", "RAPL_PORT", tmp_path / "gateway", **settings)
     with ExitStack() as stack:

@@ -12,6 +12,7 @@ BENCH = Environment("bench", sync=("--package", "rapl-bench", "--no-dev"))
 LITELLM = Environment("bench-litellm", sync=(), installer=ROOT / "bench" / "install-litellm")
 NEEDED = {
     "gateway": {"RAPL_BENCH_LITELLM_PYTHON": LITELLM},
+    "telemetry": {},
     "replicas": {},
     "preprocess": {},
     "long": {"RAPL_BENCH_SENSEVOICE_PYTHON": SENSEVOICE},

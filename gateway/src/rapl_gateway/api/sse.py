@@ -6,7 +6,7 @@ stream with `[DONE]`. Each event is sent in one write, because some clients cann
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
 from typing import Any
 
@@ -25,6 +25,7 @@ async def event_stream(
     first: asyncio.Task[str | None],
     texts: AsyncGenerator[str, None],
     result: TranscriptBuilder,
+    on_failure: Callable[[ServiceError], None],
     *,
     with_logprobs: bool = False,
 ) -> AsyncGenerator[str, None]:
@@ -35,6 +36,7 @@ async def event_stream(
         first: a task that returns the first text, or None if there is no text. It may still be running.
         texts: the texts after the first one.
         result: the transcript, which is complete when `texts` ends.
+        on_failure: called with the error if the transcription fails.
         with_logprobs: whether the last event has the log-probabilities of the tokens, if they are known.
     """
     async with aclosing(texts):
@@ -53,6 +55,7 @@ async def event_stream(
                     yield _progress(result)
                 pending = next_text(texts)
         except ServiceError as error:
+            on_failure(error)
             # OpenAI's two SDKs raise this event as an error. They treat a stream that ends without it as complete.
             yield f"event: error\n{_event(error.envelope())}"
             return

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, ExitStack, aclosing
+from functools import partial
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
@@ -21,8 +22,10 @@ from rapl_gateway.api.rendering import coverage_headers, render
 from rapl_gateway.api.sse import cancelled, event_stream, next_text
 from rapl_gateway.api.upload import received_form
 from rapl_gateway.gateway import gateway_of
-from rapl_gateway.timing import stopwatch_of
+from rapl_gateway.metrics import TranscriptionMetrics
+from rapl_gateway.timing import Stage, stopwatch_of
 from rapl_gateway.transcription.pipeline import Job, Pipeline
+from rapl_gateway.transcription.result import REASON_NAMES, TranscriptBuilder
 
 FIRST_TEXT_S = 20.0
 """Seconds that a streamed response waits for its first text before it begins. An error in this time is sent with its
@@ -76,7 +79,8 @@ class DirectRoutes:
             response = await endpoint(request)
         except ServiceError as error:
             response = logged_error_response(request, error)
-        await response(scope, receive, send)
+        with stopwatch_of(request).stage(Stage.SEND):
+            await response(scope, receive, send)
 
 
 @router.get("/v1/progress/{request_id}", responses=errors(401, 404))
@@ -99,7 +103,7 @@ async def _respond(request: Request, *, translate: bool) -> Response:
         form = TranscriptionForm.parse(fields, gateway.settings.speech_switch, translate=translate)
         route = gateway.catalog.resolve(form.model, gateway.backends.discovered())
         log_fields(request).update(model=route.model, backend=route.backend)
-        reservation = gateway.backends.reserve(route, client_id, expected_s(form.file.size_bytes))
+        reservation = gateway.backends.reserve(route, client_id, expected_s(form.file.size_bytes), stopwatch)
         stack.enter_context(reservation.held())
         info = gateway.backends[route.backend].info(route.engine_model)
         job = Job(
@@ -113,6 +117,7 @@ async def _respond(request: Request, *, translate: bool) -> Response:
             is_model_ready=info is not None and info.state is ModelState.READY,
         )
         stack.enter_context(gateway.running.during(job))
+        stack.callback(_log_result, request, job.result, gateway.metrics)
         if form.stream:
             return await _streamed(gateway.pipeline, job, request, stack.pop_all())
         return await _whole(gateway.pipeline, job, form, request)
@@ -120,13 +125,26 @@ async def _respond(request: Request, *, translate: bool) -> Response:
 
 async def _whole(pipeline: Pipeline, job: Job, form: TranscriptionForm, request: Request) -> Response:
     await cancel_on_disconnect(request, _finished(pipeline, job))
-    log_fields(request).update(audio_s=job.result.duration_s, **job.stopwatch.log_fields())
-    if job.result.media.damage:
-        log_fields(request)["damaged_s"] = job.result.media.damaged_s
-    with job.stopwatch.stage("render"):
+    with job.stopwatch.stage(Stage.RENDER):
         response = render(job.result, form)
         response.headers.update(coverage_headers(job.result) | job.reservation.client.headers())
         return response
+
+
+def _log_result(request: Request, result: TranscriptBuilder, metrics: TranscriptionMetrics | None) -> None:
+    """Logs and counts the result when the response has been made or, if it is streamed, when it has been sent."""
+    fields = log_fields(request)
+    fields["audio_s"] = result.duration_s or result.done_s  # a request that fails has no duration yet
+    if result.media.damage:
+        fields["damaged_s"] = result.media.damaged_s
+    if metrics and result.duration_s:
+        retried = [REASON_NAMES[each.reason] for each in result.retried]
+        problems = [REASON_NAMES[each.reason] for each in result.problems]
+        metrics.observe_result(result.coverage, retried, problems, result.media.damaged_s)
+
+
+def _log_failure(request: Request, error: ServiceError) -> None:
+    log_fields(request)["error"] = error.code.value
 
 
 async def _finished(pipeline: Pipeline, job: Job) -> None:
@@ -145,7 +163,9 @@ async def _streamed(pipeline: Pipeline, job: Job, request: Request, upload: Exit
         done, _ = await cancel_on_disconnect(request, asyncio.wait({first}, timeout=FIRST_TEXT_S))
         if done:
             first.result()
-        events = event_stream(first, texts, job.result, with_logprobs=job.options.logprobs)
+        events = event_stream(
+            first, texts, job.result, partial(_log_failure, request), with_logprobs=job.options.logprobs
+        )
         return _EventStream(events, work.pop_all(), job.reservation.client.headers())
 
 

@@ -17,7 +17,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.types import Receive
 
-from rapl_gateway.timing import Stopwatch
+from rapl_gateway.timing import Stage, Stopwatch
 
 _MAX_FIELDS = 200
 _MAX_FILES = 8
@@ -101,7 +101,7 @@ async def received_form(
         raise _unreadable("the Content-Type header has no boundary")
     form, body = Form(storage=storage), _Body(request.receive, min(max_bytes, MAX_JSON_BYTES) if is_json else max_bytes)
     try:
-        with stopwatch.stage("receive"):
+        with stopwatch.stage(Stage.RECEIVE):
             await (_read_json(body, form, json_turn) if is_json else _read(body, options[b"boundary"], form))
     except ServiceError as error:
         form.close()  # its space is free while the rest is read

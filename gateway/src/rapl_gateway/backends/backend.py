@@ -19,6 +19,7 @@ from rapl_gateway.backends.fallback import LoadReservation, Target
 from rapl_gateway.backends.replica import EngineClient, Replica
 from rapl_gateway.backends.scheduler import Scheduler
 from rapl_gateway.settings import Settings
+from rapl_gateway.timing import Stopwatch
 
 RESOLVE_INTERVAL_S = 2.0
 FIRST_POLL_S = 1.0
@@ -143,7 +144,7 @@ class Backend:
         queued = self.scheduler.queued
         if queued.total_s < min(_MIN_QUEUE_S, self._settings.max_queue_s):
             return  # below every possible limit: the limit need not be computed
-        limit_s = self._limit_s()
+        limit_s = self.queue_limit_s()
         if queued.total_s < limit_s:
             return
         if queued.of(client_id) < limit_s / queued.clients(client_id) and queued.total_s < 2 * limit_s:
@@ -153,7 +154,7 @@ class Backend:
         retry_after_s = wait_s and min(_MAX_RETRY_AFTER_S, wait_s)
         raise ServiceError(ErrorCode.OVERLOADED, message, retry_after_s=retry_after_s, remedy=SEND_AGAIN)
 
-    def _limit_s(self) -> float:
+    def queue_limit_s(self) -> float:
         """Returns the limit of the queue in seconds of audio: what can be transcribed in half of a request's deadline,
         but not more than the setting allows."""
         limit_s = self._settings.max_queue_s * max(1, self.scheduler.slots())
@@ -251,19 +252,22 @@ class Backends:
         if refusals:
             raise min(refusals, key=lambda error: error.retry_after_s or 0.0)
 
-    def reserve(self, route: Route, client_id: str, expected_s: float) -> LoadReservation:
+    def reserve(
+        self, route: Route, client_id: str, expected_s: float, stopwatch: Stopwatch | None = None
+    ) -> LoadReservation:
         """Reserves room in the queue of the route's backend.
 
         Args:
             route: the route of the requested model.
             client_id: the client that sent the request.
             expected_s: expected length of the request's first segment, in seconds of audio.
+            stopwatch: measures the request's stages.
 
         Raises:
             ServiceError: OVERLOADED.
         """
         self[route.backend].require_room(client_id)
-        return LoadReservation(self.targets(route), client_id, expected_s)
+        return LoadReservation(self.targets(route), client_id, expected_s, stopwatch or Stopwatch())
 
     def targets(self, route: Route) -> list[Target]:
         """Returns the route's model, then its fallbacks, with the queues of their backends."""

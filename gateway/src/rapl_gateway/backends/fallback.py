@@ -13,6 +13,7 @@ from rapl_gateway.backends.catalog import Route
 from rapl_gateway.backends.load import CallOptions
 from rapl_gateway.backends.retry import policy
 from rapl_gateway.backends.scheduler import Scheduler
+from rapl_gateway.timing import Stopwatch
 
 log = logging.getLogger("rapl")
 
@@ -32,10 +33,11 @@ class LoadReservation:
         targets: the requested model, then its fallbacks as the catalog declares them.
         client_id: the client that sent the request.
         expected_s: expected length of the request's first segment, in seconds of audio.
+        stopwatch: measures the request's stages.
     """
 
-    def __init__(self, targets: Sequence[Target], client_id: str, expected_s: float) -> None:
-        self.client = FallbackClient(targets, client_id)
+    def __init__(self, targets: Sequence[Target], client_id: str, expected_s: float, stopwatch: Stopwatch) -> None:
+        self.client = FallbackClient(targets, client_id, stopwatch)
         self._scheduler = targets[0].scheduler
         self._client_id = client_id
         self._expected_s = expected_s
@@ -67,9 +69,10 @@ class FallbackClient:
     It falls back only before the first text or transcript, so that no result has text of two models.
     """
 
-    def __init__(self, targets: Sequence[Target], client_id: str) -> None:
+    def __init__(self, targets: Sequence[Target], client_id: str, stopwatch: Stopwatch) -> None:
         self._targets = targets
         self._client_id = client_id
+        self._stopwatch = stopwatch
         self._index = 0
         self._is_fixed = False
         """Whether the model can no longer change: its first text has been received, or `headers` has been called."""
@@ -126,7 +129,7 @@ class FallbackClient:
 
     def _call(self, deadline_s: float, request_id: str | None) -> CallOptions:
         has_fallback = not self._is_fixed and self._index + 1 < len(self._targets)
-        return CallOptions(self._client_id, deadline_s, request_id, has_fallback)
+        return CallOptions(self._client_id, deadline_s, request_id, has_fallback, stopwatch=self._stopwatch)
 
     def _options(self, options: TranscribeOptions) -> TranscribeOptions:
         return options.model_copy(update={"model": self.target.route.engine_model}) if self._index else options
@@ -137,6 +140,7 @@ class FallbackClient:
             return  # another segment of this request has already fallen back
         if self._is_fixed or not policy(error).has_fallback or index + 1 == len(self._targets):
             raise error
+        self.target.scheduler.fallbacks += 1
         self._index += 1
         log.warning("error=%s: fallback to model=%s", error.code.value, self.target.route.model)
 

@@ -7,10 +7,13 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from rapl_protocol.audio import WavAudio
 from rapl_protocol.errors import ServiceError
+from rapl_protocol.transcript import TranscribeOptions
 
 from rapl_gateway.backends.replica import Replica
 from rapl_gateway.backends.retry import Attempts
+from rapl_gateway.timing import Stopwatch
 
 _MEMORY_S = 60.0
 """Seconds of work after which earlier measurements count half."""
@@ -29,6 +32,8 @@ class CallOptions:
     is_partial: bool = False
     """Whether it is a pass over a turn that is still open. Such passes wait for short segments. They do not count for
     the limit of the queue, because they stop when the turn ends."""
+    stopwatch: Stopwatch = field(default_factory=Stopwatch)
+    """Measures the stages `queue` and `infer`."""
     on_assigned: Callable[[], None] | None = None
     """Called when a replica gets the segment, at each attempt."""
 
@@ -50,12 +55,21 @@ class QueuedSegment:
     """The last MODEL_NOT_READY error of a replica, if there was one."""
 
     def time_left_s(self) -> float:
-        return self.deadline - asyncio.get_running_loop().time()
+        return self.deadline - now()
 
     @property
     def counted_s(self) -> float:
         """Seconds of audio that count for the limit of the queue."""
         return 0.0 if self.call.is_partial else self.audio_s
+
+
+def queued(audio: WavAudio, options: TranscribeOptions, call: CallOptions) -> QueuedSegment:
+    return QueuedSegment(options.model, audio.duration_s, options.is_long, call, now() + call.deadline_s)
+
+
+def now() -> float:
+    """Returns the time on the event loop's clock."""
+    return asyncio.get_running_loop().time()
 
 
 class Throughput:

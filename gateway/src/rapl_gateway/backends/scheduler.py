@@ -7,6 +7,7 @@ happens after a failure.
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
@@ -15,10 +16,12 @@ from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.transcript import TranscribeOptions, Transcript
 from rapl_service.calls.remedies import SEND_AGAIN
 from rapl_service.fair_queue import FairQueue
+from rapl_service.telemetry.tracing import span
 
-from rapl_gateway.backends.load import CallOptions, QueuedAudio, QueuedSegment, Throughput
+from rapl_gateway.backends.load import CallOptions, QueuedAudio, QueuedSegment, Throughput, now, queued
 from rapl_gateway.backends.replica import Replica
 from rapl_gateway.backends.retry import RestartWindow
+from rapl_gateway.timing import Stage
 
 LONG_PREFETCH, SHORT_PREFETCH = 1, 8
 """How many segments a replica gets in addition to those that it works on, so that it never waits for the next one. It
@@ -41,6 +44,14 @@ class Scheduler:
         self.replicas: list[Replica] = []
         self.queued = QueuedAudio()
         self.throughput = Throughput()
+        self.done_audio_s = 0.0
+        """Seconds of audio that have been transcribed."""
+        self.failures: Counter[str] = Counter()
+        """Calls that failed, by error code."""
+        self.retries: Counter[str] = Counter()
+        """Calls that were sent again, by the error code of the failure."""
+        self.fallbacks = 0
+        """How often a request changed to another model because of a failure here."""
         self._name = name
         self._restart_wait_s = restart_wait_s
         self._parallel = parallel
@@ -56,14 +67,15 @@ class Scheduler:
         Raises:
             ServiceError: the replica's own error, or BACKEND_TIMEOUT if no replica was free before the deadline.
         """
-        segment = _queued(audio, options, call)
+        segment = queued(audio, options, call)
         while True:
             async with Lease(self, segment) as replica:
                 try:
-                    answer = replica.client.transcribe(
-                        audio, options, deadline_s=segment.time_left_s(), request_id=call.request_id
-                    )
-                    transcript = await replica.interruptible(answer)
+                    with span("segment", backend=self._name, audio_s=segment.audio_s):
+                        answer = replica.client.transcribe(
+                            audio, options, deadline_s=segment.time_left_s(), request_id=call.request_id
+                        )
+                        transcript = await replica.interruptible(answer)
                     segment.is_done = True
                     return transcript
                 except ServiceError as error:
@@ -77,7 +89,7 @@ class Scheduler:
         Raises:
             ServiceError: as in `transcribe`.
         """
-        segment = _queued(audio, options, call)
+        segment = queued(audio, options, call)
         while True:
             has_begun = False
             async with Lease(self, segment) as replica:
@@ -85,16 +97,21 @@ class Scheduler:
                     audio, options, deadline_s=segment.time_left_s(), request_id=call.request_id
                 )
                 try:
-                    async with aclosing(texts):
-                        async for text in texts:
-                            has_begun = True
-                            segment.is_done = isinstance(text, Transcript)
-                            yield text
+                    with span("segment", backend=self._name, audio_s=segment.audio_s):
+                        async with aclosing(texts):
+                            async for text in texts:
+                                has_begun = True
+                                segment.is_done = isinstance(text, Transcript)
+                                yield text
                     return
                 except ServiceError as error:
                     if has_begun:
                         raise
                     self._require_retry(segment, replica, error)
+
+    @property
+    def waiting_segments(self) -> int:
+        return len(self._waiting) + len(self._without_replica)
 
     def slots(self) -> int:
         """Returns how many segments all reachable replicas together work on at once."""
@@ -136,7 +153,7 @@ class Scheduler:
         """Estimates how many seconds a replica will still work on a segment that it got at `began`, at most
         _MAX_RELEASE_DELAY_S."""
         whole_s = (self.throughput.time_s(segment.audio_s) or 0.0) * max(1, self.slots())
-        return min(_MAX_RELEASE_DELAY_S, max(0.0, whole_s - (_now() - began)))
+        return min(_MAX_RELEASE_DELAY_S, max(0.0, whole_s - (now() - began)))
 
     def _enqueue(self, segment: QueuedSegment) -> None:
         call = segment.call
@@ -183,6 +200,7 @@ class Scheduler:
         replica.release(segment.audio_s)
         self.throughput.end(segment.audio_s if segment.is_done else 0.0)
         if segment.is_done:
+            self.done_audio_s += segment.audio_s
             self._mark_ready(segment.model)
         self._assign_waiting()
 
@@ -201,8 +219,10 @@ class Scheduler:
             replica.mark_not_ready(segment.model)
         elif error.code is ErrorCode.BACKEND_UNAVAILABLE:
             replica.mark_unreachable(error)
+        self.failures[error.code.value] += 1
         if not segment.attempts.may_retry(error):
             raise error
+        self.retries[error.code.value] += 1
         log.warning("backend=%s address=%s error=%s: retry of a segment", self._name, replica.address, error.code.value)
 
     def _may_recover(self, segment: QueuedSegment) -> bool:
@@ -250,28 +270,23 @@ class Lease:
         scheduler, segment = self._scheduler, self._segment
         scheduler.queued.add(segment.call.client_id, segment.counted_s)
         try:
-            self._replica = await scheduler.assigned(segment)
+            with segment.call.stopwatch.stage(Stage.QUEUE):
+                self._replica = await scheduler.assigned(segment)
         except BaseException:
             scheduler.queued.remove(segment.call.client_id, segment.counted_s)
             raise
-        self._began = _now()
+        self._began = now()
+        segment.call.stopwatch.count(Stage.INFER, 1)
         if segment.call.on_assigned:
             segment.call.on_assigned()
         return self._replica
 
     async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
         scheduler, segment = self._scheduler, self._segment
+        segment.call.stopwatch.count(Stage.INFER, -1)
         if isinstance(error, asyncio.CancelledError | GeneratorExit) and not segment.is_done:
             # The replica may still work on it, so its place is freed only when that work has probably ended.
             remaining_s = scheduler.remaining_s(segment, self._began)
             asyncio.get_running_loop().call_later(remaining_s, scheduler.release, self._replica, segment)
         else:
             scheduler.release(self._replica, segment)
-
-
-def _queued(audio: WavAudio, options: TranscribeOptions, call: CallOptions) -> QueuedSegment:
-    return QueuedSegment(options.model, audio.duration_s, options.is_long, call, _now() + call.deadline_s)
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

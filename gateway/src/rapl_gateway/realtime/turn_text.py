@@ -87,7 +87,7 @@ class TurnText:
         Args:
             audio: 16 kHz mono s16le, a whole number of samples.
         """
-        self._part.audio.append(audio)
+        self._part.append(audio)
         if self._is_too_long() or self._part.is_due():
             self._changed.set()
 
@@ -116,19 +116,26 @@ class TurnText:
 
     async def _run(self) -> TurnCompleted:
         try:
-            with self._engine.limiter.open_turn():
-                while not self._committed.is_set():
-                    if self._is_too_long():
-                        await self._close_part()
-                    elif self._has_deltas and self._part.is_due():
-                        await self._pass()
-                    else:
-                        self._changed.clear()
-                        await self._changed.wait()
+            await self._until_committed()
+            self._part.end()
             self._finish(self._part, await self._final_text(self._part, bytes(self._part.audio.pcm)))
             return self._completed()
+        except ServiceError:
+            await self._committed.wait()  # a turn fails only after its end
+            raise
         finally:
+            self._part.end()
             self._events.put_nowait(None)
+
+    async def _until_committed(self) -> None:
+        while not self._committed.is_set():
+            if self._is_too_long():
+                await self._close_part()
+            elif self._has_deltas and self._part.is_due():
+                await self._pass()
+            else:
+                self._changed.clear()
+                await self._changed.wait()
 
     def _is_too_long(self) -> bool:
         return len(self._part.audio.pcm) > LIMIT_BYTES
@@ -151,6 +158,7 @@ class TurnText:
         part, search_from = self._part, LIMIT_BYTES - _SEARCH_BYTES
         cut = search_from + quietest_point(bytes(part.audio.pcm[search_from:LIMIT_BYTES]))
         pcm = part.audio.take(cut)
+        part.end()
         self._part = part.next_part()
         text = await self._final_text(part, pcm)
         self._part.settling = part.settling.split(text)

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_service.http.errors import refuse
 from rapl_service.http.tokens import BearerTokens
+from rapl_service.telemetry.endpoint import HAS_KEY, METRICS_PATH
 from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -57,7 +58,11 @@ class ApiKeys:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] in _OPEN_PATHS:
             await self._app(scope, receive, send)
-        elif client_id := self._client_id(scope):
+            return
+        client_id = self._client_id(scope)
+        if scope["path"] == METRICS_PATH:  # its route decides
+            await self._app({**scope, HAS_KEY: client_id is not None}, receive, send)
+        elif client_id:
             await self._app({**scope, CLIENT_ID: client_id}, receive, send)
         else:
             message = "Incorrect API key provided: send one of the server's keys as `Authorization: Bearer <key>`."

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing, closing
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ from rapl_service.calls.clients import DecodedClip, PreprocessClient
 from rapl_gateway.backends.fallback import LoadReservation
 from rapl_gateway.backends.retry import policy
 from rapl_gateway.settings import Settings
-from rapl_gateway.timing import Stopwatch
+from rapl_gateway.timing import Stage, Stopwatch
 from rapl_gateway.transcription.checks.transcript_checks import TranscriptChecks
 from rapl_gateway.transcription.early import EarlySegments
 from rapl_gateway.transcription.prefetch import SegmentPrefetcher
@@ -76,6 +77,8 @@ class Pipeline:
     def __init__(self, preprocess: PreprocessClient, settings: Settings) -> None:
         self._preprocess = preprocess
         self._settings = settings
+        self.fallbacks: Counter[str] = Counter(no_speech_check=0, cut_by_gateway=0)
+        """How often a request was served without preprocess-service, by kind."""
 
     def texts(self, job: Job) -> AsyncGenerator[str, None]:
         """Yields the text that each segment adds. At the end `job.result` is complete.
@@ -98,7 +101,7 @@ class Pipeline:
     async def _small_file(self, job: Job) -> AsyncGenerator[str, None]:
         """Decodes the file. Up to 30 s of audio is transcribed as a clip, more as a recording."""
         async with AsyncExitStack() as stack:
-            with job.stopwatch.stage("prepare"):
+            with job.stopwatch.stage(Stage.PREPARE):
                 clip = await self._decoded(job, stack)
             if clip:
                 check = partial(clip.speech_check, deadline_s=SPEECH_CHECK_S)
@@ -129,7 +132,7 @@ class Pipeline:
         clip = SpeechSegment(0.0, audio.duration_s, audio)
         task = self._start(job, clip, job.known) if _is_likely_speech(job, audio) else None
         try:
-            with job.stopwatch.stage("prepare"):
+            with job.stopwatch.stage(Stage.PREPARE):
                 speech = await self._speech(job, check)
             if speech != ():
                 task = task or self._start(job, clip, job.known)
@@ -152,20 +155,21 @@ class Pipeline:
         except ServiceError as error:
             if not policy(error).skips_speech_check:
                 raise
+            self.fallbacks["no_speech_check"] += 1
             log.warning("request_id=%s fallback: no speech detection: %s", job.request_id, error.message)
             return None
         return found.speech
 
     async def _recording(self, job: Job) -> AsyncGenerator[str, None]:
         """Prepares and transcribes the next segments while the text of the current one is sent."""
-        events = prepared_events(self._preprocess, job.media, job.prepare, job.request_id)
+        events = prepared_events(self._preprocess, job.media, job.prepare, job.request_id, self._count_cut)
         prefetcher = SegmentPrefetcher(events, partial(self._start, job), job.reservation.width + 1)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(prefetcher.close)
             progress = stack.enter_context(closing(ProgressDisplay(job.request_id)))
             early = EarlySegments(job.result, job.checks, can_change=not job.is_streamed)
             while True:
-                with job.stopwatch.stage("prepare"):
+                with job.stopwatch.stage(Stage.PREPARE):
                     event = await prefetcher.next()
                 match event:
                     case SourceInfo():
@@ -173,8 +177,7 @@ class Pipeline:
                     case SegmentTask():
                         async for text in self._segment_texts(job, event):
                             yield text
-                        with job.stopwatch.stage("infer"):
-                            await early.add(event)
+                        await early.add(event)
                         await prefetcher.done(event)
                         progress.show(job.result.done_s, job.result.announced_s)
                     case PrepareEnd():
@@ -182,17 +185,18 @@ class Pipeline:
                     case None:
                         return
 
+    def _count_cut(self) -> None:
+        self.fallbacks["cut_by_gateway"] += 1
+
     async def _segment_texts(self, job: Job, task: SegmentTask) -> AsyncGenerator[str, None]:
         """Yields the text that a segment adds: word by word if the engine streams, otherwise all at once."""
         while True:
-            with job.stopwatch.stage("infer"):
-                text = await task.next()
+            text = await task.next()
             if isinstance(text, Transcript):
                 break
             yield job.result.add_text(text)
-        with job.stopwatch.stage("infer"):
-            judged = await task.judged(text, job.checks, is_sent=bool(job.result.partial))
-            yield job.result.add(judged, task.segment)
+        judged = await task.judged(text, job.checks, is_sent=bool(job.result.partial))
+        yield job.result.add(judged, task.segment)
 
     def _start(self, job: Job, segment: SpeechSegment, known: Transcript | None = None) -> SegmentTask:
         engine = EngineCall(job.reservation.client, job.options, job.request_id, self._settings, job.interactive_s)

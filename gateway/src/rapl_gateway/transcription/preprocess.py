@@ -1,6 +1,7 @@
 """The client of preprocess-service, with retries while the service restarts."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import IO
@@ -36,6 +37,8 @@ class RetryingPreprocessClient(PreprocessClient):
         self._restart_window = RestartWindow(restart_wait_s)
         self.problem: str | None = None
         """Why the last poll failed; None if it succeeded."""
+        self.retries: Counter[str] = Counter()
+        """Requests that were sent again, by the error code of the failure."""
 
     async def watch(self) -> None:
         """Polls the service while the gateway runs."""
@@ -74,6 +77,7 @@ class RetryingPreprocessClient(PreprocessClient):
                     raise
                 if yielded == 0 and (not isinstance(media, bytes | memoryview) or canonical_wav(media)):
                     raise
+                self.retries[error.code.value] += 1
             await asyncio.sleep(_RETRY_INTERVAL_S)
 
     def live(

@@ -9,12 +9,16 @@ from rapl_protocol.intervals import Interval, merged
 from rapl_protocol.prepared import NOTHING_TO_REPORT, Damage, PrepareEnd, SpeechSegment
 from rapl_protocol.transcript import Segment, TokenLogprob, Transcript, join_texts
 
-from rapl_gateway.transcription.checks.transcript_checks import Flag, Judged, Judgement
+from rapl_gateway.transcription.checks.transcript_checks import Flag, Judged, Judgement, Suspicion
 
 _DAMAGE = {
     "undecodable": "the file is damaged here and could not be decoded",
     "cut_off": "the file breaks off before its end",
 }
+
+
+REASON_NAMES = {each.value: each.name.lower() for each in Suspicion} | {text: name for name, text in _DAMAGE.items()}
+"""The short name of each reason, for the metrics."""
 
 
 @dataclass(frozen=True, slots=True)

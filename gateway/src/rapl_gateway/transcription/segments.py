@@ -1,7 +1,7 @@
 """Cuts media into segments of speech, with preprocess-service or, for a canonical WAV, without it."""
 
 import logging
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 
 from rapl_protocol.audio import WavAudio
@@ -32,10 +32,14 @@ log = logging.getLogger("rapl")
 
 
 async def prepared_events(
-    preprocess: PreprocessClient, media: bytes | memoryview, options: PrepareOptions, request_id: str
+    preprocess: PreprocessClient,
+    media: bytes | memoryview,
+    options: PrepareOptions,
+    request_id: str,
+    on_cut_here: Callable[[], None],
 ) -> AsyncGenerator[PreparedEvent, None]:
     """Yields the events of preprocess-service. If it cannot be reached, a canonical WAV is cut here, without speech
-    detection.
+    detection, after a call of `on_cut_here`.
 
     Raises:
         ServiceError: can also be raised after some events.
@@ -52,6 +56,7 @@ async def prepared_events(
         if began or canonical is None or not policy(error).cuts_wav_here:
             raise
         log.warning("request_id=%s fallback: preprocess-service failed, the gateway cuts the WAV itself", request_id)
+        on_cut_here()
         for event in _cut(canonical):
             yield event
 

@@ -117,6 +117,10 @@ class Speaker:
     def text(self) -> str:
         return "".join(self.deltas)
 
+    @property
+    def has_ended(self) -> bool:
+        return self._listening.done()
+
     async def close(self) -> None:
         await self.turn.close()
         self._listening.cancel()
@@ -231,6 +235,20 @@ async def test_if_only_silence_follows_a_pass_its_text_is_the_final_one(start: S
     assert listening.engine.final_lengths_s == []
 
 
+async def test_after_a_loud_bump_soft_words_are_not_taken_for_silence(start: Start):
+    listening = await start()
+    speaker = listening.begin()
+    speaker.turn.append(make_tone(0.5, amplitude=1.0).pcm)
+    speaker.say(3)
+    await listening.passed(1)
+    noise = make_tone(1.0, amplitude=0.002).pcm
+    speaker.turn.append(noise)
+    await listening.passed(2)
+    speaker.turn.append(MARK + (3).to_bytes(2, "little") + make_tone(0.5, amplitude=0.02).pcm)
+
+    assert (await speaker.finish()).transcript == " ".join(WORDS[:4])
+
+
 async def test_a_pass_that_runs_at_the_commit_is_awaited_if_it_has_all_words(start: Start):
     listening = await start()
     listening.engine.may_answer.clear()
@@ -331,6 +349,19 @@ async def test_if_the_final_pass_fails_the_turn_fails(start: Start):
     speaker = listening.begin()
     speaker.say(6)
 
+    with pytest.raises(ServiceError):
+        await speaker.finish()
+
+
+async def test_a_turn_whose_beginning_fails_fails_after_its_commit(start: Start):
+    listening = await start(ListeningEngine(fails_with=ServiceError(ErrorCode.INTERNAL, "it fails")))
+    speaker = listening.begin(has_deltas=False)
+    speaker.say(70)
+    await until(lambda: listening.engine.calls)
+    speaker.say(1)
+    await asyncio.sleep(0.05)
+
+    assert not speaker.has_ended
     with pytest.raises(ServiceError):
         await speaker.finish()
 

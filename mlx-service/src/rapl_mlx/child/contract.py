@@ -13,6 +13,7 @@ The child exits when its input ends, so it never outlives its parent.
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
+from rapl_service.log import LogFormat
 
 
 class ChildConfig(BaseModel):
@@ -28,6 +29,7 @@ class ChildConfig(BaseModel):
     """Folder for the audio of the running request. The parent removes it after the child has ended."""
     cache_limit_bytes: int
     log_level: str = "INFO"
+    log_format: LogFormat = "text"
 
 
 class Failure(BaseModel):

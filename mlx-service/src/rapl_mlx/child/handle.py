@@ -95,6 +95,7 @@ def _config(source: ModelSource, settings: Settings, work_dir: Path) -> ChildCon
         work_dir=work_dir,
         cache_limit_bytes=settings.cache_limit_mb << 20,
         log_level=settings.log_level,
+        log_format=settings.log_format,
     )
 
 

@@ -25,7 +25,7 @@ log = logging.getLogger("rapl.mlx")
 
 def main() -> None:
     wire, config = Wire.from_command_line()
-    configure_logging(config.log_level)
+    configure_logging(config.log_level, config.log_format)
     for name in ("httpx", "httpx2"):  # they log every URL, and the URLs of the hub's file servers contain signatures
         logging.getLogger(name).setLevel(logging.WARNING)
     engine = make_ready(config, wire)

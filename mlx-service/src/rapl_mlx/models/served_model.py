@@ -51,8 +51,9 @@ class ServedModel:
         return self._status.info
 
     def report(self) -> ModelInfo:
-        """`info` with the memory that the model's process holds now."""
-        return self.info.model_copy(update={"memory_bytes": self.process.held_bytes})
+        """`info` with the figures of the model's process: the memory that it holds now, and how often it ended."""
+        figures = {"memory_bytes": self.process.held_bytes, "process_ends": self.process.ends}
+        return self.info.model_copy(update=figures)
 
     @property
     def settled(self) -> asyncio.Event:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 
 from rapl_hub.display import DownloadDisplay
 from rapl_protocol.models import Capabilities, ModelInfo, ModelState, Progress
@@ -23,6 +24,8 @@ class ModelStatus:
         self.settled.set()
         self._display = DownloadDisplay(model_id, log)
         reason = "it loads on the first request"
+        self._loading_since: float | None = None
+        self._load_s: float | None = None
         self.info = ModelInfo(id=model_id, state=ModelState.ABSENT, reason=reason, capabilities=_UNKNOWN)
 
     @property
@@ -36,6 +39,7 @@ class ModelStatus:
         remedy: str | None = None,
         progress: Progress | None = None,
     ) -> None:
+        self._time_load(state)
         before, self.info = (
             self.info,
             ModelInfo(
@@ -46,6 +50,7 @@ class ModelStatus:
                 progress=progress,
                 disk_bytes=self.info.disk_bytes,
                 capabilities=self.capabilities,
+                load_s=self._load_s,
             ),
         )
         if (before.state, before.reason) != (state, reason):
@@ -59,6 +64,16 @@ class ModelStatus:
 
     def show_disk_bytes(self, disk_bytes: int) -> None:
         self.info = self.info.model_copy(update={"disk_bytes": disk_bytes})
+
+    def _time_load(self, state: ModelState) -> None:
+        """Measures from the start of the process until the model is ready. A download does not count."""
+        now = time.monotonic()
+        if state is ModelState.READY and self._loading_since is not None:
+            self._load_s = now - self._loading_since
+        if state is not ModelState.LOADING:
+            self._loading_since = None
+        elif self._loading_since is None:
+            self._loading_since = now
 
     def show_download(self, progress: Progress) -> None:
         self._display.show(progress)

@@ -6,6 +6,7 @@ absent -> loading -> [downloading -> loading] -> ready
 
 import asyncio
 import contextlib
+import contextvars
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
@@ -74,6 +75,8 @@ class ProcessSupervisor:
         self._killed_for: str | None = None
         """Why the supervisor killed the process; None if it did not."""
         self._failure: Failure | None = None
+        self.ends = 0
+        """How often the process has ended by itself or was killed for a reason."""
         self._had_request = False
         """Whether the running process has received a request."""
         self.reserved_bytes = 0
@@ -109,7 +112,10 @@ class ProcessSupervisor:
         if self.is_dormant:
             self._restarts.reset()
             self._status.show(ModelState.LOADING)
-            self._task = asyncio.create_task(self._keep_running(), name=f"supervisor of {self._source.id}")
+            # Without the context of the request that was the reason: the process outlives it.
+            self._task = asyncio.create_task(
+                self._keep_running(), name=f"supervisor of {self._source.id}", context=contextvars.Context()
+            )
 
     async def stop(self) -> None:
         """Ends the process. It is not restarted."""
@@ -154,6 +160,7 @@ class ProcessSupervisor:
             while pause_s is not None:
                 await self._pause(pause_s)
                 how = await self._run_child()
+                self.ends += 1
                 self._events.on_process_end(how)
                 pause_s = self._after_end(how)
         except Exception:

@@ -48,7 +48,7 @@ log = logging.getLogger("rapl")
 
 def main() -> NoReturn:
     control, limits = socket.socket(fileno=int(sys.argv[1])), Limits(**json.loads(sys.argv[2]))
-    configure_logging(sys.argv[3])
+    configure_logging(*sys.argv[3:5])
     serve_and_exit(control, limits, loaded_model())
 
 

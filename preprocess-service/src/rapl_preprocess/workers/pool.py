@@ -1,6 +1,7 @@
 """The pool of decoding processes. If a process crashes, hangs or exceeds its limits, only its file is refused."""
 
 import asyncio
+import contextvars
 import json
 import logging
 import os
@@ -58,6 +59,8 @@ class Decoders:
         """The control sockets of the processes that wait for a file."""
         self._alive: set[socket.socket] = set()
         self._waiting = 0
+        self.deaths = 0
+        """How many decoders have ended before the end of their file."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._parent: subprocess.Popen[bytes] | None = None
         self._parent_socket: socket.socket | None = None
@@ -75,6 +78,21 @@ class Decoders:
         for control in self._alive:
             control.close()
         await asyncio.to_thread(self._end_parent)
+
+    @property
+    def idle(self) -> int:
+        """Decoders that wait for a file."""
+        return self._idle.qsize()
+
+    @property
+    def busy(self) -> int:
+        """Decoders that start or have a file."""
+        return len(self._alive) - self._idle.qsize()
+
+    @property
+    def waiting(self) -> int:
+        """Files that wait for a decoder."""
+        return self._waiting
 
     async def batches(self, upload: Upload, options: PrepareOptions, kind: JobKind) -> AsyncGenerator[Batch, None]:
         """Yields the batches of a file. Closing the generator closes the decoder's output, which stops the decoder.
@@ -108,6 +126,7 @@ class Decoders:
                                 yield _STILL_DECODING
                     return
                 except _DecoderEnded as error:
+                    self.deaths += 1
                     if is_last_attempt:
                         raise undecodable(DECODER_ENDED) from error
                     log.warning("a decoder ended before the end of its file; another one decodes the file again")
@@ -185,7 +204,7 @@ class Decoders:
         parent_socket, remote = socket.socketpair()
         with remote:
             command = [sys.executable, "-m", _PARENTS[self._settings.decoder_start], str(remote.fileno())]
-            command += [json.dumps(asdict(self._limits)), self._settings.log_level]
+            command += [json.dumps(asdict(self._limits)), self._settings.log_level, self._settings.log_format]
             self._parent = subprocess.Popen(command, pass_fds=[remote.fileno()], stdin=subprocess.DEVNULL)
         return parent_socket
 
@@ -197,7 +216,8 @@ class Decoders:
             self._parent_socket = self._parent = None
 
     def _watch(self, control: socket.socket, is_new: bool = False) -> None:
-        task = asyncio.create_task(self._return_to_idle(control, is_new))
+        # Without the context of the request that was the reason: the decoder outlives it.
+        task = asyncio.create_task(self._return_to_idle(control, is_new), context=contextvars.Context())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

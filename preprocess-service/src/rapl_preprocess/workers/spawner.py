@@ -14,14 +14,14 @@ from rapl_preprocess.workers.parent import ignore_stop_signals, start_on_request
 
 
 def main() -> None:
-    requests, (limits, log_level) = socket.socket(fileno=int(sys.argv[1])), sys.argv[2:4]
-    configure_logging(log_level)
+    requests, (limits, *log) = socket.socket(fileno=int(sys.argv[1])), sys.argv[2:]
+    configure_logging(*log)
     ignore_stop_signals()  # the decoders inherit this
     requests.set_inheritable(False)
 
     def spawn(control: socket.socket) -> None:
         control.set_inheritable(True)
-        command = [sys.executable, "-m", "rapl_preprocess.workers.decoder", str(control.fileno()), limits, log_level]
+        command = [sys.executable, "-m", "rapl_preprocess.workers.decoder", str(control.fileno()), limits, *log]
         os.posix_spawn(sys.executable, command, os.environ)
 
     start_on_request(requests, spawn)

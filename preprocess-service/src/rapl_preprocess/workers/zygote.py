@@ -21,7 +21,7 @@ from rapl_preprocess.workers.parent import ignore_stop_signals, start_on_request
 
 def main() -> None:
     requests, limits = socket.socket(fileno=int(sys.argv[1])), Limits(**json.loads(sys.argv[2]))
-    configure_logging(sys.argv[3])
+    configure_logging(*sys.argv[3:5])
     ignore_stop_signals()
     model = loaded_model()
     gc.collect()

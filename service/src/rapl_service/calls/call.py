@@ -19,6 +19,7 @@ from rapl_protocol.wire import KEEP_ALIVE_S
 
 from rapl_service.calls.pool import ConnectionLost, HttpPool, OnBody
 from rapl_service.calls.remedies import RAISE_DEADLINE, same_token
+from rapl_service.telemetry.tracing import CURRENT_SPAN
 
 M = TypeVar("M", bound=BaseModel)
 Body = bytes | memoryview | IO[bytes]
@@ -168,6 +169,8 @@ class Call:
         headers = {"content-type": CONTENT_TYPE, **self.service.headers()}
         if self.request_id:
             headers["x-request-id"] = self.request_id
+        if (current := CURRENT_SPAN.get()) is not None:
+            headers |= current.headers()
         return headers
 
 

@@ -52,14 +52,14 @@ class AllowedHosts:
         """
         known = self._known.get(host)
         if known is None:
-            name = _without_port(host.decode("latin-1").lower())
+            name = without_port(host.decode("latin-1").lower())
             known = is_address(name) or any(fnmatchcase(name, pattern) for pattern in self._names)
             if len(self._known) < _MAX_REMEMBERED:
                 self._known[host] = known
         return known
 
 
-def _without_port(host: str) -> str:
+def without_port(host: str) -> str:
     """The name in a `Host` header; "" if the header is malformed."""
     try:
         return urlsplit(f"//{host}").hostname or ""

@@ -12,7 +12,9 @@ from starlette.websockets import WebSocketDisconnect
 
 from rapl_service.http.errors import send_error
 from rapl_service.http.scope import RESPONSE_START, ROUTE
-from rapl_service.log import log, quoted
+from rapl_service.log import LineFields, log
+from rapl_service.telemetry.context import LINE_IDS
+from rapl_service.telemetry.metrics import Metrics
 
 REQUEST_ID_HEADER = "x-request-id"
 _START = RESPONSE_START | {"websocket.accept"}
@@ -20,19 +22,20 @@ _HEADER_NAME = REQUEST_ID_HEADER.encode()
 _SAFE_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _SWITCHING_PROTOCOLS, _FORBIDDEN = 101, 403
 _INTERNAL_ERROR_CLOSE_CODE = 1011
-_DECIMALS = {"audio_s": 2, "speech_s": 2}
-"""Decimals of audio durations in the log line. Processing times have four decimals: a tenth of a millisecond."""
 
 
 class RequestMiddleware:
-    """Gives each request an id, sends it in a response header, logs one line, and converts unexpected errors to 500."""
+    """Gives each request an id, sends it in a response header, logs one line, counts it in the metrics, and converts
+    unexpected errors to 500."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics | None = None) -> None:
         self._app = app
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
         scope["rapl_request_id"] = rid = _given_request_id(scope) or f"req_{secrets.token_hex(16)}"
+        LINE_IDS.set({"request_id": rid})
         fields: dict[str, Any] = {}
         scope["rapl_log"] = fields
         status = 0
@@ -46,6 +49,8 @@ class RequestMiddleware:
                 status = _FORBIDDEN
             await send(message)
 
+        if self._metrics:
+            self._metrics.in_progress += 1
         try:
             await self._app(scope, receive, send_with_id)
         except WebSocketDisconnect:
@@ -62,7 +67,12 @@ class RequestMiddleware:
             else:
                 raise  # the response has begun: only a closed connection shows the client that it is incomplete
         finally:
-            _log_request(scope, rid, status, time.perf_counter() - began, fields)
+            # A path that no route has is a text of the client. It could be anything, so it is not used.
+            route, took_s = fields.pop(ROUTE, "unknown"), time.perf_counter() - began
+            if self._metrics:
+                self._metrics.in_progress -= 1
+                self._metrics.count_request(route, status, took_s, fields)
+            _log_request(scope, {"path": route, "status": status, "took_s": took_s, **fields})
 
 
 class HeadAsGet:
@@ -97,16 +107,9 @@ def _given_request_id(scope: Scope) -> str | None:
     return None
 
 
-def _log_request(scope: Scope, rid: str, status: int, took_s: float, fields: dict[str, Any]) -> None:
-    # A path that no route has is a text of the client. It could be anything, so it is not logged.
-    path = fields.pop(ROUTE, "unknown")
+def _log_request(scope: Scope, fields: dict[str, Any]) -> None:
     # Health checks and lists come every few seconds; a line for each would hide the lines that matter.
     method = scope.get("method", "WEBSOCKET")
-    level = logging.DEBUG if method in ("GET", "HEAD") and status < 400 else logging.INFO
+    level = logging.DEBUG if method in ("GET", "HEAD") and fields["status"] < 400 else logging.INFO
     if log.isEnabledFor(level):
-        line = {"request_id": rid, "method": method, "path": path, "status": status, "took_s": took_s, **fields}
-        log.log(level, "%s", " ".join([f"{name}={_formatted(name, value)}" for name, value in line.items()]))
-
-
-def _formatted(name: str, value: Any) -> str:
-    return f"{value:.{_DECIMALS.get(name, 4)}f}" if isinstance(value, float) else quoted(value)
+        log.log(level, "%s", LineFields({**LINE_IDS.get(), "method": method, **fields}))

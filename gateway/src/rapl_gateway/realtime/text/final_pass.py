@@ -44,7 +44,7 @@ class FinalPass:
         streams_words: bool,
     ) -> None:
         self._pipeline = pipeline
-        self._reservation = LoadReservation(targets, client_id, 0.0)
+        self._reservation = LoadReservation(targets, client_id, 0.0, Stopwatch())
         self._prepare = PrepareOptions(speech_detection=settings.speech_switch)
         self._request_id = request_id
         self._is_model_ready = is_model_ready

@@ -22,6 +22,9 @@ _FIRST_PASS_S = 0.9
 """Seconds of audio before the first pass. Engines guess at less."""
 _PAUSE_S = 0.3
 """Seconds of quiet audio after which a pass begins at once: if the turn ends here, its text is the final one."""
+_LONGEST_QUIET_S = 2.0
+"""Most seconds of quiet audio after a pass whose text is the final one. Longer audio may have a sound that is too soft
+to be noticed by its level."""
 _AFTER_FAILURE_S = 2.0
 """Seconds of audio before the next pass after one that failed."""
 
@@ -94,6 +97,18 @@ class OpenPart:
         """Returns the part that follows, with the audio that was not taken from this one."""
         return OpenPart(self._engine, self.options, self.audio, is_detected=self._is_detected)
 
+    def append(self, pcm: bytes) -> None:
+        """Adds 16 kHz mono s16le samples."""
+        self.audio.append(pcm)
+        if self.audio.sound_end > self._passed:
+            self._engine.limiter.active.add(self)
+        else:
+            self._engine.limiter.active.discard(self)
+
+    def end(self) -> None:
+        """Ends the passes over this part."""
+        self._engine.limiter.active.discard(self)
+
     def is_due(self) -> bool:
         """Returns whether the next pass should begin: there is new sound, and either enough audio or a pause."""
         audio = self.audio
@@ -109,7 +124,8 @@ class OpenPart:
 
     def known(self) -> Transcript | None:
         """Returns the transcript of the latest pass as that of the whole audio, if only quiet audio followed."""
-        if self._text is None or self._passed < self.audio.sound_end:
+        quiet_s = (len(self.audio.pcm) - self._passed) / BYTES_PER_SECOND
+        if self._text is None or self._passed < self.audio.sound_end or quiet_s > _LONGEST_QUIET_S:
             return None
         return self._text.model_copy(update={"duration_s": self.audio.duration_s})
 

@@ -2,8 +2,8 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 
 from rapl_protocol.audio import BYTES_PER_SECOND
 
@@ -18,9 +18,12 @@ _FRAME_BYTES = BYTES_PER_SECOND // 20
 _SAMPLE_STEP = 16
 """Loudness is measured on one sample in 16."""
 _ABOVE_FLOOR = 2.5
-"""Audio is quiet up to this many times the level of the quietest moment of the turn."""
-_BELOW_LOUD, _FAR_BELOW_LOUD = 6, 30
-"""Audio is not quiet above a sixth of the level of loud moments, and always quiet below a thirtieth."""
+"""Audio is quiet up to this many times the level of the quietest moment of the turn. Soft words are louder than that,
+or drown in the noise."""
+_BELOW_LOUD = 6
+"""Audio is not quiet above a sixth of the level of loud moments."""
+_NOTHING = 500
+"""Level of a frame that is quiet in any case: ten steps of 16 bits for each sample that is measured."""
 
 
 class PassLimiter:
@@ -34,21 +37,13 @@ class PassLimiter:
         self._scheduler = scheduler
         self._running = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
-        self.open_turns = 0
-
-    @contextmanager
-    def open_turn(self) -> Generator[None]:
-        """A context in which one more turn is open."""
-        self.open_turns += 1
-        try:
-            yield
-        finally:
-            self.open_turns -= 1
+        self.active: set[object] = set()
+        """The turns that have sound which no pass has yet. A turn without new sound takes no time from others."""
 
     def interval_s(self, audio_s: float) -> float:
         """Returns how many seconds of audio a turn waits between two passes over `audio_s` seconds of audio."""
         pass_s = self._scheduler.throughput.time_s(audio_s) or 0.0
-        return max(MIN_INTERVAL_S, _SHARE_OF_TIME * pass_s * self.open_turns)
+        return max(MIN_INTERVAL_S, _SHARE_OF_TIME * pass_s * len(self.active))
 
     @asynccontextmanager
     async def one_pass(self) -> AsyncGenerator[None]:
@@ -122,5 +117,5 @@ class OpenAudio:
             quietest = max(level, self._before)
             self._floor = quietest if self._floor is None else min(self._floor, quietest)
         self._before = level
-        is_low = self._floor is not None and level <= _ABOVE_FLOOR * self._floor and level * _BELOW_LOUD <= self._loud
-        return is_low or level * _FAR_BELOW_LOUD <= self._loud
+        floor = 0.0 if self._floor is None else _ABOVE_FLOOR * self._floor
+        return level <= _NOTHING or (level <= floor and level * _BELOW_LOUD <= self._loud)

@@ -24,10 +24,10 @@ _CHARACTERS_PER_WORD = 3
 """A word of another script counts as so many of them: two words are held back."""
 _AFTER_NUMERAL = 2
 """Words after a number that fix it. "twenty" becomes "20", then "21", then "21 May"."""
-_AGREED_OVER_S = 0.9
+_AGREED_OVER_S = 0.75
 """Seconds of audio by which the hypotheses that agree must differ at least. Texts of nearly the same audio have the
 same mistakes."""
-_SURE_LOGPROB = -0.7
+_SURE_LOGPROB = -0.6
 """Lowest mean log-probability of a text that settles words. Whisper's first guesses at the beginning of a turn are
 lower."""
 _SURE_S = 2.0

@@ -1,0 +1,126 @@
+"""One request is one trace through the gateway, preprocess-service and the engine."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from media import as_media
+from otlp_collector import Collector, collector
+from rapl_protocol.audio import WavAudio
+from services import SELFTEST, ServiceProcess, until
+
+SECRET = "zanzibar-marker"
+KEY = "the-key-of-this-server"
+CALLER = "b7ad6b7169203331"
+
+
+class TracedFleet:
+    def __init__(self, processes: dict[str, ServiceProcess], collected: Collector) -> None:
+        self.processes = processes
+        self.collected = collected
+
+    def send(self, file: bytes, *, trace: str, flags: str = "01", **fields: str) -> httpx.Response:
+        headers = {"traceparent": f"00-{trace}-{CALLER}-{flags}", "authorization": f"Bearer {KEY}"}
+        form = {"model": SELFTEST, "prompt": SECRET, **fields}
+        url = f"{self.processes['gateway'].url}/v1/audio/transcriptions"
+        return httpx.post(url, data=form, files={"file": (f"{SECRET}.wav", file)}, headers=headers, timeout=60)
+
+    def spans(self, trace: str) -> dict[str, tuple[str, Any]]:
+        """The spans of a trace when all services have sent theirs, by their ids, each with its service."""
+
+        def found() -> dict[str, tuple[str, Any]]:
+            return {s.span_id.hex(): (name, s) for name, s in self.collected.spans() if s.trace_id.hex() == trace}
+
+        def is_whole() -> bool:
+            names = {(name, span.name) for name, span in found().values()}
+            return len({name for name, _ in names}) == 3 and ("rapl-gateway", "POST /v1/audio/transcriptions") in names
+
+        until("all services have sent their spans, the gateway the one that ends last", is_whole, 20)
+        return found()
+
+
+@pytest.fixture(scope="module")
+def traced(sensevoice_python: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TracedFleet]:
+    folder = tmp_path_factory.mktemp("traces")
+    with ExitStack() as stack:
+        collected = stack.enter_context(collector())
+        starts = {
+            "preprocess": (sys.executable, "rapl_preprocess", "RAPL_PREPROCESS_PORT", {}),
+            "sensevoice": (
+                sensevoice_python, "rapl_sensevoice", "RAPL_SENSEVOICE_PORT",
+                {"RAPL_SENSEVOICE_MODEL_DIR": str(folder / "models")},
+            ),
+        }  # fmt: skip
+        processes = {
+            name: stack.enter_context(ServiceProcess(python, module, port, folder / name, **collected.environ, **more))
+            for name, (python, module, port, more) in starts.items()
+        }
+        urls = {f"RAPL_{name.upper()}_URL": process.url for name, process in processes.items()}
+        more = {"RAPL_CONFIG": str(folder / "none"), "RAPL_API_KEYS": KEY, "RAPL_LOG_LEVEL": "DEBUG"}
+        gateway = ServiceProcess(
+            sys.executable, "rapl_gateway", "RAPL_PORT", folder / "gateway", **collected.environ, **urls, **more
+        )
+        processes["gateway"] = stack.enter_context(gateway)
+        until("the model is ready", lambda: "state=ready" in processes["sensevoice"].log.read_text())
+        yield TracedFleet(processes, collected)
+
+
+@pytest.mark.parametrize(
+    ("kind", "stream", "trace"), [("wav", "false", "a" * 32), ("m4a", "false", "b" * 32), ("wav", "true", "c" * 32)]
+)
+def test_a_request_is_one_trace_through_all_services(traced, sample, kind, stream, trace):
+    file = sample if kind == "wav" else as_media(bytes(WavAudio.from_wav(sample).pcm), kind)
+
+    assert traced.send(file, trace=trace, stream=stream).status_code == 200
+    spans = traced.spans(trace)
+    parents: dict[tuple[str, str], str] = {}
+    for service, span in spans.values():
+        of_service, parent = spans.get(span.parent_span_id.hex(), ("the caller", None))
+        parents[service, span.name] = f"{of_service} {parent.name}" if parent else of_service
+    request = "rapl-gateway POST /v1/audio/transcriptions"
+    assert parents["rapl-gateway", "POST /v1/audio/transcriptions"] == "the caller"
+    assert parents["rapl-sensevoice-service", "POST /v1/transcribe"] == "rapl-gateway segment"
+    preprocessing = "POST /v1/speech" if kind == "wav" else "POST /v1/clip"
+    assert parents["rapl-preprocess-service", preprocessing] == request
+    stages = {name for (service, name), parent in parents.items() if parent == request and service == "rapl-gateway"}
+    assert {"receive", "prepare", "queue", "segment", "send"} <= stages
+    logged = [traced.processes[name].log.read_text() for name in traced.processes]
+    assert all(f"trace_id={trace}" in log for log in logged)
+
+
+def test_a_request_that_the_caller_does_not_sample_is_sampled_nowhere(traced, sample):
+    unsampled, sampled = "1" * 32, "2" * 32
+
+    assert traced.send(sample, trace=unsampled, flags="00").status_code == 200
+    traced.send(sample, trace=sampled)
+    traced.spans(sampled)
+    assert unsampled not in {span.trace_id.hex() for _, span in traced.collected.spans()}
+
+
+def test_a_key_a_file_name_a_prompt_and_a_transcript_are_in_no_span_and_no_log(traced, sample):
+    traced.send(sample, trace="3" * 32)
+    traced.send(b"no media", trace="3" * 32)
+    traced.send(sample, trace="3" * 32, response_format=SECRET)
+    traced.spans("3" * 32)
+    sent = b"".join(traced.collected.bodies)
+
+    assert b"audio_undecodable" in sent
+    for text in (SECRET, KEY, "3 1 4 1 5 9"):
+        assert text.encode() not in sent
+        assert not [name for name, process in traced.processes.items() if text in process.log.read_text()]
+
+
+def test_without_a_collector_opentelemetry_is_not_imported(tmp_path: Path):
+    program = (
+        "import sys, rapl_gateway.app, rapl_gateway.settings\n"
+        "rapl_gateway.app.create_app(rapl_gateway.settings.Settings())\n"
+        "print([name for name in sys.modules if name.startswith('opentelemetry.sdk')])"
+    )
+
+    ended = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert ended.stdout.strip() == "[]", ended.stderr
