@@ -27,16 +27,32 @@ async def served(app: ASGIApp, ws: WebSocketProtocol = "none") -> AsyncGenerator
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)
-    # `serve()` would check only every tenth of a second whether it should stop, and a test has many servers.
+    # `serve()` would check only every tenth of a second whether it should stop. A test run has thousands of servers.
     await server.startup()
     port = server.servers[0].sockets[0].getsockname()[1]
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
-        await server.shutdown()
+        await _stop(server)
         await asyncio.sleep(_UNTIL_CLOSED_S)
 
 
+async def _stop(server: uvicorn.Server) -> None:
+    """Stops as `Server.shutdown` does, but without its pause of a tenth of a second."""
+    for listener in server.servers:
+        listener.close()
+    state = server.server_state
+    for connection in list(state.connections):
+        connection.shutdown()
+    deadline = asyncio.get_running_loop().time() + _CLOSE_LIMIT_S
+    while state.connections or state.tasks:
+        if asyncio.get_running_loop().time() > deadline:
+            return await server.shutdown()
+        await asyncio.sleep(0.001)
+    await server.lifespan.shutdown()
+
+
+_CLOSE_LIMIT_S = 5.0
 _UNTIL_CLOSED_S = 0.005
 """A connection with unsent bytes needs another turn of the event loop to notice that its client is gone. One that is
 still closing when a test's loop ends causes a warning in a later test."""

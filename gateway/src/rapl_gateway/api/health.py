@@ -35,7 +35,8 @@ async def ready(request: Request) -> JSONResponse:
     if default_problem:
         body["reason"] = default_problem
     if gateway.preprocess.problem:
-        problems[gateway.preprocess.service.name] = gateway.preprocess.problem
+        service = gateway.preprocess.service
+        problems[service.name] = f"{gateway.preprocess.problem} {service.remedy}"
     return JSONResponse(body, 503 if default_problem else 200)
 
 

@@ -7,7 +7,6 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
 from rapl_protocol.errors import ServiceError
-from rapl_service.calls.call import Service
 
 from rapl_gateway.api.openapi import errors
 from rapl_gateway.backends.backend import Backend
@@ -89,8 +88,9 @@ def _preprocess(gateway: Gateway) -> ReplicaStatus:
     service = gateway.preprocess.service
     if gateway.preprocess.problem is None:
         return ReplicaStatus(host=_host(service.base_url), state="ok")
-    reason = _without_remedy(gateway.preprocess.problem, service)
-    return ReplicaStatus(host=_host(service.base_url), state="unreachable", reason=reason, remedy=service.remedy)
+    return ReplicaStatus(
+        host=_host(service.base_url), state="unreachable", reason=gateway.preprocess.problem, remedy=service.remedy
+    )
 
 
 def _backend(backend: Backend) -> BackendStatus:
@@ -104,11 +104,13 @@ def _backend(backend: Backend) -> BackendStatus:
 
 def _replica(replica: Replica, parallel: int | None) -> ReplicaStatus:
     host, running = _host(replica.address), replica.segments
-    if replica.problem:
-        service = replica.client.service
-        reason = _without_remedy(replica.problem.message, service)
+    if problem := replica.problem:
         return ReplicaStatus(
-            host=host, state="unreachable", reason=reason, remedy=service.remedy, running_segments=running
+            host=host,
+            state="unreachable",
+            reason=problem.reason,
+            remedy=problem.remedy,
+            running_segments=running,
         )
     if not replica.was_polled:
         return ReplicaStatus(host=host, state="unknown", running_segments=running)
@@ -142,10 +144,6 @@ def _default_model_problem(gateway: Gateway) -> list[Problem]:
     if info is None or info.reason is None or gateway.backends[route.backend].problem:
         return []
     return [Problem(subject=route.model, reason=f"{info.state.value}: {info.reason}", remedy=info.remedy)]
-
-
-def _without_remedy(message: str, service: Service) -> str:
-    return message.removesuffix(service.remedy).rstrip()
 
 
 def _host(url: str) -> str:

@@ -46,7 +46,7 @@ class RetryingPreprocessClient(PreprocessClient):
             if await self.is_live():
                 self._mark_ready()
             else:
-                self.problem = f"{self.service.name} at {self.service.url} cannot be reached. {self.service.remedy}"
+                self.problem = f"{self.service.name} at {self.service.url} cannot be reached."
             await asyncio.sleep(_POLL_INTERVAL_S)
 
     async def prepare(
