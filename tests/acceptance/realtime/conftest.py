@@ -29,8 +29,8 @@ def turns_24_khz(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.fixture(scope="session")
 def turns_16_khz(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """For clients that make 24 kHz of it themselves. Some look for the end of a turn while they send what follows, so on
-    a busy machine they need a longer silence."""
+    """For clients that make 24 kHz of it themselves. Some look for the end of a turn while they send what follows: on a
+    busy machine they need a longer silence."""
     return write_turns(tmp_path_factory.mktemp("turns"), 16_000, silence_s=1.5)
 
 
