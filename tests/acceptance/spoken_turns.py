@@ -7,7 +7,6 @@ from services import DIGITS, SELFTEST
 from spoken import say
 
 KEY = "sk-acceptance"
-SECONDS_BETWEEN_TURNS = 1.0
 SPOKEN = ("seven nine four two nine", "nine two seven", "six two four nine")
 """The tiny model on MLX writes some other last words twice if a turn ends close to them; not these."""
 _NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -22,11 +21,11 @@ def at_24_khz(pcm: bytes) -> bytes:
     return np.interp(at, np.arange(len(samples)), samples).astype(np.int16).tobytes()
 
 
-def write_turns(folder: Path, rate_hz: int) -> list[Path]:
+def write_turns(folder: Path, rate_hz: int, silence_s: float) -> list[Path]:
     """A file for each turn of SPOKEN: mono s16le, with the silence that follows the turn."""
     files = [folder / f"{number}.pcm" for number in range(len(SPOKEN))]
     for file, words in zip(files, SPOKEN, strict=True):
-        pcm = say(words) + bytes(int(SECONDS_BETWEEN_TURNS * 32_000))
+        pcm = say(words) + bytes(int(silence_s * 32_000))
         file.write_bytes(at_24_khz(pcm) if rate_hz == 24_000 else pcm)
     return files
 

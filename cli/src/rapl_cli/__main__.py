@@ -29,6 +29,7 @@ _COMMANDS: dict[str, tuple[str, Callable[[Any, argparse.Namespace, list[str]], i
     "unload": ("models", lambda models, o, _: models.unload(o)),
     "rm": ("models", lambda models, o, _: models.remove(o)),
     "transcribe": ("transcribe", lambda transcribe, o, _: transcribe.transcribe(o)),
+    "listen": ("listen", lambda listen, o, _: listen.listen(o)),
     "completion": ("completion", lambda completion, o, _: completion.completion(o.shell)),
     "bench": ("bench", lambda bench, o, _: bench.bench(o)),
     "test": ("development", lambda development, _, rest: development.test(rest)),

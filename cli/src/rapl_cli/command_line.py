@@ -34,6 +34,7 @@ GROUPS: dict[str, dict[str, str]] = {
     },
     "Audio": {
         "transcribe": "transcribe files and folders",
+        "listen": "print what you say while you say it",
     },
     "Other": {
         "completion": "print the completion script of a shell",
@@ -120,6 +121,7 @@ def main_parser() -> MainParser:
     _add_services(parsers)
     _add_models(parsers)
     _add_transcribe(parsers["transcribe"])
+    _add_listen(parsers["listen"])
     _add_bench(parsers["bench"])
     parsers["completion"].add_argument("shell", choices=SHELLS, help="see below")
     parsers["completion"].formatter_class = argparse.RawDescriptionHelpFormatter
@@ -172,18 +174,23 @@ def _add_models(parsers: Mapping[str, argparse.ArgumentParser]) -> None:
 
 def _add_transcribe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="+", metavar="FILES", help="files, folders (with subfolders) or quoted globs")
-    parser.add_argument("--model", metavar="ID", help="the model (default: the gateway's default model)")
+    _add_text_options(parser)
     parser.add_argument("--format", choices=FORMATS, default="txt", help="default: %(default)s")
     where = parser.add_mutually_exclusive_group()
     where.add_argument(
         "--output-dir", type=Path, metavar="DIR", help="folder for transcripts (default: beside each file)"
     )
     where.add_argument("--stdout", action="store_true", help="print the transcripts instead of writing files")
-    parser.add_argument("--language", metavar="CODE", help="the spoken language, such as en (default: detected)")
-    parser.add_argument("--prompt", metavar="TEXT", help="text that guides the model, if it supports one")
     _add_gateway(parser)
     parser.add_argument("--force", action="store_true", help="transcribe files again that have a transcript already")
     parser.add_argument("--jobs", type=_positive, default=1, metavar="N", help="number of files at a time (default: 1)")
+
+
+def _add_listen(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--file", type=Path, metavar="FILE", help="take this file for speech, not the microphone")
+    parser.add_argument("--copy", action="store_true", help="put the text into the clipboard at the end")
+    _add_text_options(parser)
+    _add_gateway(parser)
 
 
 def _add_bench(parser: argparse.ArgumentParser) -> None:
@@ -193,6 +200,12 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--publish", action="store_true", help="replace bench/results/latest and the README's table with this run"
     )
+
+
+def _add_text_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", metavar="ID", help="the model (default: the gateway's default model)")
+    parser.add_argument("--language", metavar="CODE", help="the spoken language, such as en (default: detected)")
+    parser.add_argument("--prompt", metavar="TEXT", help="text that guides the model, if it supports one")
 
 
 def _add_gateway(parser: argparse.ArgumentParser, *, has_json: bool = False) -> None:

@@ -54,8 +54,18 @@ class GatewayAddress:
             "trust_env": not self.is_local,  # a proxy cannot reach this machine's loopback address
         }
 
-    def reason(self, error: httpx.HTTPError) -> str:
-        """Describes why a request got no response."""
+    def websocket_options(self, path: str) -> dict[str, Any]:
+        """Arguments of `websockets.connect` for the path."""
+        return {
+            "uri": f"ws{self.url.removeprefix('http')}{path}",
+            "additional_headers": {"authorization": f"Bearer {self.api_key}"} if self.api_key else {},
+            "proxy": None if self.is_local else True,
+            "compression": None,
+            **({"ssl": self._pinned()} if self.certificate else {}),
+        }
+
+    def reason(self, error: Exception) -> str:
+        """Describes why a request or a handshake got no response."""
         cause: BaseException | None = error
         while cause:
             if isinstance(cause, ssl.SSLCertVerificationError):
@@ -70,7 +80,9 @@ class GatewayAddress:
             if isinstance(cause, socket.gaierror):
                 return "its host name is unknown"
             cause = cause.__cause__ or cause.__context__
-        return "it does not answer" if isinstance(error, httpx.TimeoutException) else type(error).__name__
+        return (
+            "it does not answer" if isinstance(error, httpx.TimeoutException | TimeoutError) else type(error).__name__
+        )
 
     def _pinned(self) -> ssl.SSLContext:
         """Trusts this certificate alone, whatever names it has: it was made for the name that other machines use."""

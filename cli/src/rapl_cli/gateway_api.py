@@ -22,7 +22,7 @@ class GatewayError(CommandError):
     """The gateway cannot be reached, or it answered with an error. The message has the reason."""
 
 
-def unreachable(address: GatewayAddress, error: httpx.HTTPError) -> GatewayError:
+def unreachable(address: GatewayAddress, error: Exception) -> GatewayError:
     """The error of a request that got no response."""
     reason, command = address.reason(error), "doctor" if address.is_local else f"doctor --url {address.url}"
     remedy = f"`./rapl {command}` looks for the cause."

@@ -27,7 +27,7 @@ async def preprocess_url() -> AsyncIterator[str]:
         async def lifespan(_: FastAPI) -> AsyncIterator[None]:
             yield
 
-        app = service_app("preprocess-service", lifespan)
+        app = service_app("preprocess-service", lifespan, name="preprocess-service")
 
         @app.post("/v1/speech")
         async def speech(request: Request) -> dict[str, Any]:

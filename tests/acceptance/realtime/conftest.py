@@ -24,19 +24,25 @@ def speech(sample_pcm: bytes) -> bytes:
 
 @pytest.fixture(scope="session")
 def turns_24_khz(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    return write_turns(tmp_path_factory.mktemp("turns"), 24_000)
+    return write_turns(tmp_path_factory.mktemp("turns"), 24_000, silence_s=1.0)
 
 
 @pytest.fixture(scope="session")
 def turns_16_khz(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """For clients that make 24 kHz of it themselves."""
-    return write_turns(tmp_path_factory.mktemp("turns"), 16_000)
+    """For clients that make 24 kHz of it themselves. Some look for the end of a turn while they send what follows: on a
+    busy machine they need a longer silence."""
+    return write_turns(tmp_path_factory.mktemp("turns"), 16_000, silence_s=1.5)
+
+
+@pytest.fixture(scope="session")
+def transcripts_of() -> Callable[[str], list[str]]:
+    """The texts of the turns by a model."""
+    return lambda model: [transcript(words, model) for words in SPOKEN]
 
 
 @pytest.fixture
-def transcripts(model: str) -> list[str]:
-    """The texts of the turns by the model."""
-    return [transcript(words, model) for words in SPOKEN]
+def transcripts(model: str, transcripts_of: Callable[[str], list[str]]) -> list[str]:
+    return transcripts_of(model)
 
 
 @dataclass(frozen=True)

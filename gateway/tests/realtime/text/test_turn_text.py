@@ -173,7 +173,7 @@ async def start(tmp_path) -> AsyncIterator[Start]:
                 config=config,
                 speech_detection=speech_detection,
             )
-            gateway = await stack.enter_async_context(open_gateway(settings, ModelCatalog.load(settings)))
+            gateway = await stack.enter_async_context(open_gateway(settings, ModelCatalog.load(settings), None))
             await gateway.backends.first_poll()
             return Listening(gateway, engine, stack)
 

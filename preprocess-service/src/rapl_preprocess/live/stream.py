@@ -121,7 +121,8 @@ class LiveStream:
     def finish_step(self, probabilities: Sequence[float] = ()) -> list[Output]:
         """Returns the output of the step, in the order in which it is sent."""
         if self._turns:
-            self._outputs += self._turns.feed(probabilities)
+            for event in self._turns.feed(probabilities):
+                self._place(event, self._turns.position)
         if self._has_flush:
             self._outputs.append(Flushed(at_sample=self._returned))
             self._has_flush = False
@@ -136,6 +137,16 @@ class LiveStream:
             self._returned += len(pcm) // SAMPLE_WIDTH_BYTES
             if self._turns:
                 self._unjudged += pcm
+
+    def _place(self, event: TurnEvent, at_sample: int) -> None:
+        """Puts the event after the frame that shows it, which ends at `at_sample`. A client that sends all at once
+        makes steps of a second, in which the next turn can begin."""
+        if later := (self._returned - at_sample) * SAMPLE_WIDTH_BYTES:
+            audio = self._outputs.pop()
+            assert isinstance(audio, bytes)
+            self._outputs += [audio[:-later], event, audio[-later:]]
+        else:
+            self._outputs.append(event)
 
     def _restart_conversion(self, *, keeps_half_sample: bool) -> None:
         """Returns the rest of the output, and begins anew."""

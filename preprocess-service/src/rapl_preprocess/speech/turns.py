@@ -53,10 +53,14 @@ class Turns:
         turns._speech.runs = [Run(start, end) for start, end in state.runs]
         return turns
 
+    @property
+    def position(self) -> int:
+        """Where the last frame ends, in samples from the session's start."""
+        return self._speech.position
+
     def state(self) -> TurnsState:
         runs = tuple((run.start, run.end) for run in self._speech.runs)
-        position = self._speech.position
-        return TurnsState(position=position, last_end=self._last_end, is_open=self._is_open, runs=runs)
+        return TurnsState(position=self.position, last_end=self._last_end, is_open=self._is_open, runs=runs)
 
     def configure(self, detection: TurnDetection) -> None:
         """Changes the options for the frames after this call. An open turn stays open."""

@@ -52,7 +52,9 @@ async def session(url: str, key: str, model: str, mode: str, files: list[str]) -
         turn_detection=False if mode == "client" else {"type": "server_vad"},
         settings=OpenAIRealtimeSTTService.Settings(model=model),
     )
-    detectors = [VADProcessor(vad_analyzer=SileroVADAnalyzer())] if mode == "client" else []
+    # Without its limit for a silent connection, a busy machine is not taken for a microphone that was switched off.
+    detector = VADProcessor(vad_analyzer=SileroVADAnalyzer(), audio_idle_timeout=0)
+    detectors = [detector] if mode == "client" else []
     worker = PipelineWorker(
         Pipeline([*detectors, service, Recorder(turns)]),
         params=PipelineParams(audio_in_sample_rate=RATE_HZ),
