@@ -69,9 +69,9 @@ def remove(options: argparse.Namespace) -> int:
         async with GatewayApi(address) as api:
             return await api.remove(options.model)
 
-    # The question is asked outside of the event loop, in which Ctrl-C would not end the wait for the answer.
-    is_asked = sys.stdin.isatty() and not options.yes
-    if is_asked and not _is_confirmed(asyncio.run(entry())):
+    # The question comes outside of the event loop, in which Ctrl-C would not end the wait for the answer.
+    needs_answer = sys.stdin.isatty() and not options.yes
+    if needs_answer and not _is_confirmed(asyncio.run(entry())):
         report("nothing was removed")
         return 1
     model = asyncio.run(run())
