@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import os
 import time
 from collections.abc import Iterator
 
@@ -14,6 +15,8 @@ machine. Fakes that make seconds of a tone take 0.2 s; the services' own callbac
 MAX_WAIT_S = 5.0
 """Wall time of one callback, for those that sleep or wait for a file: long, because the machine may be busy."""
 WATCHED = ("gateway", "service")
+
+os.environ["RAPL_ENV_FILE"] = os.devnull  # the settings of a developer's checkout do not change the tests
 
 hypothesis.settings.register_profile("rapl", deadline=None, database=None)
 hypothesis.settings.load_profile("rapl")

@@ -1,14 +1,18 @@
 """The command line of `rapl`."""
 
 import argparse
+import errno
+import os
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
 
 from rapl_cli import command_line
-from rapl_cli.errors import CommandError
+from rapl_cli.errors import CommandError, report
+from rapl_cli.fleet.env_file import read_env_file
 
 _COMMANDS: dict[str, tuple[str, Callable[[Any, argparse.Namespace, list[str]], int]]] = {
     "up": ("up", lambda up, o, _: up.up(with_mlx=o.mlx, download=not o.no_download, detach=o.detach)),
@@ -33,18 +37,36 @@ _COMMANDS: dict[str, tuple[str, Callable[[Any, argparse.Namespace, list[str]], i
 """For each command its module in `commands/`, which is imported only when the command runs, and how to run it."""
 
 
+_OF_THE_DISK = frozenset(
+    {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EEXIST, errno.EISDIR}
+)
+"""Errors of files that a person can mend."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns 0 if the command did its work, 1 if it failed, 2 if it was used wrongly, 130 after Ctrl-C."""
     options, rest = command_line.parse(arguments)
     _end_like_ctrl_c(signal.SIGTERM, signal.SIGHUP)
+    # After Ctrl-C, anyio leaves the coroutine of a connection that had not begun.
+    warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
     try:
+        if options.command != "test":  # the tests must not depend on the settings of this checkout
+            read_env_file()
         module, run = _COMMANDS[options.command]
         return run(import_module(f"rapl_cli.commands.{module}"), options, rest)
     except CommandError as error:
-        print(f"rapl: {error}{f'. {error.remedy}' if error.remedy else ''}", file=sys.stderr)
+        report(error.text)
         return error.exit_code
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # as in `rapl logs | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # otherwise the flush at exit fails as well
+        return 128 + signal.SIGPIPE
+    except OSError as error:
+        if error.errno not in _OF_THE_DISK:
+            raise
+        report(f"{error.filename}: {error.strerror}" if error.filename else f"cannot write a file: {error.strerror}")
+        return 1
 
 
 def _end_like_ctrl_c(*numbers: signal.Signals) -> None:

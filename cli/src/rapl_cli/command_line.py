@@ -1,13 +1,16 @@
 """The arguments of `rapl`. It imports only the standard library, so that help needs no installed environment."""
 
 import argparse
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
 from rapl_cli.checkout import ROOT
 from rapl_cli.commands.bench import NEEDED, ONLY_BY_NAME
+from rapl_cli.errors import report
 from rapl_cli.transcription.recordings import FORMATS
 
 DESCRIPTION = "A private, local, OpenAI-compatible speech-to-text server."
@@ -52,18 +55,27 @@ SERVICES = ("gateway", "preprocess", "sensevoice", "mlx", "prepare-model")
 SHELLS = ("bash", "zsh", "fish", "tcsh")
 
 
+_UNKNOWN_COMMAND = re.compile(r"argument COMMAND: invalid choice: '([^']*)'")
+"""argparse's message. Source: https://docs.python.org/3/library/argparse.html#choices"""
+
+
 class _CommandParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Prints one line, without the usage, and exits."""
-        self.exit(2, f"rapl: {message}. `{self.prog} --help` explains the command.\n")
+        message = message.partition(" (choose from")[0]
+        report(f"{message}. `{self.prog} --help` explains the command.")
+        self.exit(2)
 
 
 class MainParser(argparse.ArgumentParser):
     commands: Mapping[str, argparse.ArgumentParser]
 
     def error(self, message: str) -> NoReturn:
-        reason = message.partition(" (choose from")[0]
-        self.exit(2, f"rapl: {reason}. `rapl --help` lists the commands.\n")
+        if name := _UNKNOWN_COMMAND.match(message):
+            near = get_close_matches(name[1], self.commands, n=1)
+            message = f"there is no command {name[1]!r}" + (f", but {near[0]!r}" if near else "")
+        report(f"{message}. `rapl --help` lists the commands.")
+        self.exit(2)
 
     def format_help(self) -> str:
         """The commands in groups. argparse has no groups of subcommands."""
@@ -92,7 +104,8 @@ def parse(arguments: Sequence[str] | None = None) -> tuple[argparse.Namespace, l
         parser.exit()
     if rest and options.command != "test":
         help_command = f"rapl {options.command or ''} --help".replace("  ", " ")
-        parser.exit(2, f"rapl: unknown arguments: {' '.join(rest)}. `{help_command}` lists the known ones.\n")
+        report(f"unknown arguments: {' '.join(rest)}. `{help_command}` lists the known ones.")
+        parser.exit(2)
     return options, rest
 
 
@@ -203,7 +216,6 @@ def _add_gateway(parser: argparse.ArgumentParser, *, has_json: bool = False) -> 
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError(text)
-    return number
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
+    return int(text)

@@ -18,6 +18,7 @@ STATE_STYLES = {
     "downloading": "yellow",
     "unknown": "yellow",
     "absent": "dim",
+    "not running": "dim",
     "failed": "red",
     "unreachable": "red",
 }

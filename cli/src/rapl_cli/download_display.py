@@ -15,6 +15,7 @@ from rich.progress import (
 from rich.theme import Theme
 
 from rapl_cli.display import plain, size
+from rapl_cli.errors import for_terminal
 
 _PLAIN = ("progress.percentage", "progress.download", "progress.data.speed", "progress.remaining")
 _THEME = Theme({"bar.complete": "cyan", "bar.finished": "cyan", **dict.fromkeys(_PLAIN, "default")})
@@ -57,6 +58,6 @@ class DownloadDisplay:
         elif total and not self._is_terminal:
             line += f", {done * _STEPS // total * (100 // _STEPS)} % of {size(total)}"
         if line != self._line:
-            self._progress.console.print(line, markup=False)
+            self._progress.console.print(for_terminal(line), markup=False)
         self._line = line
         self._progress.update(self._task, completed=done, total=total, visible=bool(total))

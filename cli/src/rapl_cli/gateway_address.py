@@ -10,8 +10,11 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from rapl_cli.errors import UsageError
 from rapl_cli.fleet.ports import Ports
 
+NOTHING_LISTENS = "nothing listens there"
+"""The reason why a request got no response, if the gateway is not running."""
 _EVERY_ADDRESS = ("", "0.0.0.0", "::")
 
 
@@ -37,12 +40,13 @@ class GatewayAddress:
 
     @classmethod
     def chosen(cls, url: str | None, api_key: str | None = None) -> "GatewayAddress":
-        """The gateway that the options of a command name, by default the one on this machine. Raises: PortError."""
+        """The gateway that the options of a command name, by default the one on this machine. Raises: UsageError."""
         mine = cls.mine() if url is None else cls(url.rstrip("/"), _api_key(), is_local=_is_loopback(url))
+        _require_url(mine.url, "RAPL_HOST" if url is None else "--url")
         return cls(mine.url, api_key.strip(), mine.certificate, mine.is_local) if api_key else mine
 
     def client_options(self) -> dict[str, Any]:
-        """Arguments of `httpx.AsyncClient`."""
+        """Arguments of `httpx.AsyncClient`. Raises: UsageError, if the certificate cannot be used."""
         return {
             "base_url": self.url,
             "headers": {"authorization": f"Bearer {self.api_key}"} if self.api_key else {},
@@ -65,12 +69,14 @@ class GatewayAddress:
         cause: BaseException | None = error
         while cause:
             if isinstance(cause, ssl.SSLCertVerificationError):
-                trusted = "RAPL_TLS_CERT" if self.certificate else "what this system trusts"
+                trusted = "the one in RAPL_TLS_CERT" if self.certificate else "what this system trusts"
                 return f"its certificate is not {trusted}: {cause.verify_message}"
             if isinstance(cause, ssl.SSLError):
                 return "it does not speak TLS; is its URL http://?"
+            if isinstance(cause, httpx.RemoteProtocolError):
+                return "it does not speak plain HTTP; is its URL https://?"
             if isinstance(cause, ConnectionRefusedError):
-                return "nothing listens there"
+                return NOTHING_LISTENS
             if isinstance(cause, socket.gaierror):
                 return "its host name is unknown"
             cause = cause.__cause__ or cause.__context__
@@ -80,7 +86,12 @@ class GatewayAddress:
 
     def _pinned(self) -> ssl.SSLContext:
         """Trusts this certificate alone, whatever names it has: it was made for the name that other machines use."""
-        context = ssl.create_default_context(cafile=self.certificate)
+        try:
+            context = ssl.create_default_context(cafile=self.certificate)
+        except ssl.SSLError as error:
+            raise UsageError(f"RAPL_TLS_CERT: {str(self.certificate)!r} is not a certificate in PEM") from error
+        except OSError as error:
+            raise UsageError(f"RAPL_TLS_CERT: {str(self.certificate)!r} cannot be read: {error.strerror}") from error
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         context.check_hostname = False
         return context
@@ -98,10 +109,24 @@ def _api_key() -> str | None:
 def _lines(file: Path) -> list[str]:
     try:
         return [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
-    except OSError:  # the gateway reports it when it starts
+    except (OSError, UnicodeDecodeError):  # the gateway reports it when it starts
         return []
 
 
 def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:  # `_require_url` reports it
+        return False
     return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def _require_url(url: str, source: str) -> None:
+    """Raises: UsageError, which names the source of the URL."""
+    try:
+        parts = httpx.URL(url)
+    except httpx.InvalidURL:
+        parts = httpx.URL()
+    if parts.scheme not in ("http", "https") or not parts.host:
+        example = "127.0.0.1" if source == "RAPL_HOST" else "http://127.0.0.1:8000"
+        raise UsageError(f"{source}: {url!r} is not a URL of a gateway; for example {source}={example}")

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import httpx
 
 from rapl_cli.errors import CommandError
-from rapl_cli.gateway_address import GatewayAddress
+from rapl_cli.gateway_address import NOTHING_LISTENS, GatewayAddress
 
 _TIMEOUT = httpx.Timeout(10.0, connect=2.0)
 _CHANGE_TIMEOUT = httpx.Timeout(120.0, connect=2.0)
@@ -22,9 +22,36 @@ class GatewayError(CommandError):
     """The gateway cannot be reached, or it answered with an error. The message has the reason."""
 
 
+<<<<<<< HEAD
 def unreachable(address: GatewayAddress, error: Exception) -> GatewayError:
     """The error of a command that could not reach the gateway for this reason."""
     return GatewayError(f"the gateway at {address.url} cannot be reached ({address.reason(error)})", _START)
+=======
+def unreachable(address: GatewayAddress, error: httpx.HTTPError) -> GatewayError:
+    """The error of a request that got no response."""
+    reason, command = address.reason(error), "doctor" if address.is_local else f"doctor --url {address.url}"
+    remedy = f"`./rapl {command}` looks for the cause."
+    if address.is_local and reason == NOTHING_LISTENS:
+        remedy = _START
+    return GatewayError(f"the gateway at {address.url} cannot be reached ({reason})", remedy)
+
+
+def not_a_gateway(address: GatewayAddress) -> GatewayError:
+    """The error of an answer that no gateway would give."""
+    remedy = "set RAPL_PORT to the gateway's port" if address.is_local else "check --url"
+    return GatewayError(f"the program at {address.url} is not a RAPL gateway; {remedy}")
+
+
+def wrong_key(address: GatewayAddress) -> GatewayError:
+    """The error of an answer with status 401."""
+    problem = "does not accept this API key" if address.api_key else "needs an API key"
+    return GatewayError(f"the gateway {problem}", "Set RAPL_API_KEY, or use --api-key.")
+
+
+def for_commands(message: str) -> str:
+    """The gateway's message, with the command instead of the call of the API that does the same."""
+    return message.replace("GET /v1/models lists", "`./rapl models` lists")
+>>>>>>> main
 
 
 class GatewayApi:
@@ -79,6 +106,10 @@ class GatewayApi:
         """Why the gateway cannot use a service, by service. Raises: GatewayError."""
         return (await self._request("GET", "/health/ready", accepted=503))["problems"]
 
+    async def default_model(self) -> dict[str, Any]:
+        """The model for requests that name none, with its state. Raises: GatewayError."""
+        return await self.model((await self._request("GET", "/health/ready", accepted=503))["model"])
+
     async def wait_until_ready(self, model: str | None, *, limit_s: float) -> None:
         """Waits until a model is ready; None waits only until the gateway answers.
 
@@ -114,9 +145,7 @@ class GatewayApi:
             body = answer.json()
             if (answer.is_success or answer.status_code == accepted) and isinstance(body, dict):
                 return body
-            message = str(body["error"]["message"])
+            message = for_commands(str(body["error"]["message"]))
         except (ValueError, LookupError, TypeError):
-            raise GatewayError(
-                f"the program at {self.url} is not a RAPL gateway; set RAPL_PORT to the gateway's port"
-            ) from None
-        raise GatewayError(message)
+            raise not_a_gateway(self.address) from None
+        raise wrong_key(self.address) if answer.status_code == 401 else GatewayError(message)

@@ -7,6 +7,12 @@ COMMANDS = (
         "RAPL_API_KEY",
         "API key that the commands send. Unset: the first one of RAPL_API_KEYS and RAPL_API_KEYS_FILE.",
     ),
+    Variable(
+        "RAPL_ENV_FILE",
+        "File with settings, one NAME=value per line, for every command but `rapl test`. The environment wins.",
+        example=".env",
+        default_in_words="`.env` in the checkout, if there is one",
+    ),
 )
 COMPOSE = (
     Variable(

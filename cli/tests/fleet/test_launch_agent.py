@@ -170,7 +170,7 @@ def test_the_job_of_the_plist_runs_the_engine_writes_its_log_and_exits_with_0(
     job.send_signal(signal.SIGTERM)
 
     assert job.wait(timeout=60) == 0
-    assert "Uvicorn running" in agent.log.read_text()
+    assert f"listening url={url.removesuffix('/health/live')}" in agent.log.read_text()
 
 
 def is_live(url: str) -> bool:

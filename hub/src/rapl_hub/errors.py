@@ -9,6 +9,10 @@ HubError
 └── DamagedFile
 """
 
+import socket
+import ssl
+from collections.abc import Iterator
+
 
 class HubError(Exception):
     """A download failed. Raised itself if the hub refused the request; another attempt would fail too."""
@@ -36,6 +40,44 @@ class RepositoryGated(NotFound):
 
 class DamagedFile(HubError):
     """A file is missing, cut off, or not the one that the hub lists."""
+
+
+def connection_problem(error: BaseException) -> str:
+    """Why the network failed, in a few words; the error's own message if that is not known.
+
+    The messages of the HTTP libraries quote each other, with the names of their classes.
+    """
+    for cause in _causes(error):
+        match cause:
+            case ssl.SSLCertVerificationError():
+                return f"its certificate is not trusted: {cause.verify_message}"
+            case ssl.SSLError():
+                return "it does not speak TLS"
+            case socket.gaierror():
+                return "unknown host name"
+            case ConnectionRefusedError():
+                return "connection refused"
+            case ConnectionResetError() | BrokenPipeError():
+                return "the connection was closed"
+            case TimeoutError():
+                return "no answer in time"
+            case _:
+                if "timeout" in type(cause).__name__.lower():
+                    return "no answer in time"
+    return short(error)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yields the error and what led to it. urllib3 and requests keep that in `args`, `reason` and `original_error`."""
+    seen, waiting = set[int](), [error]
+    while waiting:
+        each = waiting.pop()
+        if id(each) in seen:
+            continue
+        seen.add(id(each))
+        yield each
+        known = (getattr(each, name, None) for name in ("reason", "original_error", "__cause__", "__context__"))
+        waiting += [found for found in (*each.args, *known) if isinstance(found, BaseException)]
 
 
 def short(error: BaseException) -> str:

@@ -15,7 +15,7 @@ from rapl_hub.errors import (
     NotFound,
     RepositoryGated,
     RevisionNotFound,
-    short,
+    connection_problem,
 )
 from rapl_hub.files import size_of
 from rapl_hub.hub import HubFile, Listing, require_as_listed
@@ -106,7 +106,7 @@ def hub_errors(repo: str, revision: str | None) -> Iterator[None]:
     except errors.OfflineModeIsEnabled as error:
         raise HubOffline(f"{_TITLE} cannot be used: HF_HUB_OFFLINE is set") from error
     except (httpx2.TransportError, ConnectionError, errors.LocalEntryNotFoundError) as error:
-        raise HubUnavailable(f"{_TITLE} cannot be reached ({hub}: {short(error.__cause__ or error)})") from error
+        raise HubUnavailable(f"{_TITLE} cannot be reached ({hub}: {connection_problem(error)})") from error
     except errors.HfHubHTTPError as error:
         status = error.response.status_code
         kind = HubUnavailable if status in _TEMPORARY else HubError

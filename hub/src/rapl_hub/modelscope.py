@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rapl_hub.errors import DamagedFile, HubError, HubUnavailable, NotFound, short
+from rapl_hub.errors import DamagedFile, HubError, HubUnavailable, NotFound, connection_problem, short
 from rapl_hub.hub import HubFile, Listing, require_as_listed
 
 
@@ -61,12 +61,12 @@ def _hub_errors(repo: str, revision: str | None) -> Iterator[None]:
     try:
         yield
     except errors.NotExistError as error:
-        raise NotFound(f"ModelScope has no {repo} at revision {revision!r} ({short(error)})") from error
+        raise NotFound(f"ModelScope has no {repo} at revision {revision!r}") from error
     except errors.FileIntegrityError as error:
         raise DamagedFile(f"is not what ModelScope lists ({short(error)})") from error
     except errors.HubError as error:
         if error.retryable:
-            raise HubUnavailable(f"ModelScope cannot be reached ({short(error.__cause__ or error)})") from error
+            raise HubUnavailable(f"ModelScope cannot be reached ({connection_problem(error)})") from error
         raise HubError(f"ModelScope refused: {short(error)}") from error
     except requests.RequestException as error:
-        raise HubUnavailable(f"ModelScope cannot be reached ({short(error)})") from error
+        raise HubUnavailable(f"ModelScope cannot be reached ({connection_problem(error)})") from error

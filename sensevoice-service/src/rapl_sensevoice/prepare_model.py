@@ -125,7 +125,7 @@ def _explained(error: BaseException, folder: Path) -> tuple[str, str]:
             return f"cannot write to {folder}: {reason}", "Free some space, or give this user the right to write there."
         case _:
             log.error("the preparation failed: %s", error, exc_info=error)
-            return "the preparation failed", "See the log of `prepare-model` for the cause."
+            return "the preparation failed", "The log of prepare-model has the cause."
 
 
 @contextmanager

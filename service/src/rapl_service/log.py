@@ -41,8 +41,9 @@ def configure_logging(level: str = "INFO", log_format: str = "text") -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter() if is_json else LogFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    # uvicorn writes two lines for each WebSocket connection; RequestMiddleware writes one.
-    logging.getLogger("uvicorn.error.websocket").setLevel(logging.WARNING)
+    # uvicorn writes four lines at each start, with a key that stops a service which has no terminal, and two for each
+    # WebSocket connection. `run` and RequestMiddleware write one.
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     # No line shows these values, so they are not looked up for each record.
     # Source: https://docs.python.org/3/howto/logging.html#optimization
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False

@@ -181,6 +181,9 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        if not self.started:
+            return
+        self._log_url("https" if self.config.ssl else "http", self.servers[0].sockets[0].getsockname()[1])
         if self._tls and self._tls.port is not None:
             await self._listen_with_tls(self._tls.certificate.context, self._tls.port)
 
@@ -208,12 +211,16 @@ class _Server(uvicorn.Server):
                 self._make_protocol, config.host, port, ssl=context, backlog=config.backlog
             )
         except OSError as error:
-            log.error("cannot listen on the port for TLS", extra={"reason": str(error)})
+            log.error("cannot listen on the port for TLS reason=%s", error)
             self.started = False
             await super().shutdown()
             sys.exit(NOT_STARTED)
         self.servers.append(server)
-        log.info("listening with TLS", extra={"port": port})
+        self._log_url("https", port)
+
+    def _log_url(self, scheme: str, port: int) -> None:
+        host = self.config.host
+        log.info("listening url=%s", f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}")
 
     def _make_protocol(self) -> asyncio.Protocol:
         return GuardedHttp(self.config, self.server_state, self.lifespan.state)

@@ -67,7 +67,7 @@ async def test_a_request_id_stays_one_field(caplog, given):
         ("DELETE", "/v1/models", "/v1/models"),
         ("GET", "/my-words", "unknown"),
         ("POST", "/v1/my%0awords", "unknown"),
-        ("GET", "/v1/models/my-words", "unknown"),
+        ("GET", "/v1/models/my-words", "/v1/models/{model_id:path}"),
     ],
 )
 async def test_the_route_is_logged_and_not_the_path_that_was_sent(caplog, method, path, shown):

@@ -1,1 +1,1 @@
-"""The commands of `rapl`: as many files as commands. `__main__` imports a module when its command runs."""
+"""The commands of `rapl`, in as many files as there are commands. `__main__` imports a module when its command runs."""

@@ -3,13 +3,14 @@
 import argparse
 import os
 import subprocess
-import sys
 
 from rapl_cli.checkout import ROOT, STATE
+from rapl_cli.errors import report
 from rapl_cli.fleet.environments import FUNASR, MLX, REAL, SENSEVOICE, Environment, InstallError
 
 BENCH = Environment("bench", sync=("--package", "rapl-bench", "--no-dev"))
 LITELLM = Environment("bench-litellm", sync=(), installer=ROOT / "bench" / "install-litellm")
+WHISPERLIVEKIT = Environment("bench-whisperlivekit", sync=(), installer=ROOT / "bench" / "install-whisperlivekit")
 NEEDED = {
     "gateway": {"RAPL_BENCH_LITELLM_PYTHON": LITELLM},
     "telemetry": {},
@@ -18,11 +19,16 @@ NEEDED = {
     "long": {"RAPL_BENCH_SENSEVOICE_PYTHON": SENSEVOICE},
     "fairness": {"RAPL_BENCH_SENSEVOICE_PYTHON": SENSEVOICE},
     "sensevoice": {"RAPL_BENCH_SENSEVOICE_PYTHON": SENSEVOICE, "RAPL_BENCH_FUNASR_PYTHON": FUNASR},
+    "realtime": {
+        "RAPL_BENCH_SENSEVOICE_PYTHON": SENSEVOICE,
+        "RAPL_BENCH_REAL_PYTHON": REAL,
+        "RAPL_BENCH_WHISPERLIVEKIT_PYTHON": WHISPERLIVEKIT,
+    },
     "real": {"RAPL_BENCH_MLX_PYTHON": MLX, "RAPL_BENCH_REAL_PYTHON": REAL},
 }
 """For each group: the environments that it measures, by the variable that passes their Python interpreter."""
-ONLY_BY_NAME = {"real"}
-"""Groups that run only if they are named: this one takes a quarter of an hour and downloads 400 MB."""
+ONLY_BY_NAME = {"realtime", "real"}
+"""Groups that run only if they are named: each takes a quarter of an hour and downloads hundreds of megabytes."""
 FORMER_NAMES = {"lanes": "fairness"}
 """Groups that were renamed; the old name still works."""
 
@@ -34,10 +40,10 @@ def bench(options: argparse.Namespace) -> int:
     ]
     unknown = set(groups) - set(NEEDED)
     if unknown:
-        print(f"rapl: unknown group: {', '.join(sorted(unknown))}. The groups are {', '.join(NEEDED)}", file=sys.stderr)
+        report(f"unknown group: {', '.join(sorted(unknown))}. The groups are {', '.join(NEEDED)}")
         return 2
     if options.publish and (options.quick or named):
-        print("rapl: --publish needs a full run: do not combine it with --quick or with groups", file=sys.stderr)
+        report("--publish needs a full run: do not combine it with --quick or with groups")
         return 2
     command = [str(BENCH.ensure()), "-m", "rapl_bench", *groups, "--state", str(STATE / "bench-cache")]
     command += ["--results", str(ROOT / "bench" / "results"), *(["--quick"] if options.quick else [])]
@@ -52,5 +58,5 @@ def _interpreters(groups: list[str]) -> dict[str, str]:
         try:
             found[variable] = str(environment.ensure())
         except InstallError as error:
-            print(f"rapl: {environment.name} will not be measured: {error}", file=sys.stderr)
+            report(f"{environment.name} will not be measured: {error}")
     return found

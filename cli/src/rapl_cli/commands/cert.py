@@ -2,7 +2,6 @@
 
 import re
 import socket
-import sys
 from collections.abc import Sequence
 from ipaddress import ip_address
 from pathlib import Path
@@ -11,6 +10,7 @@ import psutil
 
 from rapl_cli.certificates.trust import how_to_trust
 from rapl_cli.checkout import STATE
+from rapl_cli.errors import report
 
 FOLDER = STATE / "tls"
 _HOST_NAME = re.compile(r"(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -25,7 +25,7 @@ def cert(names: Sequence[str]) -> int:
     """
     wanted = [name.lower() for name in names]
     if wrong := [name for name in wanted if not _is_name(name)]:
-        print(f"rapl: not a host name or an IP address: {', '.join(wrong)}; for example stt.home.lan", file=sys.stderr)
+        report(f"not a host name or an IP address: {', '.join(wrong)}; for example stt.home.lan")
         return 2
     from rapl_cli.certificates.authority import Authority, names_in  # it takes long to import
 

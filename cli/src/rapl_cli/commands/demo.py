@@ -2,11 +2,11 @@
 
 import asyncio
 import socket
-import sys
 import time
 from contextlib import ExitStack
 
 from rapl_cli.checkout import ROOT, SAMPLE, SAMPLE_MODEL
+from rapl_cli.errors import report
 from rapl_cli.fleet import programs
 from rapl_cli.fleet.ports import Ports
 from rapl_cli.fleet.service_urls import service_urls
@@ -28,7 +28,7 @@ def demo() -> int:
     try:
         text, took_s = asyncio.run(_transcribe_sample())
     except (GatewayError, StartError) as error:
-        print(f"rapl: {error}", file=sys.stderr)
+        report(error)
         return 1
     print(f"\n{SAMPLE.relative_to(ROOT)} ({SAMPLE_MODEL}, {took_s * 1000:.0f} ms):\n\n  {text}")
     print(NEXT)
@@ -40,7 +40,7 @@ async def _transcribe_sample() -> tuple[str, float]:
     services = service_urls(ports, environ={}).values()
     fleet = [programs.preprocess(ports), programs.sensevoice(ports), programs.gateway(ports, services)]
     supervisor = Supervisor(fleet, quiet=True)
-    print("rapl: starting gateway, preprocess-service and sensevoice-service", file=sys.stderr)
+    report("starting gateway, preprocess-service and sensevoice-service")
     async with GatewayApi(GatewayAddress.mine(ports)) as api:
         sample = asyncio.create_task(_sample_text(api))
         sample.add_done_callback(lambda _: supervisor.stop())

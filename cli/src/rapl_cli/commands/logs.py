@@ -1,7 +1,6 @@
 """`rapl logs`: the log of the services that `rapl up --detach` started."""
 
 import os
-import sys
 import time
 from collections import deque
 from collections.abc import Generator, Iterator
@@ -11,7 +10,7 @@ from pathlib import Path
 import psutil
 
 from rapl_cli.commands.up import LOCK, LOG_FILE
-from rapl_cli.errors import CommandError
+from rapl_cli.errors import CommandError, report
 
 _LOOK_EVERY_S = 0.2
 _IN_CONTAINERS = "The log of services in containers is shown by `docker compose logs --follow`."
@@ -80,7 +79,7 @@ def _require_log() -> None:
     if not LOG_FILE.exists():
         raise CommandError(f"there is no log, because `./rapl up --detach` was never run here. {_IN_CONTAINERS}")
     if holder is None:
-        print(f"rapl: the services do not run; this is the log of their last run. {_IN_CONTAINERS}", file=sys.stderr)
+        report(f"the services do not run; this is the log of their last run. {_IN_CONTAINERS}")
 
 
 def _is_detached(pid: int) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 
 from rapl_cli.checkout import MACHINE_CHECK
+from rapl_cli.errors import report
 from rapl_cli.fleet import programs
 from rapl_cli.fleet.launch_agent import LaunchAgent, LaunchAgentError
 from rapl_cli.fleet.mlx_reachability import bearer
@@ -24,7 +25,7 @@ def mlx(action: str, *, follow: bool = False) -> int:
         _run()
     if platform.system() != "Darwin":
         reason = "LaunchAgents exist on macOS only. Here, run `./rapl mlx` under systemd or Docker to keep it running."
-        print(f"rapl: {reason}", file=sys.stderr)
+        report(reason)
         return 1
     return act(action, LaunchAgent.mine(), Ports.from_environment(), follow=follow)
 
@@ -46,11 +47,11 @@ def _is_supported() -> bool:
     """Returns whether MLX can run here, and prints a reason or a warning. It runs before anything is installed."""
     checked = subprocess.run([sys.executable, str(MACHINE_CHECK)], capture_output=True, text=True, timeout=60)
     if checked.returncode:
-        print(f"rapl: {checked.stderr.strip()}", file=sys.stderr)
+        report(checked.stderr.strip())
         return False
     if platform.system() == "Linux":
         reason = "on Linux MLX runs on the CPU, without a GPU: fine for a test, too slow for real use"
-        print(f"rapl: {reason}", file=sys.stderr)
+        report(reason)
     return True
 
 
@@ -63,7 +64,7 @@ def _install(agent: LaunchAgent, ports: Ports) -> int:
     try:
         agent.install(programs.mlx(ports), os.environ)
     except LaunchAgentError as error:
-        print(f"rapl: {error}", file=sys.stderr)
+        report(error)
         return 1
     print(
         f"mlx-service runs now and starts at each login ({agent.plist}).\n"
@@ -94,7 +95,7 @@ def _status(agent: LaunchAgent, ports: Ports) -> int:
 
 def _logs(log: Path, *, follow: bool) -> int:
     if not log.exists():
-        print(f"rapl: no log yet at {log}", file=sys.stderr)
+        report(f"no log yet at {log}")
         return 1
     arguments = ["-F", str(log)] if follow else [str(log)]
     return subprocess.run(["tail", "-n", _TAIL_LINES, *arguments]).returncode

@@ -8,9 +8,12 @@ from typing import Any
 from rich.text import Text
 
 from rapl_cli.display import add_row, console, engine, plain, show, show_json, size, state_text, table
+from rapl_cli.errors import report
+from rapl_cli.fleet.mlx_reachability import is_expected_here
 from rapl_cli.gateway_address import GatewayAddress
 from rapl_cli.gateway_api import GatewayApi
 
+MLX = "mlx-service"
 _ABILITIES = {
     "word_timestamps": "words",
     "translation": "translation",
@@ -25,10 +28,13 @@ _WIDE = 100
 
 
 def models(options: argparse.Namespace) -> int:
-    found = asyncio.run(_models(GatewayAddress.chosen(options.url, options.api_key)))
+    address = GatewayAddress.chosen(options.url, options.api_key)
+    found = asyncio.run(_models(address))
     if options.json:
         show_json({"models": found})
         return 0
+    if address.is_local and not is_expected_here():
+        found = [not_running(model) if model["owned_by"] == MLX else model for model in found]
     is_wide = console().width >= _WIDE
     shown = table("Model", "Engine", "State", "Disk", *(["Can do"] if is_wide else []), right=("Disk",))
     for model in found:
@@ -53,19 +59,29 @@ def unload(options: argparse.Namespace) -> int:
 
 
 def remove(options: argparse.Namespace) -> int:
-    async def run() -> dict[str, Any] | None:
-        async with GatewayApi(GatewayAddress.chosen(options.url, options.api_key)) as api:
-            model = await api.model(options.model)
-            if options.yes or not sys.stdin.isatty() or _is_confirmed(model):
-                return await api.remove(options.model)
-            return None
+    address = GatewayAddress.chosen(options.url, options.api_key)
 
-    model = asyncio.run(run())
-    if model is None:
-        print("rapl: nothing was removed", file=sys.stderr)
+    async def entry() -> dict[str, Any]:
+        async with GatewayApi(address) as api:
+            return await api.model(options.model)
+
+    async def run() -> dict[str, Any]:
+        async with GatewayApi(address) as api:
+            return await api.remove(options.model)
+
+    # Outside of the event loop, in which Ctrl-C would not end the wait for the answer.
+    needs_answer = sys.stdin.isatty() and not options.yes
+    if needs_answer and not _is_confirmed(asyncio.run(entry())):
+        report("nothing was removed")
         return 1
+    model = asyncio.run(run())
     show_json(model) if options.json else show(plain(f"The weights of {model['id']} are removed."))
     return 0
+
+
+def not_running(entry: dict[str, Any]) -> dict[str, Any]:
+    """A model or a process of a service that does not run here because it is not for this machine."""
+    return entry | {"state": "not running"} if entry["state"] == "unreachable" else entry
 
 
 def is_alias(model: dict[str, Any]) -> bool:

@@ -3,7 +3,7 @@
 import argparse
 import asyncio
 import os
-import sys
+import re
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
@@ -14,12 +14,14 @@ from rapl_service.supervised import PIPE_VARIABLE
 from rapl_cli.commands.up import LOCK
 from rapl_cli.display import plain, show, show_json, size
 from rapl_cli.download_display import DownloadDisplay
-from rapl_cli.errors import CommandError
+from rapl_cli.errors import CommandError, report
 from rapl_cli.fleet import programs
 from rapl_cli.gateway_address import GatewayAddress
 from rapl_cli.gateway_api import GatewayApi
 
 _POLL_S = 0.5
+_ERROR_LINE = re.compile(r"Z ERROR rapl\.prepare-model (.*)")
+"""A line of the log of `prepare-model` with the reason why it failed, and the remedy."""
 _WORKING = ("downloading", "loading")
 _SETTLE_S = 5.0
 """Seconds in which a state from before the command may still be reported: the gateway polls its engines every 2 s."""
@@ -62,7 +64,7 @@ async def _until_ready(options: argparse.Namespace, *, may_download: bool) -> in
 @asynccontextmanager
 async def _prepared(
     model: dict[str, Any], address: GatewayAddress, *, may_download: bool
-) -> AsyncGenerator[asyncio.subprocess.Process | None]:
+) -> AsyncGenerator["_Downloader | None"]:
     """Runs `prepare-model` in the context if the model needs it and the services run natively in this checkout.
 
     Raises:
@@ -76,15 +78,38 @@ async def _prepared(
         raise CommandError(_not_ready(model, f"`./rapl pull {model['engine_model']}` downloads it."))
     if not address.is_local or LOCK.holder() is None:
         raise CommandError(_not_ready(model, _PREPARE_MODEL))
-    async with _running_prepare_model() as process:
-        yield process
+    async with _running_prepare_model() as downloader:
+        yield downloader
+
+
+class _Downloader:
+    """A process of `prepare-model`."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._error = ""
+
+    @property
+    def is_running(self) -> bool:
+        return self._process.returncode is None
+
+    @property
+    def error(self) -> str | None:
+        """Why it failed and what to do, from its log; None if it did not fail."""
+        return self._error if self._process.returncode else None
+
+    async def read_log(self) -> None:
+        assert self._process.stderr is not None
+        async for line in self._process.stderr:
+            if match := _ERROR_LINE.search(line.decode("utf-8", "replace")):
+                self._error = match[1]
 
 
 @asynccontextmanager
-async def _running_prepare_model() -> AsyncGenerator[asyncio.subprocess.Process]:
+async def _running_prepare_model() -> AsyncGenerator["_Downloader"]:
     """Runs `prepare-model` until the context ends. It ends with this process, even after SIGKILL.
 
-    Its output is not shown: the engine reports its state and the progress.
+    Its log is not shown: the engine reports its state and the progress. But it cannot write its state on a full disk.
     """
     program = replace(programs.prepare_model(), arguments=("rapl_sensevoice.prepare_model",))
     read_end, write_end = os.pipe()
@@ -95,22 +120,26 @@ async def _running_prepare_model() -> AsyncGenerator[asyncio.subprocess.Process]
             pass_fds=[read_end],
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+            limit=1 << 20,
             start_new_session=True,  # Ctrl-C reaches only this process, which then stops it
         )
+        downloader = _Downloader(process)
+        reading = asyncio.create_task(downloader.read_log())
         try:
-            yield process
+            yield downloader
         finally:
             with suppress(ProcessLookupError):
                 process.terminate()
             await process.wait()
+            await reading
     finally:
         os.close(read_end)
         os.close(write_end)
 
 
 async def _wait(
-    api: GatewayApi, model: dict[str, Any], downloader: asyncio.subprocess.Process | None, display: DownloadDisplay
+    api: GatewayApi, model: dict[str, Any], downloader: _Downloader | None, display: DownloadDisplay
 ) -> dict[str, Any]:
     """Waits until the model is ready and returns its entry. Raises: CommandError."""
     clock = asyncio.get_running_loop().time
@@ -119,7 +148,11 @@ async def _wait(
         if model["state"] in _WORKING:
             has_begun = True
             display.show(model)
-        if downloader and downloader.returncode is None:
+        elif downloader and downloader.is_running:  # the engine has not noticed it yet
+            display.show({"state": "downloading"})
+        if downloader and downloader.error:
+            raise CommandError(f"{model['engine_model']} failed: {plain(downloader.error)}")
+        if downloader and downloader.is_running:
             began, has_begun = clock(), False
         elif model["state"] not in _WORKING and (has_begun or clock() - began > _SETTLE_S):
             raise CommandError(_not_ready(model))
@@ -129,14 +162,14 @@ async def _wait(
 
 
 @contextmanager
-def _stop_explained(model: dict[str, Any], downloader: asyncio.subprocess.Process | None) -> Generator[None]:
+def _stop_explained(model: dict[str, Any], downloader: _Downloader | None) -> Generator[None]:
     """After Ctrl-C, prints what becomes of the download."""
     try:
         yield
     except asyncio.CancelledError:
         name = plain(model["engine_model"])
         goes_on = f"{model['owned_by']} goes on without this command; `./rapl rm {name}` stops it and removes the files"
-        print(f"rapl: {goes_on if downloader is None else f'`./rapl pull {name}` resumes it'}", file=sys.stderr)
+        report(goes_on if downloader is None else f"`./rapl pull {name}` resumes it")
         raise
 
 

@@ -11,9 +11,10 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from rapl_cli.commands.models import is_alias
+from rapl_cli.commands.models import MLX, is_alias, not_running
 from rapl_cli.display import add_row, console, duration, engine, plain, show, show_json, size, state_text, table
 from rapl_cli.errors import CommandError
+from rapl_cli.fleet.mlx_reachability import is_expected_here
 from rapl_cli.gateway_address import GatewayAddress
 from rapl_cli.gateway_api import GatewayApi
 
@@ -24,7 +25,7 @@ def status(options: argparse.Namespace) -> int:
     address = GatewayAddress.chosen(options.url, options.api_key)
     if not options.watch:
         found = asyncio.run(_fetched(address))
-        show_json(found) if options.json else show(_screen(found))
+        show_json(found) if options.json else show(_screen(found, address))
         return 0
     with suppress(KeyboardInterrupt):  # the usual end
         asyncio.run(_watch(address, as_json=options.json))
@@ -42,7 +43,7 @@ async def _watch(address: GatewayAddress, *, as_json: bool) -> None:
     if as_json or not sys.stdout.isatty():
         while True:
             found = await _fetched(address)
-            show_json(found) if as_json else show(_screen(found), "")
+            show_json(found) if as_json else show(_screen(found, address), "")
             sys.stdout.flush()
             await asyncio.sleep(_WATCH_EVERY_S)
     with Live(console=console(), screen=True, auto_refresh=False) as live:
@@ -53,16 +54,35 @@ async def _watch(address: GatewayAddress, *, as_json: bool) -> None:
 
 async def _screen_or_error(address: GatewayAddress) -> RenderableType:
     try:
-        return _screen(await _fetched(address))
+        return _screen(await _fetched(address), address)
     except CommandError as error:  # the gateway may come back
-        return Text(plain(f"rapl: {error}"), "red")
+        return Text(plain(f"rapl: {error.text}"), "red")
 
 
-def _screen(found: dict[str, Any]) -> Group:
+def _screen(found: dict[str, Any], address: GatewayAddress) -> Group:
+    if address.is_local and not _is_mlx_needed(found):
+        found = _without_mlx(found)
     parts = [_head(found), "", _services(found), "", _models(found)]
     if found["problems"]:
         parts += ["", Text("Problems", "bold red"), _problems(found["problems"])]
     return Group(*parts)
+
+
+def _is_mlx_needed(found: dict[str, Any]) -> bool:
+    """Whether it matters if mlx-service runs. `doctor` has the same rule."""
+    default = next((model for model in found["models"] if model["id"] == found["default_model"]), None)
+    return is_expected_here() or (default is not None and default["owned_by"] == MLX)
+
+
+def _without_mlx(found: dict[str, Any]) -> dict[str, Any]:
+    """The same status, in which it is no problem that mlx-service does not run."""
+    backends = [
+        each | {"replicas": list(map(not_running, each["replicas"]))} if each["service"] == MLX else each
+        for each in found["backends"]
+    ]
+    models = [not_running(model) if model["owned_by"] == MLX else model for model in found["models"]]
+    problems = [problem for problem in found["problems"] if problem["subject"] != MLX]
+    return found | {"backends": backends, "models": models, "problems": problems}
 
 
 def _head(found: dict[str, Any]) -> Text:

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import glob
 import json
 import os
 import sys
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from rapl_cli.errors import report
 from rapl_cli.gateway_address import GatewayAddress
 from rapl_cli.gateway_api import GatewayError
 from rapl_cli.transcription.calls import TranscriptionCalls
@@ -26,11 +28,12 @@ def transcribe(options: argparse.Namespace) -> int:
     found = find(options.files)
     # `rapl transcribe folder/*` also names transcripts and empty folders: report these only if nothing else was found.
     for argument in found.missing if found.files else found.missing + found.empty:
-        print(f"rapl: {argument}: no audio or video found", file=sys.stderr)
+        exists = argument in found.empty or glob.has_magic(argument)
+        report(f"{argument}: {'no audio or video found' if exists else 'no such file'}")
     if not found.files:
         return 2
     if options.stdout and options.jobs > 1:
-        print("rapl: --stdout prints one transcript after another and cannot be combined with --jobs", file=sys.stderr)
+        report("--stdout prints one transcript after another and cannot be combined with --jobs")
         return 2
     batch = _Batch(options, recordings(found, options.format, options.output_dir))
     try:
@@ -58,10 +61,10 @@ class _Batch:
         """Prints what is finished after Ctrl-C, and how to do the rest."""
         done = self._counts["transcribed"] + self._counts["skipped"]
         files = "file is" if len(self._todo) == 1 else "files are"
-        print(f"rapl: interrupted; {done} of {len(self._todo)} {files} transcribed", file=sys.stderr)
+        report(f"interrupted; {done} of {len(self._todo)} {files} transcribed")
         if not self._options.stdout:
             without = " without --force" if self._options.force else ""
-            print(f"rapl: run the same command again{without} to transcribe the rest", file=sys.stderr)
+            report(f"run the same command again{without} to transcribe the rest")
 
     async def run(self) -> None:
         queue = iter(self._todo)
@@ -72,11 +75,11 @@ class _Batch:
                     for _ in range(min(self._options.jobs, len(self._todo))):
                         group.create_task(self._worker(queue, calls))
             except* BatchAborted as problems:
-                print(f"rapl: {problems.exceptions[0]}", file=sys.stderr)
+                report(problems.exceptions[0])
         if len(self._todo) > 1:
             self._counts["left"] = len(self._todo) - self._counts.total()
             summary = ", ".join(f"{count} {outcome}" for outcome, count in self._counts.items() if count)
-            print(f"rapl: {summary}", file=sys.stderr)
+            report(summary)
 
     async def _worker(self, queue: Iterator[Recording], calls: TranscriptionCalls) -> None:
         for recording in queue:
@@ -108,8 +111,12 @@ class _Batch:
     def _save(self, transcript: bytes, recording: Recording) -> None:
         if self._options.stdout:
             _print(transcript)
-        else:
+            return
+        try:
             write_atomically(recording.output, transcript)
+        except OSError as error:
+            name = _display_name(recording.output)
+            raise GatewayError(f"{name} cannot be written: {error.strerror}") from error
 
 
 def _parsed(body: bytes, output_format: str) -> tuple[bytes, float | None, bool]:
@@ -144,7 +151,10 @@ def _print(transcript: bytes) -> None:
 
 def _check_writable(folder: Path) -> None:
     """Creates the folder and checks that it is writable. A transcription may take an hour. Raises: OSError."""
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise NotADirectoryError(f"{_display_name(folder)} is not a folder") from None
     if not os.access(folder, os.W_OK):
         raise PermissionError(f"{_display_name(folder)} is not writable")
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import platform
 import signal
 import subprocess
 import sys
@@ -16,8 +15,11 @@ from rapl_service.supervised import STOP_GRACE_S
 from tqdm import tqdm
 
 from rapl_cli.checkout import ROOT, SAMPLE_MODEL, STATE
+from rapl_cli.display import plain
+from rapl_cli.errors import report
 from rapl_cli.fleet import programs
 from rapl_cli.fleet.lock import AlreadyHeld, FleetLock
+from rapl_cli.fleet.mlx_reachability import is_apple_silicon
 from rapl_cli.fleet.ports import Ports, port_problem
 from rapl_cli.fleet.programs import Program
 from rapl_cli.fleet.service_urls import ServiceUrls, service_urls
@@ -42,22 +44,23 @@ def up(*, with_mlx: bool | None, download: bool, detach: bool) -> int:
     ports = Ports.from_environment()
     services = service_urls(ports)
     fleet = _programs(ports, services, with_mlx, download)
-    if not settings_are_right(fleet):
-        return BAD_SETTING
     for program in fleet:
         for variable, port in program.ports.items():
             if problem := port_problem(port, variable):
-                print(f"rapl: {program.name} cannot start: {problem}", file=sys.stderr)
+                report(f"{program.name} cannot start: {problem}")
                 return 1
+    if not settings_are_right(fleet):
+        return BAD_SETTING
     if detach:
+        report(_starting(fleet))
         return _detach(ports, services, with_mlx, download)
     try:
         with LOCK.held():
-            asyncio.run(_run(fleet, ports, services))
+            asyncio.run(_run(fleet, ports, services, download))
     except AlreadyHeld as error:
         return _refuse_second(*error.args)
     except StartError as error:
-        print(f"rapl: {error}", file=sys.stderr)
+        report(error)
         return 2 if error.code == BAD_SETTING else 1
     return 0
 
@@ -65,21 +68,21 @@ def up(*, with_mlx: bool | None, download: bool, detach: bool) -> int:
 def down() -> int:
     pid = LOCK.holder()
     if pid is None:
-        print("rapl: the services are not running", file=sys.stderr)
+        report("the services are not running")
         return 0
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + _STOP_LIMIT_S
     while LOCK.holder() == pid:
         if time.monotonic() > deadline:
-            print(f"rapl: process {pid} did not stop", file=sys.stderr)
+            report(f"process {pid} did not stop")
             return 1
         time.sleep(0.1)
     return 0
 
 
 def _refuse_second(pid: int) -> int:
-    print(f"rapl: the services are up already (process {pid}); stop them with `./rapl down`", file=sys.stderr)
+    report(f"the services are up already (process {pid}); stop them with `./rapl down`")
     return 1
 
 
@@ -89,25 +92,30 @@ def _programs(
     """The programs to start: not those of the services that RAPL_*_URL place elsewhere, which are named."""
     for each in services.values():
         if not each.is_ours:
-            print(f"rapl: {each.service}: using {', '.join(each.urls)} ({each.variable})", file=sys.stderr)
+            report(f"{each.service}: using {', '.join(each.urls)} ({each.variable})")
     fleet = [programs.preprocess(ports)] if services["preprocess-service"].is_ours else []
     if services["sensevoice-service"].is_ours:
         fleet += [programs.sensevoice(ports), *([programs.prepare_model()] if download else [])]
     if with_mlx is None:
-        with_mlx = (platform.system(), platform.machine()) == ("Darwin", "arm64")
+        with_mlx = is_apple_silicon()
     if with_mlx and services["mlx-service"].is_ours:
         fleet.append(programs.mlx(ports))
     return [*fleet, programs.gateway(ports, services.values())]
 
 
-async def _run(fleet: list[Program], ports: Ports, services: Mapping[str, ServiceUrls]) -> None:
+def _starting(fleet: list[Program]) -> str:
+    return f"starting {', '.join(program.name for program in fleet)}"
+
+
+async def _run(fleet: list[Program], ports: Ports, services: Mapping[str, ServiceUrls], download: bool) -> None:
     supervisor = Supervisor(fleet)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
             loop.add_signal_handler(number, supervisor.stop)
+    report(_starting(fleet))
     async with GatewayApi(GatewayAddress.mine(ports)) as api:
-        progress = asyncio.create_task(_show_downloads(api, supervisor, services))
+        progress = asyncio.create_task(_show_downloads(api, supervisor, services, download))
         try:
             await supervisor.run()
         finally:
@@ -121,17 +129,38 @@ async def _wait_until_up(api: GatewayApi, services: Mapping[str, ServiceUrls]) -
     return [text for name, text in (await api.problems()).items() if name in services and not services[name].is_ours]
 
 
-async def _show_downloads(api: GatewayApi, supervisor: Supervisor, services: Mapping[str, ServiceUrls]) -> None:
+async def _default_model(api: GatewayApi, download: bool) -> str:
+    """Returns a sentence about the default model: whether it can be used, and if not, what to do. Raises: GatewayError.
+
+    Args:
+        download: whether `up` downloads SenseVoiceSmall; the download may not have begun yet.
+    """
+    model = await api.default_model()
+    name, state = plain(model["engine_model"]), model["state"]
+    if state == "absent" and model["owned_by"] == "sensevoice-service" and download:
+        state = "downloading"
+    endings = {
+        "ready": "is ready.",
+        "loading": "is being loaded.",
+        "downloading": "is being downloaded; `./rapl status` shows it.",
+        "absent": f"is not on this machine; `./rapl pull {name}` downloads it.",
+    }
+    return f"The default model {name} {endings.get(state, 'cannot be used; `./rapl doctor` says why.')}"
+
+
+async def _show_downloads(
+    api: GatewayApi, supervisor: Supervisor, services: Mapping[str, ServiceUrls], download: bool
+) -> None:
     """Prints a line when the services are up, and shows a progress bar for each model that is being downloaded."""
     try:
         problems = await _wait_until_up(api, services)
-    except GatewayError as error:
-        tqdm.write(f"rapl: {error}", file=sys.stderr)
-    else:
         supervisor.has_started()
-        tqdm.write(f"rapl: up at {api.url} (OpenAI clients: {api.url}/v1). Stop with Ctrl-C.", file=sys.stderr)
         for problem in problems:
-            tqdm.write(f"rapl: {problem}", file=sys.stderr)
+            report(problem)
+        model = await _default_model(api, download)
+        report(f"up at {api.url} (OpenAI clients: {api.url}/v1). Stop with Ctrl-C. {model}")
+    except GatewayError as error:
+        report(error)
     bars: dict[str, tqdm] = {}
     while sys.stderr.isatty():  # otherwise the services log the progress of downloads
         with suppress(GatewayError):  # the gateway is being restarted; the supervisor logs that
@@ -164,10 +193,17 @@ def _detach(ports: Ports, services: Mapping[str, ServiceUrls], with_mlx: bool | 
         start_new_session=True,
         env={**os.environ, REPORTED: "yes"},
     )
-    return asyncio.run(_wait_detached(ports, services, process))
+    try:
+        return asyncio.run(_wait_detached(ports, services, process, download))
+    except KeyboardInterrupt:
+        process.terminate()
+        process.wait()
+        raise
 
 
-async def _wait_detached(ports: Ports, services: Mapping[str, ServiceUrls], process: subprocess.Popen[bytes]) -> int:
+async def _wait_detached(
+    ports: Ports, services: Mapping[str, ServiceUrls], process: subprocess.Popen[bytes], download: bool
+) -> int:
     log = LOG_FILE.relative_to(ROOT)
     async with GatewayApi(GatewayAddress.mine(ports)) as api:
         ready = asyncio.create_task(_wait_until_up(api, services))
@@ -176,14 +212,15 @@ async def _wait_detached(ports: Ports, services: Mapping[str, ServiceUrls], proc
         if not ready.done():
             ready.cancel()
             lines = LOG_FILE.read_text(errors="replace").splitlines() if LOG_FILE.exists() else []
-            print(f"{lines[-1] if lines else 'rapl: the services ended'}; see {log}", file=sys.stderr)
+            last = lines[-1].removeprefix("rapl: ") if lines else "the services ended"
+            report(f"{last}; see {log}")
             return 1
         try:
             problems = ready.result()
         except GatewayError as error:
-            print(f"rapl: {error}; see {log}", file=sys.stderr)
+            report(f"{error}; see {log}")
             return 1
-    print(f"rapl: up at {api.url}; log: {log}; stop with `./rapl down`")
-    for problem in problems:
-        print(f"rapl: {problem}", file=sys.stderr)
+        for problem in problems:
+            report(problem)
+        print(f"rapl: up at {api.url}; log: {log}; stop with `./rapl down`. {await _default_model(api, download)}")
     return 0

@@ -6,13 +6,14 @@ its libraries are large, and two engines may need different versions of one libr
 
 import hashlib
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from rapl_cli.checkout import ROOT, STATE
-from rapl_cli.errors import CommandError
+from rapl_cli.errors import CommandError, report
 
 
 class InstallError(CommandError):
@@ -44,7 +45,7 @@ class Environment:
         stamp, wanted = self.folder / ".rapl-stamp", self._fingerprint()
         if stamp.exists() and stamp.read_text() == wanted and self.python.exists():
             return self.python
-        print(f"rapl: installing the environment {self.name} into {self.folder.relative_to(ROOT)}", file=sys.stderr)
+        report(f"installing the environment {self.name} into {self.folder.relative_to(ROOT)}")
         uv, environ = os.environ.get("UV", "uv"), {**os.environ, "UV_PROJECT_ENVIRONMENT": str(self.folder)}
         environ.pop("VIRTUAL_ENV", None)
         if self.sync:
@@ -66,6 +67,8 @@ class Environment:
 
 def _run(command: list[str], environ: dict[str, str]) -> None:
     result = subprocess.run(command, env=environ)
+    if result.returncode in (-signal.SIGINT, 128 + signal.SIGINT):
+        raise KeyboardInterrupt
     if result.returncode:
         raise InstallError(f"`{' '.join(command[:2])}` failed with exit code {result.returncode}")
 

@@ -65,6 +65,16 @@ class Finding:
     message: str
 
 
+def is_apple_silicon() -> bool:
+    """Whether this is the machine that mlx-service is for."""
+    return (platform.system(), platform.machine()) == ("Darwin", "arm64")
+
+
+def is_expected_here() -> bool:
+    """Whether mlx-service should run: this is the machine for it, or RAPL_MLX_URL says where it is."""
+    return is_apple_silicon() or bool(os.environ.get("RAPL_MLX_URL"))
+
+
 def bearer() -> dict[str, str]:
     """The header with mlx-service's token, if RAPL_MLX_TOKEN is set."""
     token = os.environ.get("RAPL_MLX_TOKEN")

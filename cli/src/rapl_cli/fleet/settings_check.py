@@ -2,13 +2,13 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from rapl_service.exit_codes import BAD_SETTING
 from rapl_service.settings.unknown import REPORTED, unknown_settings
 
+from rapl_cli.errors import report
 from rapl_cli.fleet.programs import Program
 
 _CHECK_SETTINGS = "--check-settings"
@@ -21,12 +21,12 @@ def settings_are_right(fleet: Sequence[Program]) -> bool:
     if os.environ.get(REPORTED):
         return True
     for line in unknown_settings(os.environ):
-        print(f"rapl: {line}", file=sys.stderr)
+        report(line)
     services = [program for program in fleet if program.port_variable]
     with ThreadPoolExecutor(len(services)) as pool:
         found = [line for lines in pool.map(_wrong_settings, services) for line in lines]
     for line in dict.fromkeys(found):  # two services may read the same variable
-        print(f"rapl: {line}", file=sys.stderr)
+        report(line)
     return not found
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from rapl_cli.gateway_address import GatewayAddress
-from rapl_cli.gateway_api import GatewayError
+from rapl_cli.gateway_api import GatewayError, for_commands, unreachable, wrong_key
 from rapl_cli.transcription.display import RecordingDisplay
 from rapl_cli.transcription.model_wait import BatchAborted, ModelWait
 from rapl_cli.transcription.recordings import MEDIA
@@ -96,7 +96,7 @@ class TranscriptionCalls:
             took_s = time.perf_counter() - began
         finally:
             file.close()
-        _check(answer)
+        self._check(answer)
         after = os.stat(audio)
         if (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, after.st_size):
             raise GatewayError("the file changed during the transcription")
@@ -110,8 +110,8 @@ class TranscriptionCalls:
         try:
             answer = await self._http.post(form.url, content=_chunks(form, display), headers=headers)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol) as error:
-            reason = f"the gateway at {self._address.url} cannot be reached ({self._address.reason(error)})"
-            raise _RetryLater(reason) if self._has_answered else BatchAborted(reason) from error
+            problem = unreachable(self._address, error)
+            raise _RetryLater(str(problem)) if self._has_answered else BatchAborted(problem.text) from error
         except httpx.LocalProtocolError as error:
             raise GatewayError("the file changed during the upload") from error
         except httpx.HTTPError as error:
@@ -120,6 +120,20 @@ class TranscriptionCalls:
             progress.cancel()
         self._has_answered = True
         return answer
+
+    def _check(self, answer: httpx.Response) -> None:
+        """Raises: _RetryLater, BatchAborted or GatewayError for an answer that is an error."""
+        if answer.is_success:
+            return
+        reason, code = _reason(answer)
+        retry_after = answer.headers.get("retry-after", "")
+        if answer.status_code in (429, 503) and retry_after.isdecimal():
+            raise _RetryLater(reason, float(retry_after), code)
+        if answer.status_code == 401:
+            raise BatchAborted(wrong_key(self._address).text)
+        if code == "model_not_found" or answer.status_code == 403:
+            raise BatchAborted(reason)
+        raise GatewayError(reason)
 
     async def _follow(self, request_id: str, display: RecordingDisplay) -> None:
         """Shows the gateway's progress. If it reports none, the display shows the elapsed time only."""
@@ -151,25 +165,10 @@ def _read(answer: httpx.Response, took_s: float) -> Answer:
         raise GatewayError("the server's answer has broken headers. Is --url the gateway's address?") from None
 
 
-def _check(answer: httpx.Response) -> None:
-    """Raises: _RetryLater, BatchAborted or GatewayError for an answer that is an error."""
-    if answer.is_success:
-        return
-    reason, code = _reason(answer)
-    retry_after = answer.headers.get("retry-after", "")
-    if answer.status_code in (429, 503) and retry_after.isdecimal():
-        raise _RetryLater(reason, float(retry_after), code)
-    if code == "model_not_found":
-        raise BatchAborted(reason)
-    if answer.status_code in (401, 403):
-        raise BatchAborted(f"{reason} Set --api-key or RAPL_API_KEY.")
-    raise GatewayError(reason)
-
-
 def _reason(answer: httpx.Response) -> tuple[str, str | None]:
     """The message and the code of the gateway's error."""
     try:
         error: Any = answer.json()["error"]
-        return str(error["message"]), error.get("code")
+        return for_commands(str(error["message"])), error.get("code")
     except (ValueError, LookupError, TypeError, AttributeError):
         return f"the server answered with status {answer.status_code} and no message", None

@@ -6,6 +6,8 @@ from typing import TextIO
 
 from tqdm import tqdm
 
+from rapl_cli.errors import for_terminal
+
 _REDRAWN_EVERY_S = 0.5
 _LONGEST_LABEL = 40
 _UPLOAD = "{l_bar}{bar}| {n_fmt}/{total_fmt} sent [{elapsed}<{remaining}, {rate_fmt}]"
@@ -94,7 +96,7 @@ class RecordingDisplay:
         self._bar.reset(total)
 
     def _line(self, text: str, target: TextIO) -> None:
-        tqdm.write(text, file=target)
+        tqdm.write(for_terminal(text) if target is sys.stderr else text, file=target)
         target.flush()
 
     async def _redraw(self) -> None:

@@ -8,8 +8,9 @@ from urllib.parse import quote
 import httpx
 from tqdm import tqdm
 
+from rapl_cli.errors import report
 from rapl_cli.gateway_address import GatewayAddress
-from rapl_cli.gateway_api import GatewayError
+from rapl_cli.gateway_api import GatewayError, not_a_gateway, unreachable
 
 _POLL_INTERVAL_S = 0.5
 _TIMEOUT = httpx.Timeout(10.0)
@@ -83,11 +84,12 @@ class ModelWait:
         try:
             answer = await self._http.request(method, path, timeout=_TIMEOUT)
         except httpx.HTTPError as error:
-            reason = f"the gateway at {self._address.url} cannot be reached ({self._address.reason(error)})"
-            raise BatchAborted(reason) from error
+            raise BatchAborted(unreachable(self._address, error).text) from error
         try:
             body = answer.json()
         except ValueError:
+            if answer.is_success:
+                raise BatchAborted(str(not_a_gateway(self._address))) from None
             return {}
         return body if isinstance(body, dict) else {}
 
@@ -110,7 +112,7 @@ class _WaitDisplay:
         text = f"waiting for {model['id']}: {model['state']}"
         if not sys.stderr.isatty():
             if text != self._shown:
-                print(f"rapl: {text}", file=sys.stderr, flush=True)
+                report(text)
             self._shown = text
             return
         if self._bar is None:

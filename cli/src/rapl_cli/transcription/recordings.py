@@ -38,7 +38,7 @@ class Recording:
         """Whether its transcript exists and is not older than the recording."""
         try:
             return self.output.stat().st_mtime_ns >= self.source.stat().st_mtime_ns
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
 
 

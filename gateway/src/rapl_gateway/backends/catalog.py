@@ -176,8 +176,11 @@ class ModelCatalog:
         places = [*_missing_keys(source.content), *self._inconsistencies(source.content)]
         lines = [source.problem(place, message) for place, message in places]
         if message := self._default_problem():
-            is_own = settings.default_model is not None
-            lines.append(f"RAPL_DEFAULT_MODEL: {message}" if is_own else source.problem(["default_model"], message))
+            if settings.default_model:
+                end = "" if message.endswith("?") else "."
+                lines.append(f"RAPL_DEFAULT_MODEL: {message}{end} The models are {', '.join(self.routes)}")
+            else:
+                lines.append(source.problem(["default_model"], message))
         return lines
 
     def _inconsistencies(self, file: CatalogContent) -> Iterator[Problem]:

@@ -15,9 +15,10 @@ def require_keys_beyond_loopback(settings: Settings) -> None:
     reached_at = settings.publish or settings.host
     if is_loopback(reached_at) or settings.keys() or settings.allow_anyone:
         return
+    variable = "RAPL_PUBLISH" if settings.publish else "RAPL_HOST"
     raise ValueError(
-        f"To listen on the network address {reached_at} you must set RAPL_API_KEYS,"
-        " or RAPL_ALLOW_ANYONE=on to serve every client that can connect."
+        f"{variable}: to listen on the network address {reached_at} you must set RAPL_API_KEYS,"
+        " or RAPL_ALLOW_ANYONE=on to serve every client that can connect"
     )
 
 

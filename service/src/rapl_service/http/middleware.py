@@ -22,6 +22,8 @@ _HEADER_NAME = REQUEST_ID_HEADER.encode()
 _SAFE_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _SWITCHING_PROTOCOLS, _FORBIDDEN = 101, 403
 _INTERNAL_ERROR_CLOSE_CODE = 1011
+_READINESS = "/health/ready"
+"""Its answer is 503 while a model is loaded, which is no failure of the request."""
 
 
 class RequestMiddleware:
@@ -110,6 +112,7 @@ def _given_request_id(scope: Scope) -> str | None:
 def _log_request(scope: Scope, fields: dict[str, Any]) -> None:
     # Health checks and lists come every few seconds; a line for each would hide the lines that matter.
     method = scope.get("method", "WEBSOCKET")
-    level = logging.DEBUG if method in ("GET", "HEAD") and fields["status"] < 400 else logging.INFO
+    is_frequent = method in ("GET", "HEAD") and (fields["status"] < 400 or fields["path"] == _READINESS)
+    level = logging.DEBUG if is_frequent else logging.INFO
     if log.isEnabledFor(level):
         log.log(level, "%s", LineFields({**LINE_IDS.get(), "method": method, **fields}))

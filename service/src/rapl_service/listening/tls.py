@@ -31,7 +31,7 @@ class Certificate:
             _load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), *self._files)  # a failure must not change the one in use
             _load(self.context, *self._files)
         except ValueError as error:
-            log.warning("the changed certificate is not used", extra={"reason": str(error)})
+            log.warning("the changed certificate is not used reason=%s", error)
         else:
             log.info("the changed certificate is used from now on")
 

@@ -1,0 +1,89 @@
+"""Sets the servers up, and plays the recordings to them."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+from rapl_bench import recordings
+from rapl_bench.fleet import SELFTEST, SENSEVOICE_PYTHON, Fleet
+from rapl_bench.groups.realtime import tables
+from rapl_bench.groups.realtime.contestants import REAL_PYTHON, Rapl, engine, whisper_live_kit
+from rapl_bench.groups.realtime.tables import Clip
+from rapl_bench.groups.registry import GroupUnavailable
+from rapl_bench.real.models import BASE, TINY_EN, RealModel, real_models
+from rapl_bench.real.packages import PackageUnavailable, RealPackages
+from rapl_bench.real.recordings import RealRecordings
+from rapl_bench.reporting.results import BenchSettings, Table
+
+_QUICK_CLIPS = 2
+_SPOKEN_S = (5.0, 10.0, 20.0)
+"""Lengths of the recordings for the self-test model."""
+_SESSIONS = (1, 4, 8, 16)
+_QUICK_SESSIONS = (1, 2)
+
+
+async def measure(settings: BenchSettings) -> Sequence[Table]:
+    """Returns the tables of each engine that is installed.
+
+    Raises:
+        GroupUnavailable: none is.
+        SessionFailed: a server answered with an error.
+    """
+    if not os.environ.get(SENSEVOICE_PYTHON):
+        raise GroupUnavailable("the environment of sensevoice-service could not be made")
+    found = await _sensevoice(settings)
+    real_python = os.environ.get(REAL_PYTHON)
+    if not real_python:
+        note = "Whisper was not measured: the environment with its weights could not be made."
+        return [tables.noted(found[0], note), *found[1:]]
+    packages = RealPackages(real_python, settings.cache / "real")
+    try:
+        models, clips = await asyncio.to_thread(_published, packages, settings)
+    except PackageUnavailable as error:
+        return [tables.noted(found[0], f"Whisper was not measured: {error}."), *found[1:]]
+    return [*await _whisper(settings, real_python, models, clips), *found]
+
+
+async def _sensevoice(settings: BenchSettings) -> list[Table]:
+    lengths = _SPOKEN_S[:1] if settings.quick else _SPOKEN_S
+    clips = [Clip(f"digits-{length_s:g}-s", "en", None, recordings.speech(length_s).tobytes()) for length_s in lengths]
+    with Fleet(settings.scratch) as fleet:
+        slowed = fleet.start(engine(sys.executable, ["slowed", fleet.sensevoice().url], fleet.log("slowed")))
+        gateway = fleet.gateway(slowed, fleet.preprocess())
+        rapl = Rapl(gateway.url, fleet.log("gateway"))
+        return [
+            await tables.figures("SenseVoice's time, the self-test model", rapl, SELFTEST, clips, None),
+            await tables.lag(rapl, SELFTEST, clips[min(1, len(clips) - 1)], _sessions(settings)),
+        ]
+
+
+async def _whisper(
+    settings: BenchSettings, python: str, models: dict[str, RealModel], clips: Sequence[Clip]
+) -> list[Table]:
+    english = [clip for clip in clips if clip.language == "en"]
+    served = [f"{model.id}={model.ctranslate2}" for model in models.values()]
+    with Fleet(settings.scratch) as fleet, ExitStack() as stack:
+        whisper = fleet.start(engine(python, ["whisper", *served], fleet.log("whisper")))
+        gateway = fleet.gateway(whisper, fleet.preprocess(), engine_url="RAPL_MLX_URL", models=tuple(models))
+        rapl = Rapl(gateway.url, fleet.log("gateway"))
+        other = await asyncio.to_thread(whisper_live_kit, stack, models[TINY_EN], fleet.log("whisper-live-kit"))
+        by_language = [(clip, TINY_EN if clip.language == "en" else BASE) for clip in clips]
+        return [
+            await tables.figures("Whisper tiny.en, people's speech", rapl, TINY_EN, english, other),
+            await tables.equality(rapl, by_language),
+        ]
+
+
+def _published(packages: RealPackages, settings: BenchSettings) -> tuple[dict[str, RealModel], list[Clip]]:
+    """The models by id, and recordings with speech, in a quick run the first two of English."""
+    found = [clip for clip in RealRecordings(packages).clips() if clip.language]
+    if settings.quick:
+        found = [clip for clip in found if clip.language == "en"][:_QUICK_CLIPS]
+    clips = [Clip(each.name, each.language or "", each.reference, each.pcm().tobytes()) for each in found]
+    return real_models(packages), clips
+
+
+def _sessions(settings: BenchSettings) -> Sequence[int]:
+    return _QUICK_SESSIONS if settings.quick else _SESSIONS

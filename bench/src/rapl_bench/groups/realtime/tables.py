@@ -1,0 +1,157 @@
+"""The tables: what listeners get, the lag of several sessions, and whether the texts are those of files."""
+
+import asyncio
+import statistics
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from rapl_bench.groups.realtime.contestants import Rapl
+from rapl_bench.groups.realtime.figures import COLUMNS, LONG_TURN_S, NOTES, measures
+from rapl_bench.groups.realtime.speaking import Listener, Spoken
+from rapl_bench.reporting.results import Column, Measure, Row, Table, quantile
+from rapl_bench.rounds import rotated
+
+AT_ONCE, LATER = "RAPL, commit at the last sample", "RAPL, commit 0.5 s later"
+UPLOAD, WHISPER_LIVE_KIT = "RAPL, whole upload at the end", "WhisperLiveKit"
+_LATER_S = 0.5
+_LAG_COLUMNS = (
+    Column("final_after_stop_ms p50", "ms", 0),
+    Column("final_after_stop_ms p95", "ms", 0),
+    Column("sent before the end", "%", 1),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    name: str
+    language: str
+    """ISO 639-1."""
+    reference: str | None
+    """What is said; None if it is not known."""
+    pcm: bytes
+    """s16le, 16 kHz."""
+
+    @property
+    def duration_s(self) -> float:
+        return len(self.pcm) / 32_000
+
+
+async def figures(
+    title: str, rapl: Rapl, model: str, clips: Sequence[Clip], other: tuple[Listener | None, str] | None
+) -> Table:
+    """Plays each recording to every contestant, one at a time.
+
+    Args:
+        title: names the engine and the recordings.
+        rapl: has the engine.
+        model: the engine's model.
+        clips: the recordings.
+        other: WhisperLiveKit and a note about it, if it has this model.
+    """
+    contestants = {
+        AT_ONCE: lambda pcm: rapl.listen(model, pcm, 0.0),
+        LATER: lambda pcm: rapl.listen(model, pcm, _LATER_S),
+        UPLOAD: rapl.upload(model).listen,
+    }
+    listener, note = other or (None, "")
+    if listener:
+        contestants[WHISPER_LIVE_KIT] = listener.listen
+    found = await _played(contestants, clips)
+    cases = {f"{LONG_TURN_S:g} s and more": [n for n, clip in enumerate(clips) if clip.duration_s >= LONG_TURN_S]}
+    if len(cases[f"{LONG_TURN_S:g} s and more"]) < len(clips):
+        cases["all recordings"] = list(range(len(clips)))
+    rows = [
+        Row(f"{case}: {len(numbers)}", name, _row(name, numbers, clips, found))
+        for case, numbers in cases.items()
+        for name in contestants
+        if numbers
+    ]
+    return Table(
+        name=f"realtime-{model.rpartition('/')[2]}",
+        title=f"Words while a person speaks: {title}",
+        columns=COLUMNS,
+        rows=tuple(rows),
+        plotted="final_after_stop_ms p50",
+        notes=(*NOTES, *filter(None, [note])),
+    )
+
+
+async def _played(
+    contestants: Mapping[str, Callable[[bytes], Awaitable[Spoken]]], clips: Sequence[Clip]
+) -> dict[str, list[Spoken]]:
+    found: dict[str, list[Spoken]] = {name: [] for name in contestants}
+    for listen in contestants.values():
+        await listen(clips[0].pcm)  # warm-up
+    for number, clip in enumerate(clips):
+        print(f"rapl bench:   {clip.name}", file=sys.stderr)
+        for name in rotated(list(contestants), number):
+            found[name].append(await contestants[name](clip.pcm))
+    return found
+
+
+def _row(
+    name: str, numbers: Sequence[int], clips: Sequence[Clip], found: Mapping[str, Sequence[Spoken]]
+) -> dict[str, Measure]:
+    return measures(
+        [found[name][number] for number in numbers],
+        [clips[number].reference for number in numbers],
+        [found[UPLOAD][number] for number in numbers],
+    )
+
+
+async def lag(rapl: Rapl, model: str, clip: Clip, counts: Sequence[int]) -> Table:
+    """Plays a recording to several sessions at the same time. They begin one after another within a second."""
+    rows: list[Row] = []
+    for count in counts:
+        print(f"rapl bench:   {count} sessions", file=sys.stderr)
+        spoken = await asyncio.gather(*(_started_later(rapl, model, clip, n / count) for n in range(count)))
+        after_ms = [1000 * each.after_stop_s for each in spoken]
+        sent = statistics.mean(each.sent_before_end / max(1, len(each.text)) for each in spoken)
+        measured = {
+            "final_after_stop_ms p50": Measure(quantile(after_ms, 0.5)),
+            "final_after_stop_ms p95": Measure(quantile(after_ms, 0.95)),
+            "sent before the end": Measure(100 * sent),
+        }
+        rows.append(Row(f"{count} at once", "RAPL", measured))
+    return Table(
+        name="realtime-lag",
+        title=f"Several sessions at the same time, {clip.duration_s:g} s each, SenseVoice's time",
+        columns=_LAG_COLUMNS,
+        rows=tuple(rows),
+        plotted="final_after_stop_ms p95",
+        notes=("One engine computes one segment at a time. All commits come within one second.",),
+    )
+
+
+async def _started_later(rapl: Rapl, model: str, clip: Clip, delay_s: float) -> Spoken:
+    await asyncio.sleep(delay_s)
+    return await rapl.listen(model, clip.pcm, 0.0)
+
+
+async def equality(rapl: Rapl, clips: Sequence[tuple[Clip, str]]) -> Table:
+    """Compares texts of turns with those of the same recordings as files; each clip has the id of its model."""
+    equal, differences = 0, list[str]()
+    for clip, model in clips:
+        turn, file = await rapl.listen(model, clip.pcm, 0.0), await rapl.upload(model).listen(clip.pcm)
+        if turn.text == file.text:
+            equal += 1
+        else:
+            differences.append(f"{clip.name}: turn: “{turn.text}”. file: “{file.text}”.")
+    measured = {"equal": Measure(equal), "different": Measure(len(differences))}
+    return Table(
+        name="realtime-equality",
+        title="Turns whose text is that of the file, letter for letter",
+        columns=(Column("equal", "recordings", 0), Column("different", "recordings", 0)),
+        rows=(Row(f"{len(clips)} recordings", "RAPL", measured),),
+        plotted="equal",
+        notes=(
+            "English with tiny.en, other languages with base. Each is played once, and uploaded once.",
+            *differences,
+        ),
+    )
+
+
+def noted(table: Table, note: str) -> Table:
+    """The table with another note."""
+    return replace(table, notes=(*table.notes, note))
