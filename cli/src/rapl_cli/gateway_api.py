@@ -22,13 +22,8 @@ class GatewayError(CommandError):
     """The gateway cannot be reached, or it answered with an error. The message has the reason."""
 
 
-<<<<<<< HEAD
 def unreachable(address: GatewayAddress, error: Exception) -> GatewayError:
-    """The error of a command that could not reach the gateway for this reason."""
-    return GatewayError(f"the gateway at {address.url} cannot be reached ({address.reason(error)})", _START)
-=======
-def unreachable(address: GatewayAddress, error: httpx.HTTPError) -> GatewayError:
-    """The error of a request that got no response."""
+    """The error of a request or a handshake that got no response."""
     reason, command = address.reason(error), "doctor" if address.is_local else f"doctor --url {address.url}"
     remedy = f"`./rapl {command}` looks for the cause."
     if address.is_local and reason == NOTHING_LISTENS:
@@ -51,7 +46,6 @@ def wrong_key(address: GatewayAddress) -> GatewayError:
 def for_commands(message: str) -> str:
     """The gateway's message, with the command instead of the call of the API that does the same."""
     return message.replace("GET /v1/models lists", "`./rapl models` lists")
->>>>>>> main
 
 
 class GatewayApi:
