@@ -29,7 +29,7 @@ async def burst():
         kept.append(bytes(700))
     return len(pieces)
 
-serve(app, SimpleNamespace(host="127.0.0.1", port=0, log_level="INFO"))
+serve(app, SimpleNamespace(host="127.0.0.1", port=0, log_level="INFO", log_format="text"))
 """
 
 WITH_A_FILE = """
@@ -84,7 +84,7 @@ def test_unchanged_file_pages_are_released_and_can_be_read_again(tmp_path: Path)
 
 def _port(log: Path) -> str:
     deadline = time.monotonic() + 30
-    while not (found := re.search(r"running on http://127.0.0.1:(\d+)", log.read_text())):
+    while not (found := re.search(r"listening url=http://127.0.0.1:(\d+)", log.read_text())):
         assert time.monotonic() < deadline, log.read_text()
         time.sleep(0.05)
     return found[1]

@@ -37,6 +37,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("alone")
     names = ("RAPL_PORT", "RAPL_PREPROCESS_PORT", "RAPL_SENSEVOICE_PORT", "RAPL_MLX_PORT")
     (folder / "bin").mkdir()
+    (folder / "no-rapl.toml").touch()  # a file that is named must exist
     kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
     return {
         **kept,

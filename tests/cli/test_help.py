@@ -79,7 +79,7 @@ def test_the_help_of_all_commands_fits_a_screen_and_names_each_once():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("fly",), "invalid choice: 'fly'"),
+        (("fly",), "there is no command 'fly'"),
         (("status", "--fast"), "unknown arguments: --fast"),
         (("pull",), "the following arguments are required: MODEL"),
         (("logs", "nothing"), "invalid choice: 'nothing'"),

@@ -30,6 +30,7 @@ def hub() -> Iterator[LocalHub]:
 def environ(fleet, hub, mlx_python, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """The environment of commands for a gateway whose MLX engine downloads from the hub."""
     folder: Path = tmp_path_factory.mktemp("models")
+    (folder / "no-rapl.toml").touch()  # a file that is named must exist
     settings = {"RAPL_MLX_MODELS": f"{DIGITS},{MISSING}", "RAPL_MLX_PRELOAD": "none", "HF_HOME": str(folder)}
     mlx = ServiceProcess(mlx_python, "rapl_mlx", "RAPL_MLX_PORT", folder / "mlx.log", **settings, **hub.environ)
     with mlx:

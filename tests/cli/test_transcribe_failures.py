@@ -48,7 +48,7 @@ def test_a_missing_file_does_not_stop_the_others(folder, url):
     ended = rapl(folder, url, "absent.wav", "one.wav")
 
     assert ended.returncode == 1
-    assert "absent.wav: no audio or video found" in ended.stderr
+    assert "absent.wav: no such file" in ended.stderr
     assert outputs_in(folder) >= {"one.txt"}
 
 

@@ -69,7 +69,7 @@ def remove(options: argparse.Namespace) -> int:
         async with GatewayApi(address) as api:
             return await api.remove(options.model)
 
-    # Outside of the event loop, in which Ctrl-C would not end the wait for the answer.
+    # The question comes outside of the event loop, in which Ctrl-C would not end the wait for the answer.
     needs_answer = sys.stdin.isatty() and not options.yes
     if needs_answer and not _is_confirmed(asyncio.run(entry())):
         report("nothing was removed")
