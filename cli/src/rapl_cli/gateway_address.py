@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+from websockets.exceptions import InvalidMessage
 
 from rapl_cli.errors import UsageError
 from rapl_cli.fleet.ports import Ports
@@ -73,16 +74,15 @@ class GatewayAddress:
                 return f"its certificate is not {trusted}: {cause.verify_message}"
             if isinstance(cause, ssl.SSLError):
                 return "it does not speak TLS; is its URL http://?"
-            if isinstance(cause, httpx.RemoteProtocolError):
+            if isinstance(cause, httpx.RemoteProtocolError | InvalidMessage):
                 return "it does not speak plain HTTP; is its URL https://?"
             if isinstance(cause, ConnectionRefusedError):
                 return NOTHING_LISTENS
             if isinstance(cause, socket.gaierror):
                 return "its host name is unknown"
             cause = cause.__cause__ or cause.__context__
-        return (
-            "it does not answer" if isinstance(error, httpx.TimeoutException | TimeoutError) else type(error).__name__
-        )
+        is_late = isinstance(error, httpx.TimeoutException | TimeoutError)
+        return "it does not answer" if is_late else type(error).__name__
 
     def _pinned(self) -> ssl.SSLContext:
         """Trusts this certificate alone, whatever names it has: it was made for the name that other machines use."""

@@ -23,7 +23,7 @@ class GatewayError(CommandError):
 
 
 def unreachable(address: GatewayAddress, error: Exception) -> GatewayError:
-    """The error of a request that got no response."""
+    """The error of a request or a handshake that got no response."""
     reason, command = address.reason(error), "doctor" if address.is_local else f"doctor --url {address.url}"
     remedy = f"`./rapl {command}` looks for the cause."
     if address.is_local and reason == NOTHING_LISTENS:

@@ -77,9 +77,7 @@ def test_the_text_comes_over_tls_and_is_copied_into_the_clipboard(secured, recor
     assert clipboard.read_text() == ended.stdout.rstrip("\n")
 
 
-@pytest.mark.parametrize(
-    ("key", "model", "reason"), [("wrong", SELFTEST, "Incorrect API key"), (KEY, "no/such", "no/such")]
-)
+@pytest.mark.parametrize(("key", "model", "reason"), [("wrong", SELFTEST, "API key"), (KEY, "no/such", "no/such")])
 def test_the_gateways_reason_for_a_refusal_is_printed(secured, recording, key, model, reason):
     command = [*LISTEN, "--file", recording, "--url", secured.http, "--api-key", key, "--model", model]
 
@@ -88,3 +86,12 @@ def test_the_gateways_reason_for_a_refusal_is_printed(secured, recording, key, m
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr.startswith("rapl: ")
     assert reason in ended.stderr
+
+
+def test_a_port_that_speaks_only_tls_is_named(secured, recording):
+    url = secured.https.replace("https", "http")
+
+    ended = subprocess.run([*LISTEN, "--file", recording, "--url", url], capture_output=True, text=True, timeout=60)
+
+    assert ended.returncode == 1
+    assert "it does not speak plain HTTP; is its URL https://?" in ended.stderr

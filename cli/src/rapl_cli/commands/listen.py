@@ -3,12 +3,11 @@
 import argparse
 import asyncio
 import signal
-import sys
 from collections.abc import Callable
 
 import pyperclip
 
-from rapl_cli.errors import UsageError
+from rapl_cli.errors import UsageError, report
 from rapl_cli.gateway_address import GatewayAddress
 from rapl_cli.listening.audio import AudioFile, Microphone
 from rapl_cli.listening.live_text import LiveText
@@ -28,14 +27,14 @@ def listen(options: argparse.Namespace) -> int:
     given = {name: value for name, value in fields.items() if value}
     session = ListeningSession(GatewayAddress.chosen(options.url, options.api_key), given, text)
     if not options.file:
-        print("rapl: speak; Ctrl-C ends it", file=sys.stderr)
+        report("speak; Ctrl-C ends it")
     try:
         asyncio.run(_until_stopped(session, source))
     finally:
         if copy and text.text:
             copy(text.text)
     for failure in session.failures:
-        print(f"rapl: a turn has no text: {failure}", file=sys.stderr)
+        report(f"a turn has no text: {failure}")
     return 1 if session.failures else 0
 
 

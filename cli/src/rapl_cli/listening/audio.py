@@ -62,7 +62,7 @@ class Microphone:
         try:
             device = self._sounddevice.query_devices(kind="input")
         except (ValueError, self._sounddevice.PortAudioError) as error:
-            remedy = "Connect one, or use --file FILE"
+            remedy = "Connect one, or use --file FILE."
             raise CommandError("this system has no microphone", remedy) from error
         self.rate_hz = int(device["default_samplerate"])
 
@@ -89,6 +89,6 @@ def _sounddevice() -> Any:
     try:
         import sounddevice
     except OSError as error:
-        remedy = "On Debian: apt-get install libportaudio2. `rapl listen --file FILE` needs none"
+        remedy = "On Debian: apt-get install libportaudio2. `rapl listen --file FILE` needs none."
         raise CommandError("the microphone needs the library PortAudio, which is not installed", remedy) from error
     return sounddevice

@@ -5,13 +5,14 @@ import base64
 import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import Any, Protocol
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
 from rapl_cli.gateway_address import GatewayAddress
-from rapl_cli.gateway_api import GatewayError, unreachable
+from rapl_cli.gateway_api import GatewayError, for_commands, not_a_gateway, unreachable, wrong_key
 from rapl_cli.listening.live_text import LiveText
 
 _TRANSCRIPTION = "conversation.item.input_audio_transcription."
@@ -79,7 +80,7 @@ class ListeningSession:
         try:
             socket = await connect(**self._address.websocket_options("/v1/realtime?intent=transcription"))
         except InvalidStatus as refused:
-            raise GatewayError(_refusal(refused)) from refused
+            raise _refusal(refused, self._address) from refused
         except (OSError, InvalidHandshake) as error:
             raise unreachable(self._address, error) from error
         async with socket:
@@ -125,17 +126,19 @@ class ListeningSession:
                 if kind.endswith("failed"):
                     self.failures.append(event["error"]["message"])
             case "error":
-                raise GatewayError(event["error"]["message"])
+                raise GatewayError(for_commands(event["error"]["message"]))
             case _:
                 pass
 
 
-def _refusal(refused: InvalidStatus) -> str:
+def _refusal(refused: InvalidStatus, address: GatewayAddress) -> GatewayError:
     """The gateway's reason for refusing the session."""
+    if refused.response.status_code == HTTPStatus.UNAUTHORIZED:
+        return wrong_key(address)
     try:
-        return str(json.loads(refused.response.body or b"")["error"]["message"])
+        return GatewayError(for_commands(str(json.loads(refused.response.body or b"")["error"]["message"])))
     except (ValueError, LookupError, TypeError):
-        return f"the program at this address is not a RAPL gateway: it answered {refused.response.status_code}"
+        return not_a_gateway(address)
 
 
 def _end_of(closed: ConnectionClosed) -> str:
