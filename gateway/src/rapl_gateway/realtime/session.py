@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
 
-from rapl_protocol.errors import ServiceError
+from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.live_audio import Flush, LiveOptions
 from rapl_service.calls.live_audio import LiveAudio
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -90,16 +90,21 @@ class RealtimeSession:
                 await self._turns.close()
 
     def end(self, code: int, reason: str) -> None:
-        """Commits the open turn, waits for the texts of all turns, at most END_S, and closes the connection."""
+        """Commits the open turn, waits for the texts of all turns, and closes the connection. Turns that have no text
+        after END_S fail."""
         if self._ending is None:
             self._ending = asyncio.create_task(self._end(code, reason))
 
     async def _end(self, code: int, reason: str) -> None:
-        with suppress(ServiceError, TimeoutError):  # the session also ends without speech detection
+        with suppress(TimeoutError):
             async with asyncio.timeout(END_S):
-                await self._perform_all(self._rules.end(code, reason))
-        await asyncio.sleep(END_S)
-        self._outbox.put_close(Close(code, reason))
+                with suppress(ServiceError):  # the session also ends without speech detection
+                    await self._perform_all(self._rules.end(code, reason))
+                await asyncio.Event().wait()  # this task is cancelled when the connection is closed
+        late = ServiceError(
+            ErrorCode.BACKEND_TIMEOUT, f"the session ended, and the text was not ready within {END_S:g} s"
+        )
+        self._perform(self._rules.give_up(late))
 
     @staticmethod
     async def _first_end(tasks: Sequence[asyncio.Task[None]]) -> None:
