@@ -30,6 +30,7 @@ END_S = 20.0
 """Seconds that the turns of a session that ends have for their texts. Less than the time in which a service that stops
 waits for its connections."""
 _WATCH_S = 0.5
+"""Seconds between two looks at a session that should end and still has turns."""
 
 BeginText = Callable[[BeginTurn], Awaitable[TurnText]]
 
@@ -138,11 +139,13 @@ class RealtimeSession:
 
     async def _watch(self) -> None:
         """Ends a session that is idle or too old, and a session whose server stops."""
-        began = time.monotonic()
+        ends_at = time.monotonic() + self._max_session_s
         while True:
-            await asyncio.sleep(min(_WATCH_S, self._idle_s, self._max_session_s))
+            idle_at = self._last_message + self._idle_s
+            least_s = min(_WATCH_S, self._idle_s, self._max_session_s)
+            await asyncio.sleep(max(least_s, min(ends_at, idle_at) - time.monotonic()))
             now = time.monotonic()
-            if now - began > self._max_session_s:
+            if now >= ends_at:
                 self.end(1001, f"a session lasts at most {self._max_session_s:g} s")
             elif now - self._last_message > self._idle_s and self._rules.is_idle:
                 self.end(1001, f"the session was idle for {self._idle_s:g} s")
