@@ -2,7 +2,8 @@
 
     uv run python tests/chaos.py --seconds 600 --seed 1
 
-Every request must end with the right text or a clear error, within its deadline. The command prints the counts.
+Every request must end with the right text or a clear error, within its deadline, and every committed turn of a realtime
+session in its text or in `failed`. The command prints the counts.
 """
 
 import argparse
@@ -20,9 +21,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+from chaos_sessions import SPEAKERS, Speaker, broken_promise, speak, words_of, wrong_texts
 from media import as_media
 from rapl_protocol.audio import WavAudio
 from services import DIGITS, SAMPLE, SAMPLE_TEXTS, SELFTEST, Fleet, running_fleet
+from websockets.exceptions import InvalidHandshake, InvalidStatus
 
 CLEAR = {"backend_unavailable", "backend_timeout", "model_not_ready", "overloaded"}
 """Codes of errors that name the cause, and that the request itself did not cause."""
@@ -102,10 +105,6 @@ def right_text(request: Request, text: str) -> str:
     return RIGHT if is_right else f"WRONG: text of {request.kind}: {text[:80]!r}"
 
 
-def words_of(text: str) -> list[str]:
-    return text.replace(".", "").split()
-
-
 def clear_error(body: dict, how: str) -> str:
     code = body.get("error", {}).get("code")
     return f"clear error: {how} {code}" if code in CLEAR else f"WRONG: {how} {code}: {body}"
@@ -128,6 +127,40 @@ async def send_repeatedly(fleet: Fleet, request: Request, until_s: float, run: R
         if ended.startswith("WRONG"):
             print(f"{time.strftime('%X')} {request.kind}: {ended}", file=sys.stderr)
         if ended == NOT_ACCEPTED:
+            await asyncio.sleep(0.2)
+
+
+async def outcomes_of_session(fleet: Fleet, speaker: Speaker, dice: random.Random, run: Run) -> list[str]:
+    """How each turn of one session ended; an outcome that begins with WRONG is a failure."""
+    began = time.monotonic()
+    try:
+        heard = await speak(fleet.url, speaker, dice, DEADLINE_S)
+    except TimeoutError:
+        return ["WRONG: not all turns ended within the deadline"]
+    except InvalidStatus as error:
+        status = error.response.status_code
+        return [NOT_ACCEPTED if status == 503 else f"WRONG: the handshake got {status}"]
+    except (OSError, InvalidHandshake):
+        return [NOT_ACCEPTED]
+    was_killed = heard.close == 1006 and any(at >= began - 1 for at in run.gateway_killed_at)
+    if wrong := broken_promise(heard, gateway_was_killed=was_killed):
+        return [f"WRONG: {wrong}"]
+    if wrong := wrong_texts(heard):
+        return [f"WRONG: text {wrong}"]
+    failed = [clear_error(event, "failed") for event in heard.of(".failed")]
+    end = GATEWAY_KILLED if was_killed else f"cut short, closed with {heard.close}"
+    ended = [end] if heard.was_cut_short else []
+    return [RIGHT] * len(heard.of(".completed")) + failed + ended
+
+
+async def speak_repeatedly(fleet: Fleet, speaker: Speaker, until_s: float, dice: random.Random, run: Run) -> None:
+    while time.monotonic() < until_s:
+        outcomes = await outcomes_of_session(fleet, speaker, dice, run)
+        run.outcomes.update((speaker.kind, ended) for ended in outcomes)
+        for ended in outcomes:
+            if ended.startswith("WRONG"):
+                print(f"{time.strftime('%X')} {speaker.kind}: {ended}", file=sys.stderr)
+        if NOT_ACCEPTED in outcomes:
             await asyncio.sleep(0.2)
 
 
@@ -173,8 +206,9 @@ async def inject_faults(fleet: Fleet, until_s: float, dice: random.Random, run: 
 
 async def chaos(fleet: Fleet, seconds: float, seed: int) -> Run:
     run, until_s = Run(), time.monotonic() + seconds
-    load = [send_repeatedly(fleet, request, until_s, run) for request in kinds()]
-    await asyncio.gather(inject_faults(fleet, until_s, random.Random(seed), run), *load)
+    files = [send_repeatedly(fleet, request, until_s, run) for request in kinds()]
+    sessions = [speak_repeatedly(fleet, speaker, until_s, random.Random(seed), run) for speaker in SPEAKERS]
+    await asyncio.gather(inject_faults(fleet, until_s, random.Random(seed), run), *files, *sessions)
     return run
 
 

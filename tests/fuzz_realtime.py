@@ -160,6 +160,8 @@ class Sequence:
         """The server stops: all that was sent comes back, and every turn gets its text."""
         if self.close is None:
             self.take(self.rules.end(1012, "the server stops"))
+        if self.close is None and self.random.random() < 0.2:
+            self.take(self.rules.give_up(ServiceError(ErrorCode.BACKEND_TIMEOUT, "too late")))
         while self.close is None and self.is_detector_live and self.flushes:
             self.flushed()
         while self.close is None and self.waiting:

@@ -4,7 +4,7 @@ import chaos
 import pytest
 from services import running_fleet
 
-SECONDS, SEED = 35.0, 7
+SECONDS, SEED = 60.0, 7
 
 
 @pytest.fixture(scope="module")
@@ -13,10 +13,12 @@ def own_fleet(sensevoice_python, mlx_python, tmp_path_factory):
         yield fleet
 
 
-async def test_every_request_ends_with_the_right_text_or_a_clear_error_while_services_die(own_fleet):
+async def test_every_request_and_every_turn_ends_with_the_right_text_or_a_clear_error_while_services_die(own_fleet):
     run = await chaos.chaos(own_fleet, SECONDS, SEED)
     print(chaos.table(run))  # noqa: T201
 
     assert chaos.wrong(run) == []
-    assert chaos.RIGHT in {ended for _, ended in run.outcomes}
+    assert run.outcomes["clip", chaos.RIGHT]
+    assert run.outcomes["session with commits", chaos.RIGHT]
+    assert run.outcomes["session with detected turns", chaos.RIGHT]
     assert run.faults

@@ -213,6 +213,20 @@ async def test_a_session_that_is_too_long_finishes_its_turn_and_is_closed(start_
     assert client.events[-1]["transcript"] == TEXT
 
 
+async def test_a_turn_without_a_text_fails_when_an_ended_session_waits_no_longer(start_realtime, monkeypatch):
+    monkeypatch.setattr("rapl_gateway.realtime.session.END_S", 0.5)
+    fleet = await start_realtime(FakeTranscriber(MODEL, delay_s=60.0), realtime_max_session_s=0.5)
+    async with connected(fleet) as client:
+        await client.update(**MANUAL)
+        await client.append(SPEECH)
+        await client.commit()
+        code, _ = await client.until_closed()
+
+    assert code == 1001
+    [failed] = [event for event in client.events if event["type"].endswith(".failed")]
+    assert failed["error"]["code"] == "backend_timeout"
+
+
 async def test_an_event_that_is_too_large_is_an_error_and_a_larger_message_ends_the_connection(client):
     await client.socket.send(json.dumps({"type": "input_audio_buffer.append", "audio": "A" * (15 << 20)}))
     assert (await client.until("error"))["error"]["code"] == "audio_too_large"

@@ -394,16 +394,60 @@ def test_an_idle_session_that_is_ended_is_closed_without_an_item():
     assert driven.flushed() == [Close(1001, "idle")]
 
 
-def test_without_speech_detection_what_was_committed_still_ends_and_the_session_is_closed():
+def test_without_speech_detection_the_open_turn_ends_with_its_audio_and_the_session_is_closed():
     driven = Driven(NO_DETECTION)
+    driven.append()
     driven.audio()
     [item_id] = driven.rules.buffer.turns
+
+    assert summary(driven.rules.on_detector_failed(GONE)) == ["error", *COMMITTED, "CommitTurn"]
+    assert driven.rules.on_failed(item_id, GONE)[-1] == Close(1011, "speech detection is not available")
+
+
+@pytest.mark.parametrize("came_back", [False, True], ids=["nothing", "a part"])
+def test_a_committed_turn_whose_audio_did_not_all_come_back_fails_and_is_not_taken_for_silence(came_back):
+    driven = Driven(NO_DETECTION)
+    driven.append()
+    if came_back:
+        driven.audio()
+    driven.send({"type": "input_audio_buffer.commit"})
+    driven.send({"type": "input_audio_buffer.commit"})
+    dropped = ["DropTurn"] if came_back else []
+
+    commands = driven.take(driven.rules.on_detector_failed(GONE))
+
+    without_audio = [*COMMITTED, "completed"]
+    assert summary(commands) == ["error", *dropped, *COMMITTED, "failed", *without_audio, "Close"]
+    [failed] = driven.events_of(".failed")
+    assert failed["error"]["code"] == "backend_unavailable"
+    assert driven.rules.counts["failed"] == 1
+
+
+def test_what_was_cleared_does_not_make_the_next_commit_fail():
+    driven = Driven(NO_DETECTION)
+    driven.append()
+    driven.send({"type": "input_audio_buffer.clear"})
     driven.send({"type": "input_audio_buffer.commit"})
 
     commands = driven.rules.on_detector_failed(GONE)
 
-    assert summary(commands) == ["error", *COMMITTED, "CommitTurn"]
-    assert driven.rules.on_failed(item_id, GONE)[-1] == Close(1011, "speech detection is not available")
+    assert summary(commands) == ["error", "cleared", *COMMITTED, "completed", "Close"]
+
+
+def test_a_session_that_ends_and_waits_no_longer_fails_the_turns_without_a_text():
+    driven = Driven(NO_DETECTION)
+    driven.append()
+    driven.audio()
+    driven.commit()
+    driven.append()
+    driven.send({"type": "input_audio_buffer.commit"})
+    driven.rules.end(1012, "stopping")
+
+    commands = driven.take(driven.rules.give_up(GONE))
+
+    assert summary(commands) == [*COMMITTED, "failed", "failed", "Close"]
+    items = [event["item_id"] for event in driven.events_of(".committed")]
+    assert sorted(event["item_id"] for event in driven.events_of(".failed")) == sorted(items)
 
 
 def test_audio_goes_to_detection_as_it_was_encoded():

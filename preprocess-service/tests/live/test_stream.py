@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rapl_preprocess.live.detection import step
-from rapl_preprocess.live.stream import CHECKPOINT_SAMPLES, LiveStream, Output
+from rapl_preprocess.live.stream import CHECKPOINT_CONTROLS, CHECKPOINT_SAMPLES, LiveStream, Output
 from rapl_preprocess.speech.silero import SpeechModel
 from rapl_protocol.live_audio import (
     AudioEncoding,
@@ -174,7 +174,23 @@ def test_a_second_of_audio_makes_a_checkpoint_of_a_few_kilobytes(model: SpeechMo
 
     gaps = np.diff([0, *(checkpoint.at_sample for checkpoint in checkpoints)])
     assert all(CHECKPOINT_SAMPLES <= gap < CHECKPOINT_SAMPLES + 640 for gap in gaps)
-    assert all(len(checkpoint.model_dump_json()) < 3_000 for checkpoint in checkpoints)
+    assert all(len(checkpoint.model_dump_json()) < 4_000 for checkpoint in checkpoints)
+
+
+def test_control_messages_without_audio_make_checkpoints_too(model: SpeechModel, conversation: bytes):
+    """The conversation is cut in the middle of a frame, of a word and of a sample."""
+    messages = [conversation[:50_001], *[Flush(), AT_16K] * CHECKPOINT_CONTROLS, conversation[50_001:]]
+    whole = outputs_of(model, LiveStream(AT_16K), messages)
+    checkpoints = [i for i, output in enumerate(whole) if isinstance(output, Checkpoint)]
+
+    for i in checkpoints:
+        checkpoint = whole[i]
+        assert isinstance(checkpoint, Checkpoint)
+        resumed = outputs_of(model, LiveStream.resumed(checkpoint.state), from_byte(messages, checkpoint))
+
+        assert audio_of(resumed) == audio_of(whole)[2 * checkpoint.at_sample :]
+        assert events_of(resumed) == events_of(whole[i:])
+    assert len(checkpoints) >= 3
 
 
 def test_a_flush_returns_all_audio_first_and_names_its_end(model: SpeechModel, conversation: bytes):

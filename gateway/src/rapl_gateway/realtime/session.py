@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
 
-from rapl_protocol.errors import ServiceError
+from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.live_audio import Flush, LiveOptions
 from rapl_service.calls.live_audio import LiveAudio
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -30,6 +30,7 @@ END_S = 20.0
 """Seconds that the turns of a session that ends have for their texts. Less than the time in which a service that stops
 waits for its connections."""
 _WATCH_S = 0.5
+"""Seconds between two looks at a session that should end and still has turns."""
 
 BeginText = Callable[[BeginTurn], Awaitable[TurnText]]
 
@@ -90,16 +91,21 @@ class RealtimeSession:
                 await self._turns.close()
 
     def end(self, code: int, reason: str) -> None:
-        """Commits the open turn, waits for the texts of all turns, at most END_S, and closes the connection."""
+        """Commits the open turn, waits for the texts of all turns, and closes the connection. Turns that have no text
+        after END_S fail."""
         if self._ending is None:
             self._ending = asyncio.create_task(self._end(code, reason))
 
     async def _end(self, code: int, reason: str) -> None:
-        with suppress(ServiceError, TimeoutError):  # the session also ends without speech detection
+        with suppress(TimeoutError):
             async with asyncio.timeout(END_S):
-                await self._perform_all(self._rules.end(code, reason))
-        await asyncio.sleep(END_S)
-        self._outbox.put_close(Close(code, reason))
+                with suppress(ServiceError):  # the session also ends without speech detection
+                    await self._perform_all(self._rules.end(code, reason))
+                await asyncio.Event().wait()  # this task is cancelled when the connection is closed
+        late = ServiceError(
+            ErrorCode.BACKEND_TIMEOUT, f"the session ended, and the text was not ready within {END_S:g} s"
+        )
+        self._perform(self._rules.give_up(late))
 
     @staticmethod
     async def _first_end(tasks: Sequence[asyncio.Task[None]]) -> None:
@@ -133,11 +139,13 @@ class RealtimeSession:
 
     async def _watch(self) -> None:
         """Ends a session that is idle or too old, and a session whose server stops."""
-        began = time.monotonic()
+        ends_at = time.monotonic() + self._max_session_s
         while True:
-            await asyncio.sleep(min(_WATCH_S, self._idle_s, self._max_session_s))
+            idle_at = self._last_message + self._idle_s
+            least_s = min(_WATCH_S, self._idle_s, self._max_session_s)
+            await asyncio.sleep(max(least_s, min(ends_at, idle_at) - time.monotonic()))
             now = time.monotonic()
-            if now - began > self._max_session_s:
+            if now >= ends_at:
                 self.end(1001, f"a session lasts at most {self._max_session_s:g} s")
             elif now - self._last_message > self._idle_s and self._rules.is_idle:
                 self.end(1001, f"the session was idle for {self._idle_s:g} s")

@@ -75,9 +75,12 @@ async def _exchange(websocket: WebSocket, detection: LiveDetection, session: Liv
         for task in (reading, writing):
             task.cancel()
         ends = await asyncio.gather(reading, writing, return_exceptions=True)
-    for end in ends:
-        if isinstance(end, Exception):
-            raise end
+    failures = [end for end in ends if isinstance(end, Exception)]
+    try:
+        if failures:
+            raise failures[0]
+    finally:
+        del reading, writing, ends, failures  # a traceback keeps this frame, which would keep the exception
 
 
 async def _read(websocket: WebSocket, detection: LiveDetection, session: LiveSession) -> None:

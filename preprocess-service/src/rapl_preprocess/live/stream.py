@@ -14,7 +14,10 @@ from rapl_preprocess.speech.streams import StreamState
 from rapl_preprocess.speech.turns import Turns, TurnsState
 
 CHECKPOINT_SAMPLES = SAMPLE_RATE_HZ
-"""Samples between two checkpoints: a second, which takes 2.5 kB."""
+"""Samples between two checkpoints: a second, which takes at most 4 kB."""
+CHECKPOINT_CONTROLS = 512
+"""Messages other than audio between two checkpoints. Without them, a client that sends no audio would have to keep all
+of its messages."""
 _FRAME_BYTES = FRAME_SAMPLES * SAMPLE_WIDTH_BYTES
 _FLOAT_BYTES = 4
 
@@ -29,6 +32,8 @@ class _DetectorState(BaseModel):
     model_config = ConfigDict(frozen=True, ser_json_bytes="base64", val_json_bytes="base64")
 
     turns: TurnsState
+    unjudged: bytes = Field(max_length=_FRAME_BYTES - 1)
+    """The beginning of the next frame, s16le."""
     level: float = Field(gt=0, allow_inf_nan=False)
     context: Annotated[bytes, _floats(CONTEXT_SAMPLES)]
     hidden: Annotated[bytes, _floats(HIDDEN)]
@@ -62,7 +67,7 @@ class LiveStream:
         self._options = options
         self._conversion = Conversion(options)
         self._received_bytes = self._returned = self._checkpoint_at = 0
-        self._controls = 1
+        self._controls = self._checkpoint_controls = 1
         self._unjudged = bytearray()
         self._outputs: list[Output] = []
         self._has_flush = False
@@ -80,10 +85,11 @@ class LiveStream:
         stream._conversion = Conversion(state.options, state.first_byte, state.first_sample, skipped)
         stream._received_bytes = state.first_byte
         stream._returned = stream._checkpoint_at = state.at_sample
-        stream._controls = state.controls
+        stream._controls = stream._checkpoint_controls = state.controls
         if state.detector and state.options.detection:
             stream._turns = Turns.resumed(state.options.detection, state.detector.turns)
             stream.detector = _detector_of(state.detector)
+            stream._unjudged += state.detector.unjudged
         return stream
 
     @property
@@ -167,28 +173,30 @@ class LiveStream:
             self._turns, self.detector = Turns(detection, self._returned), StreamState()
 
     def _checkpoint(self) -> Checkpoint | None:
-        """A checkpoint, if it is time for one. It lies where everything was judged, in the current conversion."""
-        at = self._returned - len(self._unjudged) // SAMPLE_WIDTH_BYTES
-        if at < max(self._checkpoint_at + CHECKPOINT_SAMPLES, self._conversion.first_sample):
+        """A checkpoint, if it is time for one. It lies at the end of the audio that was returned."""
+        has_audio = self._returned >= self._checkpoint_at + CHECKPOINT_SAMPLES
+        if not has_audio and self._controls < self._checkpoint_controls + CHECKPOINT_CONTROLS:
             return None
-        self._checkpoint_at = at
-        first_byte, first_sample = self._conversion.restart_point(at)
+        self._checkpoint_at, self._checkpoint_controls = self._returned, self._controls
+        first_byte, first_sample = self._conversion.restart_point(self._returned)
         state = _State(
             options=self._options,
             first_byte=first_byte,
             first_sample=first_sample,
-            at_sample=at,
+            at_sample=self._returned,
             controls=self._controls,
-            detector=_state_of(self.detector, self._turns) if self._turns else None,
+            detector=_state_of(self.detector, self._turns, bytes(self._unjudged)) if self._turns else None,
         )
         return Checkpoint(
-            at_sample=at, keep_from_byte=first_byte, controls=self._controls, state=state.model_dump_json()
+            at_sample=self._returned, keep_from_byte=first_byte, controls=self._controls, state=state.model_dump_json()
         )
 
 
-def _state_of(detector: StreamState, turns: Turns) -> _DetectorState:
+def _state_of(detector: StreamState, turns: Turns, unjudged: bytes) -> _DetectorState:
     context, hidden, cell = (each.tobytes() for each in (detector.context, detector.lstm.hidden, detector.lstm.cell))
-    return _DetectorState(turns=turns.state(), level=detector.level, context=context, hidden=hidden, cell=cell)
+    return _DetectorState(
+        turns=turns.state(), unjudged=unjudged, level=detector.level, context=context, hidden=hidden, cell=cell
+    )
 
 
 def _detector_of(state: _DetectorState) -> StreamState:

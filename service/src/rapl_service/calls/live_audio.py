@@ -82,7 +82,8 @@ class LiveAudio:
 
     async def __aexit__(self, *_: object) -> None:
         self._running.cancel()
-        await asyncio.gather(self._running, return_exceptions=True)
+        await asyncio.wait({self._running})
+        del self._running  # its exception has a traceback with this object and its audio, which would be a cycle
 
     async def send(self, audio: bytes) -> None:
         """Sends audio; any number of bytes. Waits while the service is behind. Raises: ServiceError."""
@@ -149,12 +150,14 @@ class LiveAudio:
             await socket.send(Resume(state=checkpoint.state).model_dump_json())
         self._arrived = self._replay.progress.copy()
         self._unsent = self._replay.messages()
-        tasks = [asyncio.create_task(each) for each in (self._send_all(socket), self._receive_all(socket))]
+        sending = asyncio.create_task(self._send_all(socket))
+        receiving = asyncio.create_task(self._receive_all(socket))
         try:
-            await asyncio.gather(*tasks)
+            await asyncio.gather(sending, receiving)
         finally:
-            for task in tasks:
-                task.cancel()
+            sending.cancel()
+            receiving.cancel()
+            del sending, receiving  # a task keeps its exception, whose traceback keeps this frame
 
     async def _send_all(self, socket: ClientConnection) -> None:
         while True:

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.datastructures import Headers
+from websockets.frames import Frame
 from websockets.http11 import Request, Response
 
 from rapl_service.http import connection
@@ -21,7 +22,12 @@ ON_SHUTDOWN = "rapl_on_shutdown"
 """Key in the scope of a WebSocket: a list. A route that closes its connection itself when the service stops adds a
 function to it, which is called then. Other connections are closed at once, with 1012."""
 
+MAX_FRAGMENTS = 2_000
+"""Most frames of one message. In more, a message could take many times its length in memory. Clients that divide
+messages at all use frames of some kilobytes."""
+
 _log = logging.getLogger("uvicorn.error.websocket")
+_log.addFilter(lambda record: "Invalid UTF-8" not in record.msg)  # uvicorn logs a client's mistake with a traceback
 _CODES = {403: ErrorCode.FORBIDDEN, 405: ErrorCode.METHOD_NOT_ALLOWED, 500: ErrorCode.INTERNAL}
 
 
@@ -68,6 +74,21 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
             answer = b"".join(self.conn.data_to_send())
             self.transport.write(answer or _reject(400, "invalid WebSocket handshake").serialize())
             self.transport.close()
+
+    def handle_ping(self) -> None:
+        if self.writable.is_set():
+            super().handle_ping()
+        else:
+            self.conn.data_to_send()  # the answer is left out: for a client that does not read, it would stay in memory
+
+    def handle_cont(self, event: Frame) -> None:
+        if self.close_sent:
+            return
+        super().handle_cont(event)
+        if len(self.frames) > MAX_FRAGMENTS:
+            self.frames = []
+            self.conn.send_close(1009, "too many frames in one message")
+            self.handle_parser_exception()
 
     def pause_writing(self) -> None:
         super().pause_writing()

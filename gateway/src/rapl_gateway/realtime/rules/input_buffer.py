@@ -29,6 +29,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from rapl_protocol.audio import SAMPLE_RATE_HZ, SAMPLE_WIDTH_BYTES
+from rapl_protocol.errors import ServiceError
 
 from rapl_gateway.realtime.rules.commands import AddAudio, BeginTurn, Command, CommitTurn, DropTurn, Send
 from rapl_gateway.realtime.rules.config import SessionConfig
@@ -199,6 +200,15 @@ class InputBuffer:
             self._make_item(item_id)
             self.counts["empty"] += 1
             self.complete(item_id, TurnCompleted("", duration_s))
+        self._after_turn()
+
+    def commit_lost(self, error: ServiceError) -> None:
+        """Makes an item of a turn of which not all audio came back, and never will: it fails."""
+        item_id = self.open.item_id if self.open else self._new_id("item")
+        self._drop_text()
+        self._make_item(item_id)
+        self.counts["turns"] += 1
+        self.send(self._events.failed(item_id, error))
         self._after_turn()
 
     def drop(self) -> None:

@@ -39,11 +39,12 @@ MAX_WAITING_FLUSHES = 1_000
 @dataclass(frozen=True, slots=True)
 class _Commit:
     appends_before: int
+    """How many pieces of audio the client had sent before it."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Clear:
-    pass
+    appends_before: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,8 @@ class SessionRules:
         self._require_model = require_model
         self._flushes: deque[_Commit | _Clear | _End | SessionConfig] = deque()
         """What happens when the next flushes come back."""
+        self._appends_before = 0
+        """Of the last commit or clear that came back."""
         self._close: Close | None = None
         """How the session ends when all turns have their text."""
         self._is_over = False
@@ -168,13 +171,12 @@ class SessionRules:
         return self._taken()
 
     def on_detector_failed(self, error: ServiceError) -> list[Command]:
-        """No more audio comes back. The open turn, and what the client committed, end with the audio that did."""
+        """No more audio comes back. What the client has committed fails, unless it had sent no audio for it. The open
+        turn ends with the audio that came back."""
         if not self._close:
             self._error(error, None)
         self._close = self._close or Close(1011, "speech detection is not available")
-        self._flushes.append(_End())
-        while self._flushes:
-            self._flushed()
+        self._lose_audio(error)
         return self._taken()
 
     def end(self, code: int, reason: str) -> list[Command]:
@@ -183,6 +185,14 @@ class SessionRules:
             self._close = Close(code, reason)
             self._flush(_End())
         return self._taken()
+
+    def give_up(self, error: ServiceError) -> list[Command]:
+        """A session that ends does not wait any longer: the turns without a text fail."""
+        self._lose_audio(error)
+        commands = self._taken()
+        for item_id in [*self.buffer.turns]:
+            commands += self.on_failed(item_id, error)
+        return commands
 
     def _taken(self) -> list[Command]:
         commands, self.buffer.commands = self.buffer.commands, []
@@ -225,7 +235,7 @@ class SessionRules:
         self._flush(_Commit(self.buffer.appends))
 
     def _clear_event(self, _: dict[str, Any]) -> None:
-        self._flush(_Clear())
+        self._flush(_Clear(self.buffer.appends))
 
     def _retrieve(self, event: dict[str, Any]) -> None:
         item_id = self._known_item(event)
@@ -242,11 +252,26 @@ class SessionRules:
             raise ServiceError(ErrorCode.NOT_FOUND, "this session has no item with this id", param="item_id")
         return item_id
 
+    def _lose_audio(self, error: ServiceError) -> None:
+        """What was sent and has not come back never will."""
+        self._flushes.append(_End())
+        while self._flushes:
+            match self._flushes[0]:
+                case _Commit(appends_before=appends_before) if appends_before > self._appends_before:
+                    self._flushes.popleft()
+                    self._failed += 1
+                    self._appends_before = appends_before
+                    self.buffer.commit_lost(error)
+                case _:
+                    self._flushed()
+
     def _flushed(self) -> None:
         match self._flushes.popleft():
             case _Commit(appends_before=appends_before):
+                self._appends_before = appends_before
                 self.buffer.commit(appends_before)
-            case _Clear():
+            case _Clear(appends_before=appends_before):
+                self._appends_before = appends_before
                 self.buffer.drop()
                 self.buffer.send(self._events.cleared())
             case _End():
