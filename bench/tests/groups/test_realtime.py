@@ -29,17 +29,25 @@ async def test_sessions_and_an_upload_hear_the_same_recording(settings, monkeypa
     with Fleet(settings.scratch) as fleet:
         slowed = fleet.start(engine(sys.executable, ["slowed", fleet.sensevoice().url], fleet.log("slowed")))
         rapl = Rapl(fleet.gateway(slowed, fleet.preprocess()).url, fleet.log("gateway"))
-        figures = await tables.figures("digits", rapl, SELFTEST, [clip(6.0)], None)
+        found = await tables.played(tables.contestants(rapl, SELFTEST), [clip(6.0)])
         lag = await tables.lag(rapl, SELFTEST, clip(3.0), [2])
-        equality = await tables.equality(rapl, [(clip(3.0), SELFTEST)])
 
+    figures = tables.figures("digits", SELFTEST, [clip(6.0)], found)
     rows = {row.contestant: row.measures for row in figures.rows}
     assert set(rows) == {AT_ONCE, LATER, UPLOAD}
     assert rows[AT_ONCE]["settled"].value > 0
     assert rows[AT_ONCE]["disagreed"].value == 0
     assert "first_update_ms" not in rows[UPLOAD]
     assert [row.case for row in lag.rows] == ["2 at once"]
-    assert equality.rows[0].measures["equal"].value == 1
+
+
+def test_texts_that_differ_are_listed_with_both():
+    pairs = [(clip(3.0), spoken(text="one"), spoken(text=text)) for text in ("one", "One")]
+
+    table = tables.equality(pairs)
+
+    assert {name: measure.value for name, measure in table.rows[0].measures.items()} == {"equal": 1, "different": 1}
+    assert "“one”. file: “One”" in table.notes[-1]
 
 
 def test_the_share_of_text_before_the_end_counts_characters_of_all_recordings():

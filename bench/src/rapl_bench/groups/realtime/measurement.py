@@ -10,7 +10,7 @@ from rapl_bench import recordings
 from rapl_bench.fleet import SELFTEST, SENSEVOICE_PYTHON, Fleet
 from rapl_bench.groups.realtime import tables
 from rapl_bench.groups.realtime.contestants import REAL_PYTHON, Rapl, engine, whisper_live_kit
-from rapl_bench.groups.realtime.tables import Clip
+from rapl_bench.groups.realtime.tables import AT_ONCE, UPLOAD, Clip
 from rapl_bench.groups.registry import GroupUnavailable
 from rapl_bench.real.models import BASE, TINY_EN, RealModel, real_models
 from rapl_bench.real.packages import PackageUnavailable, RealPackages
@@ -53,8 +53,9 @@ async def _sensevoice(settings: BenchSettings) -> list[Table]:
         slowed = fleet.start(engine(sys.executable, ["slowed", fleet.sensevoice().url], fleet.log("slowed")))
         gateway = fleet.gateway(slowed, fleet.preprocess())
         rapl = Rapl(gateway.url, fleet.log("gateway"))
+        found = await tables.played(tables.contestants(rapl, SELFTEST), clips)
         return [
-            await tables.figures("SenseVoice's time, the self-test model", rapl, SELFTEST, clips, None),
+            tables.figures("SenseVoice's time, the self-test model", SELFTEST, clips, found),
             await tables.lag(rapl, SELFTEST, clips[min(1, len(clips) - 1)], _sessions(settings)),
         ]
 
@@ -68,11 +69,16 @@ async def _whisper(
         whisper = fleet.start(engine(python, ["whisper", *served], fleet.log("whisper")))
         gateway = fleet.gateway(whisper, fleet.preprocess(), engine_url="RAPL_MLX_URL", models=tuple(models))
         rapl = Rapl(gateway.url, fleet.log("gateway"))
-        other = await asyncio.to_thread(whisper_live_kit, stack, models[TINY_EN], fleet.log("whisper-live-kit"))
-        by_language = [(clip, TINY_EN if clip.language == "en" else BASE) for clip in clips]
+        other, note = await asyncio.to_thread(whisper_live_kit, stack, models[TINY_EN], fleet.log("whisper-live-kit"))
+        found = await tables.played(tables.contestants(rapl, TINY_EN, other), english)
+        compared = list(zip(english, found[AT_ONCE], found[UPLOAD], strict=True))
+        if foreign := [clip for clip in clips if clip.language != "en"]:
+            listeners = tables.contestants(rapl, BASE)
+            heard = await tables.played({name: listeners[name] for name in (AT_ONCE, UPLOAD)}, foreign)
+            compared += zip(foreign, heard[AT_ONCE], heard[UPLOAD], strict=True)
         return [
-            await tables.figures("Whisper tiny.en, people's speech", rapl, TINY_EN, english, other),
-            await tables.equality(rapl, by_language),
+            tables.figures("Whisper tiny.en, people's speech", TINY_EN, english, found, note),
+            tables.equality(compared),
         ]
 
 

@@ -15,8 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 _PIECE_BYTES = BYTES_PER_SECOND // 10
 _LIMIT_S = 120.0
-_ROOM_NOISE = 12.0
-"""Standard deviation of the noise after the speech, of 32768: -69 dBFS."""
+_QUIETEST_S = 0.2
 
 
 class SessionFailed(Exception):
@@ -81,7 +80,7 @@ class RealtimeSession:
             reading = asyncio.create_task(self._read(socket, heard))
             await _play(pcm, lambda piece: _append(socket, piece))
             sent_before_end = len(heard.text)
-            await _play(room_noise(self._pause_s), lambda piece: _append(socket, piece))
+            await _play(room_noise(pcm, self._pause_s), lambda piece: _append(socket, piece))
             stopped = time.perf_counter()
             await _send(socket, "input_audio_buffer.commit")
             text = await reading
@@ -168,10 +167,13 @@ class _Heard:
             self.first_at = self.first_at or self.last_at
 
 
-def room_noise(duration_s: float) -> bytes:
-    """Samples (s16le, 16 kHz) of a quiet room; always the same."""
-    noise = np.random.default_rng(0).normal(0, _ROOM_NOISE, round(duration_s * SAMPLE_RATE_HZ))
-    return noise.astype("<i2").tobytes()
+def room_noise(pcm: bytes, duration_s: float) -> bytes:
+    """Samples (s16le, 16 kHz) of noise as loud as the quietest moment of a recording; always the same."""
+    size = round(_QUIETEST_S * SAMPLE_RATE_HZ)
+    samples = np.frombuffer(pcm, "<i2").astype(np.float32)
+    moments = samples[: len(samples) // size * size].reshape(-1, size)
+    level = np.sqrt(np.square(moments).mean(axis=1)).min() if len(moments) else 0.0
+    return np.random.default_rng(0).normal(0, level, round(duration_s * SAMPLE_RATE_HZ)).astype("<i2").tobytes()
 
 
 async def _play(pcm: bytes, send: Callable[[bytes], Any]) -> None:

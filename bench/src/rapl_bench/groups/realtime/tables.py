@@ -14,6 +14,10 @@ from rapl_bench.rounds import rotated
 
 AT_ONCE, LATER = "RAPL, commit at the last sample", "RAPL, commit 0.5 s later"
 UPLOAD, WHISPER_LIVE_KIT = "RAPL, whole upload at the end", "WhisperLiveKit"
+Listen = Callable[[bytes], Awaitable[Spoken]]
+"""Plays s16le samples with 16 kHz and listens."""
+Played = dict[str, list[Spoken]]
+"""What was heard, by contestant, in the order of the recordings."""
 _LATER_S = 0.5
 _LAG_COLUMNS = (
     Column("final_after_stop_ms p50", "ms", 0),
@@ -37,34 +41,46 @@ class Clip:
         return len(self.pcm) / 32_000
 
 
-async def figures(
-    title: str, rapl: Rapl, model: str, clips: Sequence[Clip], other: tuple[Listener | None, str] | None
-) -> Table:
-    """Plays each recording to every contestant, one at a time.
-
-    Args:
-        title: names the engine and the recordings.
-        rapl: has the engine.
-        model: the engine's model.
-        clips: the recordings.
-        other: WhisperLiveKit and a note about it, if it has this model.
-    """
-    contestants = {
+def contestants(rapl: Rapl, model: str, other: Listener | None = None) -> dict[str, Listen]:
+    """RAPL's sessions and its upload, and WhisperLiveKit if it is given; by their names in the tables."""
+    found: dict[str, Listen] = {
         AT_ONCE: lambda pcm: rapl.listen(model, pcm, 0.0),
         LATER: lambda pcm: rapl.listen(model, pcm, _LATER_S),
         UPLOAD: rapl.upload(model).listen,
     }
-    listener, note = other or (None, "")
-    if listener:
-        contestants[WHISPER_LIVE_KIT] = listener.listen
-    found = await _played(contestants, clips)
-    cases = {f"{LONG_TURN_S:g} s and more": [n for n, clip in enumerate(clips) if clip.duration_s >= LONG_TURN_S]}
-    if len(cases[f"{LONG_TURN_S:g} s and more"]) < len(clips):
+    return found | ({WHISPER_LIVE_KIT: other.listen} if other else {})
+
+
+async def played(listeners: Mapping[str, Listen], clips: Sequence[Clip]) -> Played:
+    """Plays each recording to each listener, one at a time, after one that warms it up."""
+    found: Played = {name: [] for name in listeners}
+    for listen in listeners.values():
+        await listen(clips[0].pcm)
+    for number, clip in enumerate(clips):
+        print(f"rapl bench:   {clip.name}", file=sys.stderr)
+        for name in rotated(list(listeners), number):
+            found[name].append(await listeners[name](clip.pcm))
+    return found
+
+
+def figures(title: str, model: str, clips: Sequence[Clip], found: Played, note: str = "") -> Table:
+    """What listeners got of the clips.
+
+    Args:
+        title: names the engine and the recordings.
+        model: the id of the engine's model.
+        clips: the recordings.
+        found: what `played` returned for them.
+        note: about WhisperLiveKit.
+    """
+    long = [number for number, clip in enumerate(clips) if clip.duration_s >= LONG_TURN_S]
+    cases = {f"{LONG_TURN_S:g} s and more": long}
+    if len(long) < len(clips):
         cases["all recordings"] = list(range(len(clips)))
     rows = [
         Row(f"{case}: {len(numbers)}", name, _row(name, numbers, clips, found))
         for case, numbers in cases.items()
-        for name in contestants
+        for name in found
         if numbers
     ]
     return Table(
@@ -77,22 +93,7 @@ async def figures(
     )
 
 
-async def _played(
-    contestants: Mapping[str, Callable[[bytes], Awaitable[Spoken]]], clips: Sequence[Clip]
-) -> dict[str, list[Spoken]]:
-    found: dict[str, list[Spoken]] = {name: [] for name in contestants}
-    for listen in contestants.values():
-        await listen(clips[0].pcm)  # warm-up
-    for number, clip in enumerate(clips):
-        print(f"rapl bench:   {clip.name}", file=sys.stderr)
-        for name in rotated(list(contestants), number):
-            found[name].append(await contestants[name](clip.pcm))
-    return found
-
-
-def _row(
-    name: str, numbers: Sequence[int], clips: Sequence[Clip], found: Mapping[str, Sequence[Spoken]]
-) -> dict[str, Measure]:
+def _row(name: str, numbers: Sequence[int], clips: Sequence[Clip], found: Played) -> dict[str, Measure]:
     return measures(
         [found[name][number] for number in numbers],
         [clips[number].reference for number in numbers],
@@ -129,21 +130,19 @@ async def _started_later(rapl: Rapl, model: str, clip: Clip, delay_s: float) -> 
     return await rapl.listen(model, clip.pcm, 0.0)
 
 
-async def equality(rapl: Rapl, clips: Sequence[tuple[Clip, str]]) -> Table:
-    """Compares texts of turns with those of the same recordings as files; each clip has the id of its model."""
-    equal, differences = 0, list[str]()
-    for clip, model in clips:
-        turn, file = await rapl.listen(model, clip.pcm, 0.0), await rapl.upload(model).listen(clip.pcm)
-        if turn.text == file.text:
-            equal += 1
-        else:
-            differences.append(f"{clip.name}: turn: “{turn.text}”. file: “{file.text}”.")
-    measured = {"equal": Measure(equal), "different": Measure(len(differences))}
+def equality(compared: Sequence[tuple[Clip, Spoken, Spoken]]) -> Table:
+    """Compares texts: each recording with what was heard of it as a turn and as a file."""
+    differences = [
+        f"{clip.name}: turn: “{turn.text}”. file: “{file.text}”."
+        for clip, turn, file in compared
+        if turn.text != file.text
+    ]
+    measured = {"equal": Measure(len(compared) - len(differences)), "different": Measure(len(differences))}
     return Table(
         name="realtime-equality",
         title="Turns whose text is that of the file, letter for letter",
         columns=(Column("equal", "recordings", 0), Column("different", "recordings", 0)),
-        rows=(Row(f"{len(clips)} recordings", "RAPL", measured),),
+        rows=(Row(f"{len(compared)} recordings", "RAPL", measured),),
         plotted="equal",
         notes=(
             "English with tiny.en, other languages with base. Each is played once, and uploaded once.",

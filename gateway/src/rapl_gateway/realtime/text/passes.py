@@ -11,9 +11,9 @@ from rapl_gateway.backends.scheduler import Scheduler
 
 MIN_INTERVAL_S = 0.4
 """Fewest seconds between the beginnings of two passes over a turn. More passes would not settle more words."""
-_SHARE_OF_TIME = 1.5
+_SHARE_OF_TIME = 1.2
 """The passes over all open turns may take one of this many seconds of an engine. Clips and final passes need the
-rest."""
+rest; they overtake passes, so they need little."""
 _FRAME_BYTES = BYTES_PER_SECOND // 20
 _SAMPLE_STEP = 16
 """Loudness is measured on one sample in 16."""
