@@ -1,8 +1,8 @@
 """`rapl status`, `models`, `pull`, `load`, `unload` and `rm`, with real engines and a hub on this machine."""
 
 import json
-import re
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
