@@ -109,9 +109,11 @@ class TurnText:
 
     async def close(self) -> None:
         """Cancels what still runs for the turn. Must be called once for every turn, also after a failure."""
-        self._task.cancel()
-        await asyncio.wait({self._task})
-        if not self._task.cancelled() and (error := self._task.exception()) and not isinstance(error, ServiceError):
+        task = self._task
+        del self._task  # its exception has a traceback with this object and its audio, which would be a cycle
+        task.cancel()
+        await asyncio.wait({task})
+        if not task.cancelled() and (error := task.exception()) and not isinstance(error, ServiceError):
             raise error
 
     async def _run(self) -> TurnCompleted:
@@ -151,6 +153,7 @@ class TurnText:
             running.cancel()
             committed.cancel()
             await asyncio.wait({running, committed})
+            del running, committed  # for the same reason as in `close`
 
     async def _close_part(self) -> None:
         """Cuts the turn at the quietest point of the last seconds that a segment may have. The text before the cut is
