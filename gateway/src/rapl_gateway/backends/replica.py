@@ -169,6 +169,7 @@ class Replica:
                     return await answer
                 finally:
                     self._calls.discard(call)
+                    del call  # it keeps its task; the task keeps an exception, whose traceback keeps this frame
         except TimeoutError as error:
             raise unavailable(self.client.service, "no longer answers") from error
 

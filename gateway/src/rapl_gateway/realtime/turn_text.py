@@ -79,7 +79,8 @@ class TurnText:
         self._begins_part = False
         """Whether the next text is the first one after a cut."""
         self._settled = self._disagreed = self._passes = 0
-        self._task = asyncio.create_task(self._run())
+        self._task: asyncio.Task[TurnCompleted] | None = asyncio.create_task(self._run())
+        """None after `close`."""
 
     def append(self, audio: bytes) -> None:
         """Adds audio to the turn.
@@ -105,13 +106,18 @@ class TurnText:
         """
         while (event := await self._events.get()) is not None:
             yield event
-        yield await self._task
+        if self._task:
+            yield await self._task
 
     async def close(self) -> None:
-        """Cancels what still runs for the turn. Must be called once for every turn, also after a failure."""
-        self._task.cancel()
-        await asyncio.wait({self._task})
-        if not self._task.cancelled() and (error := self._task.exception()) and not isinstance(error, ServiceError):
+        """Cancels what still runs for the turn. Must be called for every turn, also after a failure. A second call does
+        nothing."""
+        task, self._task = self._task, None  # its exception has a traceback with this object: that would be a cycle
+        if task is None:
+            return
+        task.cancel()
+        await asyncio.wait({task})
+        if not task.cancelled() and (error := task.exception()) and not isinstance(error, ServiceError):
             raise error
 
     async def _run(self) -> TurnCompleted:
@@ -151,6 +157,7 @@ class TurnText:
             running.cancel()
             committed.cancel()
             await asyncio.wait({running, committed})
+            del running, committed  # for the same reason as in `close`
 
     async def _close_part(self) -> None:
         """Cuts the turn at the quietest point of the last seconds that a segment may have. The text before the cut is
