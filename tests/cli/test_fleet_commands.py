@@ -59,4 +59,4 @@ def test_an_unknown_command_prints_the_usage():
     ended = rapl("fly")
 
     assert ended.returncode == 2
-    assert "invalid choice" in ended.stderr
+    assert "there is no command 'fly'" in ended.stderr

@@ -74,7 +74,7 @@ def test_down_ends_the_supervisor_and_waits_until_the_services_have_ended(up, en
 
     down = rapl(environ, "down")
 
-    assert (down.returncode, down.stderr) == (0, "")
+    assert (down.returncode, down.stderr) == (0, "rapl: stopped\n")
     assert have_ended(services)
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"http://127.0.0.1:{environ['RAPL_PORT']}/health")

@@ -1,5 +1,6 @@
 """`rapl up` uses the services that RAPL_*_URL place elsewhere, and starts the others."""
 
+import json
 import os
 import subprocess
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 from rapl_cli.fleet.ports import Ports, port_problem
 from rapl_cli.fleet.service_urls import service_urls
-from services import ROOT, SAMPLE, SAMPLE_TEXTS, SELFTEST, ServiceProcess, free_port
+from services import ROOT, SAMPLE, SAMPLE_TEXTS, SELFTEST, ServiceProcess, free_port, until
 
 LIMIT_S = 120
 PORTS = Ports(8000, 8010, 8020, 8030)
@@ -67,8 +68,11 @@ def test_a_replica_elsewhere_is_used_and_no_engine_is_started_here(sensevoice, t
         is_listening = port_problem(int(environ["RAPL_SENSEVOICE_PORT"]), "RAPL_SENSEVOICE_PORT") is not None
         transcribed = rapl("transcribe", "--stdout", "--model", SELFTEST, str(SAMPLE), **environ)
 
-    named = f"rapl: sensevoice-service: using {sensevoice.url}, {absent} (RAPL_SENSEVOICE_URL)\n"
-    assert (started.returncode, started.stderr) == (0, named)
+    assert started.returncode == 0
+    assert started.stderr.splitlines() == [
+        f"rapl: sensevoice-service: using {sensevoice.url}, {absent} (RAPL_SENSEVOICE_URL)",
+        "rapl: starting preprocess, gateway",
+    ]
     assert not is_listening
     assert transcribed.stdout == f"{SAMPLE_TEXTS[SELFTEST]}\n", transcribed.stderr
 
@@ -78,7 +82,26 @@ def test_a_service_elsewhere_that_does_not_answer_is_named_and_does_not_delay_up
     with up(tmp_path, RAPL_SENSEVOICE_URL=absent) as (started, _):
         pass
 
-    [using, problem] = started.stderr.splitlines()
+    [using, _, problem] = started.stderr.splitlines()
     assert started.returncode == 0
     assert using == f"rapl: sensevoice-service: using {absent} (RAPL_SENSEVOICE_URL)"
     assert problem.startswith(f"rapl: sensevoice-service at {absent} cannot be reached.")
+
+
+def test_up_starts_a_replica_for_each_address_of_this_machine(tmp_path):
+    first, second = free_port(), free_port()
+    with up(
+        tmp_path,
+        RAPL_SENSEVOICE_PORT=str(first),
+        RAPL_SENSEVOICE_URL=f"http://127.0.0.1:{first},http://127.0.0.1:{second}",
+    ) as (ended, environ):
+        until("both replicas answer", lambda: states(environ) == ["ok", "ok"])
+
+    assert ended.returncode == 0, ended.stderr
+
+
+def states(environ: dict[str, str]) -> list[str]:
+    """The states of SenseVoice's replicas."""
+    found = json.loads(rapl("status", "--json", **environ).stdout)
+    [backend] = [each for each in found["backends"] if each["name"] == "sensevoice"]
+    return [replica["state"] for replica in backend["replicas"]]

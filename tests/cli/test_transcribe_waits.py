@@ -65,6 +65,18 @@ def test_a_terminal_shows_the_download_and_then_only_the_result(folder):
     assert line.startswith("one.wav  1.0 s of audio in ")
 
 
+def test_a_download_that_cannot_go_on_is_waited_for_a_while_and_its_problem_is_named(folder):
+    problem = "the hub cannot be reached (unknown host name)"
+    stalled = downloading(100_000) | {"reason": f"{problem}; next try in 60 s"}
+    with ScriptedGateway(stalled).serving() as gateway:
+        ended = rapl(folder, gateway.url, "one.wav", *MODEL)
+
+    assert ended.returncode == 1
+    [waiting, last] = ended.stderr.splitlines()
+    assert waiting == f"rapl: waiting for example/model: downloading ({problem})"
+    assert last.startswith("rapl: ")
+
+
 def test_a_model_that_was_unloaded_is_loaded(folder):
     with ScriptedGateway({"state": "absent"}, LOADING, READY).serving() as gateway:
         ended = rapl(folder, gateway.url, "one.wav", *MODEL)

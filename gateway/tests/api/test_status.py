@@ -28,7 +28,7 @@ async def test_a_problem_has_a_reason_and_a_remedy_of_its_own(start):
         {
             "subject": "mlx-service",
             "reason": "mlx-service at http://127.0.0.1:9 cannot be reached.",
-            "remedy": "Start it with `./rapl mlx`.",
+            "remedy": "Start it with `./rapl mlx`, on a Mac with Apple silicon.",
         }
     ]
 

@@ -20,7 +20,7 @@ from rapl_service.run import settings_or_exit
 from rapl_sensevoice.model.graph import Precision
 from rapl_sensevoice.settings import Settings
 from rapl_sensevoice.unusable import ModelUnusable
-from rapl_sensevoice.weights.download import OTHER_SOURCE, download, hub_of, is_downloaded
+from rapl_sensevoice.weights.download import OTHER_HUB, OTHER_SOURCE, download, hub_of, is_downloaded
 from rapl_sensevoice.weights.graph_files import GraphManifest, ready_made
 from rapl_sensevoice.weights.manifest import Manifest
 from rapl_sensevoice.weights.on_disk import PREPARE, PREPARE_AGAIN, REPO, STATE_NAME, DownloadedWeights
@@ -114,11 +114,11 @@ def _explained(error: BaseException, folder: Path) -> tuple[str, str]:
         case HubUnavailable():
             return str(error), f"{_CHECK_NETWORK} {PREPARE_AGAIN}"
         case NotFound():
-            return str(error), "Check RAPL_SENSEVOICE_REVISION, or choose the other hub with RAPL_SENSEVOICE_HUB."
+            return str(error), f"Check RAPL_SENSEVOICE_REVISION, or choose the other hub: {OTHER_HUB}."
         case DamagedFile():
             return str(error), f"{PREPARE}. If the error stays: {OTHER_SOURCE}"
         case HubError():
-            return str(error), "Choose the other hub with RAPL_SENSEVOICE_HUB."
+            return str(error), f"Choose the other hub: {OTHER_HUB}."
         case KeyboardInterrupt():
             return "the download was stopped", PREPARE_AGAIN
         case OSError(strerror=str(reason)):
@@ -167,7 +167,7 @@ def _convert(folder: Path, precision: Precision | None, state: StateWriter) -> N
     convert(folder, precision)
 
 
-_CHECK_NETWORK = "Check the network, or choose the other hub with RAPL_SENSEVOICE_HUB."
+_CHECK_NETWORK = f"Check the network, or choose the other hub: {OTHER_HUB}."
 
 
 if __name__ == "__main__":

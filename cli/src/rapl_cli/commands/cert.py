@@ -41,7 +41,7 @@ def cert(names: Sequence[str]) -> int:
     issued = authority.issue(every, certificate, key)
     print(f"{'New' if is_new else 'Kept'} authority: {authority_files[0]}")
     print(f"New certificate: {certificate}, valid until {issued.not_valid_after_utc:%Y-%m-%d} for {', '.join(every)}.")
-    print("Run `./rapl cert` again before that day. A running gateway takes the new certificate within 10 s.")
+    print("Run `./rapl cert` again before that day. A gateway that serves HTTPS takes it within 10 s.")
     print(_settings(certificate, key, every))
     print("\nOn each device, trust the authority once. Keep authority-key.pem here: it can sign for any name.\n")
     print(how_to_trust(authority_files[0]))
@@ -77,7 +77,7 @@ def _settings(certificate: Path, key: Path, names: Sequence[str]) -> str:
     own = machine_names()
     others = [name for name in names if name not in own and not _is_address(name)]
     lines = [
-        "\nSettings that serve HTTPS on port 8443, and HTTP on RAPL_PORT as before:\n",
+        "\nFor HTTPS on port 8443, and HTTP on RAPL_PORT as before, write these lines into `.env` and restart:\n",
         f"  RAPL_TLS_CERT={certificate}",
         f"  RAPL_TLS_KEY={key}",
         "  RAPL_TLS_PORT=8443",

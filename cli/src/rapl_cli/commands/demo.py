@@ -38,7 +38,7 @@ def demo() -> int:
 async def _transcribe_sample() -> tuple[str, float]:
     ports = _free_ports()
     services = service_urls(ports, environ={}).values()
-    fleet = [programs.preprocess(ports), programs.sensevoice(ports), programs.gateway(ports, services)]
+    fleet = [programs.preprocess(ports), programs.sensevoice(ports.sensevoice), programs.gateway(ports, services)]
     supervisor = Supervisor(fleet, quiet=True)
     report("starting gateway, preprocess-service and sensevoice-service")
     async with GatewayApi(GatewayAddress.mine(ports)) as api:

@@ -20,7 +20,7 @@ from rapl_cli.errors import report
 from rapl_cli.fleet import programs
 from rapl_cli.fleet.lock import AlreadyHeld, FleetLock
 from rapl_cli.fleet.mlx_reachability import is_apple_silicon
-from rapl_cli.fleet.ports import Ports, port_problem
+from rapl_cli.fleet.ports import TLS_PORT, Ports, port_problem
 from rapl_cli.fleet.programs import Program
 from rapl_cli.fleet.service_urls import ServiceUrls, service_urls
 from rapl_cli.fleet.settings_check import settings_are_right
@@ -43,12 +43,10 @@ def up(*, with_mlx: bool | None, download: bool, detach: bool) -> int:
         return _refuse_second(pid)
     ports = Ports.from_environment()
     services = service_urls(ports)
+    if problem := _port_problem(ports, services, with_mlx):
+        report(problem)
+        return 1
     fleet = _programs(ports, services, with_mlx, download)
-    for program in fleet:
-        for variable, port in program.ports.items():
-            if problem := port_problem(port, variable):
-                report(f"{program.name} cannot start: {problem}")
-                return 1
     if not settings_are_right(fleet):
         return BAD_SETTING
     if detach:
@@ -78,6 +76,7 @@ def down() -> int:
             report(f"process {pid} did not stop")
             return 1
         time.sleep(0.1)
+    report("stopped")
     return 0
 
 
@@ -95,12 +94,36 @@ def _programs(
             report(f"{each.service}: using {', '.join(each.urls)} ({each.variable})")
     fleet = [programs.preprocess(ports)] if services["preprocess-service"].is_ours else []
     if services["sensevoice-service"].is_ours:
-        fleet += [programs.sensevoice(ports), *([programs.prepare_model()] if download else [])]
-    if with_mlx is None:
-        with_mlx = is_apple_silicon()
-    if with_mlx and services["mlx-service"].is_ours:
+        fleet += _sensevoices(ports, services["sensevoice-service"])
+        fleet += [programs.prepare_model()] if download else []
+    if _starts_mlx(with_mlx) and services["mlx-service"].is_ours:
         fleet.append(programs.mlx(ports))
     return [*fleet, programs.gateway(ports, services.values())]
+
+
+def _sensevoices(ports: Ports, urls: ServiceUrls) -> list[Program]:
+    """One process for each address of this machine. One at which something listens already is used as it is."""
+    further = [port for port in urls.further_ports() if port_problem(port, urls.variable) is None]
+    return [programs.sensevoice(port, number) for number, port in enumerate([ports.sensevoice, *further], 1)]
+
+
+def _starts_mlx(with_mlx: bool | None) -> bool:
+    return is_apple_silicon() if with_mlx is None else with_mlx
+
+
+def _port_problem(ports: Ports, services: Mapping[str, ServiceUrls], with_mlx: bool | None) -> str | None:
+    """Why a service cannot listen on its port. It is looked up before anything is installed."""
+    started = [("gateway", "RAPL_PORT", ports.gateway), ("gateway", TLS_PORT, ports.gateway_tls)]
+    if services["preprocess-service"].is_ours:
+        started.append(("preprocess", "RAPL_PREPROCESS_PORT", ports.preprocess))
+    if services["sensevoice-service"].is_ours:
+        started.append(("sensevoice", "RAPL_SENSEVOICE_PORT", ports.sensevoice))
+    if services["mlx-service"].is_ours and _starts_mlx(with_mlx):
+        started.append(("mlx", "RAPL_MLX_PORT", ports.mlx))
+    for name, variable, port in started:
+        if port and (problem := port_problem(port, variable)):
+            return f"{name} cannot start: {problem}"
+    return None
 
 
 def _starting(fleet: list[Program]) -> str:

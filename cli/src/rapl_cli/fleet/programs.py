@@ -58,11 +58,13 @@ def preprocess(ports: Ports) -> Program:
     return Program("preprocess", Path(sys.executable), ("rapl_preprocess",), environ, "RAPL_PREPROCESS_PORT")
 
 
-def sensevoice(ports: Ports) -> Program:
-    environ = {"RAPL_SENSEVOICE_PORT": str(ports.sensevoice)}
+def sensevoice(port: int, number: int = 1) -> Program:
+    """`number`: 1, or that of a further replica."""
+    environ = {"RAPL_SENSEVOICE_PORT": str(port)}
     runtime = os.environ.get("RAPL_SENSEVOICE_RUNTIME") or os.environ.get("SENSEVOICE_RUNTIME")
     environment = environments.FUNASR if runtime == "funasr" else environments.SENSEVOICE
-    return Program("sensevoice", environment.ensure(), ("rapl_sensevoice",), environ, "RAPL_SENSEVOICE_PORT")
+    name = "sensevoice" if number == 1 else f"sensevoice-{number}"
+    return Program(name, environment.ensure(), ("rapl_sensevoice",), environ, "RAPL_SENSEVOICE_PORT")
 
 
 def prepare_model() -> Program:

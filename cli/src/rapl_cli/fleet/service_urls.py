@@ -35,6 +35,12 @@ class ServiceUrls:
         """Whether one of the addresses is that of the service that `up` starts."""
         return any(_place(url) == _place(self.own_url) for url in self.urls)
 
+    def further_ports(self) -> list[int]:
+        """The ports of this machine that the addresses name, besides that of the service that `up` always starts."""
+        places = [_place(url) for url in self.urls]
+        own = _place(self.own_url)
+        return [port for scheme, host, port in places if host == "127.0.0.1" and port and (scheme, host, port) != own]
+
 
 def service_urls(ports: Ports, environ: Mapping[str, str] = os.environ) -> dict[str, ServiceUrls]:
     """The addresses by service: preprocess-service, sensevoice-service and mlx-service."""

@@ -2,17 +2,21 @@
 
 import asyncio
 import sys
+import time
 from typing import Any
 from urllib.parse import quote
 
 import httpx
 from tqdm import tqdm
 
+from rapl_cli.display import plain
 from rapl_cli.errors import report
 from rapl_cli.gateway_address import GatewayAddress
 from rapl_cli.gateway_api import GatewayError, not_a_gateway, unreachable
 
 _POLL_INTERVAL_S = 0.5
+_STALL_S = 20.0
+"""After so long without progress, a download that has a problem is not waited for any longer."""
 _TIMEOUT = httpx.Timeout(10.0)
 _DOWNLOAD = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}]"
 _WAIT = "{desc} [{elapsed}]"
@@ -37,6 +41,7 @@ class ModelWait:
         self._model = model
         self._turn = asyncio.Lock()
         self._was_ready = False
+        self._is_stalled = False
 
     async def until_ready(self) -> None:
         """Before the first file: waits while the model is downloaded or loaded. Raises: BatchAborted."""
@@ -65,9 +70,13 @@ class ModelWait:
             model = await self._entry()
             if model and model["state"] == "absent":  # perhaps only unloaded, or not yet downloaded
                 model = await self._entry("POST", "/load") or model
-            while model and model["state"] in ("downloading", "loading"):
+            progress, since = None, time.monotonic()
+            while model and model["state"] in ("downloading", "loading") and not self._is_stalled:
                 display.show(model)
                 await asyncio.sleep(_POLL_INTERVAL_S)
+                if model.get("progress") != progress or not model.get("reason"):
+                    progress, since = model.get("progress"), time.monotonic()
+                self._is_stalled = time.monotonic() - since > _STALL_S
                 model = await self._entry()
         return model
 
@@ -110,6 +119,8 @@ class _WaitDisplay:
 
     def show(self, model: dict[str, Any]) -> None:
         text = f"waiting for {model['id']}: {model['state']}"
+        if model["state"] == "downloading" and model.get("reason"):
+            text += f" ({plain(model['reason'].partition(';')[0])})"
         if not sys.stderr.isatty():
             if text != self._shown:
                 report(text)

@@ -98,5 +98,6 @@ def _require_same(pinned: Manifest, files: tuple[HubFile, ...]) -> None:
             raise ModelUnusable(f"the hub's {file.name} has changed since it was pinned", remedy)
 
 
-OTHER_SOURCE = "Choose another hub with RAPL_SENSEVOICE_HUB or another revision with RAPL_SENSEVOICE_REVISION."
+OTHER_HUB = "RAPL_SENSEVOICE_HUB=huggingface or =modelscope"
+OTHER_SOURCE = f"Choose the other hub ({OTHER_HUB}) or another revision with RAPL_SENSEVOICE_REVISION."
 _OTHER_REVISION = "Choose another revision with RAPL_SENSEVOICE_REVISION."

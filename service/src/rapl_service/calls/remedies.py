@@ -6,7 +6,7 @@ START = "`docker compose up` or `./rapl up`"
 OR_PREPARE_IN_COMPOSE = ", or in Compose `docker compose up -d --force-recreate prepare-model`"
 """The command that downloads SenseVoiceSmall in containers; it follows the one for this machine."""
 START_SERVICES = f"Start it with {START}."
-START_MLX = "Start it with `./rapl mlx`."
+START_MLX = "Start it with `./rapl mlx`, on a Mac with Apple silicon."
 SEND_AGAIN = "Send the request again later."
 RAISE_DEADLINE = "If it is only slow, raise RAPL_DEADLINE_BASE_S or RAPL_DEADLINE_PER_AUDIO_S; else look at its log."
 FREE_TEMPORARY_SPACE = (
