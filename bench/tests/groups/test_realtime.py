@@ -51,9 +51,9 @@ def test_texts_that_differ_are_listed_with_both():
 
 
 def test_the_share_of_text_before_the_end_counts_characters_of_all_recordings():
-    heard = [spoken(text="a" * 30, sent_before_end=30), spoken(text="b" * 10, sent_before_end=0)]
+    received = [spoken(text="a" * 30, sent_before_end=30), spoken(text="b" * 10, sent_before_end=0)]
 
-    found = measures(heard, ["a", None], [spoken(after_stop_s=0.4)] * 2)
+    found = measures(received, ["a", None], [spoken(after_stop_s=0.4)] * 2)
 
     assert found["sent before the end"].value == 75.0
     assert found["unsettled"].value == 5.0
@@ -83,10 +83,10 @@ async def test_the_settled_lines_of_whisper_live_kit_are_its_text():
 
     async with serve(talk, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        heard = await WhisperLiveKitSession(f"http://127.0.0.1:{port}").listen(bytes(32_000))
+        received = await WhisperLiveKitSession(f"http://127.0.0.1:{port}").listen(bytes(32_000))
 
-    assert heard.text == "one two"
-    assert heard.sent_before_end == len("one")
+    assert received.text == "one two"
+    assert received.sent_before_end == len("one")
 
 
 def test_the_report_says_that_whisper_live_kit_is_missing(tmp_path, monkeypatch):

@@ -40,7 +40,7 @@ def measures(
     """One row of COLUMNS, of English recordings.
 
     Args:
-        spoken: what was heard.
+        spoken: what was received.
         references: what is said; None where it is not known.
         upload: the same recordings in another way, for comparison.
     """

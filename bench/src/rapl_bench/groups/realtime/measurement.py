@@ -25,10 +25,10 @@ _QUICK_SESSIONS = (1, 2)
 
 
 async def measure(settings: BenchSettings) -> Sequence[Table]:
-    """Returns the tables of each engine that is installed.
+    """Returns the tables of sensevoice-service, and of Whisper if its weights are installed.
 
     Raises:
-        GroupUnavailable: none is.
+        GroupUnavailable: the environment of sensevoice-service is missing.
         SessionFailed: a server answered with an error.
     """
     if not os.environ.get(SENSEVOICE_PYTHON):
@@ -74,8 +74,8 @@ async def _whisper(
         compared = list(zip(english, found[AT_ONCE], found[UPLOAD], strict=True))
         if foreign := [clip for clip in clips if clip.language != "en"]:
             listeners = tables.contestants(rapl, BASE)
-            heard = await tables.played({name: listeners[name] for name in (AT_ONCE, UPLOAD)}, foreign)
-            compared += zip(foreign, heard[AT_ONCE], heard[UPLOAD], strict=True)
+            received = await tables.played({name: listeners[name] for name in (AT_ONCE, UPLOAD)}, foreign)
+            compared += zip(foreign, received[AT_ONCE], received[UPLOAD], strict=True)
         return [
             tables.figures("Whisper tiny.en, people's speech", TINY_EN, english, found, note),
             tables.equality(compared),

@@ -76,24 +76,24 @@ class RealtimeSession:
         headers = {"x-request-id": self._request_id}
         async with connect(self._url, additional_headers=headers) as socket, asyncio.timeout(_LIMIT_S):
             await _send(socket, "session.update", session={"type": "transcription", "audio": {"input": self._input}})
-            began, heard = time.perf_counter(), _Heard()
-            reading = asyncio.create_task(self._read(socket, heard))
+            began, received = time.perf_counter(), _Received()
+            reading = asyncio.create_task(self._read(socket, received))
             await _play(pcm, lambda piece: _append(socket, piece))
-            sent_before_end = len(heard.text)
+            sent_before_end = len(received.text)
             await _play(room_noise(pcm, self._pause_s), lambda piece: _append(socket, piece))
             stopped = time.perf_counter()
             await _send(socket, "input_audio_buffer.commit")
             text = await reading
             ended = time.perf_counter()
-        first_s = heard.first_at - began if heard.first_at else None
+        first_s = received.first_at - began if received.first_at else None
         return Spoken(len(pcm) / BYTES_PER_SECOND, text, first_s, sent_before_end, ended - stopped)
 
-    async def _read(self, socket: ClientConnection, heard: "_Heard") -> str:
+    async def _read(self, socket: ClientConnection, received: "_Received") -> str:
         async for message in socket:
             event = json.loads(message)
             match event["type"].rpartition(".")[2]:
                 case "delta":
-                    heard.add(event["delta"])
+                    received.add(event["delta"])
                 case "completed":
                     return event["transcript"]
                 case "failed" | "error":
@@ -110,17 +110,17 @@ class WhisperLiveKitSession:
     async def listen(self, pcm: bytes) -> Spoken:
         """Raises: SessionFailed."""
         async with connect(self._url) as socket, asyncio.timeout(_LIMIT_S):
-            began, heard = time.perf_counter(), _Heard()
-            reading = asyncio.create_task(self._read(socket, heard))
+            began, received = time.perf_counter(), _Received()
+            reading = asyncio.create_task(self._read(socket, received))
             await _play(pcm, socket.send)
-            sent_before_end, stopped = len(heard.text), time.perf_counter()
+            sent_before_end, stopped = len(received.text), time.perf_counter()
             await socket.send(b"")
             await reading
-        first_s = heard.first_at - began if heard.first_at else None
+        first_s = received.first_at - began if received.first_at else None
         audio_s = len(pcm) / BYTES_PER_SECOND
-        return Spoken(audio_s, heard.text, first_s, sent_before_end, max(0.0, heard.last_at - stopped))
+        return Spoken(audio_s, received.text, first_s, sent_before_end, max(0.0, received.last_at - stopped))
 
-    async def _read(self, socket: ClientConnection, heard: "_Heard") -> None:
+    async def _read(self, socket: ClientConnection, received: "_Received") -> None:
         """Ends at `ready_to_stop`. The last change of the text comes about a second earlier; that one counts."""
         async for message in socket:
             event = json.loads(message)
@@ -128,7 +128,7 @@ class WhisperLiveKitSession:
                 raise SessionFailed(f"the session failed: {event['error']}")
             if event.get("type") == "ready_to_stop":
                 return
-            heard.replace("".join(line["text"] for line in event.get("lines", ())).strip())
+            received.replace("".join(line["text"] for line in event.get("lines", ())).strip())
         raise SessionFailed("the session ended without a text")
 
 
@@ -150,7 +150,7 @@ class Upload:
         return Spoken(audio.duration_s, answer.json()["text"], None, 0, took_s)
 
 
-class _Heard:
+class _Received:
     """The settled text so far, and when it began and when it last changed."""
 
     def __init__(self) -> None:

@@ -17,7 +17,7 @@ UPLOAD, WHISPER_LIVE_KIT = "RAPL, whole upload at the end", "WhisperLiveKit"
 Listen = Callable[[bytes], Awaitable[Spoken]]
 """Plays s16le samples with 16 kHz and listens."""
 Played = dict[str, list[Spoken]]
-"""What was heard, by contestant, in the order of the recordings."""
+"""What was received, by contestant, in the order of the recordings."""
 _LATER_S = 0.5
 _LAG_COLUMNS = (
     Column("final_after_stop_ms p50", "ms", 0),
