@@ -69,18 +69,20 @@ def damaged_model(doctor_fleet) -> Iterator[None]:
     manifest = {"files": [graph], "format": 3, "source_sha256": "0" * 64, "engine": "2026"}
     (model / "sensevoice-int8.json").write_text(json.dumps(manifest))
     (model / "sensevoice-int8.bin").write_bytes(bytes(10))
+    until("sensevoice-service has seen the files", lambda: has_failed_model(doctor_fleet))
     yield
     shutil.rmtree(model)
+    until("sensevoice-service has seen that they are gone", lambda: not has_failed_model(doctor_fleet))
+
+
+def has_failed_model(environ: dict[str, str]) -> bool:
+    models = httpx.get(f"{environ['RAPL_SENSEVOICE_URL']}/v1/models").json()["models"]
+    return any(model["state"] == "failed" for model in models)
 
 
 def test_a_model_that_failed_is_a_failure_only_if_it_is_the_default_and_each_replica_has_a_line(
     doctor_fleet, tmp_path, damaged_model
 ):
-    def is_failed() -> bool:
-        models = httpx.get(f"{doctor_fleet['RAPL_SENSEVOICE_URL']}/v1/models").json()["models"]
-        return any(model["state"] == "failed" for model in models)
-
-    until("sensevoice-service has seen the file", is_failed)
     absent = f"http://127.0.0.1:{free_port()}"
     replicas = f"{doctor_fleet['RAPL_SENSEVOICE_URL']},{absent}"
     as_other = doctor(doctor_fleet)
