@@ -69,14 +69,15 @@ def damaged_model(doctor_fleet) -> Iterator[None]:
     manifest = {"files": [graph], "format": 3, "source_sha256": "0" * 64, "engine": "2026"}
     (model / "sensevoice-int8.json").write_text(json.dumps(manifest))
     (model / "sensevoice-int8.bin").write_bytes(bytes(10))
-    until("sensevoice-service has seen the files", lambda: has_failed_model(doctor_fleet))
+    until("the gateway knows of the files", lambda: has_failed_model(doctor_fleet))
     yield
     shutil.rmtree(model)
-    until("sensevoice-service has seen that they are gone", lambda: not has_failed_model(doctor_fleet))
+    until("the gateway knows that they are gone", lambda: not has_failed_model(doctor_fleet))
 
 
 def has_failed_model(environ: dict[str, str]) -> bool:
-    models = httpx.get(f"{environ['RAPL_SENSEVOICE_URL']}/v1/models").json()["models"]
+    """As the gateway knows it, which polls the engine."""
+    models = httpx.get(f"http://127.0.0.1:{environ['RAPL_PORT']}/v1/models").json()["data"]
     return any(model["state"] == "failed" for model in models)
 
 
