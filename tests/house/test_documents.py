@@ -7,6 +7,7 @@ import subprocess
 import pytest
 import write_settings
 from house_rules import ROOT, missing_from_table
+from rapl_cli.command_line import GROUPS
 from rapl_protocol.errors import HTTP_STATUS
 from rapl_service.telemetry.catalog import metrics_table
 
@@ -54,6 +55,13 @@ def test_every_error_code_is_in_the_table_of_errors_with_its_status():
 
 def test_every_type_and_file_in_the_architecture_table_exists():
     assert missing_from_table((ROOT / "ARCHITECTURE.md").read_text()) == []
+
+
+def test_every_command_is_in_the_document_about_operating_or_in_that_about_contributing():
+    text = (ROOT / "docs" / "operating.md").read_text() + (ROOT / "CONTRIBUTING.md").read_text()
+
+    commands = [name for group in GROUPS.values() for name in group]
+    assert [name for name in commands if not re.search(rf"(\./rapl |`){name}\b", text)] == []
 
 
 def test_every_command_that_the_readme_names_exists():
