@@ -56,7 +56,7 @@ def draw(file: Path) -> None:
         folder = Path(temporary)
         _fill(folder)
         ports = {name: str(free_port()) for name in ("RAPL_PORT", "RAPL_PREPROCESS_PORT", "RAPL_SENSEVOICE_PORT")}
-        environ = {**os.environ, **ports, "RAPL_DEFAULT_MODEL": "rapl/selftest"}
+        environ = {**os.environ, **ports, "RAPL_DEFAULT_MODEL": "rapl/selftest", "RAPL_SENSEVOICE_MODEL_DIR": temporary}
         with Terminal(["./rapl", "up", "--no-download", "--no-mlx"], environ=environ, cwd=folder) as fleet:
             fleet.wait_for("rapl: up at")
             for command in COMMANDS:
