@@ -17,6 +17,7 @@ MAX_WAIT_S = 5.0
 WATCHED = ("gateway", "service")
 
 os.environ["RAPL_ENV_FILE"] = os.devnull  # the settings of a developer's checkout do not change the tests
+os.environ.pop("RAPL_ROOT", None)  # `./rapl test` sets it, and services would look for rapl.toml there
 
 hypothesis.settings.register_profile("rapl", deadline=None, database=None)
 hypothesis.settings.load_profile("rapl")
