@@ -37,9 +37,9 @@ class ServiceUrls:
 
     def further_ports(self) -> list[int]:
         """The ports of this machine that the addresses name, besides that of the service that `up` always starts."""
-        places = [_place(url) for url in self.urls]
         own = _place(self.own_url)
-        return [port for scheme, host, port in places if host == "127.0.0.1" and port and (scheme, host, port) != own]
+        places = [_place(url) for url in self.urls if _place(url) != own]
+        return [port for scheme, host, port in places if (scheme, host) == ("http", "127.0.0.1") and port]
 
 
 def service_urls(ports: Ports, environ: Mapping[str, str] = os.environ) -> dict[str, ServiceUrls]:
