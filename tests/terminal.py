@@ -47,6 +47,7 @@ class Terminal:
             cwd=str(cwd),
             dimensions=(rows, columns),
             preexec_fn=_with_default_signals,
+            use_poll=True,  # `select` cannot wait for a file number from 1024 on
         )
         self._process.delaybeforesend = None
         self.written = ""
