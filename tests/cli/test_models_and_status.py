@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from local_hub import LocalHub
 from rapl_command import CONTROL, in_terminal, piped
-from services import DIGITS, DIGITS_FOLDER, SELFTEST, ServiceProcess, until
+from services import DIGITS, DIGITS_FOLDER, SELFTEST, ServiceProcess
 from terminal import CTRL_C
 
 MISSING = "mlx-community/missing"
@@ -85,7 +85,6 @@ def test_pull_downloads_a_model_and_ends_when_it_is_ready(absent, environ):
 
 def test_unload_frees_the_memory_and_load_brings_the_model_back(present, environ):
     unloaded = piped(environ, "unload", DIGITS)
-    until("the gateway has polled the engine", lambda: state_of(environ, DIGITS)["state"] == "absent")
     state = state_of(environ, DIGITS)
     loaded = piped(environ, "load", DIGITS, "--json")
 
