@@ -64,7 +64,7 @@ class Heard:
 
     @property
     def was_cut_short(self) -> bool:
-        """Whether the session ended before its client had what it sent. It was told so by the code or by an error."""
+        """Whether the session ended before its client had what it sent. The close code or an error says so."""
         return self.close is not None or bool(self.of("error"))
 
 

@@ -181,7 +181,7 @@ def quantiles(lags: Sequence[float]) -> str:
 
 
 async def idle(loaded: Loaded) -> bool:
-    """Returns whether sessions in which nobody speaks cost little."""
+    """Returns whether sessions without audio use little processor time."""
     async with AsyncExitStack() as stack:
         for _ in range(IDLE_SESSIONS):
             await stack.enter_async_context(session(loaded, is_detected=True))

@@ -150,21 +150,24 @@ def from_byte(messages: Iterable[Message], checkpoint: Checkpoint) -> list[Messa
     return kept
 
 
+def resumed_from_each_checkpoint(model: SpeechModel, whole: list[Output], messages: list[Message]) -> int:
+    """Resumes the session at each checkpoint and compares the rest. Returns the number of checkpoints."""
+    checkpoints = [(i, output) for i, output in enumerate(whole) if isinstance(output, Checkpoint)]
+    for i, checkpoint in checkpoints:
+        resumed = outputs_of(model, LiveStream.resumed(checkpoint.state), from_byte(messages, checkpoint))
+
+        assert audio_of(resumed) == audio_of(whole)[2 * checkpoint.at_sample :]
+        assert events_of(resumed) == events_of(whole[i:])
+    return len(checkpoints)
+
+
 def test_a_session_that_is_resumed_from_any_checkpoint_goes_on_as_if_it_had_not_been_interrupted(
     model: SpeechModel, conversation: bytes
 ):
     messages = messages_with_changes(conversation)
     whole = outputs_of(model, LiveStream(LiveOptions(rate_hz=16_000, detection=DETECTION)), messages)
-    checkpoints = [i for i, output in enumerate(whole) if isinstance(output, Checkpoint)]
 
-    for i in checkpoints:
-        checkpoint = whole[i]
-        assert isinstance(checkpoint, Checkpoint)
-        resumed = outputs_of(model, LiveStream.resumed(checkpoint.state), from_byte(messages, checkpoint))
-
-        assert audio_of(resumed) == audio_of(whole)[2 * checkpoint.at_sample :]
-        assert events_of(resumed) == events_of(whole[i:])
-    assert len(checkpoints) > 15
+    assert resumed_from_each_checkpoint(model, whole, messages) > 15
     assert len(events_of(whole)) >= 10
 
 
@@ -181,16 +184,8 @@ def test_control_messages_without_audio_make_checkpoints_too(model: SpeechModel,
     """The conversation is cut in the middle of a frame, of a word and of a sample."""
     messages = [conversation[:50_001], *[Flush(), AT_16K] * CHECKPOINT_CONTROLS, conversation[50_001:]]
     whole = outputs_of(model, LiveStream(AT_16K), messages)
-    checkpoints = [i for i, output in enumerate(whole) if isinstance(output, Checkpoint)]
 
-    for i in checkpoints:
-        checkpoint = whole[i]
-        assert isinstance(checkpoint, Checkpoint)
-        resumed = outputs_of(model, LiveStream.resumed(checkpoint.state), from_byte(messages, checkpoint))
-
-        assert audio_of(resumed) == audio_of(whole)[2 * checkpoint.at_sample :]
-        assert events_of(resumed) == events_of(whole[i:])
-    assert len(checkpoints) >= 3
+    assert resumed_from_each_checkpoint(model, whole, messages) >= 3
 
 
 def test_a_flush_returns_all_audio_first_and_names_its_end(model: SpeechModel, conversation: bytes):

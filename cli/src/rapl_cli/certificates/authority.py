@@ -27,7 +27,7 @@ class Authority:
 
     @classmethod
     def new(cls, machine: str) -> "Authority":
-        """Makes an authority, named after the machine so that several can be told apart in a list."""
+        """Makes an authority. It has the name of the machine, so that a list of several shows which is which."""
         key = ec.generate_private_key(ec.SECP256R1())
         name = _name(f"RAPL on {machine}")
         builder = _builder(name, name, key.public_key(), AUTHORITY_DAYS)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rapl_cli.fleet import environments
-from rapl_cli.fleet.ports import TLS_PORT, Ports
+from rapl_cli.fleet.ports import Ports
 from rapl_cli.fleet.service_urls import ServiceUrls
 
 
@@ -20,20 +20,8 @@ class Program:
     environ: dict[str, str] = field(default_factory=dict)
     port_variable: str | None = None
     """The variable in `environ` with the port that it listens on; None if it does not listen."""
-    tls_port: int | None = None
-    """The port of RAPL_TLS_PORT, if it listens on that too."""
     once: bool = False
     """The program ends after its work; the supervisor restarts it only if it fails."""
-
-    @property
-    def port(self) -> int | None:
-        return int(self.environ[self.port_variable]) if self.port_variable else None
-
-    @property
-    def ports(self) -> dict[str, int]:
-        """The ports that it listens on, by their variable."""
-        ports = {self.port_variable: self.port, TLS_PORT: self.tls_port}
-        return {variable: port for variable, port in ports.items() if variable and port}
 
     @property
     def command(self) -> list[str]:
@@ -43,14 +31,7 @@ class Program:
 def gateway(ports: Ports, services: Iterable[ServiceUrls]) -> Program:
     urls = {each.variable: each.value for each in services}
     environ = {"RAPL_PORT": str(ports.gateway), **urls}
-    return Program(
-        "gateway",
-        Path(sys.executable),
-        ("rapl_gateway",),
-        environ,
-        port_variable="RAPL_PORT",
-        tls_port=ports.gateway_tls,
-    )
+    return Program("gateway", Path(sys.executable), ("rapl_gateway",), environ, "RAPL_PORT")
 
 
 def preprocess(ports: Ports) -> Program:
