@@ -135,7 +135,7 @@ def test_ctrl_c_during_pull_says_that_the_engine_goes_on(absent, slow, environ):
         (MISSING, f"{MISSING} failed: Hugging Face has no {MISSING}"),
         ("mlx-community/unlisted", "To allow it, add it to RAPL_MLX_MODELS and restart mlx-service."),
         ("nonsense", "The model `nonsense` does not exist."),
-        ("iic/SenseVoiceSmall", "docker compose up --detach prepare-model"),
+        ("iic/SenseVoiceSmall", "docker compose up -d --force-recreate prepare-model"),
     ],
 )
 def test_pull_says_why_a_model_can_never_come(environ, model, message):

@@ -23,6 +23,7 @@ async def served(app: ASGIApp, ws: WebSocketProtocol = "none") -> AsyncGenerator
         http=GuardedHttp,
         ws=ws,
         ws_per_message_deflate=False,
+        timeout_graceful_shutdown=1,
     )
     config.load()
     server = uvicorn.Server(config)

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
+from rapl_service.calls.remedies import PREPARE_IN_COMPOSE
 from rapl_service.supervised import PIPE_VARIABLE
 
 from rapl_cli.commands.up import LOCK
@@ -28,7 +29,7 @@ _SETTLE_S = 5.0
 _SENSEVOICE = "sensevoice-service"
 _PREPARE_MODEL = (
     "sensevoice-service does not download models. In Compose the container prepare-model does: "
-    "`docker compose up --detach prepare-model`, and `docker compose logs --follow prepare-model` shows it."
+    f"{PREPARE_IN_COMPOSE}, and `docker compose logs --follow prepare-model` shows it."
 )
 
 
