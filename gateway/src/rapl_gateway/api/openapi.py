@@ -6,6 +6,7 @@ from pydantic import BaseModel
 from rapl_protocol.errors import HTTP_STATUS
 
 from rapl_gateway.api.form import MAX_AUDIO_TRACK, Granularity, Include, ResponseFormat
+from rapl_gateway.api.subtitles.rules import RULE_LIMITS, WHOLE_NUMBERS, SubtitleUnit
 
 
 class ErrorDetails(BaseModel):
@@ -49,6 +50,23 @@ _TRANSCRIPTION_FIELDS: dict[str, Any] = {
         "minimum": 0,
         "maximum": MAX_AUDIO_TRACK,
         "description": "RAPL's own: the audio track to read, from 0; chosen by RAPL if empty.",
+    },
+    "subtitle_rules": {
+        "enum": ["on", "off"],
+        "description": "RAPL's own: whether `srt` and `vtt` keep the rules below, or have the engine's own segments.",
+    },
+    "subtitle_unit": {
+        "enum": [each.value for each in SubtitleUnit],
+        "description": "RAPL's own: with `word`, each word is one cue.",
+    },
+    **{
+        name: {
+            "type": "integer" if name in WHOLE_NUMBERS else "number",
+            "minimum": least,
+            "maximum": most,
+            "description": "RAPL's own: a rule for subtitles; the server's if empty.",
+        }
+        for name, (least, most) in RULE_LIMITS.items()
     },
     "chunking_strategy": {"type": "string", "description": "`auto`, or a `server_vad` object as JSON."},
 }

@@ -8,7 +8,9 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from rapl_protocol.transcript import Decoding, Segment, Transcript
 
 from rapl_gateway.api.form import Granularity, ResponseFormat, TranscriptionForm
-from rapl_gateway.api.subtitles import to_srt, to_vtt
+from rapl_gateway.api.subtitles.cues import Cue, own_cues, ruled_cues, word_cues
+from rapl_gateway.api.subtitles.formats import to_srt, to_vtt
+from rapl_gateway.api.subtitles.rules import SubtitleOptions, SubtitleUnit
 from rapl_gateway.languages import NAMES
 from rapl_gateway.transcription.result import Problem, TranscriptBuilder
 
@@ -25,13 +27,21 @@ def render(result: TranscriptBuilder, form: TranscriptionForm) -> Response:
         case ResponseFormat.TEXT:
             return PlainTextResponse(transcript.text + "\n")
         case ResponseFormat.SRT:
-            return PlainTextResponse(to_srt(transcript.segments))
+            return PlainTextResponse(to_srt(_cues(transcript, form.subtitles)))
         case ResponseFormat.VTT:
-            return PlainTextResponse(to_vtt(transcript.segments))
+            return PlainTextResponse(to_vtt(_cues(transcript, form.subtitles)))
         case ResponseFormat.VERBOSE_JSON:
             return JSONResponse(_verbose(transcript, form) | coverage_fields(result))
         case ResponseFormat.JSON | ResponseFormat.DIARIZED_JSON:  # the form refuses the latter
             return JSONResponse(_json(transcript, result, form))
+
+
+def _cues(transcript: Transcript, options: SubtitleOptions) -> list[Cue]:
+    if options.unit is SubtitleUnit.WORD:
+        return word_cues(transcript.segments)
+    if options.rules is None:
+        return own_cues(transcript.segments)
+    return ruled_cues(transcript.segments, options.rules, transcript.duration_s)
 
 
 def coverage_headers(result: TranscriptBuilder) -> dict[str, str]:

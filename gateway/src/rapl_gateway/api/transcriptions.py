@@ -13,6 +13,7 @@ from rapl_protocol.models import ModelState
 from rapl_service.http.disconnect import cancel_on_disconnect
 from rapl_service.http.errors import logged_error_response
 from rapl_service.http.scope import ROUTE, log_fields, request_id
+from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from rapl_gateway.admission import StartLimiter, admit, expected_s
@@ -20,6 +21,7 @@ from rapl_gateway.api.form import TranscriptionForm
 from rapl_gateway.api.openapi import TRANSCRIPTION_ANSWERS, TRANSCRIPTION_REQUEST, TRANSLATION_REQUEST, errors
 from rapl_gateway.api.rendering import coverage_headers, render
 from rapl_gateway.api.sse import cancelled, event_stream, next_text
+from rapl_gateway.api.subtitles.rules import SubtitleOptions
 from rapl_gateway.api.upload import received_form
 from rapl_gateway.gateway import gateway_of
 from rapl_gateway.metrics import TranscriptionMetrics
@@ -30,6 +32,9 @@ from rapl_gateway.transcription.result import REASON_NAMES, TranscriptBuilder
 FIRST_TEXT_S = 20.0
 """Seconds that a streamed response waits for its first text before it begins. An error in this time is sent with its
 own HTTP status."""
+
+LONG_S = 60.0
+"""The response to longer audio is made in a thread: to divide an hour of speech into cues takes 0.2 s."""
 
 router = APIRouter()
 
@@ -100,7 +105,8 @@ async def _respond(request: Request, *, translate: bool) -> Response:
     )
     with ExitStack() as stack:
         stack.callback(fields.close)
-        form = TranscriptionForm.parse(fields, gateway.settings.speech_switch, translate=translate)
+        subtitles = SubtitleOptions.of(gateway.settings)
+        form = TranscriptionForm.parse(fields, gateway.settings.speech_switch, subtitles, translate=translate)
         route = gateway.catalog.resolve(form.model, gateway.backends.discovered())
         log_fields(request).update(model=route.model, backend=route.backend)
         reservation = gateway.backends.reserve(route, client_id, expected_s(form.file.size_bytes), stopwatch)
@@ -126,7 +132,8 @@ async def _respond(request: Request, *, translate: bool) -> Response:
 async def _whole(pipeline: Pipeline, job: Job, form: TranscriptionForm, request: Request) -> Response:
     await cancel_on_disconnect(request, _finished(pipeline, job))
     with job.stopwatch.stage(Stage.RENDER):
-        response = render(job.result, form)
+        rendered = partial(render, job.result, form)
+        response = await run_in_threadpool(rendered) if job.result.duration_s > LONG_S else rendered()
         response.headers.update(coverage_headers(job.result) | job.reservation.client.headers())
         return response
 
