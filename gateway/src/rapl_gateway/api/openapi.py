@@ -51,6 +51,10 @@ _TRANSCRIPTION_FIELDS: dict[str, Any] = {
         "maximum": MAX_AUDIO_TRACK,
         "description": "RAPL's own: the audio track to read, from 0; chosen by RAPL if empty.",
     },
+    "replacements": {
+        "type": "string",
+        "description": "RAPL's own: `off`, or a JSON object with phrases and what takes their place in the transcript.",
+    },
     "subtitle_rules": {
         "enum": ["on", "off"],
         "description": "RAPL's own: whether `srt` and `vtt` keep the rules below, or have the engine's own segments.",

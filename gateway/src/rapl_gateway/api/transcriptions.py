@@ -20,6 +20,7 @@ from rapl_gateway.admission import StartLimiter, admit, expected_s
 from rapl_gateway.api.form import TranscriptionForm
 from rapl_gateway.api.openapi import TRANSCRIPTION_ANSWERS, TRANSCRIPTION_REQUEST, TRANSLATION_REQUEST, errors
 from rapl_gateway.api.rendering import coverage_headers, render
+from rapl_gateway.api.replacement_fields import requested_replacements
 from rapl_gateway.api.sse import cancelled, event_stream, next_text
 from rapl_gateway.api.subtitles.rules import SubtitleOptions
 from rapl_gateway.api.upload import received_form
@@ -107,6 +108,7 @@ async def _respond(request: Request, *, translate: bool) -> Response:
         stack.callback(fields.close)
         subtitles = SubtitleOptions.of(gateway.settings)
         form = TranscriptionForm.parse(fields, gateway.settings.speech_switch, subtitles, translate=translate)
+        replacements = requested_replacements(fields.fields, gateway.replacements_of(client_id))
         route = gateway.catalog.resolve(form.model, gateway.backends.discovered())
         log_fields(request).update(model=route.model, backend=route.backend)
         reservation = gateway.backends.reserve(route, client_id, expected_s(form.file.size_bytes), stopwatch)
@@ -121,6 +123,7 @@ async def _respond(request: Request, *, translate: bool) -> Response:
             stopwatch=stopwatch,
             is_streamed=form.stream,
             is_model_ready=info is not None and info.state is ModelState.READY,
+            result=TranscriptBuilder(replacements),
         )
         stack.enter_context(gateway.running.during(job))
         stack.callback(_log_result, request, job.result, gateway.metrics)
