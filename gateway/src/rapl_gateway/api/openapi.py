@@ -102,6 +102,43 @@ TRANSCRIPTION_REQUEST = _form(_TRANSCRIPTION_FIELDS)
 TRANSLATION_REQUEST = _form(_TRANSLATION_FIELDS)
 
 
+def _compatible(file: str, fields: dict[str, Any], parameters: dict[str, Any]) -> dict[str, Any]:
+    form = {"type": "object", "properties": {file: _TRANSCRIPTION_FIELDS["file"], **fields}, "required": [file]}
+    query = [{"name": name, "in": "query", "schema": schema} for name, schema in parameters.items()]
+    body = {"required": True, "content": {"multipart/form-data": {"schema": form}}}
+    return {"requestBody": body, "parameters": query}
+
+
+_ENCODE = {
+    "type": "boolean",
+    "default": True,
+    "description": "`false`: the file is raw audio, 16 kHz mono signed 16-bit little-endian.",
+}
+ASR_REQUEST = _compatible(
+    "audio_file",
+    {},
+    {
+        "encode": _ENCODE,
+        "task": {"enum": ["transcribe", "translate"], "default": "transcribe"},
+        "language": _TRANSCRIPTION_FIELDS["language"],
+        "initial_prompt": _TRANSCRIPTION_FIELDS["prompt"],
+        "word_timestamps": {"type": "boolean", "default": False},
+        "output": {"enum": ["txt", "vtt", "srt", "tsv", "json"], "default": "txt"},
+    },
+)
+DETECT_LANGUAGE_REQUEST = _compatible("audio_file", {}, {"encode": _ENCODE})
+_INFERENCE_FIELDS = ("language", "prompt", "response_format", "temperature")
+INFERENCE_REQUEST = _compatible(
+    "file",
+    {
+        **{name: _TRANSCRIPTION_FIELDS[name] for name in _INFERENCE_FIELDS},
+        "translate": {"type": "boolean", "default": False},
+        "token_timestamps": {"type": "boolean", "default": False, "description": "Words in the segments."},
+    },
+    {},
+)
+
+
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Returns the error responses of a route. All have the same form."""
     return {status: {"model": ErrorEnvelope} for status in statuses}

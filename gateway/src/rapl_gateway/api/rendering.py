@@ -31,7 +31,7 @@ def render(result: TranscriptBuilder, form: TranscriptionForm) -> Response:
         case ResponseFormat.VTT:
             return PlainTextResponse(to_vtt(_cues(transcript, form.subtitles)))
         case ResponseFormat.VERBOSE_JSON:
-            return JSONResponse(_verbose(transcript, form) | coverage_fields(result))
+            return JSONResponse(verbose_fields(transcript, form) | coverage_fields(result))
         case ResponseFormat.JSON | ResponseFormat.DIARIZED_JSON:  # the form refuses the latter
             return JSONResponse(_json(transcript, result, form))
 
@@ -112,7 +112,8 @@ def _usage(transcript: Transcript) -> dict[str, Any]:
     return {"type": "duration", "seconds": math.ceil(transcript.duration_s)}
 
 
-def _verbose(transcript: Transcript, form: TranscriptionForm) -> dict[str, Any]:
+def verbose_fields(transcript: Transcript, form: TranscriptionForm) -> dict[str, Any]:
+    """Returns the fields of verbose_json that OpenAI has."""
     body: dict[str, Any] = {
         "task": "translate" if form.translate else "transcribe",
         "language": "english" if form.translate else _language_name(transcript.language),
@@ -120,7 +121,7 @@ def _verbose(transcript: Transcript, form: TranscriptionForm) -> dict[str, Any]:
         "text": transcript.text,
     }
     if Granularity.SEGMENT in form.granularities:
-        body["segments"] = [_segment(number, segment) for number, segment in enumerate(transcript.segments)]
+        body["segments"] = [segment_fields(number, segment) for number, segment in enumerate(transcript.segments)]
     if Granularity.WORD in form.granularities:
         body["words"] = [
             {"word": word.word, "start": round(word.start_s, 3), "end": round(word.end_s, 3)}
@@ -130,7 +131,7 @@ def _verbose(transcript: Transcript, form: TranscriptionForm) -> dict[str, Any]:
     return body | {"usage": _usage(transcript)}
 
 
-def _segment(number: int, segment: Segment) -> dict[str, Any]:
+def segment_fields(number: int, segment: Segment) -> dict[str, Any]:
     """Returns OpenAI's ten fields, then RAPL's own. Strict clients refuse the whole response if one of the ten is
     missing, so a field that the engine does not report has a neutral value. docs/openai.md says which engines report
     what."""

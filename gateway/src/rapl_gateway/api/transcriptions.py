@@ -17,13 +17,14 @@ from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from rapl_gateway.admission import StartLimiter, admit, expected_s
+from rapl_gateway.api.compatible.dialect import Dialect
 from rapl_gateway.api.form import TranscriptionForm
 from rapl_gateway.api.openapi import TRANSCRIPTION_ANSWERS, TRANSCRIPTION_REQUEST, TRANSLATION_REQUEST, errors
-from rapl_gateway.api.rendering import coverage_headers, render
+from rapl_gateway.api.rendering import coverage_headers
 from rapl_gateway.api.replacement_fields import requested_replacements
 from rapl_gateway.api.sse import cancelled, event_stream, next_text
 from rapl_gateway.api.subtitles.rules import SubtitleOptions
-from rapl_gateway.api.upload import received_form
+from rapl_gateway.api.upload import Form, received_form
 from rapl_gateway.gateway import gateway_of
 from rapl_gateway.metrics import TranscriptionMetrics
 from rapl_gateway.timing import Stage, stopwatch_of
@@ -50,12 +51,20 @@ class Progress(BaseModel):
 
 @router.post("/v1/audio/transcriptions", openapi_extra=TRANSCRIPTION_REQUEST, responses=TRANSCRIPTION_ANSWERS)
 async def create_transcription(request: Request) -> Response:
-    return await _respond(request, translate=False)
+    return await respond(request, Dialect(_transcribes))
 
 
 @router.post("/v1/audio/translations", openapi_extra=TRANSLATION_REQUEST, responses=TRANSCRIPTION_ANSWERS)
 async def create_translation(request: Request) -> Response:
-    return await _respond(request, translate=True)
+    return await respond(request, Dialect(_translates))
+
+
+async def _transcribes(_: Request, __: Form) -> bool:
+    return False
+
+
+async def _translates(_: Request, __: Form) -> bool:
+    return True
 
 
 class DirectRoutes:
@@ -98,7 +107,16 @@ async def progress(request_id: str, request: Request) -> Progress:
     return Progress(done_s=round(job.result.done_s, 3), duration_s=job.result.announced_s)
 
 
-async def _respond(request: Request, *, translate: bool) -> Response:
+async def respond(request: Request, dialect: Dialect) -> Response:
+    """Transcribes the file of a request and returns the response.
+
+    Args:
+        request: its body is a form, as `received_form` reads it.
+        dialect: the API to which the request belongs.
+
+    Raises:
+        ServiceError: of every kind.
+    """
     gateway, stopwatch = gateway_of(request), stopwatch_of(request)
     client_id = await admit(request, gateway.backends)
     fields = await received_form(
@@ -106,6 +124,7 @@ async def _respond(request: Request, *, translate: bool) -> Response:
     )
     with ExitStack() as stack:
         stack.callback(fields.close)
+        translate = await dialect.adapt(request, fields)
         subtitles = SubtitleOptions.of(gateway.settings)
         form = TranscriptionForm.parse(fields, gateway.settings.speech_switch, subtitles, translate=translate)
         replacements = requested_replacements(fields.fields, gateway.replacements_of(client_id))
@@ -129,13 +148,13 @@ async def _respond(request: Request, *, translate: bool) -> Response:
         stack.callback(_log_result, request, job.result, gateway.metrics)
         if form.stream:
             return await _streamed(gateway.pipeline, job, request, stack.pop_all())
-        return await _whole(gateway.pipeline, job, form, request)
+        return await _whole(gateway.pipeline, job, form, request, dialect)
 
 
-async def _whole(pipeline: Pipeline, job: Job, form: TranscriptionForm, request: Request) -> Response:
-    await cancel_on_disconnect(request, _finished(pipeline, job))
+async def _whole(pipeline: Pipeline, job: Job, form: TranscriptionForm, request: Request, dialect: Dialect) -> Response:
+    await cancel_on_disconnect(request, _finished(pipeline, job, dialect))
     with job.stopwatch.stage(Stage.RENDER):
-        rendered = partial(render, job.result, form)
+        rendered = partial(dialect.render, job.result, form)
         response = await run_in_threadpool(rendered) if job.result.duration_s > LONG_S else rendered()
         response.headers.update(coverage_headers(job.result) | job.reservation.client.headers())
         return response
@@ -157,10 +176,11 @@ def _log_failure(request: Request, error: ServiceError) -> None:
     log_fields(request)["error"] = error.code.value
 
 
-async def _finished(pipeline: Pipeline, job: Job) -> None:
+async def _finished(pipeline: Pipeline, job: Job, dialect: Dialect) -> None:
     async with aclosing(pipeline.texts(job)) as texts:
         async for _ in texts:
-            pass
+            if dialect.is_enough(job.result):
+                return
 
 
 async def _streamed(pipeline: Pipeline, job: Job, request: Request, upload: ExitStack) -> Response:
