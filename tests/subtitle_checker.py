@@ -74,6 +74,18 @@ def broken_rules(cues: Sequence[ShownCue], limits: Limits = Limits()) -> Iterato
             yield BrokenRule("overlap", number, before.end_s - after.start_s)
 
 
+def reason(cues: Sequence[ShownCue], broken: BrokenRule, duration_s: float) -> str | None:
+    """Why no subtitles of these words could keep the rule; None if they could."""
+    cue = cues[broken.cue]
+    if broken.rule == "max_line_chars":
+        has_one_word = all(" " not in line for line in cue.lines if wcswidth(line) >= broken.value)
+        return "one word is longer than a line" if has_one_word else None
+    next_s = cues[broken.cue + 1].start_s if broken.cue + 1 < len(cues) else duration_s
+    if broken.rule in ("max_chars_per_s", "min_cue_s") and cue.end_s >= next_s - _ROUNDING_S:
+        return "the speech is too fast"
+    return None
+
+
 def _cue(match: re.Match[str]) -> ShownCue:
     numbers = [int(match[n]) for n in range(1, 9)]
     start_s, end_s = (h * 3600 + m * 60 + s + ms / 1000 for h, m, s, ms in (numbers[:4], numbers[4:]))

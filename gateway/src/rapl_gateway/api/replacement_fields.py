@@ -33,7 +33,7 @@ def requested_replacements(fields: Mapping[str, list[str]], of_client: Replaceme
         return of_client.merged(_TABLE.validate_json(text))
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)[0]
-        reason = str(details["ctx"]["error"]) if details["type"] == "value_error" else _EXAMPLE
+        reason = details.get("ctx", {}).get("error", _EXAMPLE)  # our own errors say what is wrong
         raise _invalid(f"'{_FIELD}' {reason}") from None
 
 
