@@ -4,8 +4,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-_SPACELESS = (("\u0e00", "\u0eff"), ("\u1000", "\u109f"), ("\u1780", "\u17ff"))
-"""Thai and Lao, Burmese, Khmer. Chinese and Japanese are recognised by the width of their characters."""
+from rapl_gateway.languages import is_spaceless
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,9 +178,5 @@ def _is_inside_word(before: str, after: str) -> bool:
 
 def _is_letter(character: str) -> bool:
     """Returns whether a character is a letter or a digit of a script with spaces between words."""
-    if character.isascii():
-        return character.isalnum() or character == "_"
-    if any(first <= character <= last for first, last in _SPACELESS):
-        return False
-    is_wide = unicodedata.east_asian_width(character) in "WF" and not "\uac00" <= character <= "\ud7a3"
-    return (character.isalnum() or unicodedata.category(character)[0] == "M") and not is_wide
+    is_part = character.isalnum() or character == "_" or unicodedata.category(character)[0] == "M"
+    return is_part and not is_spaceless(character)

@@ -10,14 +10,13 @@ import budoux
 from rapl_protocol.transcript import Segment, Word
 
 from rapl_gateway.api.subtitles.rules import width
+from rapl_gateway.languages import is_spaceless
 
 _SENTENCE_ENDS = ".?!。？！…؟।"
 _CLAUSE_ENDS = ",;:、，；：،—–"
 _CLOSING = "\"'”’»）)]」』】》"
 _THAI = ("\u0e00", "\u0e7f")
 _KANA = ("\u3040", "\u30ff")
-_SPACELESS = (_THAI, ("\u0e80", "\u0eff"), ("\u1000", "\u109f"), ("\u1780", "\u17ff"))
-"""Thai, Lao, Burmese, Khmer. Chinese and Japanese are recognised by the width of their characters."""
 _SHORT_WORD = 3
 """Letters. Most words of this length are articles, prepositions and conjunctions, which belong to the word after them,
 in all languages with spaces that engines transcribe."""
@@ -109,7 +108,7 @@ def _is_one(before: str, word: Phrase, is_phrase_start: bool) -> bool:
     """Returns whether no line may break between a text and the word after it."""
     if word.has_space:
         return False
-    if not (_is_spaceless(before[-1]) or _is_spaceless(word.text[0])):
+    if not (_may_break(before[-1]) or _may_break(word.text[0])):
         return True
     return not is_phrase_start
 
@@ -157,7 +156,7 @@ def _cut(text: str, end: int, start: int) -> int:
 
 def _phrase_starts(text: str) -> set[int]:
     """Returns the offsets at which a phrase of a script without spaces begins."""
-    if not any(map(_is_spaceless, text)):
+    if not any(map(_may_break, text)):
         return set()
     return {0, *accumulate(map(len, _parser(_script(text)).parse(text)))}
 
@@ -181,11 +180,11 @@ def _parser(script: str) -> budoux.Parser:
 
 def _joins(before: str, after: str) -> bool:
     """Returns whether no space separates two texts."""
-    return not before or not after or _is_spaceless(before[-1]) or _is_spaceless(after[0])
+    return not before or not after or _may_break(before[-1]) or _may_break(after[0])
 
 
-def _is_spaceless(character: str) -> bool:
-    """Returns whether a character belongs to a script without spaces between words."""
-    if any(first <= character <= last for first, last in _SPACELESS):
-        return True
-    return unicodedata.east_asian_width(character) in "WF" and not "\uac00" <= character <= "\ud7a3"
+def _may_break(character: str) -> bool:
+    """Returns whether a line may break beside a character without a space: a letter of a script without spaces, or one
+    of its full-width marks."""
+    is_mark = not character.isalnum() and width(character) == 2
+    return is_mark or is_spaceless(character)
