@@ -20,7 +20,7 @@ from subtitle_checker import ShownCue, broken_rules, cues_in, reason
 pytestmark = pytest.mark.real
 log = logging.getLogger("rapl")
 
-CLIPS = 30
+CLIPS = 24
 MOST_BROKEN = 0.01
 """Share of the cues that may break a rule."""
 Audio = tuple[str, bytes, str]
