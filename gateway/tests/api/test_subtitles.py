@@ -152,6 +152,12 @@ def test_a_cue_at_the_end_of_the_recording_is_shown_earlier_instead():
     assert (cue.start_s, cue.end_s) == (2.567, 3.4)
 
 
+def test_a_cue_does_not_end_before_it_begins_even_if_its_words_are_after_the_end_of_the_recording():
+    [cue] = shown(spoken("No.", 0.4, start_s=3.0), duration_s=2.0)
+
+    assert cue.start_s < cue.end_s <= 3.0
+
+
 def test_a_cue_that_is_too_short_joins_its_neighbour_if_there_is_no_time_between_them():
     segments = [spoken("No.", 0.2), spoken("I never said that.", 0.3, start_s=0.2)]
 

@@ -80,7 +80,7 @@ class _Division:
     def __init__(self, phrases: Sequence[Phrase], rules: SubtitleRules, limit_s: float) -> None:
         self._phrases = phrases
         self._rules = rules
-        self._limit_s = limit_s
+        self._limit_s = max(limit_s, phrases[-1].start_s)  # a cue does not end before it begins
 
     def cues(self) -> list[Cue]:
         cuts = self._cheapest_cuts()
