@@ -25,8 +25,11 @@ import atheris
 
 with atheris.instrument_imports(include=["rapl_gateway", "rapl_protocol", "python_multipart"]):
     from pydantic_core import from_json
-    from rapl_gateway.api import subtitles, upload
+    from rapl_gateway.api import upload
     from rapl_gateway.api.form import TranscriptionForm
+    from rapl_gateway.api.subtitles.cues import ruled_cues
+    from rapl_gateway.api.subtitles.formats import to_vtt
+    from rapl_gateway.api.subtitles.rules import SubtitleRules
     from rapl_gateway.backends import openai_answers
     from rapl_gateway.timing import Stopwatch
     from rapl_protocol.audio import WavAudio
@@ -103,7 +106,8 @@ def read_answer(data: bytes) -> None:
     with contextlib.suppress(ValueError):
         transcript = openai_answers.transcript_of(from_json(data), 30.0)
         assert transcript.model_dump_json().encode()
-        assert subtitles.to_vtt(transcript.segments).encode().startswith(b"WEBVTT")
+        cues = ruled_cues(transcript.segments, SubtitleRules(), 30.0)
+        assert to_vtt(cues).encode().startswith(b"WEBVTT")
 
 
 def _run(coroutine: Any) -> None:

@@ -3,6 +3,8 @@ from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.models import Capabilities, ModelInfo, ModelState, Progress
 from rapl_protocol.transcript import TranscribeOptions
 
+OPTIONAL_WORDS = {"word_timestamps": True, "words_are_optional": True}
+
 
 @pytest.mark.parametrize(
     ("wanted", "param"),
@@ -20,7 +22,7 @@ def test_an_option_that_the_model_cannot_honour_is_refused_and_the_field_named(w
 
 
 @pytest.mark.parametrize(
-    "wanted", [{}, {"language": "zh"}, {"prompt": "p"}, {"keywords": ("k",)}, {"temperature": 0.5}]
+    "wanted", [{}, {"language": "zh"}, {"prompt": "p"}, {"keywords": ("k",)}, {"temperature": 0.5}, OPTIONAL_WORDS]
 )
 def test_a_hint_without_effect_is_not_refused(wanted):
     Capabilities(languages=("en", "zh")).require(TranscribeOptions(model="m", **wanted))

@@ -13,6 +13,7 @@ from starlette.middleware import Middleware
 
 from rapl_gateway.api import health, status, transcriptions
 from rapl_gateway.api import models as model_routes
+from rapl_gateway.api.compatible import asr_webservice, whisper_cpp
 from rapl_gateway.api.paths import CanonicalPath
 from rapl_gateway.api.shutdown import ShutdownResponder
 from rapl_gateway.backends.catalog import ModelCatalog
@@ -71,7 +72,8 @@ def create_app(settings: Settings) -> FastAPI:
         metrics=metrics,
         metrics_readers=settings.metrics,
     )
-    for routes in (transcriptions, model_routes, status, secret_routes, realtime_routes, health):
+    compatible = (asr_webservice, whisper_cpp)
+    for routes in (transcriptions, *compatible, model_routes, status, secret_routes, realtime_routes, health):
         app.include_router(routes.router)
     return app
 

@@ -18,6 +18,7 @@ from rapl_gateway.metrics import TranscriptionMetrics
 from rapl_gateway.settings import Settings
 from rapl_gateway.transcription.pipeline import Job, Pipeline
 from rapl_gateway.transcription.preprocess import RetryingPreprocessClient
+from rapl_gateway.transcription.replacements import NO_REPLACEMENTS, Replacements
 
 
 class RunningJobs:
@@ -57,10 +58,22 @@ class Gateway:
     pipeline: Pipeline
     storage: UploadStorage
     metrics: TranscriptionMetrics | None = None
+    replacements: Replacements = NO_REPLACEMENTS
+    """The server's."""
     json_turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while the JSON body of a request is parsed."""
     running: RunningJobs = field(default_factory=RunningJobs)
     started_at: float = field(default_factory=time.monotonic)
+    _of_clients: dict[str, Replacements] = field(default_factory=dict[str, Replacements])
+    """Replacements by client, of clients that have sent a request and have some of their own."""
+
+    def replacements_of(self, client_id: str) -> Replacements:
+        """Returns the replacements of the server with those of a client's key."""
+        if client_id not in self.catalog.client_replacements:
+            return self.replacements
+        if client_id not in self._of_clients:
+            self._of_clients[client_id] = self.replacements.merged(self.catalog.client_replacements[client_id])
+        return self._of_clients[client_id]
 
 
 @asynccontextmanager
@@ -75,7 +88,8 @@ async def open_gateway(
         try:
             async with backends.watched():
                 pipeline, storage = Pipeline(preprocess, settings), UploadStorage(settings.max_stored_upload_bytes)
-                yield Gateway(settings, catalog, backends, preprocess, pipeline, storage, metrics)
+                replacements = Replacements(catalog.replacements)
+                yield Gateway(settings, catalog, backends, preprocess, pipeline, storage, metrics, replacements)
         finally:
             watch.cancel()
             with suppress(asyncio.CancelledError):

@@ -5,6 +5,7 @@ whisper/tokenizer.py (LANGUAGES). OpenAI's `language` field in verbose_json uses
 """
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
 
@@ -39,6 +40,8 @@ _AUTOMATIC = ("", "auto", "automatic", "detect", "multi", "mul", "mis", "und")
 an undetermined one."""
 _ENGINE_CODES = {"jv": "jw", "nb": "no"}
 """Codes of languages for which the engines have Whisper's code."""
+_SPACELESS = (("\u0e00", "\u0eff"), ("\u1000", "\u109f"), ("\u1780", "\u17ff"))
+"""Thai and Lao, Burmese, Khmer."""
 _MAX_LISTED = 200
 _MAX_CHARACTERS = 64
 """Only so many characters of a language are read. The longest useful tags are half as long."""
@@ -99,3 +102,14 @@ def _code(wanted: str) -> str | None:
     if code == "zh" and standard.territory == "HK":
         return "yue"
     return _ENGINE_CODES.get(code, code)
+
+
+def is_spaceless(character: str) -> bool:
+    """Returns whether a character is a letter or a digit of a script without spaces between words: Chinese, Japanese,
+    Thai, Lao, Burmese or Khmer."""
+    if character.isascii() or not character.isalnum():
+        return False
+    if any(first <= character <= last for first, last in _SPACELESS):
+        return True
+    is_wide = unicodedata.east_asian_width(character) == "W" or "\uff66" <= character <= "\uff9d"
+    return is_wide and not "\uac00" <= character <= "\ud7a3"

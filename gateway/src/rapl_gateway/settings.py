@@ -116,6 +116,19 @@ class Settings(TelemetrySettings):
     much audio of a session may wait for its text; a session with more is not read until it has less."""
     realtime_idle_s: float = Field(600.0, gt=0)
     """How long a realtime session may send nothing, in seconds. Then its connection is closed."""
+    subtitle_rules: bool = True
+    """Whether `srt` and `vtt` keep the rules below where the engine gives word times. `off`: each segment of the engine
+    is one cue of one line."""
+    subtitle_max_line_chars: int = Field(42, ge=10, le=1000)
+    """Widest line of subtitles, in characters. Full-width characters, as in Chinese, count as two."""
+    subtitle_max_lines: int = Field(2, ge=1, le=10)
+    """Most lines of one cue."""
+    subtitle_max_cue_s: float = Field(7.0, ge=1, le=60)
+    """Longest time that a cue is shown, in seconds."""
+    subtitle_min_cue_s: float = Field(0.833, ge=0, le=10)
+    """Shortest time that a cue is shown, in seconds."""
+    subtitle_max_chars_per_s: float = Field(20.0, ge=1, le=1000)
+    """Most characters of a cue for each second that it is shown. Full-width characters count as two."""
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)] = ()
     """API keys, separated by commas. Every request must send one of them. Empty: no key is required."""
     api_keys_file: ReadableFile | None = Field(None, examples=["keys.txt"])

@@ -84,6 +84,7 @@ async def test_the_clients_options_reach_the_engine(fleet):
         "is_long": False,
         "temperature": 0.3,
         "word_timestamps": True,
+        "words_are_optional": False,
         "segment_timestamps": True,
     }
 

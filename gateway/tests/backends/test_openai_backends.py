@@ -124,6 +124,13 @@ class TestAnotherServer:
         assert [(await ask(fleet)).json()["text"] for _ in range(2)] == ["from the stub"] * 2
         assert [form["response_format"] for form in stub.forms] == ["verbose_json", "json", "json"]
 
+    async def test_subtitles_are_made_without_word_times_if_it_refuses_verbose_json(self, stub, plugged):
+        answer = await ask(await plugged(stub.url), response_format="srt")
+
+        assert "from the stub" in answer.text
+        assert [form["response_format"] for form in stub.forms] == ["verbose_json", "json"]
+        assert ["timestamp_granularities[]" in form for form in stub.forms] == [True, False]
+
     async def test_every_option_that_its_api_has_a_field_for_is_sent(self, stub, plugged):
         fleet = await plugged(stub.url)
         await ask(fleet, language="en", prompt="A prompt.", temperature="0.5")

@@ -57,7 +57,7 @@ class Capabilities(BaseModel):
             return
         if options.translate and not self.translation:
             raise _unsupported("model", f"The model {options.model!r} cannot translate.")
-        if options.word_timestamps and not self.word_timestamps:
+        if options.word_timestamps and not (self.word_timestamps or options.words_are_optional):
             message = f"The model {options.model!r} does not return word timestamps."
             raise _unsupported("timestamp_granularities", message)
         if options.language and self.languages is not None and options.language not in self.languages:

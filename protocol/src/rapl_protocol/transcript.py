@@ -24,6 +24,8 @@ class TranscribeOptions(_Wire):
     temperature: float | None = None
     """Sampling temperature, 0 to 1; None: the model's default."""
     word_timestamps: bool = False
+    words_are_optional: bool = False
+    """Whether a model without word timestamps transcribes without them. If not, it refuses `word_timestamps`."""
     segment_timestamps: bool = False
     """Whether to return one segment for each utterance, with its times; otherwise one segment may cover all audio."""
     logprobs: bool = False

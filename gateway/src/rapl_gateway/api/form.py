@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Any, Literal, Self, TypeVar, cast
 
 from pydantic_core import from_json
@@ -15,6 +16,7 @@ from rapl_protocol.prepared import PrepareOptions
 from rapl_protocol.transcript import TranscribeOptions
 from rapl_service.http.upload import Upload
 
+from rapl_gateway.api.subtitles.rules import BY_RULES, SubtitleOptions
 from rapl_gateway.api.upload import Form
 from rapl_gateway.languages import parse_languages
 
@@ -40,7 +42,7 @@ class ResponseFormat(StrEnum):
     DIARIZED_JSON = "diarized_json"
 
 
-_WITH_SEGMENTS = (ResponseFormat.SRT, ResponseFormat.VTT, ResponseFormat.VERBOSE_JSON)
+_SUBTITLES = (ResponseFormat.SRT, ResponseFormat.VTT)
 
 
 class Granularity(StrEnum):
@@ -73,14 +75,23 @@ class TranscriptionForm:
     """Options of speech detection, and the audio track."""
     stream: bool
     translate: bool
+    subtitles: SubtitleOptions
 
     @classmethod
-    def parse(cls, form: Form, speech_detection: Literal["on", "off"], *, translate: bool = False) -> Self:
+    def parse(
+        cls,
+        form: Form,
+        speech_detection: Literal["on", "off"],
+        subtitles: SubtitleOptions = BY_RULES,
+        *,
+        translate: bool = False,
+    ) -> Self:
         """Parses the fields. A field without a value counts as not sent (`_ABSENT`). Unknown fields are ignored.
 
         Args:
             form: the fields and files of the request.
             speech_detection: whether speech detection is on in this gateway.
+            subtitles: the gateway's options of subtitles, which the request may change.
             translate: translate into English instead of transcribing.
 
         Raises:
@@ -104,10 +115,13 @@ class TranscriptionForm:
             prepare=PrepareOptions.model_validate(options),
             stream=not translate and _flag(form, "stream"),
             translate=translate,
+            subtitles=subtitles.changed_by(partial(_text, form)),
         )
 
     @property
     def wants_words(self) -> bool:
+        if self.response_format in _SUBTITLES:
+            return self.subtitles.use_words and not self.stream
         return Granularity.WORD in self.granularities and self.response_format is ResponseFormat.VERBOSE_JSON
 
     def options(self, engine_model: str) -> TranscribeOptions:
@@ -118,7 +132,8 @@ class TranscriptionForm:
             keywords=self.keywords,
             temperature=self.temperature,
             word_timestamps=self.wants_words,
-            segment_timestamps=self.response_format in _WITH_SEGMENTS,
+            words_are_optional=self.response_format in _SUBTITLES and not self.subtitles.need_words,
+            segment_timestamps=self.response_format in (*_SUBTITLES, ResponseFormat.VERBOSE_JSON),
             logprobs=self.logprobs,
             translate=self.translate,
         )

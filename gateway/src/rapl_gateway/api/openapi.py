@@ -6,6 +6,7 @@ from pydantic import BaseModel
 from rapl_protocol.errors import HTTP_STATUS
 
 from rapl_gateway.api.form import MAX_AUDIO_TRACK, Granularity, Include, ResponseFormat
+from rapl_gateway.api.subtitles.rules import RULE_LIMITS, WHOLE_NUMBERS, SubtitleUnit
 
 
 class ErrorDetails(BaseModel):
@@ -50,6 +51,27 @@ _TRANSCRIPTION_FIELDS: dict[str, Any] = {
         "maximum": MAX_AUDIO_TRACK,
         "description": "RAPL's own: the audio track to read, from 0; chosen by RAPL if empty.",
     },
+    "replacements": {
+        "type": "string",
+        "description": "RAPL's own: `off`, or a JSON object with phrases and what takes their place in the transcript.",
+    },
+    "subtitle_rules": {
+        "enum": ["on", "off"],
+        "description": "RAPL's own: whether `srt` and `vtt` keep the rules below, or have the engine's own segments.",
+    },
+    "subtitle_unit": {
+        "enum": [each.value for each in SubtitleUnit],
+        "description": "RAPL's own: with `word`, each word is one cue.",
+    },
+    **{
+        name: {
+            "type": "integer" if name in WHOLE_NUMBERS else "number",
+            "minimum": least,
+            "maximum": most,
+            "description": "RAPL's own: a rule for subtitles; the server's if empty.",
+        }
+        for name, (least, most) in RULE_LIMITS.items()
+    },
     "chunking_strategy": {"type": "string", "description": "`auto`, or a `server_vad` object as JSON."},
 }
 _TRANSLATION_FIELDS = {
@@ -78,6 +100,43 @@ def _form(fields: dict[str, Any]) -> dict[str, Any]:
 
 TRANSCRIPTION_REQUEST = _form(_TRANSCRIPTION_FIELDS)
 TRANSLATION_REQUEST = _form(_TRANSLATION_FIELDS)
+
+
+def _compatible(file: str, fields: dict[str, Any], parameters: dict[str, Any]) -> dict[str, Any]:
+    form = {"type": "object", "properties": {file: _TRANSCRIPTION_FIELDS["file"], **fields}, "required": [file]}
+    query = [{"name": name, "in": "query", "schema": schema} for name, schema in parameters.items()]
+    body = {"required": True, "content": {"multipart/form-data": {"schema": form}}}
+    return {"requestBody": body, "parameters": query}
+
+
+_ENCODE = {
+    "type": "boolean",
+    "default": True,
+    "description": "`false`: the file is raw audio, 16 kHz mono signed 16-bit little-endian.",
+}
+ASR_REQUEST = _compatible(
+    "audio_file",
+    {},
+    {
+        "encode": _ENCODE,
+        "task": {"enum": ["transcribe", "translate"], "default": "transcribe"},
+        "language": _TRANSCRIPTION_FIELDS["language"],
+        "initial_prompt": _TRANSCRIPTION_FIELDS["prompt"],
+        "word_timestamps": {"type": "boolean", "default": False},
+        "output": {"enum": ["txt", "vtt", "srt", "tsv", "json"], "default": "txt"},
+    },
+)
+DETECT_LANGUAGE_REQUEST = _compatible("audio_file", {}, {"encode": _ENCODE})
+_INFERENCE_FIELDS = ("language", "prompt", "response_format", "temperature")
+INFERENCE_REQUEST = _compatible(
+    "file",
+    {
+        **{name: _TRANSCRIPTION_FIELDS[name] for name in _INFERENCE_FIELDS},
+        "translate": {"type": "boolean", "default": False},
+        "token_timestamps": {"type": "boolean", "default": False, "description": "Words in the segments."},
+    },
+    {},
+)
 
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:

@@ -8,7 +8,9 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from rapl_protocol.transcript import Decoding, Segment, Transcript
 
 from rapl_gateway.api.form import Granularity, ResponseFormat, TranscriptionForm
-from rapl_gateway.api.subtitles import to_srt, to_vtt
+from rapl_gateway.api.subtitles.cues import Cue, own_cues, ruled_cues, word_cues
+from rapl_gateway.api.subtitles.formats import to_srt, to_vtt
+from rapl_gateway.api.subtitles.rules import SubtitleOptions, SubtitleUnit
 from rapl_gateway.languages import NAMES
 from rapl_gateway.transcription.result import Problem, TranscriptBuilder
 
@@ -25,13 +27,21 @@ def render(result: TranscriptBuilder, form: TranscriptionForm) -> Response:
         case ResponseFormat.TEXT:
             return PlainTextResponse(transcript.text + "\n")
         case ResponseFormat.SRT:
-            return PlainTextResponse(to_srt(transcript.segments))
+            return PlainTextResponse(to_srt(_cues(transcript, form.subtitles)))
         case ResponseFormat.VTT:
-            return PlainTextResponse(to_vtt(transcript.segments))
+            return PlainTextResponse(to_vtt(_cues(transcript, form.subtitles)))
         case ResponseFormat.VERBOSE_JSON:
-            return JSONResponse(_verbose(transcript, form) | coverage_fields(result))
+            return JSONResponse(verbose_fields(transcript, form) | coverage_fields(result))
         case ResponseFormat.JSON | ResponseFormat.DIARIZED_JSON:  # the form refuses the latter
             return JSONResponse(_json(transcript, result, form))
+
+
+def _cues(transcript: Transcript, options: SubtitleOptions) -> list[Cue]:
+    if options.unit is SubtitleUnit.WORD:
+        return word_cues(transcript.segments)
+    if options.rules is None:
+        return own_cues(transcript.segments)
+    return ruled_cues(transcript.segments, options.rules, transcript.duration_s)
 
 
 def coverage_headers(result: TranscriptBuilder) -> dict[str, str]:
@@ -102,7 +112,8 @@ def _usage(transcript: Transcript) -> dict[str, Any]:
     return {"type": "duration", "seconds": math.ceil(transcript.duration_s)}
 
 
-def _verbose(transcript: Transcript, form: TranscriptionForm) -> dict[str, Any]:
+def verbose_fields(transcript: Transcript, form: TranscriptionForm) -> dict[str, Any]:
+    """Returns the fields of verbose_json that OpenAI has."""
     body: dict[str, Any] = {
         "task": "translate" if form.translate else "transcribe",
         "language": "english" if form.translate else _language_name(transcript.language),
@@ -110,7 +121,7 @@ def _verbose(transcript: Transcript, form: TranscriptionForm) -> dict[str, Any]:
         "text": transcript.text,
     }
     if Granularity.SEGMENT in form.granularities:
-        body["segments"] = [_segment(number, segment) for number, segment in enumerate(transcript.segments)]
+        body["segments"] = [segment_fields(number, segment) for number, segment in enumerate(transcript.segments)]
     if Granularity.WORD in form.granularities:
         body["words"] = [
             {"word": word.word, "start": round(word.start_s, 3), "end": round(word.end_s, 3)}
@@ -120,7 +131,7 @@ def _verbose(transcript: Transcript, form: TranscriptionForm) -> dict[str, Any]:
     return body | {"usage": _usage(transcript)}
 
 
-def _segment(number: int, segment: Segment) -> dict[str, Any]:
+def segment_fields(number: int, segment: Segment) -> dict[str, Any]:
     """Returns OpenAI's ten fields, then RAPL's own. Strict clients refuse the whole response if one of the ten is
     missing, so a field that the engine does not report has a neutral value. docs/openai.md says which engines report
     what."""

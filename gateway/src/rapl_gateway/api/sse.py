@@ -13,6 +13,7 @@ from typing import Any
 from rapl_protocol.errors import ServiceError
 
 from rapl_gateway.api.rendering import coverage_fields, language_codes, logprobs_field
+from rapl_gateway.transcription.replacements import ReplacedText
 from rapl_gateway.transcription.result import TranscriptBuilder
 
 KEEP_ALIVE_S = 15.0
@@ -41,6 +42,7 @@ async def event_stream(
     """
     async with aclosing(texts):
         pending, sent_s = first, 0.0
+        replaced = ReplacedText(result.replacements)
         try:
             while True:
                 while not (await asyncio.wait({pending}, timeout=KEEP_ALIVE_S))[0]:
@@ -48,8 +50,8 @@ async def event_stream(
                 text = pending.result()
                 if text is None:
                     break
-                if text:
-                    yield _event({"type": "transcript.text.delta", "delta": text})
+                if sent := replaced.add(text):
+                    yield _delta(sent)
                 if result.done_s != sent_s:
                     sent_s = result.done_s
                     yield _progress(result)
@@ -61,6 +63,8 @@ async def event_stream(
             return
         finally:
             await cancelled(pending)
+        if rest := replaced.end():
+            yield _delta(rest)
         done = {"type": "transcript.text.done", "text": result.transcript().text, "languages": language_codes(result)}
         logprobs = logprobs_field(result) if with_logprobs else {}
         yield _event(done | logprobs | coverage_fields(result))
@@ -89,6 +93,10 @@ def _progress(result: TranscriptBuilder) -> str:
     to the program that uses them."""
     progress = {"done_s": round(result.done_s, 3), "duration_s": result.announced_s}
     return f": progress {json.dumps(progress)}\n\n"
+
+
+def _delta(text: str) -> str:
+    return _event({"type": "transcript.text.delta", "delta": text})
 
 
 def _event(content: dict[str, Any]) -> str:

@@ -13,14 +13,18 @@ from rapl_protocol.models import ModelState
 from rapl_service.http.disconnect import cancel_on_disconnect
 from rapl_service.http.errors import logged_error_response
 from rapl_service.http.scope import ROUTE, log_fields, request_id
+from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from rapl_gateway.admission import StartLimiter, admit, expected_s
+from rapl_gateway.api.compatible.dialect import Dialect
 from rapl_gateway.api.form import TranscriptionForm
 from rapl_gateway.api.openapi import TRANSCRIPTION_ANSWERS, TRANSCRIPTION_REQUEST, TRANSLATION_REQUEST, errors
-from rapl_gateway.api.rendering import coverage_headers, render
+from rapl_gateway.api.rendering import coverage_headers
+from rapl_gateway.api.replacement_fields import requested_replacements
 from rapl_gateway.api.sse import cancelled, event_stream, next_text
-from rapl_gateway.api.upload import received_form
+from rapl_gateway.api.subtitles.rules import SubtitleOptions
+from rapl_gateway.api.upload import Form, received_form
 from rapl_gateway.gateway import gateway_of
 from rapl_gateway.metrics import TranscriptionMetrics
 from rapl_gateway.timing import Stage, stopwatch_of
@@ -30,6 +34,9 @@ from rapl_gateway.transcription.result import REASON_NAMES, TranscriptBuilder
 FIRST_TEXT_S = 20.0
 """Seconds that a streamed response waits for its first text before it begins. An error in this time is sent with its
 own HTTP status."""
+
+LONG_S = 60.0
+"""The response to longer audio is made in a thread: to divide an hour of speech into cues takes 0.2 s."""
 
 router = APIRouter()
 
@@ -44,12 +51,20 @@ class Progress(BaseModel):
 
 @router.post("/v1/audio/transcriptions", openapi_extra=TRANSCRIPTION_REQUEST, responses=TRANSCRIPTION_ANSWERS)
 async def create_transcription(request: Request) -> Response:
-    return await _respond(request, translate=False)
+    return await respond(request, Dialect(_transcribes))
 
 
 @router.post("/v1/audio/translations", openapi_extra=TRANSLATION_REQUEST, responses=TRANSCRIPTION_ANSWERS)
 async def create_translation(request: Request) -> Response:
-    return await _respond(request, translate=True)
+    return await respond(request, Dialect(_translates))
+
+
+async def _transcribes(_: Request, __: Form) -> bool:
+    return False
+
+
+async def _translates(_: Request, __: Form) -> bool:
+    return True
 
 
 class DirectRoutes:
@@ -92,7 +107,16 @@ async def progress(request_id: str, request: Request) -> Progress:
     return Progress(done_s=round(job.result.done_s, 3), duration_s=job.result.announced_s)
 
 
-async def _respond(request: Request, *, translate: bool) -> Response:
+async def respond(request: Request, dialect: Dialect) -> Response:
+    """Transcribes the file of a request and returns the response.
+
+    Args:
+        request: its body is a form, as `received_form` reads it.
+        dialect: the API to which the request belongs.
+
+    Raises:
+        ServiceError: of every kind.
+    """
     gateway, stopwatch = gateway_of(request), stopwatch_of(request)
     client_id = await admit(request, gateway.backends)
     fields = await received_form(
@@ -100,7 +124,10 @@ async def _respond(request: Request, *, translate: bool) -> Response:
     )
     with ExitStack() as stack:
         stack.callback(fields.close)
-        form = TranscriptionForm.parse(fields, gateway.settings.speech_switch, translate=translate)
+        translate = await dialect.adapt(request, fields)
+        subtitles = SubtitleOptions.of(gateway.settings)
+        form = TranscriptionForm.parse(fields, gateway.settings.speech_switch, subtitles, translate=translate)
+        replacements = requested_replacements(fields.fields, gateway.replacements_of(client_id))
         route = gateway.catalog.resolve(form.model, gateway.backends.discovered())
         log_fields(request).update(model=route.model, backend=route.backend)
         reservation = gateway.backends.reserve(route, client_id, expected_s(form.file.size_bytes), stopwatch)
@@ -115,18 +142,20 @@ async def _respond(request: Request, *, translate: bool) -> Response:
             stopwatch=stopwatch,
             is_streamed=form.stream,
             is_model_ready=info is not None and info.state is ModelState.READY,
+            result=TranscriptBuilder(replacements),
         )
         stack.enter_context(gateway.running.during(job))
         stack.callback(_log_result, request, job.result, gateway.metrics)
         if form.stream:
             return await _streamed(gateway.pipeline, job, request, stack.pop_all())
-        return await _whole(gateway.pipeline, job, form, request)
+        return await _whole(gateway.pipeline, job, form, request, dialect)
 
 
-async def _whole(pipeline: Pipeline, job: Job, form: TranscriptionForm, request: Request) -> Response:
-    await cancel_on_disconnect(request, _finished(pipeline, job))
+async def _whole(pipeline: Pipeline, job: Job, form: TranscriptionForm, request: Request, dialect: Dialect) -> Response:
+    await cancel_on_disconnect(request, _finished(pipeline, job, dialect))
     with job.stopwatch.stage(Stage.RENDER):
-        response = render(job.result, form)
+        rendered = partial(dialect.render, job.result, form)
+        response = await run_in_threadpool(rendered) if job.result.duration_s > LONG_S else rendered()
         response.headers.update(coverage_headers(job.result) | job.reservation.client.headers())
         return response
 
@@ -147,10 +176,11 @@ def _log_failure(request: Request, error: ServiceError) -> None:
     log_fields(request)["error"] = error.code.value
 
 
-async def _finished(pipeline: Pipeline, job: Job) -> None:
+async def _finished(pipeline: Pipeline, job: Job, dialect: Dialect) -> None:
     async with aclosing(pipeline.texts(job)) as texts:
         async for _ in texts:
-            pass
+            if dialect.is_enough(job.result):
+                return
 
 
 async def _streamed(pipeline: Pipeline, job: Job, request: Request, upload: ExitStack) -> Response:

@@ -22,7 +22,7 @@ from rapl_gateway.timing import Stage, Stopwatch
 _MAX_FIELDS = 200
 _MAX_FILES = 8
 _MAX_FIELD_BYTES = 1 << 20
-_IN_MEMORY_BYTES = 1 << 20
+IN_MEMORY_BYTES = 1 << 20
 MAX_JSON_BYTES = 36 << 20
 """Largest JSON body: OpenAI's 25 MB of audio in base64. Parsing takes 100 MB of memory, and 220 MB if the base64 has
 line breaks."""
@@ -143,12 +143,12 @@ async def _read(body: _Body, boundary: bytes, form: Form) -> None:
 
 
 async def _read_json(body: _Body, form: Form, turn: asyncio.Lock) -> None:
-    with Upload(_IN_MEMORY_BYTES, form.storage) as text:
+    with Upload(IN_MEMORY_BYTES, form.storage) as text:
         async for piece in body.pieces():
             text.add(piece)
             await text.spool()
         await text.end()
-        form.files["file"] = audio = Upload(_IN_MEMORY_BYTES, form.storage)
+        form.files["file"] = audio = Upload(IN_MEMORY_BYTES, form.storage)
         async with turn:
             audio.add(await run_in_threadpool(lambda: parse_json(bytes(text.content()), form.fields)))
             await audio.spool()
@@ -266,7 +266,7 @@ class _Parts:
             raise _unreadable(f"it has more than {_MAX_FILES} files")
         if replaced := self._form.files.get(self._name):
             replaced.close()
-        self._form.files[self._name] = self._upload = Upload(_IN_MEMORY_BYTES, self._form.storage)
+        self._form.files[self._name] = self._upload = Upload(IN_MEMORY_BYTES, self._form.storage)
 
     def _on_data(self, data: bytes, start: int, end: int) -> None:
         piece = data[start:end]

@@ -9,9 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from rapl_gateway.settings import BaseUrl, split_urls
+
+_MOST_PHRASES = 1_000
+_LONGEST_PHRASE = 200
 
 
 def _urls(value: Any) -> Any:
@@ -43,6 +46,35 @@ class ModelEntry(BaseModel):
     """Models that are used instead while the engine of this model cannot be reached."""
 
 
+def _digest(text: str) -> str:
+    if not re.fullmatch("[0-9a-f]{64}", text):
+        raise ValueError("must be a SHA-256 digest, 64 hexadecimal digits in lower case")
+    return text
+
+
+def _replacements(table: dict[str, str]) -> dict[str, str]:
+    texts = [*table, *table.values()]
+    if len(table) > _MOST_PHRASES or not all(phrase.strip() for phrase in table):
+        raise ValueError(f"must have at most {_MOST_PHRASES} phrases, and none may be empty")
+    if any(len(text) > _LONGEST_PHRASE or len(text.splitlines()) > 1 for text in texts):
+        raise ValueError(f"each text must be one line of at most {_LONGEST_PHRASE} characters")
+    return table
+
+
+ReplacementTable = Annotated[dict[str, str], AfterValidator(_replacements)]
+"""What takes the place of a phrase in transcripts."""
+
+
+class ClientEntry(BaseModel):
+    """What is special for the clients with one API key."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    key_sha256: Annotated[str, AfterValidator(_digest)]
+    """The key's SHA-256 digest in hexadecimal, so that the file does not have the key."""
+    replacements: ReplacementTable = {}
+
+
 class CatalogContent(BaseModel):
     """The contents of `rapl.toml`."""
 
@@ -53,9 +85,11 @@ class CatalogContent(BaseModel):
     backends: dict[str, BackendEntry] = {}
     models: dict[str, ModelEntry] = {}
     aliases: dict[str, str] = {}
+    replacements: ReplacementTable = {}
+    clients: dict[str, ClientEntry] = {}
 
 
-_ENTRIES: dict[str, type[BaseModel]] = {"backends": BackendEntry, "models": ModelEntry}
+_ENTRIES: dict[str, type[BaseModel]] = {"backends": BackendEntry, "models": ModelEntry, "clients": ClientEntry}
 _SENTENCES = {
     "string_type": 'must be a text in quotes, such as {key} = "..."',
     "int_type": "must be a whole number, such as {key} = 4",

@@ -55,13 +55,14 @@ class OpenAIServer:
         Raises:
             ServiceError: the server's own error, BACKEND_UNAVAILABLE or BACKEND_TIMEOUT.
         """
-        wants_more = options.word_timestamps or options.model not in self._only_json
+        needs_words = options.word_timestamps and not options.words_are_optional
+        wants_more = needs_words or options.model not in self._only_json
         try:
             answer = await self._request(
                 audio, options, "verbose_json" if wants_more else "json", deadline_s, request_id
             )
         except ServiceError as error:
-            if options.word_timestamps or not wants_more or error.param != "response_format":
+            if needs_words or not wants_more or error.param != "response_format":
                 raise
             self._only_json.add(options.model)
             answer = await self._request(audio, options, "json", deadline_s, request_id)
@@ -200,7 +201,7 @@ def _form(audio: WavAudio, options: TranscribeOptions, response_format: str) -> 
     for name, value in optional.items():
         if value is not None:
             form.add_field(name, value)
-    if options.word_timestamps:
+    if options.word_timestamps and response_format == "verbose_json":
         for granularity in ("word", "segment"):
             form.add_field("timestamp_granularities[]", granularity)
     return form

@@ -89,7 +89,9 @@ class Sessions:
         route = self._gateway.catalog.resolve(turn.config.requested_model, backends.discovered())
         await _loaded(backends[route.backend], route.engine_model)
         options = turn.config.transcribe_options(route.engine_model)
-        return self._texts.begin(options, route, client_id, request_id=request_id, is_detected=turn.is_detected)
+        text = self._texts.begin(options, route, client_id, request_id=request_id, is_detected=turn.is_detected)
+        text.replacements = self._gateway.replacements_of(client_id)
+        return text
 
 
 def sessions_of(connection: HTTPConnection) -> Sessions:

@@ -19,6 +19,7 @@ from rapl_gateway.realtime.text.open_part import LIMIT_BYTES, OpenPart, PassEngi
 from rapl_gateway.realtime.text.passes import OpenAudio, PassLimiter
 from rapl_gateway.settings import Settings
 from rapl_gateway.transcription.pipeline import Pipeline
+from rapl_gateway.transcription.replacements import NO_REPLACEMENTS
 from rapl_gateway.transcription.result import Problem
 
 _SEARCH_BYTES = int(SEARCH_S * BYTES_PER_SECOND)
@@ -68,6 +69,8 @@ class TurnText:
     def __init__(
         self, engine: PassEngine, options: TranscribeOptions, final: FinalPass, *, has_deltas: bool, is_detected: bool
     ) -> None:
+        self.replacements = NO_REPLACEMENTS
+        """What the reader of the events is to replace in them."""
         self._engine = engine
         self._final = final
         self._has_deltas = has_deltas

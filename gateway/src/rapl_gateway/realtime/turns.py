@@ -7,6 +7,7 @@ from contextlib import aclosing
 
 from rapl_protocol.errors import ErrorCode, ServiceError
 
+from rapl_gateway.realtime.replaced_turn import with_replacements
 from rapl_gateway.realtime.turn_text import TextDelta, TurnCompleted, TurnText
 
 log = logging.getLogger("rapl")
@@ -101,7 +102,7 @@ class _WaitingTurn:
             self._early.clear()
             if self._is_committed.is_set():
                 text.commit()
-            async with aclosing(text.events()) as events:
+            async with aclosing(with_replacements(text.events(), text.replacements)) as events:
                 async for event in events:
                     yield event
         finally:

@@ -10,6 +10,8 @@ from rapl_protocol.prepared import NOTHING_TO_REPORT, Damage, PrepareEnd, Speech
 from rapl_protocol.transcript import Segment, TokenLogprob, Transcript, join_texts
 
 from rapl_gateway.transcription.checks.transcript_checks import Flag, Judged, Judgement, Suspicion
+from rapl_gateway.transcription.replaced_transcript import with_replacements
+from rapl_gateway.transcription.replacements import NO_REPLACEMENTS, Replacements
 
 _DAMAGE = {
     "undecodable": "the file is damaged here and could not be decoded",
@@ -48,9 +50,15 @@ class _Part:
 
 class TranscriptBuilder:
     """Joins segments, which must be added in order. The text of `transcript()` is everything that `add_text` and `add`
-    returned, concatenated, unless a part was replaced."""
+    returned, concatenated, unless a part was replaced; then come the replacements.
 
-    def __init__(self) -> None:
+    Args:
+        replacements: of the request.
+    """
+
+    def __init__(self, replacements: Replacements = NO_REPLACEMENTS) -> None:
+        self.replacements = replacements
+        """What `transcript` and `logprobs` take into account."""
         self._parts: list[_Part] = []
         self._text = ""
         self._partial = ""
@@ -147,17 +155,21 @@ class TranscriptBuilder:
 
     @property
     def logprobs(self) -> tuple[TokenLogprob, ...] | None:
-        """The tokens of the whole text; None if they are not known for all of it."""
+        """The tokens of the whole text; None if they are not known for all of it, or if some of it was replaced."""
+        if self.replacements.edits(self._text):
+            return None
         found = [part.logprobs for part in self._parts]
         return None if None in found else tuple(chain.from_iterable(filter(None, found)))
 
     def transcript(self) -> Transcript:
-        return Transcript(
+        """Returns the whole transcript, with the replacements."""
+        transcript = Transcript(
             text=self._text,
             language=next(iter(self.languages), None),
             duration_s=self.duration_s,
             segments=tuple(segment for part in self._parts for segment in part.segments),
         )
+        return with_replacements(transcript, self.replacements)
 
 
 def _part(judged: Judged, segment: SpeechSegment) -> _Part:

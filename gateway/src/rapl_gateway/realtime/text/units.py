@@ -6,6 +6,8 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from rapl_gateway.languages import is_spaceless
+
 _NUMERAL = re.compile(
     r"zero|oh|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|twenty|thirty|forty|fifty|sixty|"
     r"seventy|eighty|ninety|hundred|thousand|[mb]illion|point|percent|dollars?|euros?|pounds?|cents?|double|triple|"
@@ -14,8 +16,6 @@ _NUMERAL = re.compile(
 """English and Chinese words that engines may write as digits."""
 _IN_WORDS = frozenset("'’")
 _IN_NUMBERS = frozenset(".,:/'’")
-_SPACELESS = (("\u0e00", "\u0eff"), ("\u1000", "\u109f"), ("\u1780", "\u17ff"))
-"""Thai and Lao, Burmese, Khmer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def _units(text: str) -> Iterator[Unit]:
             return
         first, body = text[at], at
         at += 1
-        is_character = _is_spaceless(first)
+        is_character = is_spaceless(first)
         is_word = is_character or first.isalnum()
         while at < len(text) and _continues(text, at, is_word=is_word, is_character=is_character):
             at += 1
@@ -72,20 +72,11 @@ def _continues(text: str, at: int, *, is_word: bool, is_character: bool) -> bool
     character = text[at]
     if unicodedata.category(character) in ("Mn", "Mc", "Me"):
         return True
-    if not is_word or is_character or _is_spaceless(character):
+    if not is_word or is_character or is_spaceless(character):
         return False
     if character.isalnum():
         return True
     before, after = text[at - 1], text[at + 1 : at + 2]
     if before.isdecimal() and after.isdecimal():
         return character in _IN_NUMBERS
-    return character in _IN_WORDS and before.isalnum() and after.isalnum() and not _is_spaceless(after)
-
-
-def _is_spaceless(character: str) -> bool:
-    if character.isascii() or not character.isalnum():
-        return False
-    if any(first <= character <= last for first, last in _SPACELESS):
-        return True
-    is_wide = unicodedata.east_asian_width(character) == "W" or "\uff66" <= character <= "\uff9d"
-    return is_wide and not "\uac00" <= character <= "\ud7a3"
+    return character in _IN_WORDS and before.isalnum() and after.isalnum() and not is_spaceless(after)

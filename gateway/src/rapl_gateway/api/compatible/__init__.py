@@ -1,0 +1,1 @@
+"""The routes of other speech-to-text servers, whose clients can use RAPL as well."""

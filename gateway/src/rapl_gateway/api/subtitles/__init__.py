@@ -1,0 +1,1 @@
+"""Subtitles: cues that people can read, and the formats SubRip and WebVTT."""
