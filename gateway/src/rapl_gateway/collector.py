@@ -1,4 +1,5 @@
-"""The gateway's metrics that are read when Prometheus asks for them: queues, replicas, retries and fallbacks."""
+"""The gateway's metrics that are read when Prometheus asks for them: queues, replicas, retries, fallbacks
+and open realtime sessions."""
 
 from collections.abc import Iterator
 
@@ -9,11 +10,13 @@ from rapl_service.telemetry.metrics import Family, family
 
 from rapl_gateway.backends.backend import Backend
 from rapl_gateway.gateway import Gateway
+from rapl_gateway.realtime.sessions import Sessions
 
 
 class GatewayCollector(Collector):
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, sessions: Sessions) -> None:
         self._gateway = gateway
+        self._sessions = sessions
 
     def collect(self) -> Iterator[Family]:
         families = {spec: family(spec) for spec in _OF_BACKENDS}
@@ -28,6 +31,14 @@ class GatewayCollector(Collector):
         stored = family(catalog.STORED_UPLOADS)
         stored.add_metric([], self._gateway.storage.used_bytes)
         yield stored
+        yield from self._realtime()
+
+    def _realtime(self) -> Iterator[Family]:
+        sessions, waiting = family(catalog.REALTIME_SESSIONS), family(catalog.REALTIME_WAITING)
+        sessions.add_metric([], self._sessions.open.total())
+        for waits_for, size in self._sessions.waiting_bytes().items():
+            waiting.add_metric([waits_for], size)
+        yield from (sessions, waiting)
 
     def _fallbacks(self) -> Family:
         fallbacks = family(catalog.FALLBACKS)
