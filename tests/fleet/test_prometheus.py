@@ -12,10 +12,12 @@ import pytest
 from media import as_media
 from rapl_protocol.audio import WavAudio
 from rapl_service.telemetry.catalog import METRICS
+from realtime_turn import speak_turn
 from services import DIGITS, ROOT, SAMPLE, SELFTEST, Fleet, free_port, until
 
 PROMETHEUS = ROOT / "deploy" / "prometheus"
 ROUNDS = 4
+REALTIME = (SELFTEST, SELFTEST, DIGITS)
 STAGES = ("receive", "prepare", "queue", "infer", "render", "send", "gateway")
 
 pytestmark = pytest.mark.skipif(not shutil.which("promtool"), reason="needs the Debian package prometheus")
@@ -83,14 +85,16 @@ def scrapes(url: str) -> int:
 
 
 def send_mixed_load(fleet: Fleet) -> None:
-    """Sends clips, compressed files, a recording, streams and errors to both engines, several at once."""
+    """Sends clips, compressed files, streams, errors and realtime turns to both engines, several at once."""
     wav = SAMPLE.read_bytes()
     compressed = as_media(bytes(WavAudio.from_wav(wav).pcm), "ogg-opus")
     cases = [(wav, SELFTEST, {}), (compressed, SELFTEST, {}), (wav, DIGITS, {"stream": "true"})]
     cases += [(wav, SELFTEST, {"response_format": "srt"}), (b"no media", SELFTEST, {}), (wav, "no-such-model", {})]
     for _ in range(ROUNDS):
-        with ThreadPoolExecutor(len(cases)) as pool:
+        with ThreadPoolExecutor(len(cases) + len(REALTIME)) as pool:
+            turns = pool.map(lambda model: speak_turn(fleet.url, model), REALTIME)
             list(pool.map(lambda case: fleet.transcribe(case[0], case[1], **case[2]), cases))
+            assert all(turn["type"].endswith(".completed") for turn in turns)
 
 
 def test_every_query_of_the_dashboard_returns_data(loaded):
