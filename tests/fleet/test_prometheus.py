@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 from media import as_media
+from prometheus_queries import query, rule_healths, scraped_jobs
 from rapl_protocol.audio import WavAudio
 from rapl_service.telemetry.catalog import METRICS
 from realtime_turn import speak_turn
@@ -57,26 +58,13 @@ def loaded(fleet: Fleet, targets: dict[str, str], tmp_path_factory: pytest.TempP
     with (folder / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
         url = f"http://127.0.0.1:{port}"
         try:
-            until("Prometheus sees every service", lambda: up(url) == set(targets), 30)
+            until("Prometheus sees every service", lambda: scraped_jobs(url) == set(targets), 30)
             send_mixed_load(fleet)
             scraped_at = scrapes(url)
             until("Prometheus has scraped twice more", lambda: scrapes(url) >= scraped_at + 2, 30)
             yield url
         finally:
             process.terminate()
-
-
-def query(url: str, expression: str) -> list[dict]:
-    answer = httpx.get(f"{url}/api/v1/query", params={"query": expression})
-    answer.raise_for_status()
-    return answer.json()["data"]["result"]
-
-
-def up(url: str) -> set[str]:
-    try:
-        return {each["metric"]["job"] for each in query(url, "up == 1")}
-    except httpx.HTTPError:
-        return set()
 
 
 def scrapes(url: str) -> int:
@@ -107,10 +95,9 @@ def test_every_query_of_the_dashboard_returns_data(loaded):
 
 def test_no_alert_fires_while_all_is_well(loaded):
     alerts = httpx.get(f"{loaded}/api/v1/alerts").json()["data"]["alerts"]
-    rules = httpx.get(f"{loaded}/api/v1/rules").json()["data"]["groups"][0]["rules"]
 
     assert [alert["labels"]["alertname"] for alert in alerts if alert["state"] == "firing"] == []
-    assert {rule["health"] for rule in rules} == {"ok"}
+    assert rule_healths(loaded) == {"ok"}
 
 
 def test_promtool_finds_nothing_wrong_with_the_metrics(loaded, targets):

@@ -21,6 +21,7 @@ from rapl_gateway.gateway import Gateway, open_gateway
 from rapl_gateway.metrics import TranscriptionMetrics
 from rapl_gateway.realtime import routes as realtime_routes
 from rapl_gateway.realtime import secret_routes
+from rapl_gateway.realtime.collector import SessionsCollector
 from rapl_gateway.realtime.figures import RealtimeMetrics
 from rapl_gateway.realtime.sessions import Sessions
 from rapl_gateway.security.api_keys import ApiKeys
@@ -59,7 +60,8 @@ def create_app(settings: Settings) -> FastAPI:
             for url in settings.published_urls():
                 log.info("RAPL is at %s; clients of OpenAI's API use %s/v1", url, url)
             if metrics:
-                metrics.registry.register(GatewayCollector(gateway, sessions))
+                metrics.registry.register(GatewayCollector(gateway))
+                metrics.registry.register(SessionsCollector(sessions))
             yield
 
     origins = AllowedOrigins(settings.cors_origins)

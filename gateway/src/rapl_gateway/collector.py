@@ -1,5 +1,4 @@
-"""The gateway's metrics that are read when Prometheus asks for them: queues, replicas, retries, fallbacks
-and open realtime sessions."""
+"""The gateway's metrics that are read when Prometheus asks for them: queues, replicas, retries and fallbacks."""
 
 from collections.abc import Iterator
 
@@ -10,13 +9,11 @@ from rapl_service.telemetry.metrics import Family, family
 
 from rapl_gateway.backends.backend import Backend
 from rapl_gateway.gateway import Gateway
-from rapl_gateway.realtime.sessions import Sessions
 
 
 class GatewayCollector(Collector):
-    def __init__(self, gateway: Gateway, sessions: Sessions) -> None:
+    def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self._sessions = sessions
 
     def collect(self) -> Iterator[Family]:
         families = {spec: family(spec) for spec in _OF_BACKENDS}
@@ -31,14 +28,6 @@ class GatewayCollector(Collector):
         stored = family(catalog.STORED_UPLOADS)
         stored.add_metric([], self._gateway.storage.used_bytes)
         yield stored
-        yield from self._realtime()
-
-    def _realtime(self) -> Iterator[Family]:
-        sessions, waiting = family(catalog.REALTIME_SESSIONS), family(catalog.REALTIME_WAITING)
-        sessions.add_metric([], self._sessions.open.total())
-        for waits_for, size in self._sessions.waiting_bytes().items():
-            waiting.add_metric([waits_for], size)
-        yield from (sessions, waiting)
 
     def _fallbacks(self) -> Family:
         fallbacks = family(catalog.FALLBACKS)

@@ -121,18 +121,6 @@ async def test_passes_their_lag_and_the_words_that_they_settle_are_counted(start
     assert int(line["passes"]) == passes
 
 
-async def test_the_lag_is_the_audio_since_the_oldest_sound_that_no_pass_had(start_realtime):
-    engine = FakeTranscriber(MODEL, text=TEXT)
-    fleet = await start_realtime(engine)
-    async with connected(fleet) as client:
-        await client.update(**MANUAL)
-        await client.append(SPEECH[:64_000], piece_bytes=64_000)
-        await until_value(fleet, 1, "rapl_realtime_lag_seconds_count")
-
-        samples = await scraped(fleet.url)
-    assert value(samples, "rapl_realtime_lag_seconds_sum") == pytest.approx(2.0, abs=0.01)
-
-
 async def test_a_pass_that_the_commit_ends_and_one_that_fails_are_counted(start_realtime):
     failing = FakeTranscriber(MODEL, fails_with=ServiceError(ErrorCode.INTERNAL, "no"))
     slow, fails = await start_realtime(FakeTranscriber(MODEL, delay_s=1.0)), await start_realtime(failing)

@@ -58,7 +58,7 @@ class SessionTurns:
             self._turns[item_id][0].commit()
 
     def drop(self, item_id: str, error: ServiceError | None = None) -> None:
-        """Cancels a turn. `error`: with which its client is told that it failed."""
+        """Cancels a turn. `error`: what the client gets instead of its text."""
         if item_id in self._turns:
             turn, task = self._turns[item_id]
             if error:

@@ -27,8 +27,9 @@ LABELS = {
     "expected of it any more: the client cleared it or left, or it was shorter than 100 ms. Of passes: `text`, "
     "`no_speech`, `failed`, `cancelled` (the turn ended first), or `skipped`: the passes that a turn left out because "
     "others need the engine too.",
-    "ended_by": "`client`: it left. `idle`, `too_long`, `shutdown`, `too_many_errors`, `slow_client` (it does not read"
-    " its events), `no_detection` (preprocess-service was lost), `internal`: the server closed it.",
+    "ended_by": "`client`: it left, its connection was lost, or its message was too long. `idle`, `too_long`, "
+    "`shutdown`, `too_many_errors`, `slow_client` (it does not read its events), `no_detection` (preprocess-service "
+    "was lost), `internal`: the server closed it.",
     "waits_for": "`detection`: audio that is not yet sent to preprocess-service. `text`: audio in committed turns "
     "without a text.",
     "backend": "A backend of `rapl.toml`, or `preprocess-service`.",

@@ -80,7 +80,7 @@ class DropTurn:
 
     item_id: str
     error: ServiceError | None = None
-    """With which the client is told that the turn failed; None if nobody waits for its text."""
+    """The error that the client gets instead of its text; None if it does not wait for one."""
 
 
 @dataclass(frozen=True, slots=True)
