@@ -12,12 +12,13 @@ from websockets.sync.client import connect
 _PIECE_S, _SILENCE_S, _LIMIT_S = 0.1, 1.0, 30.0
 
 
-def speak_turn(url: str, model: str, **headers: str) -> dict[str, Any]:
+def speak_turn(url: str, model: str, prompt: str | None = None, **headers: str) -> dict[str, Any]:
     """Speaks the sample in a session of its own; speech detection ends the turn.
 
     Args:
         url: base URL of the gateway.
         model: the model of the session.
+        prompt: the prompt of the session.
         headers: of the handshake.
 
     Returns:
@@ -27,7 +28,7 @@ def speak_turn(url: str, model: str, **headers: str) -> dict[str, Any]:
     size = int(_PIECE_S * 32_000)
     address = url.replace("http", "ws", 1) + "/v1/realtime?intent=transcription"
     with connect(address, additional_headers=headers, compression=None, proxy=None) as socket:
-        options = {"format": {"type": "audio/pcm", "rate": 16_000}, "transcription": {"model": model}}
+        options = {"format": {"type": "audio/pcm", "rate": 16_000}, "transcription": {"model": model, "prompt": prompt}}
         options["turn_detection"] = {"type": "server_vad"}
         session = {"type": "transcription", "audio": {"input": options}}
         socket.send(json.dumps({"type": "session.update", "session": session}))

@@ -36,7 +36,7 @@ class TracedFleet:
         """Speaks a turn. Returns its last event."""
         traceparent = f"00-{trace}-{CALLER}-{flags}"
         url = self.processes["gateway"].url
-        return speak_turn(url, SELFTEST, traceparent=traceparent, authorization=f"Bearer {KEY}")
+        return speak_turn(url, SELFTEST, SECRET, traceparent=traceparent, authorization=f"Bearer {KEY}")
 
     def spans(self, trace: str, root: str = "POST /v1/audio/transcriptions") -> dict[str, tuple[str, Any]]:
         """The spans of a trace when all services have sent theirs, by their ids, each with its service.

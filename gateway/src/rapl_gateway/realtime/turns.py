@@ -1,9 +1,9 @@
 """The texts of a session's turns while they are made.
 
 A session is one trace, and each turn is a span in it. So the trace context of the handshake, and the decision of its
-caller about sampling, count for every turn, and all lines of the log of a session have one trace id. The spans of a
-turn are sent when it ends, those of the session at its end. In the span of a turn, its passes are `segment` spans and
-the rest is in `final_pass`.
+caller about sampling, count for every turn, and all lines of the log of a session have one trace id. A trace for each
+turn would have neither. Its price is that a long session is a large trace, whose first span is sent last; the spans of
+a turn are sent when it ends. In the span of a turn, its passes are `segment` spans and the rest is in `final_pass`.
 """
 
 import asyncio
