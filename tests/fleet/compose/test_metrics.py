@@ -27,17 +27,19 @@ USER nobody
 
 
 @pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """The image that the file names. Where no registry has it, it is made of Debian's Prometheus."""
+def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The image that the file names. A machine that does not have it gets one of Debian's Prometheus for the test."""
     config = json.loads(compose("--profile", "metrics", "config", "--format", "json", overlays=OVERLAYS))
     name = config["services"]["prometheus"]["image"]
-    try:
-        docker("image", "inspect", name)
-    except AssertionError:
-        folder = tmp_path_factory.mktemp("prometheus")
-        shutil.copy(shutil.which("prometheus") or "", folder / "prometheus")
-        (folder / "Dockerfile").write_text(DOCKERFILE)
-        docker("build", "--tag", name, str(folder), limit_s=300)
+    if docker("images", "--quiet", name):
+        yield
+        return
+    folder = tmp_path_factory.mktemp("prometheus")
+    shutil.copy(shutil.which("prometheus") or "", folder / "prometheus")
+    (folder / "Dockerfile").write_text(DOCKERFILE)
+    docker("build", "--tag", name, str(folder), limit_s=300)
+    yield
+    docker("rmi", name)
 
 
 @pytest.fixture(params=["", KEY], ids=["without keys", "with a key"])
