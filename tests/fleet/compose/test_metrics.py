@@ -66,3 +66,4 @@ def test_prometheus_scrapes_every_container_and_has_the_figures_of_files_and_rea
     for metric in ("rapl_coverage_count", "rapl_realtime_turns_total", "rapl_live_sessions", "rapl_model_state"):
         until(f"{metric} is scraped", lambda metric=metric: query(prometheus, f"{metric} >= 0") != [], SCRAPED_S)
     assert rule_healths(prometheus) == {"ok"}
+    assert '"message": "turn"' in compose("logs", "gateway", overlays=OVERLAYS)  # in containers the log is JSON
