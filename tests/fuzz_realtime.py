@@ -22,6 +22,7 @@ from rapl_gateway.realtime.rules.commands import (
     Command,
     CommitTurn,
     DropTurn,
+    EndedBy,
     Send,
     ToDetector,
 )
@@ -154,12 +155,12 @@ class Sequence:
 
     def end(self) -> None:
         if self.random.random() < 0.05:
-            self.take(self.rules.end(1001, "the end"))
+            self.take(self.rules.end(EndedBy.IDLE, "the end"))
 
     def finish(self) -> None:
         """The server stops: all that was sent comes back, and every turn gets its text."""
         if self.close is None:
-            self.take(self.rules.end(1012, "the server stops"))
+            self.take(self.rules.end(EndedBy.SHUTDOWN, "the server stops"))
         if self.close is None and self.random.random() < 0.2:
             self.take(self.rules.give_up(ServiceError(ErrorCode.BACKEND_TIMEOUT, "too late")))
         while self.close is None and self.is_detector_live and self.flushes:

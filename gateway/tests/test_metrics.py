@@ -1,37 +1,22 @@
 """The gateway's /metrics: what is counted, who may read it, and that clients cannot make it grow."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import aiohttp
 import httpx
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.prepared import Damage, MediaReport
 from rapl_protocol.testing import FakeTranscriber, make_tone
 from rapl_service.telemetry.catalog import LABELS, MAX_MODELS, METRICS, OTHER
 from rapl_service.telemetry.metrics import ModelLabels
 from rapl_service.testing import until
+from scrapes import names, scraped, value
 
 SECRET = "zanzibar-marker"
 KEY = "the-key-of-this-server"
 ROUTE = "/v1/audio/transcriptions"
 PATHS = ("/", "/v1/models/", "/v1/progress/")
-
-
-async def scraped(url: str, **headers: str) -> list[Any]:
-    """Every sample of /metrics."""
-    async with httpx.AsyncClient() as http:
-        answer = await http.get(f"{url}/metrics", headers=headers)
-    assert answer.status_code == 200, answer.text
-    return [sample for family in text_string_to_metric_families(answer.text) for sample in family.samples]
-
-
-def value(samples: list[Any], name: str, **labels: str) -> float:
-    """The sum of the samples with this name and these labels."""
-    found = [each.value for each in samples if each.name == name and labels.items() <= each.labels.items()]
-    assert found, f"{name} {labels} is missing"
-    return sum(found)
 
 
 async def test_a_request_is_counted_by_route_model_status_and_code(start):
@@ -115,11 +100,6 @@ async def test_10000_names_of_models_and_paths_do_not_make_the_metrics_grow(star
     assert own == set()
     assert value(samples, "rapl_requests_total", route=ROUTE, model=OTHER) == 2_501
     assert SECRET not in str(samples)
-
-
-def names(samples: list[Any]) -> set[tuple[Any, ...]]:
-    """The name and the labels of each series."""
-    return {(each.name, *sorted(each.labels.items())) for each in samples}
 
 
 async def test_a_key_a_file_name_and_a_prompt_are_in_no_metric(start):

@@ -15,7 +15,7 @@ import pytest
 from pydantic import BaseModel
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_service.http.middleware import RequestMiddleware
-from rapl_service.log import JsonFormatter, LineFields, LogFormatter, quoted
+from rapl_service.log import JsonFormatter, LineFields, LogFormatter, TurnFields, quoted
 from rapl_service.testing import served
 from starlette.responses import JSONResponse
 
@@ -178,10 +178,12 @@ def test_a_json_line_has_the_values_as_fields_and_numbers_as_numbers(written_as_
     log, stream = written_as_json
     log.warning("model=%s at_s=%.1f: retry %d", "m", 1.25, 3)
     log.warning("%s", LineFields({"request_id": "r", "status": 200, "took_s": 0.123456}))
+    log.warning("%s", TurnFields({"turn": "item_1"}))
 
-    warning, request = read_json(stream)
+    warning, request, turn = read_json(stream)
     assert (warning["model"], warning["at_s"], warning["message"]) == ("m", 1.25, "model=m at_s=1.2: retry 3")
     assert (request["status"], request["took_s"], request["message"]) == (200, 0.1235, "request")
+    assert (turn["turn"], turn["message"]) == ("item_1", "turn")
 
 
 def test_a_json_line_has_a_traceback_without_messages_that_may_quote_a_text(written_as_json):

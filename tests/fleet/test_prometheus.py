@@ -10,12 +10,15 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 from media import as_media
+from prometheus_queries import query, rule_healths, scraped_jobs
 from rapl_protocol.audio import WavAudio
 from rapl_service.telemetry.catalog import METRICS
+from realtime_turn import speak_turn
 from services import DIGITS, ROOT, SAMPLE, SELFTEST, Fleet, free_port, until
 
 PROMETHEUS = ROOT / "deploy" / "prometheus"
 ROUNDS = 4
+REALTIME = (SELFTEST, SELFTEST, DIGITS)
 STAGES = ("receive", "prepare", "queue", "infer", "render", "send", "gateway")
 
 pytestmark = pytest.mark.skipif(not shutil.which("promtool"), reason="needs the Debian package prometheus")
@@ -55,7 +58,7 @@ def loaded(fleet: Fleet, targets: dict[str, str], tmp_path_factory: pytest.TempP
     with (folder / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
         url = f"http://127.0.0.1:{port}"
         try:
-            until("Prometheus sees every service", lambda: up(url) == set(targets), 30)
+            until("Prometheus sees every service", lambda: scraped_jobs(url) == set(targets), 30)
             send_mixed_load(fleet)
             scraped_at = scrapes(url)
             until("Prometheus has scraped twice more", lambda: scrapes(url) >= scraped_at + 2, 30)
@@ -64,33 +67,22 @@ def loaded(fleet: Fleet, targets: dict[str, str], tmp_path_factory: pytest.TempP
             process.terminate()
 
 
-def query(url: str, expression: str) -> list[dict]:
-    answer = httpx.get(f"{url}/api/v1/query", params={"query": expression})
-    answer.raise_for_status()
-    return answer.json()["data"]["result"]
-
-
-def up(url: str) -> set[str]:
-    try:
-        return {each["metric"]["job"] for each in query(url, "up == 1")}
-    except httpx.HTTPError:
-        return set()
-
-
 def scrapes(url: str) -> int:
     [count] = query(url, 'sum(count_over_time(up{job="gateway"}[10m]))')
     return int(count["value"][1])
 
 
 def send_mixed_load(fleet: Fleet) -> None:
-    """Sends clips, compressed files, a recording, streams and errors to both engines, several at once."""
+    """Sends clips, compressed files, streams, errors and realtime turns to both engines, several at once."""
     wav = SAMPLE.read_bytes()
     compressed = as_media(bytes(WavAudio.from_wav(wav).pcm), "ogg-opus")
     cases = [(wav, SELFTEST, {}), (compressed, SELFTEST, {}), (wav, DIGITS, {"stream": "true"})]
     cases += [(wav, SELFTEST, {"response_format": "srt"}), (b"no media", SELFTEST, {}), (wav, "no-such-model", {})]
     for _ in range(ROUNDS):
-        with ThreadPoolExecutor(len(cases)) as pool:
+        with ThreadPoolExecutor(len(cases) + len(REALTIME)) as pool:
+            turns = pool.map(lambda model: speak_turn(fleet.url, model), REALTIME)
             list(pool.map(lambda case: fleet.transcribe(case[0], case[1], **case[2]), cases))
+            assert all(turn["type"].endswith(".completed") for turn in turns)
 
 
 def test_every_query_of_the_dashboard_returns_data(loaded):
@@ -103,10 +95,9 @@ def test_every_query_of_the_dashboard_returns_data(loaded):
 
 def test_no_alert_fires_while_all_is_well(loaded):
     alerts = httpx.get(f"{loaded}/api/v1/alerts").json()["data"]["alerts"]
-    rules = httpx.get(f"{loaded}/api/v1/rules").json()["data"]["groups"][0]["rules"]
 
     assert [alert["labels"]["alertname"] for alert in alerts if alert["state"] == "firing"] == []
-    assert {rule["health"] for rule in rules} == {"ok"}
+    assert rule_healths(loaded) == {"ok"}
 
 
 def test_promtool_finds_nothing_wrong_with_the_metrics(loaded, targets):

@@ -63,7 +63,7 @@ def test_the_share_of_text_before_the_end_counts_characters_of_all_recordings():
 
 def test_the_counts_of_a_session_are_the_sums_of_its_turns(tmp_path):
     log = tmp_path / "gateway.log"
-    line = "INFO request_id={} audio_s=3.00 passes=4 settled={} disagreed={}: the turn has its text\n"
+    line = "INFO request_id={} turn=item_1 outcome=completed audio_s=3.00 passes=4 settled={} disagreed={}\n"
     log.write_text(line.format("mine", 5, 1) + line.format("other", 9, 9) + line.format("mine", 2, 0))
 
     found = with_settled(spoken(), "mine", log)

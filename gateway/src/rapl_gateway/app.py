@@ -22,6 +22,8 @@ from rapl_gateway.gateway import Gateway, open_gateway
 from rapl_gateway.metrics import TranscriptionMetrics
 from rapl_gateway.realtime import routes as realtime_routes
 from rapl_gateway.realtime import secret_routes
+from rapl_gateway.realtime.collector import SessionsCollector
+from rapl_gateway.realtime.figures import RealtimeMetrics
 from rapl_gateway.realtime.sessions import Sessions
 from rapl_gateway.security.api_keys import ApiKeys
 from rapl_gateway.security.client_secrets import ClientSecrets
@@ -49,16 +51,18 @@ def create_app(settings: Settings) -> FastAPI:
 
     metrics = None if settings.metrics == "off" else Metrics(lambda model: _has_model(app.state.gateway, model))
     of_transcriptions = TranscriptionMetrics(metrics) if metrics else None
+    of_turns = RealtimeMetrics(metrics, of_transcriptions) if metrics and of_transcriptions else None
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         async with open_gateway(settings, catalog, of_transcriptions) as gateway:
             app.state.gateway = gateway
-            app.state.realtime = Sessions(gateway, secrets)
+            app.state.realtime = sessions = Sessions(gateway, secrets, of_turns)
             for url in settings.published_urls():
                 log.info("RAPL is at %s; clients of OpenAI's API use %s/v1", url, url)
             if metrics:
                 metrics.registry.register(GatewayCollector(gateway))
+                metrics.registry.register(SessionsCollector(sessions))
             yield
 
     origins = AllowedOrigins(settings.cors_origins)

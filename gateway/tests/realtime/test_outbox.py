@@ -3,7 +3,7 @@ import json
 from typing import Any, cast
 
 from rapl_gateway.realtime.outbox import MAX_WAITING_BYTES, Outbox
-from rapl_gateway.realtime.rules.commands import Close
+from rapl_gateway.realtime.rules.commands import Close, EndedBy
 
 
 class SlowSocket:
@@ -28,7 +28,7 @@ async def test_events_are_sent_in_order_and_then_the_connection_is_closed():
     sending = asyncio.create_task(outbox.run())
     for number in range(3):
         outbox.put({"number": number})
-    outbox.put_close(Close(1001, "the end"))
+    outbox.put_close(Close(EndedBy.IDLE, "the end"))
     outbox.put({"number": 3})
     socket.may_send.set()
     await sending

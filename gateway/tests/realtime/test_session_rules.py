@@ -2,7 +2,7 @@
 
 import pytest
 from rapl_gateway.realtime.rules.client_events import MAX_EVENT_BYTES
-from rapl_gateway.realtime.rules.commands import BeginTurn, Close, ToDetector
+from rapl_gateway.realtime.rules.commands import BeginTurn, Close, EndedBy, ToDetector
 from rapl_gateway.realtime.rules.input_buffer import MAX_WAITING_TURNS, State
 from rapl_gateway.realtime.rules.session_rules import MAX_ERRORS, MAX_WAITING_FLUSHES
 from rapl_gateway.realtime.turn_text import TextDelta, TurnCompleted
@@ -337,7 +337,7 @@ def test_a_client_that_sends_only_errors_is_disconnected():
     for _ in range(MAX_ERRORS + 10):
         driven.send("no json")
 
-    assert driven.commands[-1] == Close(1008, "too many errors")
+    assert driven.commands[-1] == Close(EndedBy.TOO_MANY_ERRORS, "too many errors")
     assert len(driven.events_of("error")) == MAX_ERRORS
 
 
@@ -379,19 +379,19 @@ def test_a_session_that_is_ended_finishes_its_turns_first():
     driven.audio()
     [item_id] = driven.rules.buffer.turns
 
-    assert summary(driven.take(driven.rules.end(1012, "stopping"))) == []
+    assert summary(driven.take(driven.rules.end(EndedBy.SHUTDOWN, "stopping"))) == []
     assert summary(driven.flushed()) == [*COMMITTED, "CommitTurn"]
     assert driven.send({"type": "response.create"}) == []
     assert summary(driven.audio()) == []
     commands = driven.rules.on_completed(item_id, TurnCompleted("one", 0.1))
-    assert commands[-1] == Close(1012, "stopping")
+    assert commands[-1] == Close(EndedBy.SHUTDOWN, "stopping")
 
 
 def test_an_idle_session_that_is_ended_is_closed_without_an_item():
     driven = Driven()
-    driven.rules.end(1001, "idle")
+    driven.rules.end(EndedBy.IDLE, "idle")
 
-    assert driven.flushed() == [Close(1001, "idle")]
+    assert driven.flushed() == [Close(EndedBy.IDLE, "idle")]
 
 
 def test_without_speech_detection_the_open_turn_ends_with_its_audio_and_the_session_is_closed():
@@ -401,7 +401,7 @@ def test_without_speech_detection_the_open_turn_ends_with_its_audio_and_the_sess
     [item_id] = driven.rules.buffer.turns
 
     assert summary(driven.rules.on_detector_failed(GONE)) == ["error", *COMMITTED, "CommitTurn"]
-    assert driven.rules.on_failed(item_id, GONE)[-1] == Close(1011, "speech detection is not available")
+    assert driven.rules.on_failed(item_id, GONE)[-1] == Close(EndedBy.NO_DETECTION, "speech detection is not available")
 
 
 @pytest.mark.parametrize("came_back", [False, True], ids=["nothing", "a part"])
@@ -441,7 +441,7 @@ def test_a_session_that_ends_and_waits_no_longer_fails_the_turns_without_a_text(
     driven.commit()
     driven.append()
     driven.send({"type": "input_audio_buffer.commit"})
-    driven.rules.end(1012, "stopping")
+    driven.rules.end(EndedBy.SHUTDOWN, "stopping")
 
     commands = driven.take(driven.rules.give_up(GONE))
 

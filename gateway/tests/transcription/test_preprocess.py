@@ -105,3 +105,5 @@ async def test_a_live_session_waits_for_the_service_as_long_as_a_request():
         async with client.live(LiveOptions()) as live:
             with pytest.raises(ServiceError, match="lost a session of live audio"):
                 await anext(aiter(live))
+
+    assert client.retries == {"backend_unavailable": 1}

@@ -21,6 +21,7 @@ from rapl_service.telemetry.metrics import Metrics
 from starlette.middleware import Middleware
 
 from rapl_preprocess.batches import in_batches
+from rapl_preprocess.live.collector import LiveCollector
 from rapl_preprocess.live.detection import LiveDetection
 from rapl_preprocess.live.route import serve_live_audio
 from rapl_preprocess.media.containers import undecodable
@@ -50,6 +51,7 @@ def create_app(settings: Settings) -> FastAPI:
                 app.state.model = model
                 if metrics:
                     metrics.registry.register(DecoderCollector(decoders))
+                    metrics.registry.register(LiveCollector(live))
                 # Loads code that takes 45 ms; otherwise the first streamed response would load it.
                 async with anyio.create_task_group():
                     pass

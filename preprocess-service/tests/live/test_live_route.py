@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
+import httpx
 import pytest
 from rapl_preprocess.app import create_app
 from rapl_preprocess.live import detection, session
@@ -231,3 +232,20 @@ async def test_a_service_without_live_audio_is_named_in_the_error(url: str):
             with pytest.raises(ServiceError):
                 await live.send(b"12")
     assert caught.value.code is ErrorCode.BACKEND_UNAVAILABLE
+
+
+async def test_open_sessions_and_audio_that_waits_for_the_detection_are_in_the_metrics(url: str, monkeypatch):
+    async def metrics() -> list[str]:
+        async with httpx.AsyncClient() as http:
+            return (await http.get(f"{url}/metrics")).text.splitlines()
+
+    assert "rapl_live_sessions 0.0" in await metrics()
+    monkeypatch.setattr(session, "MAX_UNSENT_BYTES", 0)  # so that no audio is taken from the session
+    async with websocket(url) as socket:
+        await socket.send(AT_16K.model_dump_json())
+        await socket.send(bytes(3_200))
+        async with asyncio.timeout(20):
+            while "rapl_live_waiting_audio_bytes 3200.0" not in await metrics():  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+
+        assert "rapl_live_sessions 1.0" in await metrics()

@@ -65,8 +65,17 @@ def quoted(value: object) -> str:
 class LineFields(dict[str, Any]):
     """The fields of a line that has nothing else: `log.info("%s", LineFields(...))`."""
 
+    message = "request"
+    """What the line is about, in JSON."""
+
     def __str__(self) -> str:
         return " ".join([f"{name}={_formatted(name, value)}" for name, value in self.items()])
+
+
+class TurnFields(LineFields):
+    """The fields of the line of a realtime turn."""
+
+    message = "turn"
 
 
 def _formatted(name: str, value: Any) -> str:
@@ -100,14 +109,14 @@ class JsonFormatter(logging.Formatter):
     request, and each value for `name=%s` as a field. The traceback of an exception is the field `traceback`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        is_line = isinstance(record.args, LineFields)
+        args = record.args
         line: dict[str, Any] = {
             **LINE_IDS.get(),
             **_fields_of(record),
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
-            "message": "request" if is_line else _message_of(record).rstrip(),
+            "message": args.message if isinstance(args, LineFields) else _message_of(record).rstrip(),
         }
         if record.exc_info and record.exc_info[1]:
             line["traceback"] = "\n".join(_traceback(record.exc_info[1]))

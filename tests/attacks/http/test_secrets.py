@@ -1,5 +1,6 @@
 """Attack: every way of failing, in search of a transcript, a prompt, a file name or a key in an error or a log."""
 
+import base64
 import json
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -18,6 +19,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+from websockets.asyncio.client import connect
 
 SECRET = "zanzibar-marker"
 ROUTE = "/v1/audio/transcriptions"
@@ -137,6 +139,20 @@ class Services:
         form = {"model": model, "prompt": SECRET, "keywords[]": [SECRET], **fields}
         return await self.send(data=form, files={"file": (f"{SECRET}.wav", file)})
 
+    async def speak(self, model: str) -> str:
+        """Commits a turn in a realtime session of its own. Returns the last event of the turn."""
+        audio = base64.b64encode(make_tone(1.5).pcm).decode()
+        options = {"format": {"type": "audio/pcm", "rate": 16_000}, "turn_detection": None}
+        options["transcription"] = {"model": model, "prompt": SECRET, "keywords": [SECRET]}
+        url = f"{self.url.replace('http', 'ws', 1)}/v1/realtime?model={SECRET}"
+        async with connect(url, additional_headers={"authorization": f"Bearer {KEY}"}, proxy=None) as socket:
+            await socket.send(json.dumps({"type": "session.update", "session": {"audio": {"input": options}}}))
+            await socket.send(json.dumps({"type": "input_audio_buffer.append", "audio": audio}))
+            await socket.send(json.dumps({"type": "input_audio_buffer.commit"}))
+            while not json.loads(event := str(await socket.recv()))["type"].endswith((".completed", ".failed")):
+                pass
+            return event
+
     def require_silence(self) -> None:
         """Requires that no log and no metric has the secret, and that there are some."""
         for name, process in self.processes.items():
@@ -216,6 +232,18 @@ async def test_a_broken_answer_of_another_server_puts_no_text_into_an_error_or_a
     for model in OPENAI_EVENTS:
         require_error_without_secret(await services.transcribe(f"other/{model}", stream="true"))
     services.require_silence()
+
+
+async def test_a_realtime_turn_that_fails_puts_no_text_into_its_error_or_a_log(services):
+    answers = {"failing": FAILURES, "broken": ENGINE_ANSWERS, "other": OPENAI_ANSWERS}
+    for backend, models in answers.items():
+        for model in models:
+            event = await services.speak(f"{backend}/{model}")
+            assert json.loads(event)["type"].endswith(".failed"), event
+            assert SECRET not in event
+    services.require_silence()
+    log = services.processes["gateway"].log.read_text()
+    assert log.count('"message": "turn"') == sum(map(len, answers.values()))
 
 
 WRONG_FIELDS: list[dict[str, object]] = [

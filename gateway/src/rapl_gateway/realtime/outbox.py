@@ -6,13 +6,13 @@ from collections import deque
 from pydantic_core import to_json
 from starlette.websockets import WebSocket
 
-from rapl_gateway.realtime.rules.commands import Close
+from rapl_gateway.realtime.rules.commands import Close, EndedBy
 from rapl_gateway.realtime.rules.events import Event
 
 MAX_WAITING_BYTES = 4 << 20
 """Most bytes of events that wait for a client that reads slowly. With more the connection is closed. A session's texts
 are a few bytes for each second of audio, so a client that reads at all never has so many."""
-_TOO_SLOW = Close(1008, "the client does not read its events")
+_TOO_SLOW = Close(EndedBy.SLOW_CLIENT, "the client does not read its events")
 
 
 class Outbox:

@@ -12,6 +12,7 @@ from rapl_service.http.websocket import ON_SHUTDOWN
 from starlette.requests import HTTPConnection
 
 from rapl_gateway.gateway import gateway_of
+from rapl_gateway.realtime.rules.commands import EndedBy
 from rapl_gateway.realtime.rules.config import SessionConfig
 from rapl_gateway.realtime.rules.events import ServerEvents, random_id
 from rapl_gateway.realtime.rules.session_rules import SessionRules
@@ -61,23 +62,26 @@ async def _serve(websocket: WebSocket, sessions: Sessions, client_id: str, confi
         rules,
         live,
         partial(sessions.begin_text, client_id=client_id, request_id=request_id(websocket)),
+        sessions.metrics,
         idle_s=settings.realtime_idle_s,
         max_session_s=settings.realtime_max_session_s,
     )
-    stop = partial(session.end, 1012, "the server is shutting down")
+    stop = partial(session.end, EndedBy.SHUTDOWN, "the server is shutting down")
     on_shutdown: list[Callable[[], None]] = websocket.scope[ON_SHUTDOWN]
     on_shutdown.append(stop)
     try:
-        await session.run()
+        with sessions.running(session):
+            await session.run()
     finally:
         on_shutdown.remove(stop)
-        sessions.counts.update(rules.counts)
-        log_fields(websocket).update(_figures(rules, session))
+        model = sessions.public_model(rules.config.requested_model)
+        log_fields(websocket).update(_figures(rules, session, model))
 
 
-def _figures(rules: SessionRules, session: RealtimeSession) -> dict[str, Any]:
-    closed = {"close": session.close.code} if session.close else {}
-    return {"model": rules.config.requested_model, "audio_s": rules.audio_s, **rules.counts, **closed}
+def _figures(rules: SessionRules, session: RealtimeSession, model: str | None) -> dict[str, Any]:
+    known = {"model": model} if model else {}  # another name is a text of the client
+    closed = {"close": session.close.code, "ended_by": session.close.ended_by.value} if session.close else {}
+    return {**known, "audio_s": rules.audio_s, **rules.counts, **closed}
 
 
 def _first_config(sessions: Sessions, websocket: WebSocket) -> SessionConfig:

@@ -11,6 +11,7 @@ from rapl_protocol.live_audio import Flush, LiveOptions
 from rapl_service.calls.live_audio import LiveAudio
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from rapl_gateway.realtime.figures import RealtimeMetrics, TurnFigures
 from rapl_gateway.realtime.outbox import Outbox
 from rapl_gateway.realtime.rules.commands import (
     AddAudio,
@@ -19,6 +20,7 @@ from rapl_gateway.realtime.rules.commands import (
     Command,
     CommitTurn,
     DropTurn,
+    EndedBy,
     Send,
     ToDetector,
 )
@@ -32,7 +34,7 @@ waits for its connections."""
 _WATCH_S = 0.5
 """Seconds between two looks at a session that should end and still has turns."""
 
-BeginText = Callable[[BeginTurn], Awaitable[TurnText]]
+BeginText = Callable[[BeginTurn, TurnFigures], Awaitable[TurnText]]
 
 
 class RealtimeSession:
@@ -43,6 +45,7 @@ class RealtimeSession:
         rules: decides what happens.
         live: the session with preprocess-service; it is entered here.
         begin_text: begins the text of a turn.
+        metrics: counts the turns; None: they are not counted.
         idle_s: longest time without a message of the client, in seconds.
         max_session_s: longest time in all, in seconds.
     """
@@ -53,6 +56,7 @@ class RealtimeSession:
         rules: SessionRules,
         live: LiveAudio,
         begin_text: BeginText,
+        metrics: RealtimeMetrics | None,
         *,
         idle_s: float,
         max_session_s: float,
@@ -64,7 +68,7 @@ class RealtimeSession:
         self._idle_s = idle_s
         self._max_session_s = max_session_s
         self._outbox = Outbox(websocket)
-        self._turns = SessionTurns()
+        self._turns = SessionTurns(metrics)
         self._has_room = asyncio.Event()
         self._has_room.set()
         self._ending: asyncio.Task[None] | None = None
@@ -74,6 +78,10 @@ class RealtimeSession:
     def close(self) -> Close | None:
         """How the server closed the connection; None if the client left."""
         return self._outbox.close
+
+    def waiting_bytes(self) -> dict[str, int]:
+        """Bytes of audio that wait, by what they wait for, as in the metrics' label `waits_for`."""
+        return {"detection": self._live_audio.unsent_bytes, "text": self._rules.buffer.waiting_bytes}
 
     async def run(self) -> None:
         """Runs until the client leaves or the server has closed the connection."""
@@ -90,22 +98,23 @@ class RealtimeSession:
                 await asyncio.gather(*others, return_exceptions=True)
                 await self._turns.close()
 
-    def end(self, code: int, reason: str) -> None:
+    def end(self, ended_by: EndedBy, reason: str) -> None:
         """Commits the open turn, waits for the texts of all turns, and closes the connection. Turns that have no text
         after END_S fail."""
         if self._ending is None:
-            self._ending = asyncio.create_task(self._end(code, reason))
+            self._ending = asyncio.create_task(self._end(ended_by, reason))
 
-    async def _end(self, code: int, reason: str) -> None:
+    async def _end(self, ended_by: EndedBy, reason: str) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(END_S):
                 with suppress(ServiceError):  # the session also ends without speech detection
-                    await self._perform_all(self._rules.end(code, reason))
+                    await self._perform_all(self._rules.end(ended_by, reason))
                 await asyncio.Event().wait()  # this task is cancelled when the connection is closed
         late = ServiceError(
             ErrorCode.BACKEND_TIMEOUT, f"the session ended, and the text was not ready within {END_S:g} s"
         )
         self._perform(self._rules.give_up(late))
+        self._turns.drop_all(late)
 
     @staticmethod
     async def _first_end(tasks: Sequence[asyncio.Task[None]]) -> None:
@@ -146,9 +155,9 @@ class RealtimeSession:
             await asyncio.sleep(max(least_s, min(ends_at, idle_at) - time.monotonic()))
             now = time.monotonic()
             if now >= ends_at:
-                self.end(1001, f"a session lasts at most {self._max_session_s:g} s")
+                self.end(EndedBy.TOO_LONG, f"a session lasts at most {self._max_session_s:g} s")
             elif now - self._last_message > self._idle_s and self._rules.is_idle:
-                self.end(1001, f"the session was idle for {self._idle_s:g} s")
+                self.end(EndedBy.IDLE, f"the session was idle for {self._idle_s:g} s")
 
     def _on_text(self, item_id: str, event: TextDelta | TurnCompleted | ServiceError) -> None:
         match event:
@@ -184,8 +193,8 @@ class RealtimeSession:
                     self._turns.append(item_id, pcm)
                 case CommitTurn(item_id=item_id):
                     self._turns.commit(item_id)
-                case DropTurn(item_id=item_id):
-                    self._turns.drop(item_id)
+                case DropTurn(item_id=item_id, error=error):
+                    self._turns.drop(item_id, error)
                 case Close():
                     self._outbox.put_close(command)
                 case ToDetector():

@@ -12,10 +12,13 @@ from starlette.requests import HTTPConnection
 
 from rapl_gateway.backends.backend import Backend
 from rapl_gateway.gateway import Gateway
-from rapl_gateway.realtime.rules.commands import BeginTurn
+from rapl_gateway.realtime.figures import RealtimeMetrics, TurnFigures
+from rapl_gateway.realtime.rules.commands import BeginTurn, EndedBy
 from rapl_gateway.realtime.rules.config import SessionConfig
+from rapl_gateway.realtime.session import RealtimeSession
 from rapl_gateway.realtime.turn_text import TurnText, TurnTexts
 from rapl_gateway.security.client_secrets import ClientSecrets
+from rapl_gateway.timing import Stage
 
 MODEL_WAIT_S = 60.0
 """How long a turn waits for a model that is being loaded, in seconds. Its audio waits too."""
@@ -30,15 +33,15 @@ class Sessions:
     Args:
         gateway: what all routes share.
         secrets: the client secrets.
+        metrics: what is measured of sessions and turns; None: nothing.
     """
 
-    def __init__(self, gateway: Gateway, secrets: ClientSecrets) -> None:
+    def __init__(self, gateway: Gateway, secrets: ClientSecrets, metrics: RealtimeMetrics | None) -> None:
         self.secrets = secrets
         self.open: Counter[str] = Counter()
         """Open sessions by client."""
-        self.counts: Counter[str] = Counter()
-        """Since the start: `opened` and `refused` sessions, `turns`, those that `failed`, `empty` ones, `errors` and
-        `deltas`. Counts of a session are added when it ends."""
+        self.metrics = metrics
+        self._running: set[RealtimeSession] = set()
         self._gateway = gateway
         self._texts = TurnTexts(gateway.backends, gateway.pipeline, gateway.settings)
 
@@ -51,10 +54,9 @@ class Sessions:
         """
         settings = self._gateway.settings
         if self.open.total() >= settings.realtime_max_sessions:
-            raise self._refusal("The server has")
+            raise _refusal("The server has")
         if self.open[client_id] >= settings.realtime_max_client_sessions:
-            raise self._refusal("This client has")
-        self.counts["opened"] += 1
+            raise _refusal("This client has")
         self.open[client_id] += 1
         try:
             yield
@@ -62,10 +64,32 @@ class Sessions:
             self.open[client_id] -= 1
             self.open += Counter()  # drops clients without sessions
 
-    def _refusal(self, subject: str) -> ServiceError:
-        self.counts["refused"] += 1
-        message = f"{subject} too many realtime sessions at once."
-        return ServiceError(ErrorCode.OVERLOADED, message, retry_after_s=_RETRY_AFTER_S)
+    @contextmanager
+    def running(self, session: RealtimeSession) -> Generator[None]:
+        """A context in which the session runs. At the end it is counted by what ended it."""
+        self._running.add(session)
+        ended_by = EndedBy.INTERNAL
+        try:
+            yield
+            ended_by = session.close.ended_by if session.close else EndedBy.CLIENT
+        finally:
+            self._running.discard(session)
+            if self.metrics:
+                self.metrics.session_ends.add(ended_by.value)
+
+    def waiting_bytes(self) -> Counter[str]:
+        """Bytes of audio of all sessions that wait, by what they wait for."""
+        waiting = Counter(detection=0, text=0)
+        for session in self._running:
+            waiting.update(session.waiting_bytes())
+        return waiting
+
+    def public_model(self, name: str) -> str | None:
+        """Returns the public id of the model with this name; None if there is none."""
+        try:
+            return self._gateway.catalog.resolve(name, self._gateway.backends.discovered()).model
+        except ServiceError:
+            return None
 
     def require_model(self, name: str) -> None:
         """Raises: ServiceError, MODEL_NOT_FOUND."""
@@ -79,7 +103,7 @@ class Sessions:
         """What a session has before its client configures it."""
         return SessionConfig(default_model=self._gateway.catalog.default_model)
 
-    async def begin_text(self, turn: BeginTurn, client_id: str, request_id: str) -> TurnText:
+    async def begin_text(self, turn: BeginTurn, figures: TurnFigures, client_id: str, request_id: str) -> TurnText:
         """Begins the text of a turn. Waits for a model that is being loaded.
 
         Raises:
@@ -87,11 +111,20 @@ class Sessions:
         """
         backends = self._gateway.backends
         route = self._gateway.catalog.resolve(turn.config.requested_model, backends.discovered())
-        await _loaded(backends[route.backend], route.engine_model)
+        figures.model = route.model
+        with figures.stopwatch.stage(Stage.QUEUE):
+            await _loaded(backends[route.backend], route.engine_model)
         options = turn.config.transcribe_options(route.engine_model)
-        text = self._texts.begin(options, route, client_id, request_id=request_id, is_detected=turn.is_detected)
+        text = self._texts.begin(
+            options, route, client_id, request_id=request_id, is_detected=turn.is_detected, figures=figures
+        )
         text.replacements = self._gateway.replacements_of(client_id)
         return text
+
+
+def _refusal(subject: str) -> ServiceError:
+    message = f"{subject} too many realtime sessions at once."
+    return ServiceError(ErrorCode.OVERLOADED, message, retry_after_s=_RETRY_AFTER_S)
 
 
 def sessions_of(connection: HTTPConnection) -> Sessions:

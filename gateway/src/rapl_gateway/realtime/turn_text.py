@@ -1,7 +1,6 @@
 """The text of one turn: what is sent while a person speaks, and the whole when the turn has ended."""
 
 import asyncio
-import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -11,9 +10,11 @@ from rapl_protocol.errors import ServiceError
 from rapl_protocol.models import ModelState
 from rapl_protocol.segmentation import SEARCH_S, quietest_point
 from rapl_protocol.transcript import TokenLogprob, TranscribeOptions, join_texts
+from rapl_service.telemetry.tracing import span
 
 from rapl_gateway.backends.backend import Backend, Backends
 from rapl_gateway.backends.catalog import Route
+from rapl_gateway.realtime.figures import TurnFigures
 from rapl_gateway.realtime.text.final_pass import FinalPass
 from rapl_gateway.realtime.text.open_part import LIMIT_BYTES, OpenPart, PassEngine
 from rapl_gateway.realtime.text.passes import OpenAudio, PassLimiter
@@ -23,8 +24,6 @@ from rapl_gateway.transcription.replacements import NO_REPLACEMENTS
 from rapl_gateway.transcription.result import Problem
 
 _SEARCH_BYTES = int(SEARCH_S * BYTES_PER_SECOND)
-
-log = logging.getLogger("rapl")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +56,8 @@ class TurnCompleted:
     """Words that were sent before the turn was committed; in scripts without spaces, characters."""
     disagreed: int = 0
     """How many of them the final pass has otherwise."""
+    retried: tuple[str, ...] = ()
+    """The reason of each place whose first text was in doubt."""
 
 
 class TurnText:
@@ -71,7 +72,6 @@ class TurnText:
     ) -> None:
         self.replacements = NO_REPLACEMENTS
         """What the reader of the events is to replace in them."""
-        self._engine = engine
         self._final = final
         self._has_deltas = has_deltas
         self._events: asyncio.Queue[TextDelta | None] = asyncio.Queue()
@@ -81,7 +81,7 @@ class TurnText:
         self._transcript = ""
         self._begins_part = False
         """Whether the next text is the first one after a cut."""
-        self._settled = self._disagreed = self._passes = 0
+        self._settled = self._disagreed = 0
         self._task: asyncio.Task[TurnCompleted] | None = asyncio.create_task(self._run())
         """None after `close`."""
 
@@ -177,12 +177,13 @@ class TurnText:
     async def _final_text(self, part: OpenPart, pcm: bytes) -> str:
         """Transcribes a part for the last time. Sends what becomes known meanwhile."""
         is_whole = part is self._part
-        text = ""
-        async with aclosing(self._final.texts(pcm, part.options, part.known() if is_whole else None)) as texts:
-            async for longer in texts:
-                if is_whole and text:
-                    self._send(part.settling.stream(text))
-                text = longer
+        text, known = "", part.known() if is_whole else None
+        with span("final_pass", audio_s=len(pcm) / BYTES_PER_SECOND):
+            async with aclosing(self._final.texts(pcm, part.options, known)) as texts:
+                async for longer in texts:
+                    if is_whole and text:
+                        self._send(part.settling.stream(text))
+                    text = longer
         return text
 
     def _finish(self, part: OpenPart, text: str) -> None:
@@ -190,7 +191,6 @@ class TurnText:
         added = part.settling.finish(text)
         self._settled += part.settling.settled
         self._disagreed += part.settling.disagreed
-        self._passes += part.passes
         if part is not self._part and self._part.settling.text:
             return  # the words after it are already sent
         self._send(added)
@@ -207,10 +207,6 @@ class TurnText:
 
     def _completed(self) -> TurnCompleted:
         final = self._final
-        log.info(
-            "request_id=%s audio_s=%.2f passes=%d settled=%d disagreed=%d: the turn has its text",
-            self._engine.request_id, final.duration_s, self._passes, self._settled, self._disagreed,
-        )  # fmt: skip
         return TurnCompleted(
             transcript=self._transcript,
             duration_s=final.duration_s,
@@ -220,6 +216,7 @@ class TurnText:
             problems=tuple(final.problems),
             settled=self._settled,
             disagreed=self._disagreed,
+            retried=tuple(final.retried),
         )
 
 
@@ -248,6 +245,7 @@ class TurnTexts:
         streams_words: bool = False,
         has_deltas: bool = True,
         is_detected: bool = False,
+        figures: TurnFigures | None = None,
     ) -> TurnText:
         """Begins a turn.
 
@@ -261,16 +259,19 @@ class TurnTexts:
             has_deltas: whether words are sent before the commit. If not, there is only the final pass.
             is_detected: whether speech detection has found speech at the beginning of the turn. If not, the turn is
                 checked for speech before it is transcribed.
+            figures: counts its passes.
         """
+        figures = figures or TurnFigures()
         backend, targets = self._backends[route.backend], self._backends.targets(route)
         limiter = self._limiters.setdefault(route.backend, PassLimiter(backend.scheduler))
-        engine = PassEngine(backend, limiter, self._pipeline, self._settings, client_id, request_id)
+        engine = PassEngine(backend, limiter, self._pipeline, self._settings, client_id, request_id, figures)
         final = FinalPass(
             self._pipeline,
             targets,
             self._settings,
             client_id=client_id,
             request_id=request_id,
+            stopwatch=figures.stopwatch,
             is_model_ready=lambda: _is_ready(backend, route.engine_model),
             streams_words=streams_words,
         )

@@ -2,11 +2,11 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import IO
 
-from rapl_protocol.errors import ServiceError
+from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.live_audio import LiveOptions
 from rapl_protocol.prepared import PreparedEvent, PrepareOptions
 from rapl_service.calls.call import Http, Service
@@ -38,7 +38,8 @@ class RetryingPreprocessClient(PreprocessClient):
         self.problem: str | None = None
         """Why the last poll failed; None if it succeeded."""
         self.retries: Counter[str] = Counter()
-        """Requests that were sent again, by the error code of the failure."""
+        """Requests that were sent again and connections of live audio that were made again, by the error code of the
+        failure."""
 
     async def watch(self) -> None:
         """Polls the service while the gateway runs."""
@@ -81,11 +82,20 @@ class RetryingPreprocessClient(PreprocessClient):
             await asyncio.sleep(_RETRY_INTERVAL_S)
 
     def live(
-        self, options: LiveOptions, *, restart_wait_s: float | None = None, request_id: str | None = None
+        self,
+        options: LiveOptions,
+        *,
+        restart_wait_s: float | None = None,
+        request_id: str | None = None,
+        on_retry: Callable[[], None] | None = None,
     ) -> LiveAudio:
-        """Same as `PreprocessClient.live`; by default a session waits as long as a request."""
+        """Same as `PreprocessClient.live`; by default a session waits as long as a request, and retries are counted."""
         wait_s = self._restart_wait_s if restart_wait_s is None else restart_wait_s
-        return super().live(options, restart_wait_s=wait_s, request_id=request_id)
+        on_retry = on_retry or self._count_lost_connection
+        return super().live(options, restart_wait_s=wait_s, request_id=request_id, on_retry=on_retry)
+
+    def _count_lost_connection(self) -> None:
+        self.retries[ErrorCode.BACKEND_UNAVAILABLE.value] += 1
 
     def _mark_ready(self) -> None:
         self._restart_window.mark_ready()

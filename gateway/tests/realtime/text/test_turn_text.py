@@ -3,10 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing
+from typing import Any
 
 import pytest
 from rapl_gateway.backends.catalog import ModelCatalog, Route
 from rapl_gateway.gateway import Gateway, open_gateway
+from rapl_gateway.metrics import TranscriptionMetrics
+from rapl_gateway.realtime.figures import RealtimeMetrics, TurnFigures
 from rapl_gateway.realtime.turn_text import TextDelta, TurnCompleted, TurnText, TurnTexts
 from rapl_gateway.settings import Settings
 from rapl_protocol.errors import ErrorCode, ServiceError
@@ -14,6 +17,7 @@ from rapl_protocol.prepared import SpeechCheck
 from rapl_protocol.testing import FakeTranscriber, make_tone
 from rapl_protocol.transcript import Segment, TranscribeOptions, Transcript
 from rapl_service.engine_app import transcriber_app
+from rapl_service.telemetry.metrics import Metrics
 from rapl_service.testing import served, until
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -136,7 +140,7 @@ class Listening:
         self._texts = TurnTexts(gateway.backends, gateway.pipeline, gateway.settings)
         self._stack = stack
 
-    def begin(self, *, options: TranscribeOptions | None = None, **settings: bool) -> Speaker:
+    def begin(self, *, options: TranscribeOptions | None = None, **settings: Any) -> Speaker:
         options = options or TranscribeOptions(model=MODEL)
         speaker = Speaker(self._texts.begin(options, ROUTE, "client", request_id="request", **settings))
         self._stack.push_async_callback(speaker.close)
@@ -420,3 +424,60 @@ async def test_a_turn_that_is_closed_leaves_nothing_behind(start: Start):
     following.say(8)
 
     assert (await following.finish()).transcript == following.said
+
+
+class Measured:
+    """The figures of one turn, as /metrics has them."""
+
+    def __init__(self) -> None:
+        metrics = Metrics(lambda _: True)
+        self._registry = metrics.registry
+        self.figures = TurnFigures("", RealtimeMetrics(metrics, TranscriptionMetrics(metrics)))
+
+    def lags_s(self) -> tuple[float, float]:
+        """Returns the number of lags and their sum."""
+        values = [self._registry.get_sample_value(f"rapl_realtime_lag_seconds_{each}") for each in ("count", "sum")]
+        return values[0] or 0.0, values[1] or 0.0
+
+    def passes(self, outcome: str) -> float:
+        return self._registry.get_sample_value("rapl_realtime_passes_total", {"outcome": outcome}) or 0.0
+
+
+async def test_the_lag_is_the_audio_since_the_oldest_sound_that_no_earlier_pass_had(start: Start):
+    listening, measured = await start(), Measured()
+    listening.engine.may_answer.clear()
+    speaker = listening.begin(figures=measured.figures)
+    speaker.say(4)
+    await listening.passed(1)
+    speaker.say(2)  # 1 s, which the running pass does not have
+    listening.engine.may_answer.set()
+    await until(lambda: measured.lags_s()[0] == 2)
+
+    assert measured.lags_s()[1] == pytest.approx(3.0 + 1.0, abs=0.06)
+    assert measured.passes("text") == 2
+
+
+async def test_passes_that_a_turn_leaves_out_because_the_engine_is_slow_are_counted(start: Start):
+    listening, measured = await start(), Measured()
+    listening.engine.may_answer.clear()
+    speaker = listening.begin(figures=measured.figures)
+    speaker.say(8)
+    await listening.passed(1)
+    await asyncio.sleep(0.8)  # so long the engine takes for 4 s of audio
+    assert measured.passes("skipped") == 0
+    listening.engine.may_answer.set()
+    await until(lambda: measured.passes("text") == 1)
+    while listening.engine.passes == 1:
+        speaker.say(1)
+        await asyncio.sleep(0.02)
+
+    assert measured.passes("skipped") >= 1
+
+
+async def test_a_pass_over_audio_without_speech_is_counted_as_such(start: Start):
+    listening, measured = await start(speech_detection="on"), Measured()
+    listening.begin(figures=measured.figures).say(4)
+    await until(lambda: measured.passes("no_speech") == 1)
+
+    assert measured.lags_s()[0] == 0
+    assert listening.engine.calls == []

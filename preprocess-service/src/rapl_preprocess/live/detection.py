@@ -45,6 +45,11 @@ class LiveDetection:
         """The number of open sessions."""
         return len(self._sessions)
 
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes of audio of all sessions that wait for the next step."""
+        return sum(session.waiting_bytes for session in self._sessions)
+
     @contextmanager
     def session(self, stream: LiveStream) -> Generator[LiveSession]:
         session = LiveSession(stream)

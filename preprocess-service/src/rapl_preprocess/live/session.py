@@ -32,6 +32,11 @@ class LiveSession:
         self._has_output = asyncio.Event()
 
     @property
+    def waiting_bytes(self) -> int:
+        """Bytes of audio that wait for the next step."""
+        return self._waiting_bytes
+
+    @property
     def is_ready(self) -> bool:
         """Whether there is something to do, and room for its output."""
         return bool(self._inbox) and self._unsent_bytes < MAX_UNSENT_BYTES

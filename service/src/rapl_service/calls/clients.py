@@ -1,7 +1,7 @@
 """Typed clients of the services. Every failure is a ServiceError that names the service."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Generator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import IO
 from urllib.parse import quote
@@ -179,6 +179,7 @@ class PreprocessClient:
         *,
         restart_wait_s: float = DEFAULT_RESTART_WAIT_S,
         request_id: str | None = None,
+        on_retry: Callable[[], None] = lambda: None,
     ) -> LiveAudio:
         """A session of live audio; enter it as a context manager.
 
@@ -186,8 +187,9 @@ class PreprocessClient:
             options: the format of the audio, and the detection of turns.
             restart_wait_s: how long the session waits for a service that is down, in seconds.
             request_id: for the log of preprocess-service.
+            on_retry: as in `LiveAudio`.
         """
-        return LiveAudio(self.service, options, restart_wait_s, request_id)
+        return LiveAudio(self.service, options, restart_wait_s, request_id, on_retry)
 
     async def is_live(self) -> bool:
         try:

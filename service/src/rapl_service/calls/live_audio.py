@@ -6,7 +6,7 @@ import logging
 import math
 import time
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Self
 
@@ -27,6 +27,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from rapl_service.calls.call import CONNECT_TIMEOUT_S, Service, refusal, unavailable
+from rapl_service.telemetry.tracing import CURRENT_SPAN
 
 DEFAULT_RESTART_WAIT_S = 8.0
 _RETRY_INTERVAL_S = 0.2
@@ -57,16 +58,25 @@ class LiveAudio:
         options: the format of the audio, and the detection of turns.
         restart_wait_s: how long the session waits for a service that is down, in seconds.
         request_id: for the log of preprocess-service.
+        on_retry: called when the connection is lost and will be made again; once for several attempts in a row.
     """
 
     def __init__(
-        self, service: Service, options: LiveOptions, restart_wait_s: float, request_id: str | None = None
+        self,
+        service: Service,
+        options: LiveOptions,
+        restart_wait_s: float,
+        request_id: str | None = None,
+        on_retry: Callable[[], None] = lambda: None,
     ) -> None:
         self._service = service
         self._restart_wait_s = restart_wait_s
         self._headers = {name: value for name, value in service.headers().items() if name != "host"}
         if request_id:
             self._headers["x-request-id"] = request_id
+        if (current := CURRENT_SPAN.get()) is not None:
+            self._headers |= current.headers()
+        self._on_retry = on_retry
         self._replay = _Replay(options)
         self._changed = asyncio.Condition()
         self._unsent: deque[bytes | LiveControl] = deque()
@@ -84,6 +94,11 @@ class LiveAudio:
         self._running.cancel()
         await asyncio.wait({self._running})
         del self._running  # its exception has a traceback with this object and its audio, which would be a cycle
+
+    @property
+    def unsent_bytes(self) -> int:
+        """Bytes of audio that are not yet sent to the service."""
+        return sum(len(message) for message in self._unsent if isinstance(message, bytes))
 
     async def send(self, audio: bytes) -> None:
         """Sends audio; any number of bytes. Waits while the service is behind. Raises: ServiceError."""
@@ -141,6 +156,7 @@ class LiveAudio:
             now = time.monotonic()
             if self._give_up_at is None or now - connected_at > self._restart_wait_s:
                 self._give_up_at = now + self._restart_wait_s
+                self._on_retry()
                 log.warning("retry of a session of live audio with %s: %s", self._service.name, type(error).__name__)
             if now >= self._give_up_at:
                 raise unavailable(self._service, "lost a session of live audio") from error

@@ -23,6 +23,15 @@ LABELS = {
     "status": "The HTTP status; 101 for a WebSocket, 0 if the client left before the response.",
     "code": "The error's code, one of the table in `docs/openai.md`; empty without an error.",
     "stage": "`receive`, `prepare`, `queue`, `infer`, `render`, `send` or `gateway`.",
+    "outcome": "Of turns: `completed`, the code of the error with which the turn failed, or `dropped` if nothing was "
+    "expected of it any more: the client cleared it or left, or it was shorter than 100 ms. Of passes: `text`, "
+    "`no_speech`, `failed`, `cancelled` (the turn ended first), or `skipped`: the passes that a turn left out because "
+    "others need the engine too.",
+    "ended_by": "`client`: it left, its connection was lost, or its message was too long. `idle`, `too_long`, "
+    "`shutdown`, `too_many_errors`, `slow_client` (it does not read its events), `no_detection` (preprocess-service "
+    "was lost), `internal`: the server closed it.",
+    "waits_for": "`detection`: audio that is not yet sent to preprocess-service. `text`: audio in committed turns "
+    "without a text.",
     "backend": "A backend of `rapl.toml`, or `preprocess-service`.",
     "state": "Of replicas: `reachable`, `unreachable`. Of decoders: `idle`, `busy`. Of models: `absent`,"
     " `downloading`, `loading`, `ready`, `failed`.",
@@ -113,7 +122,42 @@ SLOTS = MetricSpec(
 REPLICAS = MetricSpec("rapl_replicas", "gauge", "Replicas in this state.", ("backend", "state"))
 FALLBACKS = MetricSpec("rapl_fallbacks_total", "counter", "Fallbacks after a service failed.", ("kind",))
 STORED_UPLOADS = MetricSpec("rapl_stored_upload_bytes", "gauge", "Bytes of uploads in temporary files.")
-# Realtime: the metrics of sessions, their lag and their turns belong here.
+
+REALTIME_SESSIONS = MetricSpec("rapl_realtime_sessions", "gauge", "Realtime sessions that are open.")
+REALTIME_SESSION_ENDS = MetricSpec(
+    "rapl_realtime_session_ends_total", "counter", "Realtime sessions that have ended, by what ended them.",
+    ("ended_by",),
+)  # fmt: skip
+REALTIME_TURNS = MetricSpec(
+    "rapl_realtime_turns_total", "counter", "Turns that have ended.", ("model", "outcome")
+)  # fmt: skip
+REALTIME_AUDIO = MetricSpec(
+    "rapl_realtime_audio_seconds_total", "counter", "Seconds of audio in turns that have ended.", ("model",)
+)
+REALTIME_FINAL_SECONDS = MetricSpec(
+    "rapl_realtime_final_seconds", "histogram", "Time from the commit of a turn to its whole text.", (), _TIMES_S
+)
+REALTIME_STAGE_SECONDS = MetricSpec(
+    "rapl_realtime_stage_seconds", "histogram",
+    "The same time, by stage. The stages add up to it. Waiting for a model that is being loaded is `queue`.",
+    ("stage",), _TIMES_S,
+)  # fmt: skip
+REALTIME_LAG_SECONDS = MetricSpec(
+    "rapl_realtime_lag_seconds", "histogram",
+    "How far the text of an open turn is behind its audio: when a pass has its text, the seconds of audio since the "
+    "oldest sound that no earlier pass had.", (), (0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0),
+)  # fmt: skip
+REALTIME_PASSES = MetricSpec("rapl_realtime_passes_total", "counter", "Passes over open turns.", ("outcome",))
+REALTIME_SETTLED = MetricSpec(
+    "rapl_realtime_settled_words_total", "counter",
+    "Words that were sent before their turn was committed, of completed turns; in scripts without spaces, characters.",
+)  # fmt: skip
+REALTIME_DISAGREED = MetricSpec(
+    "rapl_realtime_disagreed_words_total", "counter", "How many of them the final pass has otherwise."
+)
+REALTIME_WAITING = MetricSpec(
+    "rapl_realtime_waiting_audio_bytes", "gauge", "Bytes of audio of realtime sessions that wait.", ("waits_for",)
+)
 
 MODEL_STATE = MetricSpec(
     "rapl_model_state", "gauge", "1 for the state of the model, 0 for the other states.", ("model", "state"),
@@ -148,6 +192,14 @@ DECODER_WAITING = MetricSpec(
 )
 DECODER_DEATHS = MetricSpec(
     "rapl_decoder_deaths_total", "counter", "Decoding processes that ended before the end of their file.",
+    services=("preprocess-service",),
+)  # fmt: skip
+LIVE_SESSIONS = MetricSpec(
+    "rapl_live_sessions", "gauge", "Sessions of live audio, one for each realtime session.",
+    services=("preprocess-service",),
+)  # fmt: skip
+LIVE_WAITING = MetricSpec(
+    "rapl_live_waiting_audio_bytes", "gauge", "Bytes of live audio that wait for the detection of turns.",
     services=("preprocess-service",),
 )  # fmt: skip
 

@@ -56,6 +56,7 @@ class RecordedSpan:
 
     def __init__(self, tracer: Tracer, recorded: Span) -> None:
         self._tracer = tracer
+        self._recorded = recorded
         self._context = trace.set_span_in_context(recorded)
 
     def headers(self) -> dict[str, str]:
@@ -64,13 +65,17 @@ class RecordedSpan:
     @contextmanager
     def child(self, name: str, attributes: dict[str, AttributeValue]) -> Generator[None]:
         with self.part(name) as recorded:
-            recorded.set_attributes({f"rapl.{key}": value for key, value in attributes.items()})
-            CURRENT_SPAN.set(RecordedSpan(self._tracer, recorded))
+            inner = RecordedSpan(self._tracer, recorded)
+            inner.describe(attributes)
+            CURRENT_SPAN.set(inner)
             try:
                 yield
             finally:
                 # Not by a token: an async generator may be closed in another context.
                 CURRENT_SPAN.set(self)
+
+    def describe(self, attributes: dict[str, AttributeValue]) -> None:
+        self._recorded.set_attributes({f"rapl.{key}": value for key, value in attributes.items()})
 
     @contextmanager
     def part(self, name: str) -> Generator[Span]:
@@ -99,6 +104,9 @@ class UnsampledSpan:
 
     def part(self, name: str) -> AbstractContextManager[None]:
         return nullcontext()
+
+    def describe(self, attributes: dict[str, AttributeValue]) -> None:
+        pass
 
 
 class TraceMiddleware:

@@ -29,6 +29,10 @@ class CurrentSpan(Protocol):
         """A span inside this one that has no spans inside it."""
         ...
 
+    def describe(self, attributes: dict[str, AttributeValue]) -> None:
+        """Adds attributes to this span."""
+        ...
+
 
 CURRENT_SPAN: ContextVar[CurrentSpan | None] = ContextVar("rapl_current_span", default=None)
 """Tasks inherit it from the task that creates them. It is None in a request that is not traced."""
@@ -38,6 +42,12 @@ def span(name: str, **attributes: AttributeValue) -> AbstractContextManager[obje
     """A span inside the current one; nothing if the request is not traced. Never give it a text or a file name."""
     current = CURRENT_SPAN.get()
     return _NO_SPAN if current is None else current.child(name, attributes)
+
+
+def describe(**attributes: AttributeValue) -> None:
+    """Adds attributes to the current span, if there is one. Never give it a text or a file name."""
+    if (current := CURRENT_SPAN.get()) is not None:
+        current.describe(attributes)
 
 
 def tracer_from_environment(service: str) -> "Tracer | None":

@@ -31,7 +31,7 @@ NOTES = (
     "`settled` are words that were sent before the end, and `disagreed` those of them that the final pass has "
     "otherwise; only RAPL counts them. `errors` are wrong words, where the recording has a reference.",
 )
-_TURN = re.compile(r"request_id=(\S+) .*settled=(\d+) disagreed=(\d+): the turn has its text")
+_TURN = re.compile(r"request_id=(\S+) .*outcome=completed .* settled=(\d+) disagreed=(\d+)")
 
 
 def measures(

@@ -112,8 +112,16 @@ class InputBuffer:
     @property
     def is_behind(self) -> bool:
         """Whether so much waits for its text that the client's next messages should wait too."""
-        waiting = [turn.samples for turn in self.turns.values() if turn.is_committed]
+        waiting = self._waiting_samples()
         return len(waiting) > MAX_WAITING_TURNS or sum(waiting) > self._max_turn_samples
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes of the audio in committed turns without a text."""
+        return sum(self._waiting_samples()) * SAMPLE_WIDTH_BYTES
+
+    def _waiting_samples(self) -> list[int]:
+        return [turn.samples for turn in self.turns.values() if turn.is_committed]
 
     def send(self, *events: Event) -> None:
         self.commands += map(Send, events)
@@ -205,7 +213,7 @@ class InputBuffer:
     def commit_lost(self, error: ServiceError) -> None:
         """Makes an item of a turn of which not all audio came back, and never will: it fails."""
         item_id = self.open.item_id if self.open else self._new_id("item")
-        self._drop_text()
+        self._drop_text(error)
         self._make_item(item_id)
         self.counts["turns"] += 1
         self.send(self._events.failed(item_id, error))
@@ -216,10 +224,10 @@ class InputBuffer:
         self._drop_text()
         self._after_turn()
 
-    def _drop_text(self) -> None:
+    def _drop_text(self, error: ServiceError | None = None) -> None:
         if self.open:
             del self.turns[self.open.item_id]
-            self.commands.append(DropTurn(self.open.item_id))
+            self.commands.append(DropTurn(self.open.item_id, error))
 
     def _after_turn(self) -> None:
         self.open = None

@@ -24,7 +24,7 @@ from rapl_gateway.realtime.rules.client_events import (
     session_of,
     unknown_event,
 )
-from rapl_gateway.realtime.rules.commands import Close, Command, ToDetector
+from rapl_gateway.realtime.rules.commands import Close, Command, EndedBy, ToDetector
 from rapl_gateway.realtime.rules.config import SessionConfig
 from rapl_gateway.realtime.rules.events import ServerEvents
 from rapl_gateway.realtime.rules.input_buffer import InputBuffer
@@ -175,14 +175,14 @@ class SessionRules:
         turn ends with the audio that came back."""
         if not self._close:
             self._error(error, None)
-        self._close = self._close or Close(1011, "speech detection is not available")
+        self._close = self._close or Close(EndedBy.NO_DETECTION, "speech detection is not available")
         self._lose_audio(error)
         return self._taken()
 
-    def end(self, code: int, reason: str) -> list[Command]:
+    def end(self, ended_by: EndedBy, reason: str) -> list[Command]:
         """Commits the open turn, and closes the connection when all turns have their text."""
         if not self._close:
-            self._close = Close(code, reason)
+            self._close = Close(ended_by, reason)
             self._flush(_End())
         return self._taken()
 
@@ -202,7 +202,7 @@ class SessionRules:
         self._errors += 1
         self.buffer.send(self._events.error(error, id_of(event)))
         if self._errors >= MAX_ERRORS:
-            self._close = Close(1008, "too many errors")
+            self._close = Close(EndedBy.TOO_MANY_ERRORS, "too many errors")
             self.buffer.commands.append(self._close)
 
     def _flush(self, then: "_Commit | _Clear | _End | SessionConfig") -> None:

@@ -28,6 +28,7 @@ class FinalPass:
         settings: the gateway's settings.
         client_id: the client, with whom others take turns.
         request_id: goes into logs and to the engine.
+        stopwatch: measures the stages.
         is_model_ready: whether the model is loaded now.
         streams_words: whether the engine's words are used as they are decoded.
     """
@@ -40,11 +41,13 @@ class FinalPass:
         *,
         client_id: str,
         request_id: str,
+        stopwatch: Stopwatch,
         is_model_ready: Callable[[], bool],
         streams_words: bool,
     ) -> None:
         self._pipeline = pipeline
-        self._reservation = LoadReservation(targets, client_id, 0.0, Stopwatch())
+        self._reservation = LoadReservation(targets, client_id, 0.0, stopwatch)
+        self._stopwatch = stopwatch
         self._prepare = PrepareOptions(speech_detection=settings.speech_switch)
         self._request_id = request_id
         self._is_model_ready = is_model_ready
@@ -58,6 +61,8 @@ class FinalPass:
         """Seconds of the audio of all parts so far."""
         self.problems: list[Problem] = []
         """Their times count from the start of the turn."""
+        self.retried: list[str] = []
+        """The reason of each place whose first text was in doubt."""
 
     async def texts(
         self, pcm: bytes, options: TranscribeOptions, known: Transcript | None
@@ -93,7 +98,7 @@ class FinalPass:
             options=options,
             reservation=self._reservation,
             request_id=self._request_id,
-            stopwatch=Stopwatch(),
+            stopwatch=self._stopwatch,
             is_streamed=self._streams_words or audio.duration_s > MAX_SEGMENT_S,
             is_model_ready=self._is_model_ready(),
             interactive_s=MAX_SEGMENT_S,
@@ -105,6 +110,7 @@ class FinalPass:
         for each in result.problems:
             end_s = None if each.end_s is None else each.end_s + start_s
             self.problems.append(replace(each, start_s=each.start_s + start_s, end_s=end_s))
+        self.retried += [each.reason for each in result.retried]
         for code in result.languages:
             self._languages_s[code] += result.duration_s  # type: ignore[assignment]  # typeshed's counters count integers
         if result.coverage is None:

@@ -10,7 +10,8 @@ from rapl_protocol.transcript import TranscribeOptions, Transcript
 
 from rapl_gateway.backends.backend import Backend
 from rapl_gateway.backends.load import CallOptions
-from rapl_gateway.realtime.text.passes import OpenAudio, PassLimiter
+from rapl_gateway.realtime.figures import PassOutcome, TurnFigures
+from rapl_gateway.realtime.text.passes import MIN_INTERVAL_S, OpenAudio, PassLimiter
 from rapl_gateway.realtime.text.settling import Hypothesis, Settling
 from rapl_gateway.settings import Settings
 from rapl_gateway.transcription.checks.usable import usable
@@ -42,6 +43,7 @@ class PassEngine:
     settings: Settings
     client_id: str
     request_id: str
+    figures: TurnFigures
 
     async def transcribe(self, audio: WavAudio, options: TranscribeOptions, call: CallOptions) -> Transcript:
         """Raises: ServiceError."""
@@ -76,12 +78,13 @@ class OpenPart:
     def __init__(self, engine: PassEngine, options: TranscribeOptions, audio: OpenAudio, *, is_detected: bool) -> None:
         self.audio = audio
         self.settling = Settling()
-        self.passes = 0
         self._engine = engine
         self._options = options
         self._is_detected = is_detected
         self._passed = 0
         """Bytes of audio in the latest pass, which may be running."""
+        self._oldest_sound: int | None = None
+        """The byte at which the oldest sound begins that no pass has; None if all passes together have all."""
         self._not_before = 0
         self._is_sent = False
         """Whether the running pass is at an engine."""
@@ -99,8 +102,11 @@ class OpenPart:
 
     def append(self, pcm: bytes) -> None:
         """Adds 16 kHz mono s16le samples."""
+        size_before = len(self.audio.pcm)
         self.audio.append(pcm)
         if self.audio.sound_end > self._passed:
+            if self._oldest_sound is None:
+                self._oldest_sound = size_before
             self._engine.limiter.active.add(self)
         else:
             self._engine.limiter.active.discard(self)
@@ -132,23 +138,38 @@ class OpenPart:
     async def run_pass(self) -> str:
         """Waits for its turn and transcribes the audio so far. Returns the text that is settled now, which may be "".
         A failure of the engine only delays the next pass."""
+        figures, outcome, oldest_sound = self._engine.figures, PassOutcome.CANCELLED, None
+        figures.count_pass(PassOutcome.SKIPPED, self._skipped())
         try:
             async with self._engine.limiter.one_pass():
                 audio = WavAudio(bytes(self.audio.pcm[:LIMIT_BYTES]))
                 self._passed, self._text = len(audio.pcm), None
+                oldest_sound, self._oldest_sound = self._oldest_sound, None
                 self._is_detected = self._is_detected or await self._engine.has_speech(audio)
                 if not self._is_detected:
+                    outcome = PassOutcome.NO_SPEECH
                     return ""
                 self._text = await self._transcribe(audio)
+            outcome = PassOutcome.TEXT
         except ServiceError as error:
+            outcome, self._oldest_sound = PassOutcome.FAILED, oldest_sound
             log.info(
                 "request_id=%s error=%s: a pass over an open turn failed", self._engine.request_id, error.code.value
             )
             self._not_before = len(self.audio.pcm) + int(_AFTER_FAILURE_S * BYTES_PER_SECOND)
             return ""
-        self.passes += 1
+        finally:
+            figures.count_pass(outcome)
+        if oldest_sound is not None:
+            figures.add_lag((len(self.audio.pcm) - oldest_sound) / BYTES_PER_SECOND)
         hypothesis = Hypothesis.of(usable(self._text), audio)
         return self.settling.add(hypothesis) if hypothesis else ""
+
+    def _skipped(self) -> int:
+        """Returns how many passes the turn has left out before this one because others need the engine too."""
+        if self.audio.quiet_s >= _PAUSE_S:
+            return 0  # it begins at once, whatever the interval is
+        return int(self._engine.limiter.interval_s(self.audio.duration_s) / MIN_INTERVAL_S) - 1
 
     async def _transcribe(self, audio: WavAudio) -> Transcript:
         call = CallOptions(
@@ -157,6 +178,7 @@ class OpenPart:
             self._engine.request_id,
             has_fallback=True,  # it does not wait for a model that is being loaded
             is_partial=True,
+            stopwatch=self._engine.figures.stopwatch,
             on_assigned=self._mark_sent,
         )
         try:
