@@ -16,6 +16,9 @@ from websockets.asyncio.client import ClientConnection, connect
 _PIECE_BYTES = BYTES_PER_SECOND // 10
 _LIMIT_S = 120.0
 _QUIETEST_S = 0.2
+_FRAME_SAMPLES = SAMPLE_RATE_HZ // 50
+_SOUND = 20
+"""A frame has sound if it is louder than this fraction of the loud ones."""
 
 
 class SessionFailed(Exception):
@@ -174,6 +177,14 @@ def room_noise(pcm: bytes, duration_s: float) -> bytes:
     moments = samples[: len(samples) // size * size].reshape(-1, size)
     level = np.sqrt(np.square(moments).mean(axis=1)).min() if len(moments) else 0.0
     return np.random.default_rng(0).normal(0, level, round(duration_s * SAMPLE_RATE_HZ)).astype("<i2").tobytes()
+
+
+def until_last_sound(pcm: bytes) -> bytes:
+    """The recording (s16le, 16 kHz) without the quiet audio at its end."""
+    samples = np.abs(np.frombuffer(pcm, "<i2").astype(np.float32))
+    levels = samples[: len(samples) // _FRAME_SAMPLES * _FRAME_SAMPLES].reshape(-1, _FRAME_SAMPLES).mean(axis=1)
+    loud = np.nonzero(levels > np.percentile(levels, 95) / _SOUND)[0] if len(levels) else ()
+    return pcm[: 2 * _FRAME_SAMPLES * (int(loud[-1]) + 1)] if len(loud) else pcm
 
 
 async def _play(pcm: bytes, send: Callable[[bytes], Any]) -> None:
