@@ -13,7 +13,8 @@ import numpy as np
 from rapl_protocol.audio import BYTES_PER_SECOND, SAMPLE_RATE_HZ, WavAudio
 from websockets.asyncio.client import ClientConnection, connect
 
-_PIECE_BYTES = BYTES_PER_SECOND // 10
+_PIECE_BYTES = BYTES_PER_SECOND // 20
+"""What is sent at once: 50 ms, as LiveKit's plugin does."""
 _LIMIT_S = 120.0
 _QUIETEST_S = 0.2
 _FRAME_SAMPLES = SAMPLE_RATE_HZ // 50
@@ -188,7 +189,7 @@ def until_last_sound(pcm: bytes) -> bytes:
 
 
 async def _play(pcm: bytes, send: Callable[[bytes], Any]) -> None:
-    """Sends pieces of 0.1 s, each when it has been recorded."""
+    """Sends pieces of 50 ms, each when it has been recorded."""
     async for piece in _in_real_time(pcm):
         await send(piece)
 
