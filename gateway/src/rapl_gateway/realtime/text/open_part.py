@@ -23,7 +23,7 @@ _FIRST_PASS_S = 0.9
 _PAUSE_S = 0.3
 """Seconds of quiet audio after which a pass begins at once: if the turn ends here, its text is the final one."""
 _SHORT_PAUSE_S = 0.05
-"""The same while no other pass runs or waits, so that the text is there soon after the last word. After _PAUSE_S such a
+"""The same while no other pass runs or waits, so that the text is there soon after the speech. After _PAUSE_S such a
 pass is repeated, because more quiet audio can still change its text."""
 _LONGEST_QUIET_S = 2.0
 """Most seconds of quiet audio after a pass whose text is the final one. Longer audio may have a sound that is too soft
