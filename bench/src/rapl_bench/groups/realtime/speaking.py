@@ -184,8 +184,10 @@ def until_last_sound(pcm: bytes) -> bytes:
     """The recording (s16le, 16 kHz) without the quiet audio at its end."""
     samples = np.abs(np.frombuffer(pcm, "<i2").astype(np.float32))
     levels = samples[: len(samples) // _FRAME_SAMPLES * _FRAME_SAMPLES].reshape(-1, _FRAME_SAMPLES).mean(axis=1)
-    loud = np.nonzero(levels > np.percentile(levels, 95) / _SOUND)[0] if len(levels) else ()
-    return pcm[: 2 * _FRAME_SAMPLES * (int(loud[-1]) + 1)] if len(loud) else pcm
+    if not levels.any():
+        return pcm
+    last = np.flatnonzero(levels > np.percentile(levels, 95) / _SOUND)[-1]
+    return pcm[: 2 * _FRAME_SAMPLES * (int(last) + 1)]
 
 
 async def _play(pcm: bytes, send: Callable[[bytes], Any]) -> None:
