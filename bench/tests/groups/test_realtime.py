@@ -9,8 +9,8 @@ from rapl_bench.fleet import SELFTEST, Fleet
 from rapl_bench.groups.realtime import tables
 from rapl_bench.groups.realtime.contestants import Rapl, engine, whisper_live_kit
 from rapl_bench.groups.realtime.figures import measures, with_settled
-from rapl_bench.groups.realtime.speaking import Spoken, WhisperLiveKitSession
-from rapl_bench.groups.realtime.tables import AT_ONCE, LATER, UPLOAD, Clip
+from rapl_bench.groups.realtime.speaking import Spoken, WhisperLiveKitSession, until_last_sound
+from rapl_bench.groups.realtime.tables import AT_ONCE, AT_SOUND, LATER, UPLOAD, Clip
 from rapl_bench.real.models import TINY_EN, RealModel
 from websockets.asyncio.server import ServerConnection, serve
 
@@ -34,7 +34,7 @@ async def test_sessions_and_an_upload_hear_the_same_recording(settings, monkeypa
 
     figures = tables.figures("digits", SELFTEST, [clip(6.0)], found)
     rows = {row.contestant: row.measures for row in figures.rows}
-    assert set(rows) == {AT_ONCE, LATER, UPLOAD}
+    assert set(rows) == {AT_SOUND, AT_ONCE, LATER, UPLOAD}
     assert rows[AT_ONCE]["settled"].value > 0
     assert rows[AT_ONCE]["disagreed"].value == 0
     assert "first_update_ms" not in rows[UPLOAD]
@@ -44,10 +44,17 @@ async def test_sessions_and_an_upload_hear_the_same_recording(settings, monkeypa
 def test_texts_that_differ_are_listed_with_both():
     pairs = [(clip(3.0), spoken(text="one"), spoken(text=text)) for text in ("one", "One")]
 
-    table = tables.equality(pairs)
+    table = tables.equality(TINY_EN, pairs, "Digits.")
 
     assert {name: measure.value for name, measure in table.rows[0].measures.items()} == {"equal": 1, "different": 1}
     assert "“one”. file: “One”" in table.notes[-1]
+
+
+def test_a_recording_ends_at_its_last_sound():
+    sound, quiet = clip(2.0).pcm, bytes(16_000)
+
+    assert until_last_sound(sound + quiet) == until_last_sound(sound)
+    assert until_last_sound(quiet) == quiet
 
 
 def test_the_share_of_text_before_the_end_counts_characters_of_all_recordings():

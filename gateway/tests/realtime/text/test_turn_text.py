@@ -15,7 +15,7 @@ from rapl_gateway.settings import Settings
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.prepared import SpeechCheck
 from rapl_protocol.testing import FakeTranscriber, make_tone
-from rapl_protocol.transcript import Segment, TranscribeOptions, Transcript
+from rapl_protocol.transcript import Decoding, Segment, TranscribeOptions, Transcript
 from rapl_service.engine_app import transcriber_app
 from rapl_service.telemetry.metrics import Metrics
 from rapl_service.testing import served, until
@@ -51,6 +51,8 @@ class ListeningEngine(FakeTranscriber):
         self.may_answer = asyncio.Event()
         """Until this is set, no call returns."""
         self.may_answer.set()
+        self.logprob: float | None = None
+        """The mean log-probability that it reports."""
         self.misheard: dict[str, str] = {}
         """What passes over open turns write instead of some words."""
 
@@ -67,7 +69,8 @@ class ListeningEngine(FakeTranscriber):
                 on_text(f" {word}")
                 await asyncio.sleep(0)
         text = " ".join(words)
-        segment = Segment(start_s=0.0, end_s=audio.duration_s, text=text, language=self.language)
+        decoding = None if self.logprob is None else Decoding(avg_logprob=self.logprob)
+        segment = Segment(start_s=0.0, end_s=audio.duration_s, text=text, language=self.language, decoding=decoding)
         return Transcript(text=text, language=self.language, duration_s=audio.duration_s, segments=(segment,))
 
     @property
@@ -237,6 +240,62 @@ async def test_if_only_silence_follows_a_pass_its_text_is_the_final_one(start: S
 
     assert (await speaker.finish()).transcript == speaker.said
     assert listening.engine.final_lengths_s == []
+
+
+async def test_a_pass_begins_in_the_first_quiet_moment_and_is_repeated_in_a_longer_pause(start: Start):
+    listening = await start()
+    speaker = listening.begin()
+    speaker.say(3)
+    await listening.passed(1)
+    speaker.turn.append(bytes(3_200))
+    await asyncio.sleep(0.1)
+    assert listening.engine.passes == 1
+    speaker.turn.append(bytes(6_400))
+    await listening.passed(2)
+    speaker.turn.append(bytes(6_400))
+
+    assert (await speaker.finish()).transcript == speaker.said
+    assert [audio.duration_s for audio, _ in listening.engine.calls] == [1.5, 1.8]
+
+
+async def test_a_commit_does_not_wait_for_a_pass_that_only_has_more_quiet_audio(start: Start):
+    listening = await start()
+    speaker = listening.begin()
+    speaker.say(3)
+    await listening.passed(1)
+    listening.engine.may_answer.clear()
+    speaker.turn.append(bytes(9_600))
+    await listening.passed(2)
+
+    assert (await speaker.finish()).transcript == speaker.said
+
+
+async def test_while_another_turn_has_a_pass_a_short_pause_begins_none(start: Start):
+    listening = await start()
+    other, speaker = listening.begin(), listening.begin()
+    speaker.say(3)
+    await listening.passed(1)
+    listening.engine.may_answer.clear()
+    other.say(3)
+    await listening.passed(2)
+    speaker.turn.append(MARK + (3).to_bytes(2, "little") + make_tone(0.2).pcm[6:] + bytes(1_600))
+    listening.engine.may_answer.set()
+    await asyncio.sleep(0.2)
+
+    assert (await speaker.finish()).transcript == " ".join(WORDS[:4])
+    assert (await other.finish()).transcript == other.said
+    assert listening.engine.passes == 2
+
+
+async def test_a_text_of_which_the_engine_is_not_sure_is_not_the_final_one(start: Start):
+    listening = await start()
+    listening.engine.logprob = -0.7
+    speaker = listening.begin()
+    speaker.say(6)
+    await listening.passed(1)
+
+    assert (await speaker.finish()).transcript == speaker.said
+    assert listening.engine.final_lengths_s == [3.0]
 
 
 async def test_after_a_loud_bump_soft_words_are_not_taken_for_silence(start: Start):

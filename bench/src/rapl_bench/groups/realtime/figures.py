@@ -20,6 +20,7 @@ COLUMNS = (
     Column("sent before the end", "%", 1),
     Column("settled", "words", 0),
     Column("disagreed", "words", 0),
+    Column("disagreed share", "%", 1),
     Column("errors", "%", 1),
 )
 NOTES = (
@@ -61,8 +62,10 @@ def measures(
     characters = sum(len(each.text) for each in spoken)
     found["sent before the end"] = Measure(100 * sum(each.sent_before_end for each in spoken) / max(1, characters))
     if all(each.settled is not None for each in spoken):
-        found["settled"] = Measure(sum(each.settled or 0 for each in spoken))
-        found["disagreed"] = Measure(sum(each.disagreed or 0 for each in spoken))
+        settled = sum(each.settled or 0 for each in spoken)
+        disagreed = sum(each.disagreed or 0 for each in spoken)
+        found |= {"settled": Measure(settled), "disagreed": Measure(disagreed)}
+        found["disagreed share"] = Measure(100 * disagreed / max(1, settled))
     return found
 
 

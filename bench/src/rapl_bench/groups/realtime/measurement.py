@@ -56,6 +56,7 @@ async def _sensevoice(settings: BenchSettings) -> list[Table]:
         found = await tables.played(tables.contestants(rapl, SELFTEST), clips)
         return [
             tables.figures("SenseVoice's time, the self-test model", SELFTEST, clips, found),
+            tables.equality(SELFTEST, list(zip(clips, found[AT_ONCE], found[UPLOAD], strict=True)), "Spoken digits."),
             await tables.lag(rapl, SELFTEST, clips[min(1, len(clips) - 1)], _sessions(settings)),
         ]
 
@@ -78,7 +79,7 @@ async def _whisper(
             compared += zip(foreign, received[AT_ONCE], received[UPLOAD], strict=True)
         return [
             tables.figures("Whisper tiny.en, people's speech", TINY_EN, english, found, note),
-            tables.equality(compared),
+            tables.equality("whisper", compared, "English with tiny.en, other languages with base."),
         ]
 
 

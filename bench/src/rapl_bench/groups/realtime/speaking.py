@@ -13,9 +13,13 @@ import numpy as np
 from rapl_protocol.audio import BYTES_PER_SECOND, SAMPLE_RATE_HZ, WavAudio
 from websockets.asyncio.client import ClientConnection, connect
 
-_PIECE_BYTES = BYTES_PER_SECOND // 10
+_PIECE_BYTES = BYTES_PER_SECOND // 20
+"""What is sent at once: 50 ms, as LiveKit's plugin does."""
 _LIMIT_S = 120.0
 _QUIETEST_S = 0.2
+_FRAME_SAMPLES = SAMPLE_RATE_HZ // 50
+_SOUND = 20
+"""A frame has sound if it is louder than this fraction of the loud ones."""
 
 
 class SessionFailed(Exception):
@@ -176,8 +180,18 @@ def room_noise(pcm: bytes, duration_s: float) -> bytes:
     return np.random.default_rng(0).normal(0, level, round(duration_s * SAMPLE_RATE_HZ)).astype("<i2").tobytes()
 
 
+def until_last_sound(pcm: bytes) -> bytes:
+    """The recording (s16le, 16 kHz) without the quiet audio at its end."""
+    samples = np.abs(np.frombuffer(pcm, "<i2").astype(np.float32))
+    levels = samples[: len(samples) // _FRAME_SAMPLES * _FRAME_SAMPLES].reshape(-1, _FRAME_SAMPLES).mean(axis=1)
+    if not levels.any():
+        return pcm
+    last = np.flatnonzero(levels > np.percentile(levels, 95) / _SOUND)[-1]
+    return pcm[: 2 * _FRAME_SAMPLES * (int(last) + 1)]
+
+
 async def _play(pcm: bytes, send: Callable[[bytes], Any]) -> None:
-    """Sends pieces of 0.1 s, each when it has been recorded."""
+    """Sends pieces of 50 ms, each when it has been recorded."""
     async for piece in _in_real_time(pcm):
         await send(piece)
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 
 from rapl_bench.groups.realtime.contestants import Rapl
 from rapl_bench.groups.realtime.figures import COLUMNS, LONG_TURN_S, NOTES, measures
-from rapl_bench.groups.realtime.speaking import Listener, Spoken
+from rapl_bench.groups.realtime.speaking import Listener, Spoken, until_last_sound
 from rapl_bench.reporting.results import Column, Measure, Row, Table, quantile
 from rapl_bench.rounds import rotated
 
-AT_ONCE, LATER = "RAPL, commit at the last sample", "RAPL, commit 0.5 s later"
+AT_SOUND, AT_ONCE = "RAPL, commit at the last sound", "RAPL, commit at the last sample"
+LATER = "RAPL, commit 0.5 s later"
 UPLOAD, WHISPER_LIVE_KIT = "RAPL, whole upload at the end", "WhisperLiveKit"
 Listen = Callable[[bytes], Awaitable[Spoken]]
 """Plays s16le samples with 16 kHz and listens."""
@@ -44,6 +45,7 @@ class Clip:
 def contestants(rapl: Rapl, model: str, other: Listener | None = None) -> dict[str, Listen]:
     """RAPL's sessions and its upload, and WhisperLiveKit if it is given; by their names in the tables."""
     found: dict[str, Listen] = {
+        AT_SOUND: lambda pcm: rapl.listen(model, until_last_sound(pcm), 0.0),
         AT_ONCE: lambda pcm: rapl.listen(model, pcm, 0.0),
         LATER: lambda pcm: rapl.listen(model, pcm, _LATER_S),
         UPLOAD: rapl.upload(model).listen,
@@ -52,10 +54,11 @@ def contestants(rapl: Rapl, model: str, other: Listener | None = None) -> dict[s
 
 
 async def played(listeners: Mapping[str, Listen], clips: Sequence[Clip]) -> Played:
-    """Plays each recording to each listener, one at a time, after one that warms it up."""
+    """Plays each recording to each listener, one at a time, after a short one that warms it up."""
     found: Played = {name: [] for name in listeners}
+    shortest = min(clips, key=lambda clip: clip.duration_s)
     for listen in listeners.values():
-        await listen(clips[0].pcm)
+        await listen(shortest.pcm)
     for number, clip in enumerate(clips):
         print(f"rapl bench:   {clip.name}", file=sys.stderr)
         for name in rotated(list(listeners), number):
@@ -130,8 +133,14 @@ async def _started_later(rapl: Rapl, model: str, clip: Clip, delay_s: float) -> 
     return await rapl.listen(model, clip.pcm, 0.0)
 
 
-def equality(compared: Sequence[tuple[Clip, Spoken, Spoken]]) -> Table:
-    """Compares texts: each recording with what was heard of it as a turn and as a file."""
+def equality(model: str, compared: Sequence[tuple[Clip, Spoken, Spoken]], note: str) -> Table:
+    """Compares texts: each recording with what was heard of it as a turn and as a file.
+
+    Args:
+        model: names the table.
+        compared: the recordings.
+        note: which model heard which of them.
+    """
     differences = [
         f"{clip.name}: turn: “{turn.text}”. file: “{file.text}”."
         for clip, turn, file in compared
@@ -139,15 +148,12 @@ def equality(compared: Sequence[tuple[Clip, Spoken, Spoken]]) -> Table:
     ]
     measured = {"equal": Measure(len(compared) - len(differences)), "different": Measure(len(differences))}
     return Table(
-        name="realtime-equality",
+        name=f"realtime-equality-{model.rpartition('/')[2]}",
         title="Turns whose text is that of the file, letter for letter",
         columns=(Column("equal", "recordings", 0), Column("different", "recordings", 0)),
-        rows=(Row(f"{len(compared)} recordings", "RAPL", measured),),
+        rows=(Row(f"{len(compared)} recordings", AT_ONCE, measured),),
         plotted="equal",
-        notes=(
-            "English with tiny.en, other languages with base. Each is played once, and uploaded once.",
-            *differences,
-        ),
+        notes=(f"{note} Each is played once, and uploaded once.", *differences),
     )
 
 

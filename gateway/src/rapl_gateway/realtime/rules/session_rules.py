@@ -114,13 +114,13 @@ class SessionRules:
         self.buffer.send(self._events.session_created(self.config))
         return self._taken()
 
-    def on_message(self, message: str | bytes) -> list[Command]:
-        """The client sent a message."""
+    def on_message(self, message: str | bytes, audio: bytes | None = None) -> list[Command]:
+        """The client sent a message. `audio` is what it appends, if that is decoded already."""
         event: Any = None
         try:
             if self._close:
                 return []
-            event = parsed(message)
+            event = parsed(message) if audio is None else {**parsed(message), "audio": audio}
             require_size(event, len(message))
             name = event.get("type")
             handler = self.handlers.get(name) if isinstance(name, str) else None
@@ -222,11 +222,11 @@ class SessionRules:
         self._update(event)
 
     def _append(self, event: dict[str, Any]) -> None:
-        match event.get("audio"):
-            case str(text):
-                audio = from_base64(text, "audio")
-            case _:
-                raise invalid("audio", "'audio' must be audio in base64")
+        audio = event.get("audio")
+        if isinstance(audio, str):
+            audio = from_base64(audio, "audio")
+        if not isinstance(audio, bytes):
+            raise invalid("audio", "'audio' must be audio in base64")
         if audio:
             self.buffer.appends += 1
             self.buffer.commands.append(ToDetector(audio))

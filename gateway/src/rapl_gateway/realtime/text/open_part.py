@@ -12,7 +12,7 @@ from rapl_gateway.backends.backend import Backend
 from rapl_gateway.backends.load import CallOptions
 from rapl_gateway.realtime.figures import PassOutcome, TurnFigures
 from rapl_gateway.realtime.text.passes import MIN_INTERVAL_S, OpenAudio, PassLimiter
-from rapl_gateway.realtime.text.settling import Hypothesis, Settling
+from rapl_gateway.realtime.text.settling import Hypothesis, Settling, is_unsure
 from rapl_gateway.settings import Settings
 from rapl_gateway.transcription.checks.usable import usable
 from rapl_gateway.transcription.pipeline import Pipeline
@@ -23,6 +23,9 @@ _FIRST_PASS_S = 0.9
 """Seconds of audio before the first pass. Engines guess at less."""
 _PAUSE_S = 0.3
 """Seconds of quiet audio after which a pass begins at once: if the turn ends here, its text is the final one."""
+_SHORT_PAUSE_S = 0.05
+"""The same while no other pass runs or waits, so that the text is there soon after the speech. After _PAUSE_S such a
+pass is repeated, because more quiet audio can still change its text."""
 _LONGEST_QUIET_S = 2.0
 """Most seconds of quiet audio after a pass whose text is the final one. Longer audio may have a sound that is too soft
 to be noticed by its level."""
@@ -89,7 +92,9 @@ class OpenPart:
         self._is_sent = False
         """Whether the running pass is at an engine."""
         self._text: Transcript | None = None
-        """The engine's answer to the latest pass; None while it runs, or if it failed."""
+        """The engine's answer to the latest pass that has ended."""
+        self._text_end = 0
+        """Bytes of audio that it is about."""
 
     @property
     def options(self) -> TranscribeOptions:
@@ -117,21 +122,31 @@ class OpenPart:
 
     def is_due(self) -> bool:
         """Returns whether the next pass should begin: there is new sound, and either enough audio or a pause."""
-        audio = self.audio
-        if audio.duration_s < _FIRST_PASS_S or audio.sound_end <= self._passed or len(audio.pcm) < self._not_before:
+        audio, limiter = self.audio, self._engine.limiter
+        if audio.duration_s < _FIRST_PASS_S or len(audio.pcm) < self._not_before:
             return False
-        new_s = (len(audio.pcm) - self._passed) / BYTES_PER_SECOND
-        return audio.quiet_s >= _PAUSE_S or new_s >= self._engine.limiter.interval_s(audio.duration_s)
+        if audio.sound_end <= self._passed:
+            quiet_s = (self._passed - audio.sound_end) / BYTES_PER_SECOND
+            return audio.sound_end > 0 and quiet_s < _PAUSE_S <= audio.quiet_s and limiter.is_free
+        if self._is_pause():
+            return True
+        return (len(audio.pcm) - self._passed) / BYTES_PER_SECOND >= limiter.interval_s(audio.duration_s)
+
+    def _is_pause(self) -> bool:
+        return self.audio.quiet_s >= (_SHORT_PAUSE_S if self._engine.limiter.is_free else _PAUSE_S)
 
     def has_all_sound(self) -> bool:
-        """Returns whether the running pass is at an engine and has everything but quiet audio after it. Its text is the
-        text of the whole then."""
-        return self._is_sent and self._passed >= self.audio.sound_end
+        """Returns whether the running pass is at an engine and has everything but quiet audio after it, and no pass
+        before it had. Its text is the text of the whole then."""
+        return self._is_sent and self._passed >= self.audio.sound_end and self.known() is None
 
     def known(self) -> Transcript | None:
-        """Returns the transcript of the latest pass as that of the whole audio, if only quiet audio followed."""
-        quiet_s = (len(self.audio.pcm) - self._passed) / BYTES_PER_SECOND
-        if self._text is None or self._passed < self.audio.sound_end or quiet_s > _LONGEST_QUIET_S:
+        """Returns the latest transcript as that of the whole audio, if only quiet audio followed and the engine is sure
+        of it. A text of which it is not sure would often be another with a little more audio."""
+        quiet_s = (len(self.audio.pcm) - self._text_end) / BYTES_PER_SECOND
+        if self._text is None or self._text_end < self.audio.sound_end or quiet_s > _LONGEST_QUIET_S:
+            return None
+        if is_unsure(self._text):
             return None
         return self._text.model_copy(update={"duration_s": self.audio.duration_s})
 
@@ -143,13 +158,13 @@ class OpenPart:
         try:
             async with self._engine.limiter.one_pass():
                 audio = WavAudio(bytes(self.audio.pcm[:LIMIT_BYTES]))
-                self._passed, self._text = len(audio.pcm), None
+                self._passed = len(audio.pcm)
                 oldest_sound, self._oldest_sound = self._oldest_sound, None
                 self._is_detected = self._is_detected or await self._engine.has_speech(audio)
                 if not self._is_detected:
                     outcome = PassOutcome.NO_SPEECH
                     return ""
-                self._text = await self._transcribe(audio)
+                self._text, self._text_end = await self._transcribe(audio), len(audio.pcm)
             outcome = PassOutcome.TEXT
         except ServiceError as error:
             outcome, self._oldest_sound = PassOutcome.FAILED, oldest_sound
@@ -167,7 +182,7 @@ class OpenPart:
 
     def _skipped(self) -> int:
         """Returns how many passes the turn has left out before this one because others need the engine too."""
-        if self.audio.quiet_s >= _PAUSE_S:
+        if self._is_pause():
             return 0  # it begins at once, whatever the interval is
         return int(self._engine.limiter.interval_s(self.audio.duration_s) / MIN_INTERVAL_S) - 1
 

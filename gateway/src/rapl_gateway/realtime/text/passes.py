@@ -45,6 +45,11 @@ class PassLimiter:
         pass_s = self._scheduler.throughput.time_s(audio_s) or 0.0
         return max(MIN_INTERVAL_S, _SHARE_OF_TIME * pass_s * len(self.active))
 
+    @property
+    def is_free(self) -> bool:
+        """Whether no pass runs or waits."""
+        return not self._running and not self._waiting
+
     @asynccontextmanager
     async def one_pass(self) -> AsyncGenerator[None]:
         """A context in which a pass may be sent to the engine. There are as many at once as the engine has slots, so

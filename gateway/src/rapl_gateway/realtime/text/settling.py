@@ -53,10 +53,21 @@ class Hypothesis:
         segment = SpeechSegment(0.0, audio.duration_s, audio)
         if not transcript.text or TranscriptChecks().judge(transcript, segment).judgement.flags:
             return None
-        logprobs = [each.decoding and each.decoding.avg_logprob for each in transcript.segments]
-        known = [logprob for logprob in logprobs if logprob is not None]
-        is_sure = sum(known) >= _SURE_LOGPROB * len(known) if known else audio.duration_s >= _SURE_S
-        return cls(audio.duration_s, transcript.text, transcript.language) if is_sure else None
+        if is_unsure(transcript) or (not _logprobs(transcript) and audio.duration_s < _SURE_S):
+            return None
+        return cls(audio.duration_s, transcript.text, transcript.language)
+
+
+def is_unsure(transcript: Transcript) -> bool:
+    """Returns whether the engine reports a mean log-probability below _SURE_LOGPROB."""
+    logprobs = _logprobs(transcript)
+    return sum(logprobs) < _SURE_LOGPROB * len(logprobs)
+
+
+def _logprobs(transcript: Transcript) -> list[float]:
+    """The mean log-probability of each segment that has one."""
+    logprobs = [each.decoding and each.decoding.avg_logprob for each in transcript.segments]
+    return [logprob for logprob in logprobs if logprob is not None]
 
 
 class Settling:
