@@ -4,7 +4,7 @@ import { ApiError, postJson, request } from "../api.js";
 import { h } from "../dom.js";
 import { bytes, inWords, languageName, t } from "../i18n.js";
 import { confirmed } from "./confirm.js";
-import { set, show, showSentence, showState } from "./show.js";
+import { hide, set, show, showSentence, showState } from "./show.js";
 
 const MOODS = { ready: "good", downloading: "warn", loading: "warn", failed: "bad", unreachable: "bad" };
 const SELF_TEST = "rapl/selftest"; // it ships with RAPL, so it cannot be removed
@@ -44,7 +44,7 @@ export function card(view) {
 
 function showModel(made, model) {
   show(made.name, model.id);
-  made.mark.hidden = !model.isDefault;
+  hide(made.mark, !model.isDefault);
   const state = stateOf(model);
   showState(made.state, MOODS[state] ?? null, t(`fleet.state.${state}`));
   show(made.facts, facts(model).join(" · "));
@@ -83,7 +83,7 @@ function abilities({ capabilities }) {
 
 function showProgress(made, { id, state, progress }) {
   const isShown = state === "downloading" || state === "loading";
-  made.bar.hidden = !isShown;
+  hide(made.bar, !isShown);
   if (!isShown) return show(made.progress, null);
   set(made.bar, "aria-label", t(`fleet.progress_of.${state}`, { model: id }));
   const { done_bytes: done = 0, total_bytes: total = null, bytes_per_s: speed = null } =
@@ -128,9 +128,9 @@ function showButtons({ load, unload, remove }, model) {
   label(load, model.disk_bytes ? "load" : "pull");
   label(unload, "unload");
   label(remove, state === "downloading" ? "stop" : "remove");
-  load.hidden = !mayLoad;
-  unload.hidden = state !== "ready";
-  remove.hidden = model.id === SELF_TEST || !(model.disk_bytes || isComing);
+  hide(load, !mayLoad);
+  hide(unload, state !== "ready");
+  hide(remove, model.id === SELF_TEST || !(model.disk_bytes || isComing));
 }
 
 /** Whether the engine cannot bring the model by itself, so that a person has to run a command. */

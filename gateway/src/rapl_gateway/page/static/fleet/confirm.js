@@ -12,14 +12,14 @@ import { bytes } from "../i18n.js";
  */
 export function confirmed(model, opener) {
   const isDownloading = model.state === "downloading";
-  const [key, verb] = isDownloading ? ["fleet.confirm_stop", "fleet.stop"] : ["fleet.confirm", "fleet.remove"];
+  const verb = isDownloading ? "stop" : "remove";
   const values = () => ({ model: model.id, size: bytes(model.disk_bytes ?? 0) });
   const keep = h("button", { type: "submit", value: "", text: "fleet.keep" });
-  const remove = h("button.danger", { type: "submit", value: "remove", text: verb });
+  const remove = h("button.danger", { type: "submit", value: "remove", text: `fleet.${verb}` });
   const dialog = h("dialog.card", { "aria-labelledby": "confirm-title", "aria-describedby": "confirm-why" },
     h("form", { method: "dialog" },
-      h("h2", { id: "confirm-title", text: [`${key}.title`, values] }),
-      h("p", { id: "confirm-why", text: [`${key}.why`, values] }),
+      h("h2", { id: "confirm-title", text: [`fleet.title_of.${verb}`, values] }),
+      h("p", { id: "confirm-why", text: [`fleet.why.${verb}`, values] }),
       h("div.row.end", {}, keep, remove)));
   document.body.append(dialog);
   dialog.showModal();

@@ -3,7 +3,7 @@
 import { h, icon } from "../dom.js";
 import { t } from "../i18n.js";
 import { WARNING } from "../icons.js";
-import { set, show, showList, showSentence } from "./show.js";
+import { hide, set, show, showList, showSentence, showState } from "./show.js";
 
 const NOTE = { failed: "bad", warning: "warn", skipped: null };
 
@@ -16,7 +16,7 @@ export function problems() {
     list);
   const update = ({ problems: found }) => {
     showSummary(summary, found);
-    list.hidden = !found.length;
+    hide(list, !found.length);
     showList(list, found, (each) => `${each.subject} ${each.reason}`, problem);
   };
   return { element, update };
@@ -26,15 +26,14 @@ function showSummary(summary, found) {
   const failed = found.some((each) => each.status === "failed");
   const warnings = found.some((each) => each.status === "warning");
   const mood = failed ? "bad" : warnings ? "warn" : "good";
-  for (const each of ["good", "warn", "bad"]) summary.classList.toggle(each, each === mood);
-  show(summary, t(failed ? "fleet.cannot_serve" : warnings ? "fleet.may_matter" : "fleet.all_well"));
+  showState(summary, mood, t(failed ? "fleet.cannot_serve" : warnings ? "fleet.may_matter" : "fleet.all_well"));
 }
 
 function problem() {
   const [word, subject, reason, remedy] = [h("span.unseen"), h("strong"), h("p"), h("p")];
   const element = h("li.note", {}, icon(WARNING), h("div", {}, h("p", {}, word, subject), reason, remedy));
   const update = (found) => {
-    element.className = ["note", NOTE[found.status]].join(" ").trim();
+    set(element, "class", ["note", NOTE[found.status]].join(" ").trim());
     show(word, `${t(`fleet.problem.${found.status}`)} `);
     show(subject, found.subject);
     set(subject, "lang", "en");

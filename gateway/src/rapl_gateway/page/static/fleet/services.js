@@ -57,10 +57,9 @@ function process() {
   const parts = Object.fromEntries(COLUMNS.map((name) => [name, h("span")]));
   const [host, reason] = [h("span.small.muted"), h("span.small")];
   const cells = COLUMNS.map((name) => {
-    const more = name === "service" ? [host] : name === "state" ? [reason] : [];
     const heading = h("span.fleet-heading", { "aria-hidden": "true", text: `fleet.column.${name}` });
-    if (name === "service") return h("th", { scope: "row", role: "rowheader" }, parts[name], ...more);
-    return h("td", { role: "cell" }, heading, h("span.fleet-value", {}, parts[name], ...more));
+    if (name === "service") return h("th", { scope: "row", role: "rowheader" }, parts[name], host);
+    return h("td", { role: "cell" }, heading, h("span.fleet-value", {}, parts[name], name === "state" ? reason : null));
   });
   parts.state.className = "state";
   return { element: h("tr", { role: "row" }, ...cells), update: (row) => showProcess(row, parts, host, reason) };
@@ -73,12 +72,18 @@ function showProcess(row, parts, host, reason) {
   showState(parts.state, MOODS[state] ?? null, t(`fleet.state.${state}`));
   showSentence(reason, row.isUnused ? null : row.reason);
   const { running_segments: n, parallel, queued_audio_s: queued = null } = row;
-  show(parts.running, parallel ? t("fleet.running_of", { n, parallel }) : "–");
-  show(parts.queued, queued === null ? "–" : audio(queued));
-  show(parts.memory, row.memory_bytes ? bytes(row.memory_bytes) : "–");
+  showValue(parts.running, parallel ? t("fleet.running_of", { n, parallel }) : null);
+  showValue(parts.queued, queued === null ? null : audio(queued));
+  showValue(parts.memory, row.memory_bytes ? bytes(row.memory_bytes) : null);
   const isOther = Boolean(row.version) && row.version !== row.expected;
-  show(parts.version, isOther ? t("fleet.other_version", { version: row.version }) : (row.version ?? "–"));
+  showValue(parts.version, isOther ? t("fleet.other_version", { version: row.version }) : row.version);
   set(parts.version, "class", isOther ? "fleet-other" : null);
+}
+
+/** Shows a value, and a dash where there is none. A phone leaves the dash out. */
+function showValue(element, text) {
+  show(element, text ?? "–");
+  set(element.closest("td"), "class", text ? null : "fleet-none");
 }
 
 /** Returns a length of audio: in seconds, and from a minute on as on a clock. */

@@ -1,9 +1,13 @@
 // Shows what has changed and nothing else: an element that did not change keeps its focus, its selection and its place,
 // and a screen reader does not read it again.
 
+export function hide(element, isHidden) {
+  if (element.hidden !== isHidden) element.hidden = isHidden; // even the same value again would count as a change
+}
+
 /** Shows a text; null hides the element. */
 export function show(element, text) {
-  element.hidden = text === null;
+  hide(element, text === null);
   if (text !== null && element.textContent !== text) element.textContent = text;
 }
 
@@ -13,15 +17,15 @@ export function set(element, name, value) {
   else if (element.getAttribute(name) !== String(value)) element.setAttribute(name, value);
 }
 
-/** Shows one of the classes `good`, `warn` and `bad`, or none of them, and the text. */
+/** Shows a state: its text in the colours of the class `mood`, which is "good", "warn", "bad" or null. */
 export function showState(element, mood, text) {
-  for (const each of ["good", "warn", "bad"]) element.classList.toggle(each, each === mood);
+  set(element, "class", mood ? `state ${mood}` : "state");
   show(element, text);
 }
 
 /** Shows a sentence of the server, with the commands in backquotes as code. It is in English in every language. */
 export function showSentence(element, sentence) {
-  element.hidden = !sentence;
+  hide(element, !sentence);
   if (!sentence || element.dataset.sentence === sentence) return;
   element.dataset.sentence = sentence;
   element.lang = "en";

@@ -1,0 +1,38 @@
+// The texts of the page: the same in both languages, and all of them used.
+
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { test } from "node:test";
+
+const STATIC = new URL("../../../gateway/src/rapl_gateway/page/static/", import.meta.url);
+const [en, zh] = await Promise.all(["en", "zh"].map(async (name) => (await load(name)).default));
+
+function load(name) {
+  return import(new URL(`texts/${name}.js`, STATIC));
+}
+
+const placeholders = (text) => [...text.matchAll(/\{(\w+)\}/g)].map(([, name]) => name).sort();
+
+test("both languages have the same keys", () => {
+  assert.deepEqual(Object.keys(zh).sort(), Object.keys(en).sort());
+});
+
+test("both languages fill the same values in", () => {
+  for (const key of Object.keys(en)) assert.deepEqual(placeholders(zh[key]), placeholders(en[key]), key);
+});
+
+test("every Chinese text is Chinese", () => {
+  const words = (text) => text.replace(/\{\w+\}/g, "").match(/[a-z]{3}/i);
+  assert.deepEqual(Object.keys(zh).filter((key) => words(zh[key]) && !/\p{Script=Han}/u.test(zh[key])), []);
+});
+
+test("the page uses every text", () => {
+  const scripts = readdirSync(STATIC, { recursive: true }).filter((name) => /\.(js|html)$/.test(name));
+  const source = scripts
+    .filter((name) => !/^(texts|vendor)/.test(name))
+    .map((name) => readFileSync(new URL(name, STATIC), "utf8"))
+    .join("\n");
+  // A key is written whole, or its last part is a variable: `fleet.state.${state}`.
+  const isUsed = (key) => source.includes(`"${key}"`) || source.includes(`${key.slice(0, key.lastIndexOf(".") + 1)}$`);
+  assert.deepEqual(Object.keys(en).filter((key) => !isUsed(key) && !key.startsWith("error.")), []);
+});
