@@ -4,20 +4,21 @@ The files are in memory, so no path of a request is ever looked up on the disk. 
 where a user types the key; what the page reads from the API does.
 """
 
+import re
 from collections.abc import Mapping
 
 from fastapi import APIRouter, Request, Response
 
 from rapl_gateway.page.files import PageFile
 
-_STYLE_OF_WAVESURFER = "'sha256-gAPYftH82tjjpbZ4mrSYYDbWME0EiLFi5GERfzVbKP4='"
+_STYLE_OF_WAVESURFER = "'sha256-7Wn/5ghbhb9U5yM332FZpa4jDUilNGJdZ87eJ6XZFBA='"
 """The one style sheet that a script adds: wavesurfer.js writes it into its shadow root. Its text depends on nothing but
 the height of the waveform (`WAVEFORM_HEIGHT` in `static/try/waveform.js`)."""
 _POLICY = {
     "default-src": "'none'",
     "script-src": "'self'",
     "style-src": f"'self' {_STYLE_OF_WAVESURFER}",
-    "connect-src": "'self'",
+    "connect-src": "'self' ws://{host} wss://{host}",  # older browsers do not count WebSockets as 'self'
     "img-src": "'self' blob:",
     "media-src": "'self' blob:",
     "base-uri": "'none'",
@@ -25,7 +26,6 @@ _POLICY = {
     "frame-ancestors": "'none'",
 }
 _HEADERS = {
-    "content-security-policy": "; ".join(f"{name} {sources}" for name, sources in _POLICY.items()),
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cross-origin-opener-policy": "same-origin",
@@ -40,7 +40,7 @@ def page_router(files: Mapping[str, PageFile]) -> APIRouter:
 
     async def send(request: Request) -> Response:
         file = files[request.url.path]
-        headers = {**_HEADERS, "etag": file.etag}
+        headers = {**_HEADERS, "content-security-policy": _policy(request), "etag": file.etag}
         if file.etag in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)
         return Response(file.content, media_type=file.media_type, headers=headers)
@@ -48,3 +48,9 @@ def page_router(files: Mapping[str, PageFile]) -> APIRouter:
     for path in files:
         router.add_api_route(path, send, methods=["GET"])
     return router
+
+
+def _policy(request: Request) -> str:
+    # The check of the host has allowed it. Only what a host may consist of is repeated, so that it adds no directive.
+    host = re.sub(r"[^\w.:\[\]-]", "", request.headers.get("host", ""), flags=re.ASCII)
+    return "; ".join(f"{name} {sources.format(host=host)}" for name, sources in _POLICY.items())

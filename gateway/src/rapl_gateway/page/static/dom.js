@@ -42,3 +42,9 @@ export function icon(path) {
   svg.append(shape);
   return svg;
 }
+
+/** Returns a paragraph of the server's words, in which `commands` between backquotes are code. */
+export function prose(text) {
+  const parts = text.split("`").map((part, index) => (index % 2 ? h("code", {}, part) : part));
+  return h("p", {}, ...parts.filter((part) => part !== ""));
+}
