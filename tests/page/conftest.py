@@ -14,6 +14,8 @@ from services import DIGITS, DIGITS_FOLDER, SELFTEST, ServiceProcess
 
 BROWSER = Path(__file__).parent / "browser"
 KEY = "key-of-the-page"
+OTHER_NAME = "rapl.test"
+"""A name of the gateway that is not this machine's own: browsers give such a page no microphone without HTTPS."""
 MISSING = "mlx-community/missing"
 HUB_BYTES_PER_S = 400_000
 """So slow that a browser sees the download of a model of 1.2 MB."""
@@ -58,7 +60,7 @@ def gateways(fleet, downloads: ServiceProcess, tmp_path_factory: pytest.TempPath
     def gateway(name: str, **settings: str) -> ServiceProcess:
         return ServiceProcess(sys.executable, "rapl_gateway", "RAPL_PORT", folder / name, **urls, **settings)
 
-    ready = gateway("ready", RAPL_DEFAULT_MODEL=SELFTEST)
+    ready = gateway("ready", RAPL_DEFAULT_MODEL=SELFTEST, RAPL_ALLOWED_HOSTS=OTHER_NAME)
     keyed = gateway("keyed", RAPL_DEFAULT_MODEL=SELFTEST, RAPL_API_KEYS=KEY)
     with ready, keyed, gateway("first-visit") as first_visit:
         yield Gateways(first_visit.url, ready.url, keyed.url)

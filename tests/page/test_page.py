@@ -19,6 +19,6 @@ def test_all_files_of_the_page_together_are_small():
 
 
 @needs_chromium
-@pytest.mark.parametrize("part", ["fleet", "looks", "texts"])
+@pytest.mark.parametrize("part", ["files", "fleet", "looks", "marks", "speech", "texts"])
 def test_a_browser_uses_the_page(in_browser, part):
     print(in_browser(part))

@@ -48,7 +48,8 @@ test("a model that fails is shown with doctor's reason and remedy", () =>
     const field = page.getByRole("textbox", { name: "Another model" });
     await field.fill(MISSING);
     await field.press("Enter");
-    const wrong = page.getByRole("region", { name: "What is wrong" }).getByRole("listitem").filter({ hasText: MISSING });
+    const region = page.getByRole("region", { name: "What is wrong" });
+    const wrong = region.getByRole("listitem").filter({ hasText: MISSING });
     await wrong.getByText("Correct the id in RAPL_MLX_MODELS").waitFor();
     assert.match(await wrong.innerText(), /Warning/);
     await page.getByText("The default model can be used, but something else does not work").waitFor();

@@ -10,7 +10,8 @@ const VIEWS = ["try", "fleet"];
 withBrowser();
 
 /** Waits until a view has read the server. */
-const arrived = (page, view) => page.locator(`#view-${view} h2`).first().waitFor();
+const arrived = (page, view) =>
+  (view === "fleet" ? page.getByRole("table") : page.getByRole("combobox", { disabled: false }).first()).waitFor();
 
 for (const view of VIEWS)
   for (const colorScheme of ["light", "dark"])
