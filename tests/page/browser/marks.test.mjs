@@ -38,7 +38,7 @@ test("each speaker has a name and a colour", () =>
   on(READY, async (page) => {
     const transcript = await answered(page);
     const [first, second, third] = await transcript.getByText(/^Speaker [AB]$/).all();
-    assert.deepEqual([await first.innerText(), await second.innerText()], ["Speaker A", "Speaker B"]);
+    assert.deepEqual([await first.textContent(), await second.textContent()], ["Speaker A", "Speaker B"]);
     assert.notEqual(await colour(first), await colour(second));
     assert.equal(await colour(first), await colour(third));
     await assertAccessible(page);

@@ -4,7 +4,7 @@ import { ApiError, postJson, request } from "../api.js";
 import { h } from "../dom.js";
 import { bytes, inWords, languageName, t } from "../i18n.js";
 import { confirmed } from "./confirm.js";
-import { hide, set, show, showSentence, showState } from "./show.js";
+import { hide, set, show, showSentence, showState, write } from "./show.js";
 
 const MOODS = { ready: "good", downloading: "warn", loading: "warn", failed: "bad", unreachable: "bad" };
 const SELF_TEST = "rapl/selftest"; // it ships with RAPL, so it cannot be removed
@@ -122,7 +122,7 @@ function showButtons({ load, unload, remove }, model) {
   const isComing = state === "downloading" || state === "loading";
   const mayLoad = state === "unloaded" || ((state === "absent" || state === "failed") && !needsCommand(model));
   const label = (button, key) => {
-    show(button, t(`fleet.${key}`));
+    write(button, t(`fleet.${key}`));
     set(button, "aria-label", t("fleet.action_of", { action: t(`fleet.${key}`), model: model.id }));
   };
   label(load, model.disk_bytes ? "load" : "pull");

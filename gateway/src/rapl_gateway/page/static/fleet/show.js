@@ -5,10 +5,15 @@ export function hide(element, isHidden) {
   if (element.hidden !== isHidden) element.hidden = isHidden; // even the same value again would count as a change
 }
 
+/** Writes a text into an element, whether it is shown or not. */
+export function write(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
 /** Shows a text; null hides the element. */
 export function show(element, text) {
   hide(element, text === null);
-  if (text !== null && element.textContent !== text) element.textContent = text;
+  if (text !== null) write(element, text);
 }
 
 /** Sets an attribute; null removes it. */
