@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-LIMIT_S = 600
+LIMIT_S = 1200
 _SCRIPTS = Path(sys.executable).parent
 
 

@@ -1,6 +1,7 @@
 """A real Chromium uses the page of a running fleet, as a person does."""
 
 import shutil
+import sys
 
 import pytest
 from rapl_gateway.page.files import page_files
@@ -21,4 +22,4 @@ def test_all_files_of_the_page_together_are_small():
 @needs_chromium
 @pytest.mark.parametrize("part", ["files", "fleet", "looks", "marks", "speech", "texts"])
 def test_a_browser_uses_the_page(in_browser, part):
-    print(in_browser(part))
+    sys.stdout.write(in_browser(part))  # with -s it says how long each test took, and how soon the page was usable

@@ -10,6 +10,8 @@ import { chromium } from "playwright-core";
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const LIMIT_MS = 20_000; // the machine of a test run may be busy
 const GRAVE = ["serious", "critical"];
+export const ELSEWHERE = process.env.READY?.replace("127.0.0.1", "rapl.test"); // the same gateway, as from another machine
+export const KNOWS_ELSEWHERE = ["--host-resolver-rules=MAP rapl.test 127.0.0.1"];
 const MICROPHONE = [
   "--use-fake-ui-for-media-stream",
   "--use-fake-device-for-media-stream",
@@ -24,12 +26,15 @@ export const PHONE = { width: 390, height: 844 };
 
 let browser;
 
+/** Starts Chromium, with the microphone that plays a recording. */
+export function launch(args = []) {
+  const all = ["--no-sandbox", "--disable-gpu", ...MICROPHONE, ...args];
+  return chromium.launch({ executablePath: process.env.CHROMIUM, args: all });
+}
+
 /** Starts one browser for the tests of a file. */
 export function withBrowser(args = []) {
-  before(async () => {
-    const all = ["--no-sandbox", "--disable-gpu", ...MICROPHONE, ...args];
-    browser = await chromium.launch({ executablePath: process.env.CHROMIUM, args: all });
-  });
+  before(async () => (browser = await launch(args)));
   after(() => browser.close());
 }
 

@@ -2,12 +2,11 @@
 
 import { test } from "node:test";
 
-import { assertAccessible, on, READY, withBrowser } from "./page.mjs";
+import { assertAccessible, ELSEWHERE, KNOWS_ELSEWHERE, on, READY, withBrowser } from "./page.mjs";
 
 const SAID = /7 2 9/;
-const ELSEWHERE = READY.replace("127.0.0.1", "rapl.test");
 
-withBrowser(["--host-resolver-rules=MAP rapl.test 127.0.0.1"]);
+withBrowser(KNOWS_ELSEWHERE);
 
 test("words appear while a person speaks, and stay when the person stops", () =>
   on(READY, async (page) => {

@@ -2,7 +2,7 @@
 
 import { ApiError, postJson, request } from "../api.js";
 import { h } from "../dom.js";
-import { bytes, inWords, languageName, t } from "../i18n.js";
+import { bytes, currentLanguage, inWords, languageName, t } from "../i18n.js";
 import { confirmed } from "./confirm.js";
 import { hide, set, show, showSentence, showState, write } from "./show.js";
 
@@ -76,7 +76,7 @@ function abilities({ capabilities }) {
   const { languages } = capabilities;
   const spoken = languages && (languages.length > MANY_LANGUAGES
     ? t("fleet.languages", { n: languages.length })
-    : languages.map(languageName).join(", "));
+    : new Intl.ListFormat(currentLanguage()).format(languages.map(languageName)));
   const able = ABILITIES.filter((name) => capabilities[name]).map((name) => t(`fleet.can.${name}`));
   return [...(spoken ? [spoken] : []), ...able];
 }
@@ -119,7 +119,6 @@ function buttons(made, view) {
 
 function showButtons({ load, unload, remove }, model) {
   const state = stateOf(model);
-  const isComing = state === "downloading" || state === "loading";
   const mayLoad = state === "unloaded" || ((state === "absent" || state === "failed") && !needsCommand(model));
   const label = (button, key) => {
     write(button, t(`fleet.${key}`));
@@ -130,7 +129,7 @@ function showButtons({ load, unload, remove }, model) {
   label(remove, state === "downloading" ? "stop" : "remove");
   hide(load, !mayLoad);
   hide(unload, state !== "ready");
-  hide(remove, model.id === SELF_TEST || !(model.disk_bytes || isComing));
+  hide(remove, model.id === SELF_TEST || !model.disk_bytes);
 }
 
 /** Whether the engine cannot bring the model by itself, so that a person has to run a command. */

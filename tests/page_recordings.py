@@ -1,5 +1,6 @@
 """The recordings that a browser drops on the page, or hears from its microphone."""
 
+import itertools
 import shutil
 import wave
 from dataclasses import dataclass
@@ -9,8 +10,11 @@ from services import SAMPLE
 from spoken import say
 
 MICROPHONE_WORDS = "seven two nine"
-_PAUSE_S = 3.0
+_MICROPHONE_PAUSE_S = 3.0
 """Chromium plays the file again and again: the pause ends each turn."""
+_UTTERANCES = ("one two three", "four five six", "seven eight nine")
+_PAUSE_BYTES = 32_000
+"""One second of 16 kHz mono s16le."""
 
 
 @dataclass(frozen=True)
@@ -18,11 +22,11 @@ class Recordings:
     sample: Path
     """Six digits: `3 1 4 1 5 9.`"""
     microphone: Path
-    """MICROPHONE_WORDS, and a pause, at 48 kHz."""
+    """MICROPHONE_WORDS, and a pause."""
     nothing: Path
     """Not a recording."""
     several: Path
-    """Several utterances with pauses: a minute of speech."""
+    """Utterances with pauses, half a minute together."""
 
     @property
     def environ(self) -> dict[str, str]:
@@ -35,11 +39,22 @@ def write_recordings(folder: Path) -> Recordings:
     sample, microphone, nothing = folder / "sample.wav", folder / "microphone.wav", folder / "notes.mp3"
     several = folder / "several.wav"
     shutil.copy(SAMPLE, sample)
-    _write(microphone, say(MICROPHONE_WORDS) + bytes(int(_PAUSE_S * 32_000)))
-    words = ("one two three", "four five six", "seven eight nine")
-    _write(several, b"".join(say(each) + bytes(32_000) for _ in range(5) for each in words))
+    _write(microphone, say(MICROPHONE_WORDS) + bytes(int(_MICROPHONE_PAUSE_S * 32_000)))
+    _write(several, b"".join(say(each) + bytes(_PAUSE_BYTES) for _ in range(5) for each in _UTTERANCES))
     nothing.write_text("This is not a recording.")
     return Recordings(sample, microphone, nothing, several)
+
+
+def write_long(path: Path, duration_s: float) -> Path:
+    """Writes utterances with pauses, of about `duration_s` together, and returns the path."""
+    pieces, size = [], 0
+    for number in itertools.count():
+        pieces.append(say(_UTTERANCES[number % len(_UTTERANCES)]) + bytes(_PAUSE_BYTES))
+        size += len(pieces[-1])
+        if size >= 32_000 * duration_s:
+            break
+    _write(path, b"".join(pieces))
+    return path
 
 
 def _write(path: Path, pcm: bytes) -> None:
