@@ -3,9 +3,9 @@
 export const MICROPHONE = "M12 3a3 3 0 0 0-3 3v6a3 3 0 0 0 6 0V6a3 3 0 0 0-3-3zM5.5 11v1a6.5 6.5 0 0 0 13 0v-1M12 18.5V22";
 export const RECORD = "M12 4a8 8 0 1 0 0 16 8 8 0 0 0 0-16zM12 9a3 3 0 1 0 0 6 3 3 0 0 0 0-6z";
 export const FILE = "M12 16V4M7 9l5-5 5 5M4 15v4a1 1 0 0 0 1 1h14a1 1 0 0 0 1-1v-4";
-export const STOP = "M7 7h10v10H7z";
+export const STOP = "M6 6h12v12H6z";
 export const PLAY = "M8 5l11 7-11 7z";
-export const PAUSE = "M8 5v14M16 5v14";
+export const PAUSE = "M9 6v12M15 6v12";
 export const COPY = "M9 9h11v11H9zM5 15H4V4h11v1";
 export const DOWNLOAD = "M12 4v12M7 11l5 5 5-5M4 20h16";
 export const CLOSE = "M6 6l12 12M18 6L6 18";

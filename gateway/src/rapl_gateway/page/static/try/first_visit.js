@@ -26,7 +26,7 @@ function notes(models) {
       isBeingMade ? null : icon(WARNING),
       h("div", {},
         h("strong", {}, t("first.title", { model: main.id, state: stateOf(main) })),
-        ...(isBeingMade ? download(main) : [main.reason, main.remedy].filter(Boolean).map(prose)),
+        ...(isBeingMade ? download(main) : [prose([main.reason, main.remedy].filter(Boolean).map(sentence).join(" "))]),
         selfTest?.state === "ready" && main.id !== SELF_TEST ? h("p", {}, t("first.selftest", { model: SELF_TEST })) : null,
         h("p", {}, h("a", { href: "#/fleet", text: "first.fleet" })))),
   ];
@@ -37,6 +37,11 @@ function download(model) {
   if (!total) return [];
   const bar = h("progress", { max: total, value: done, labels: { "aria-label": "first.download" } });
   return [bar, rate ? h("p.hint", {}, t("work.left", { time: inWords((total - done) / rate) })) : null];
+}
+
+/** Returns the server's words as a sentence: a reason may be a part of one. */
+function sentence(text) {
+  return text[0].toUpperCase() + text.slice(1) + (/[.!?。]$/.test(text) ? "" : ".");
 }
 
 /** Returns a note about an error of the API. */

@@ -16,7 +16,7 @@ export class Inputs {
   #picker = h("input.unseen", { type: "file", multiple: true, tabIndex: -1, "aria-hidden": "true", onchange: () => this.#picked() });
 
   /**
-   * @param {Options} options what the user has chosen, for live sessions.
+   * @param {Options} options what the user has chosen; shown below the tiles.
    * @param {function(File[])} onFiles called with the files to transcribe.
    */
   constructor(options, onFiles) {
@@ -26,7 +26,7 @@ export class Inputs {
       tile("speak", MICROPHONE, () => this.#listen((stream) => this.#speak(stream))),
       tile("record", RECORD, () => this.#listen((stream) => this.#record(stream))),
       tile("files", FILE, () => this.#picker.click()));
-    this.element = h("div", {}, this.#tiles, this.#picker, this.#panel);
+    this.element = h("div.stack", {}, this.#tiles, this.#picker, this.#panel, options.element);
     acceptDrops((files) => this.#onFiles(files));
   }
 
@@ -44,7 +44,10 @@ export class Inputs {
   }
 
   #speak(stream) {
-    const live = new Live(stream, this.#options.values, () => this.#close());
+    const live = new Live(stream, this.#options.values, (isAgain) => {
+      this.#close();
+      if (isAgain) this.#listen((next) => this.#speak(next));
+    });
     this.#show(live.element);
     live.start();
   }
@@ -59,7 +62,7 @@ export class Inputs {
   }
 
   #show(element, { keepsTiles = false } = {}) {
-    this.#tiles.hidden = !keepsTiles;
+    this.#tiles.hidden = this.#options.element.hidden = !keepsTiles; // they have no effect on what has begun
     this.#panel.hidden = false;
     this.#panel.replaceChildren(element);
     element.querySelector("button")?.focus();
@@ -67,7 +70,7 @@ export class Inputs {
 
   #close() {
     const hadFocus = this.#panel.contains(document.activeElement);
-    this.#tiles.hidden = false;
+    this.#tiles.hidden = this.#options.element.hidden = false;
     this.#panel.hidden = true;
     this.#panel.replaceChildren();
     if (hadFocus) this.#tiles.querySelector("button").focus();

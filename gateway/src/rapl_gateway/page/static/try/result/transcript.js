@@ -16,7 +16,7 @@ const PLAIN = ["neutral", null, undefined];
 export function transcriptOf(result, onPlay) {
   const rows = result.rows;
   const items = rows.map((row) => itemOf(row, result, onPlay));
-  const list = h("ol.transcript", { tabIndex: 0, labels: { "aria-label": "transcript.label" } }, ...items);
+  const list = h("ol.transcript", { tabIndex: 0, labels: { "aria-label": "row.label" } }, ...items);
   let current = -1;
   const mark = (second, follow) => {
     const now = rows.findIndex((row) => row.text !== null && row.start <= second && second < row.end);
@@ -28,7 +28,7 @@ export function transcriptOf(result, onPlay) {
     }
     return rows[now];
   };
-  return { element: rows.length ? list : h("p.muted", { text: "transcript.empty" }), mark };
+  return { element: rows.length ? list : h("p.muted", { text: "row.empty" }), mark };
 }
 
 function itemOf(row, result, onPlay) {
@@ -49,7 +49,7 @@ function clicked(event, row, onPlay) {
 function speakerOf({ speaker }, { speakers }) {
   if (!speaker) return null;
   const colour = speakers.indexOf(speaker) % SPEAKER_COLOURS;
-  return h(`strong.speaker.speaker-${colour}`, { text: ["transcript.speaker", { name: speaker }] });
+  return h(`strong.speaker.speaker-${colour}`, { text: ["row.speaker", { name: speaker }] });
 }
 
 const textOf = ({ text }) => (text === null ? null : h("p", {}, text.trim()));
@@ -60,7 +60,7 @@ function marksOf(row, result) {
   if (!PLAIN.includes(row.emotion)) marks.push(h("span.mark", { text: `emotion.${row.emotion}` }));
   for (const event of row.events ?? []) marks.push(h("span.mark", { text: `event.${event}` }));
   if (row.language && result.languages.length > 1)
-    marks.push(h("span.mark", { text: ["transcript.language", () => ({ name: languageName(row.language) })] }));
+    marks.push(h("span.mark", { text: ["row.language", () => ({ name: languageName(row.language) })] }));
   return marks.length ? h("div.row.marks", {}, ...marks) : null;
 }
 
