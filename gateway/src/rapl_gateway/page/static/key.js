@@ -4,21 +4,31 @@ import { h } from "./dom.js";
 
 const KEPT = "rapl.key";
 let asking = null; // the answer that several requests may wait for at once
+let isDeclined = false; // the user has closed the dialog: nothing but an action of the user opens it again
 
 export const currentKey = () => sessionStorage.getItem(KEPT);
 
-export function forgetKey() {
-  sessionStorage.removeItem(KEPT);
+/** Whether the server wants a key and the user has given none. */
+export const lacksKey = () => isDeclined && !currentKey();
+
+/** Keeps a key for this tab, or forgets it if there is none, and dispatches "rapl:key". */
+export function keepKey(key) {
+  isDeclined = !key;
+  if (key) sessionStorage.setItem(KEPT, key);
+  else sessionStorage.removeItem(KEPT);
   document.dispatchEvent(new Event("rapl:key"));
 }
 
 /**
  * Asks for the key, unless it has changed since the request with the key `used` was sent.
  *
+ * @param {?string} used
+ * @param {boolean} isAction whether the user has just asked for what needs the key.
  * @returns {Promise<boolean>} whether there is a key to try now.
  */
-export function askForKey(used = null) {
-  if (currentKey() !== used) return Promise.resolve(true);
+export function askForKey(used = null, isAction = false) {
+  if (currentKey() !== used) return Promise.resolve(currentKey() !== null);
+  if (isDeclined && !isAction && !asking) return Promise.resolve(false);
   asking ??= shownDialog(used !== null).finally(() => (asking = null));
   return asking;
 }
@@ -45,8 +55,7 @@ function shownDialog(wasWrong) {
   return new Promise((resolve) => {
     dialog.addEventListener("close", () => {
       dialog.remove();
-      if (dialog.returnValue) sessionStorage.setItem(KEPT, dialog.returnValue);
-      document.dispatchEvent(new Event("rapl:key"));
+      keepKey(dialog.returnValue);
       resolve(Boolean(dialog.returnValue));
     });
   });

@@ -63,7 +63,7 @@ export default {
   "options.speakers": "Tell speakers apart",
 
   "jobs.title": "Transcripts",
-  "jobs.clear": "Remove all",
+  "jobs.clear": "Remove the finished ones",
   "jobs.remove": "Remove {name}",
   "jobs.said_done": "{name}: the transcript is there.",
   "jobs.said_failed": "{name}: failed.",

@@ -73,7 +73,7 @@ export class Job extends EventTarget {
 
   async #sent() {
     this.#become("sending", { part: 0 });
-    const id = `page-${crypto.getRandomValues(new Uint32Array(4)).join("")}`;
+    const id = `page-${[...crypto.getRandomValues(new Uint32Array(3))].map((part) => part.toString(36)).join("")}`;
     const stopped = { timer: null };
     const onSent = (loaded, total) => {
       this.#tell({ part: total ? loaded / total : 0 });

@@ -52,7 +52,7 @@ export class Options {
 
   #fill() {
     const before = this.#model.value;
-    this.#model.replaceChildren(...this.#models.list.map((model) =>
+    this.#model.replaceChildren(...distinct(this.#models).map((model) =>
       h("option", { value: model.id }, model.state === "ready" ? model.id : `${model.id} (${stateOf(model)})`)));
     const wanted = this.#wasChosen && this.#models.find(before) ? before : this.#models.best?.id;
     this.#model.value = wanted ?? this.#models.defaultId ?? "";
@@ -84,6 +84,13 @@ export class Options {
     this.#language.replaceChildren(none, ...named.map(([name, code]) => h("option", { value: code }, name)));
     this.#language.value = named.some(([, code]) => code === before) ? before : "";
   }
+}
+
+/** Returns the models without the other names of the same ones, which OpenAI's clients use. */
+function distinct({ list, defaultId }) {
+  const isAlias = (model) => list.some((other) =>
+    other !== model && other.id === model.engine_model && other.owned_by === model.owned_by);
+  return list.filter((model) => model.id === defaultId || !isAlias(model));
 }
 
 function field(id, key, control, hint = null) {

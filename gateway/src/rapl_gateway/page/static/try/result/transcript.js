@@ -59,7 +59,7 @@ function marksOf(row, result) {
   if (row.problem) marks.push(problemMark(row));
   if (!PLAIN.includes(row.emotion)) marks.push(h("span.mark", { text: `emotion.${row.emotion}` }));
   for (const event of row.events ?? []) marks.push(h("span.mark", { text: `event.${event}` }));
-  if (row.language && result.languages.length > 1)
+  if (row.language && row.language !== result.mainLanguage)
     marks.push(h("span.mark", { text: ["row.language", () => ({ name: languageName(row.language) })] }));
   return marks.length ? h("div.row.marks", {}, ...marks) : null;
 }
