@@ -50,7 +50,8 @@ async function reached(path, options) {
 export const getJson = async (path, options) => (await request(path, options)).json();
 
 export const postJson = async (path, body, options = {}) => {
-  const sent = body === undefined ? {} : { body: JSON.stringify(body), headers: { "content-type": "application/json" } };
+  const sent =
+    body === undefined ? {} : { body: JSON.stringify(body), headers: { "content-type": "application/json" } };
   return (await request(path, { method: "POST", ...sent, ...options })).json();
 };
 

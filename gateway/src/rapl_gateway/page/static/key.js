@@ -34,16 +34,28 @@ export function askForKey(used = null, isAction = false) {
 }
 
 function shownDialog(wasWrong) {
-  const field = h("input", { id: "key-field", type: "password", autocomplete: "off", required: true, spellcheck: "false" });
-  const form = h("form", { method: "dialog" },
+  const field = h("input", {
+    id: "key-field",
+    type: "password",
+    autocomplete: "off",
+    required: true,
+    spellcheck: "false",
+  });
+  const form = h(
+    "form",
+    { method: "dialog" },
     h("h2", { id: "key-title", text: "key.title" }),
     h("p", { id: "key-why", text: wasWrong ? "key.wrong" : "key.why" }),
     h("label", { for: "key-field", text: "key.label" }),
     field,
     h("p.hint", { text: "key.where" }),
-    h("div.row.end", {},
+    h(
+      "div.row.end",
+      {},
       h("button.quiet", { type: "button", text: "key.cancel", onclick: () => dialog.close("") }),
-      h("button.primary", { type: "submit", text: "key.use" })));
+      h("button.primary", { type: "submit", text: "key.use" }),
+    ),
+  );
   const dialog = h("dialog.card", { "aria-labelledby": "key-title", "aria-describedby": "key-why" }, form);
   form.addEventListener("submit", (event) => {
     event.preventDefault();

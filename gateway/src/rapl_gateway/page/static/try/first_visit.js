@@ -23,14 +23,23 @@ function notes(models) {
   const isBeingMade = ["downloading", "loading"].includes(main.state);
   const selfTest = models.find(SELF_TEST);
   return [
-    h(`div.note${isBeingMade ? "" : ".warn"}`, { role: "status" },
+    h(
+      `div.note${isBeingMade ? "" : ".warn"}`,
+      { role: "status" },
       isBeingMade ? null : icon(WARNING),
-      h("div", {},
+      h(
+        "div",
+        {},
         h("strong", {}, t("first.title", { model: main.id, state: stateOf(main) })),
         ...(isBeingMade ? download(main) : [prose([main.reason, main.remedy].filter(Boolean).map(sentence).join(" "))]),
-        h("p", {},
+        h(
+          "p",
+          {},
           selfTest?.state === "ready" && main.id !== SELF_TEST ? `${t("first.selftest", { model: SELF_TEST })} ` : null,
-          h("a", { href: "#/fleet", text: "first.fleet" })))),
+          h("a", { href: "#/fleet", text: "first.fleet" }),
+        ),
+      ),
+    ),
   ];
 }
 
@@ -50,10 +59,17 @@ const enterKey = () => h("button", { type: "button", text: "key.enter", onclick:
 
 /** Returns a note about an error of the API. */
 export function failure(error) {
-  return h("div.note.bad", { role: "alert" }, icon(WARNING),
-    h("div", {},
+  return h(
+    "div.note.bad",
+    { role: "alert" },
+    icon(WARNING),
+    h(
+      "div",
+      {},
       h("strong", {}, error.title ?? t("error.other")),
       prose(error.code === "invalid_api_key" ? t("key.missing") : error.message),
       error.code === "invalid_api_key" ? h("div.row", {}, enterKey()) : null,
-      error.requestId ? h("p.hint", {}, t("error.request_id", { id: error.requestId })) : null));
+      error.requestId ? h("p.hint", {}, t("error.request_id", { id: error.requestId })) : null,
+    ),
+  );
 }

@@ -82,7 +82,9 @@ export class Job extends EventTarget {
     try {
       const form = formOf(this.file, this.fields);
       const answer = await upload("v1/audio/transcriptions", form, {
-        headers: { "x-request-id": id }, onSent, signal: this.#stop.signal,
+        headers: { "x-request-id": id },
+        onSent,
+        signal: this.#stop.signal,
       });
       return new Result(answer.text, answer.headers);
     } finally {

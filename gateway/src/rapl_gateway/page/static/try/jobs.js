@@ -38,7 +38,8 @@ export class Jobs {
   #next() {
     const jobs = this.#cards.map((card) => card.job); // in the order in which they came
     const running = jobs.filter((job) => job.isRunning).length;
-    for (const job of jobs.filter((each) => each.state === "waiting").slice(0, Math.max(0, AT_ONCE - running))) job.run();
+    for (const job of jobs.filter((each) => each.state === "waiting").slice(0, Math.max(0, AT_ONCE - running)))
+      job.run();
   }
 
   #changed(job) {

@@ -17,6 +17,7 @@ export function mount(section) {
     h("div.intro", {}, h("h1", { text: "try.title" }), h("p.muted", { text: "try.lead" })),
     firstVisit(models),
     h("div.card", {}, inputs.element),
-    jobs.element);
+    jobs.element,
+  );
   return { shown: () => models.start(), hidden: () => models.stop() };
 }

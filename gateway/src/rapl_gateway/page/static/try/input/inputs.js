@@ -13,7 +13,13 @@ export class Inputs {
   #onFiles;
   #panel = h("div", { hidden: true });
   #tiles;
-  #picker = h("input.unseen", { type: "file", multiple: true, tabIndex: -1, "aria-hidden": "true", onchange: () => this.#picked() });
+  #picker = h("input.unseen", {
+    type: "file",
+    multiple: true,
+    tabIndex: -1,
+    "aria-hidden": "true",
+    onchange: () => this.#picked(),
+  });
 
   /**
    * @param {Options} options what the user has chosen; shown below the tiles.
@@ -22,10 +28,13 @@ export class Inputs {
   constructor(options, onFiles) {
     this.#options = options;
     this.#onFiles = onFiles;
-    this.#tiles = h("div.tiles", {},
+    this.#tiles = h(
+      "div.tiles",
+      {},
       tile("speak", MICROPHONE, () => this.#listen((stream) => this.#speak(stream))),
       tile("record", RECORD, () => this.#listen((stream) => this.#record(stream))),
-      tile("files", FILE, () => this.#picker.click()));
+      tile("files", FILE, () => this.#picker.click()),
+    );
     this.element = h("div.stack", {}, this.#tiles, this.#picker, this.#panel, options.element);
     acceptDrops((files) => this.#onFiles(files));
   }
@@ -39,7 +48,10 @@ export class Inputs {
     try {
       use(await openMicrophone());
     } catch (error) {
-      this.#show(microphoneNote(error, () => this.#close()), { keepsTiles: true });
+      this.#show(
+        microphoneNote(error, () => this.#close()),
+        { keepsTiles: true },
+      );
     }
   }
 
@@ -80,5 +92,11 @@ export class Inputs {
 function tile(name, shape, onclick) {
   const hint = h("span.hint", { text: `input.${name}_hint` });
   if (name !== "files" && !canListen()) setText(hint, "input.needs_https");
-  return h("button.tile", { type: "button", id: `input-${name}`, onclick }, icon(shape), h("strong", { text: `input.${name}` }), hint);
+  return h(
+    "button.tile",
+    { type: "button", id: `input-${name}`, onclick },
+    icon(shape),
+    h("strong", { text: `input.${name}` }),
+    hint,
+  );
 }

@@ -32,10 +32,22 @@ export class Live {
       this.#realtime.append(pcm);
       this.#level.show(peak);
     });
-    const stop = h("button.primary", { type: "button", onclick: () => this.stop() }, icon(STOP), h("span", { text: "live.stop" }));
+    const stop = h(
+      "button.primary",
+      { type: "button", onclick: () => this.stop() },
+      icon(STOP),
+      h("span", { text: "live.stop" }),
+    );
     this.#buttons.append(stop);
-    this.element = h("div.session", {},
-      h("div.spread", {}, this.#title, this.#time), this.#level.element, this.#words, this.#problem, this.#buttons);
+    this.element = h(
+      "div.session",
+      {},
+      h("div.spread", {}, this.#title, this.#time),
+      this.#level.element,
+      this.#words,
+      this.#problem,
+      this.#buttons,
+    );
     this.#showWords();
     this.#realtime.addEventListener("text", () => this.#showWords());
     this.#realtime.addEventListener("speech", () => this.#showWords());
@@ -76,12 +88,18 @@ export class Live {
 
   #offer() {
     const text = () => `${this.#realtime.text.join("\n")}\n`;
-    const again = h("button.primary", { type: "button", onclick: () => this.#onClose(true) },
-      icon(MICROPHONE), h("span", { text: "live.again" }));
+    const again = h(
+      "button.primary",
+      { type: "button", onclick: () => this.#onClose(true) },
+      icon(MICROPHONE),
+      h("span", { text: "live.again" }),
+    );
     const close = h("button.quiet", { type: "button", text: "live.close", onclick: () => this.#onClose(false) });
     const actions = this.#realtime.text.length
-      ? [actionOf("format.copy", COPY, () => copy(text())),
-        actionOf("format.download", DOWNLOAD, () => save("speech.txt", text(), "text/plain"))]
+      ? [
+          actionOf("format.copy", COPY, () => copy(text())),
+          actionOf("format.download", DOWNLOAD, () => save("speech.txt", text(), "text/plain")),
+        ]
       : [];
     this.#buttons.hidden = false;
     this.#buttons.replaceChildren(again, ...actions, close);

@@ -26,9 +26,12 @@ export class Result {
   /** What the transcript has, in order of time: segments, and problems under which no segment lies. */
   get rows() {
     const segments = this.segments.map((segment) => ({
-      ...segment, problem: this.problems.find((problem) => overlap(problem, segment)) ?? null,
+      ...segment,
+      problem: this.problems.find((problem) => overlap(problem, segment)) ?? null,
     }));
-    const alone = this.problems.filter((problem) => problem.isDamage || !segments.some((each) => each.problem === problem));
+    const alone = this.problems.filter(
+      (problem) => problem.isDamage || !segments.some((each) => each.problem === problem),
+    );
     const places = alone.map((problem) => ({ start: problem.start, end: problem.end, text: null, problem }));
     return [...segments, ...places].sort((one, other) => one.start - other.start);
   }

@@ -32,9 +32,15 @@ export function transcriptOf(result, onPlay) {
 }
 
 function itemOf(row, result, onPlay) {
-  const play = h("button.quiet.time.number", {
-    type: "button", onclick: () => onPlay(row), labels: { "aria-label": ["player.play_from", { time: clock(row.start) }] },
-  }, clock(row.start));
+  const play = h(
+    "button.quiet.time.number",
+    {
+      type: "button",
+      onclick: () => onPlay(row),
+      labels: { "aria-label": ["player.play_from", { time: clock(row.start) }] },
+    },
+    clock(row.start),
+  );
   const content = h("div.said", {}, speakerOf(row, result), textOf(row), marksOf(row, result));
   const item = h("li", { onclick: (event) => clicked(event, row, onPlay) }, play, content);
   if (row.problem) item.classList.add(row.problem.isDamage ? "is-damaged" : "is-doubtful");
@@ -79,5 +85,6 @@ function reasonOf({ reason }) {
 
 function scrollTo(list, item) {
   const [top, bottom] = [item.offsetTop, item.offsetTop + item.offsetHeight];
-  if (top < list.scrollTop || bottom > list.scrollTop + list.clientHeight) list.scrollTo({ top: top - list.clientHeight / 3 });
+  if (top < list.scrollTop || bottom > list.scrollTop + list.clientHeight)
+    list.scrollTo({ top: top - list.clientHeight / 3 });
 }
