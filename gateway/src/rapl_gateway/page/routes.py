@@ -28,7 +28,6 @@ _POLICY = {
 _HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
-    "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
     "cache-control": "no-cache",  # a browser keeps each file and asks whether it has changed: so an update is seen
 }

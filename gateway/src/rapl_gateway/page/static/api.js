@@ -34,7 +34,7 @@ export async function request(path, options = {}) {
     const response = await reached(path, { ...options, headers: { ...options.headers, ...authorization() } });
     if (response.ok) return response;
     const error = await errorOf(response.status, await response.text(), response.headers);
-    if (response.status !== 401 || !(await askForKey(used))) throw error;
+    if (response.status !== 401 || !(await askForKey(used, options.method === "POST"))) throw error;
   }
 }
 
@@ -50,7 +50,8 @@ async function reached(path, options) {
 export const getJson = async (path, options) => (await request(path, options)).json();
 
 export const postJson = async (path, body, options = {}) => {
-  const sent = body === undefined ? {} : { body: JSON.stringify(body), headers: { "content-type": "application/json" } };
+  const sent =
+    body === undefined ? {} : { body: JSON.stringify(body), headers: { "content-type": "application/json" } };
   return (await request(path, { method: "POST", ...sent, ...options })).json();
 };
 
@@ -76,7 +77,7 @@ export async function upload(path, form, { headers = {}, onSent = () => {}, sign
     const answer = await sendForm(path, form, { ...headers, ...authorization() }, onSent, signal);
     if (answer.status < 300) return answer;
     const error = errorOf(answer.status, answer.text, answer.headers);
-    if (answer.status !== 401 || !(await askForKey(used))) throw error;
+    if (answer.status !== 401 || !(await askForKey(used, true))) throw error;
   }
 }
 

@@ -2,7 +2,7 @@
 
 import { mount as mountFleet } from "./fleet/view.js";
 import { currentLanguage, readMarkup, setLanguage, setText } from "./i18n.js";
-import { currentKey, forgetKey } from "./key.js";
+import { askForKey, currentKey, keepKey, lacksKey } from "./key.js";
 import { startTheme } from "./theme.js";
 import { mount as mountTry } from "./try/view.js";
 
@@ -41,13 +41,10 @@ function startLanguage(button) {
 
 function startKey(button) {
   const show = () => {
-    button.hidden = !currentKey();
-    setText(button, "key.forget");
+    button.hidden = !currentKey() && !lacksKey();
+    setText(button, currentKey() ? "key.forget" : "key.enter");
   };
-  button.addEventListener("click", () => {
-    forgetKey();
-    location.reload();
-  });
+  button.addEventListener("click", () => (currentKey() ? keepKey(null) : askForKey(null, true)));
   document.addEventListener("rapl:key", show);
   show();
 }

@@ -7,7 +7,7 @@ import { setText } from "./i18n.js";
  *
  * @param {string} tag name of the element, with classes after dots: "div.card.wide".
  * @param {object} props properties and attributes. `text` is a key of the texts, or [key, values]; `labels` has such
- *   texts for attributes, such as {"aria-label": "try.play"}; a function under `onclick` and the like is a listener.
+ *   texts for attributes, such as {"aria-label": "player.play"}; a function under `onclick` and the like is a listener.
  * @param {...(Node|string|null)} children null is left out.
  */
 export function h(tag, props = {}, ...children) {

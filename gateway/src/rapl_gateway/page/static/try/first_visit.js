@@ -3,6 +3,7 @@
 import { h, icon, prose } from "../dom.js";
 import { WARNING } from "../icons.js";
 import { inWords, t } from "../i18n.js";
+import { askForKey } from "../key.js";
 import { stateOf } from "./options.js";
 
 const SELF_TEST = "rapl/selftest";
@@ -22,13 +23,23 @@ function notes(models) {
   const isBeingMade = ["downloading", "loading"].includes(main.state);
   const selfTest = models.find(SELF_TEST);
   return [
-    h(`div.note${isBeingMade ? "" : ".warn"}`, { role: "status" },
+    h(
+      `div.note${isBeingMade ? "" : ".warn"}`,
+      { role: "status" },
       isBeingMade ? null : icon(WARNING),
-      h("div", {},
+      h(
+        "div",
+        {},
         h("strong", {}, t("first.title", { model: main.id, state: stateOf(main) })),
-        ...(isBeingMade ? download(main) : [main.reason, main.remedy].filter(Boolean).map(prose)),
-        selfTest?.state === "ready" && main.id !== SELF_TEST ? h("p", {}, t("first.selftest", { model: SELF_TEST })) : null,
-        h("p", {}, h("a", { href: "#/fleet", text: "first.fleet" })))),
+        ...(isBeingMade ? download(main) : [prose([main.reason, main.remedy].filter(Boolean).map(sentence).join(" "))]),
+        h(
+          "p",
+          {},
+          selfTest?.state === "ready" && main.id !== SELF_TEST ? `${t("first.selftest", { model: SELF_TEST })} ` : null,
+          h("a", { href: "#/fleet", text: "first.fleet" }),
+        ),
+      ),
+    ),
   ];
 }
 
@@ -39,11 +50,26 @@ function download(model) {
   return [bar, rate ? h("p.hint", {}, t("work.left", { time: inWords((total - done) / rate) })) : null];
 }
 
+/** Returns the server's words as a sentence: a reason may be a part of one. */
+function sentence(text) {
+  return text[0].toUpperCase() + text.slice(1) + (/[.!?。]$/.test(text) ? "" : ".");
+}
+
+const enterKey = () => h("button", { type: "button", text: "key.enter", onclick: () => askForKey(null, true) });
+
 /** Returns a note about an error of the API. */
 export function failure(error) {
-  return h("div.note.bad", { role: "alert" }, icon(WARNING),
-    h("div", {},
+  return h(
+    "div.note.bad",
+    { role: "alert" },
+    icon(WARNING),
+    h(
+      "div",
+      {},
       h("strong", {}, error.title ?? t("error.other")),
-      prose(error.message),
-      error.requestId ? h("p.hint", {}, t("error.request_id", { id: error.requestId })) : null));
+      prose(error.code === "invalid_api_key" ? t("key.missing") : error.message),
+      error.code === "invalid_api_key" ? h("div.row", {}, enterKey()) : null,
+      error.requestId ? h("p.hint", {}, t("error.request_id", { id: error.requestId })) : null,
+    ),
+  );
 }

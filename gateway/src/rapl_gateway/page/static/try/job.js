@@ -4,6 +4,7 @@ import { getJson, upload } from "../api.js";
 import { untilReady } from "./models.js";
 import { fieldsOf, formOf } from "./request.js";
 import { Result } from "./result/result.js";
+import { timeLeft } from "./time_left.js";
 
 const POLL_MS = 700;
 const RUNNING = ["sending", "loading", "working"];
@@ -72,7 +73,7 @@ export class Job extends EventTarget {
 
   async #sent() {
     this.#become("sending", { part: 0 });
-    const id = `page-${crypto.getRandomValues(new Uint32Array(4)).join("")}`;
+    const id = `page-${[...crypto.getRandomValues(new Uint32Array(3))].map((part) => part.toString(36)).join("")}`;
     const stopped = { timer: null };
     const onSent = (loaded, total) => {
       this.#tell({ part: total ? loaded / total : 0 });
@@ -81,7 +82,9 @@ export class Job extends EventTarget {
     try {
       const form = formOf(this.file, this.fields);
       const answer = await upload("v1/audio/transcriptions", form, {
-        headers: { "x-request-id": id }, onSent, signal: this.#stop.signal,
+        headers: { "x-request-id": id },
+        onSent,
+        signal: this.#stop.signal,
       });
       return new Result(answer.text, answer.headers);
     } finally {
@@ -91,12 +94,12 @@ export class Job extends EventTarget {
   }
 
   #work(id, stopped) {
-    const began = performance.now();
+    const estimate = timeLeft();
     this.#become("working", {});
     const ask = async () => {
       const progress = await getJson(`v1/progress/${id}`, { signal: this.#stop.signal }).catch(() => null);
       if (stopped.hasEnded || this.state !== "working") return; // null: it has just ended, and its answer comes
-      if (progress) this.#tell(withTimeLeft(progress, (performance.now() - began) / 1000));
+      if (progress) this.#tell(estimate(progress, performance.now() / 1000));
       stopped.timer = setTimeout(ask, POLL_MS);
     };
     stopped.timer = setTimeout(ask, POLL_MS);
@@ -112,9 +115,4 @@ export class Job extends EventTarget {
     this.progress = progress;
     this.dispatchEvent(new Event("progress"));
   }
-}
-
-function withTimeLeft({ done_s: doneS, duration_s: durationS }, tookS) {
-  const isKnown = durationS && doneS > 0 && tookS > 2;
-  return { doneS, durationS, leftS: isKnown ? Math.max(0, ((durationS - doneS) * tookS) / doneS) : null };
 }

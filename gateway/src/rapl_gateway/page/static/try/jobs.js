@@ -18,24 +18,28 @@ export class Jobs {
     this.element = h("section.stack", { hidden: true }, title, this.#said, this.#list);
   }
 
-  /** Adds files with the options that hold for them. The newest is on top. */
+  /** Adds files with the options that hold for them. The newest are on top. */
   add(files, options) {
     const isOne = files.length === 1;
-    for (const file of files) {
-      const job = new Job(file, options);
-      const card = new Card(job, { opens: isOne, onRemove: () => this.#remove(card) });
-      job.addEventListener("change", () => this.#changed(job));
-      this.#cards.unshift(card);
-      this.#list.prepend(card.element);
-    }
+    const cards = files.map((file) => this.#cardOf(new Job(file, options), isOne));
+    this.#cards.push(...cards);
+    this.#list.prepend(...cards.map((card) => card.element));
     this.#show();
     this.#next();
+    cards[0].element.scrollIntoView({ block: "nearest" });
+  }
+
+  #cardOf(job, opens) {
+    const card = new Card(job, { opens, onRemove: () => this.#remove(card) });
+    job.addEventListener("change", () => this.#changed(job));
+    return card;
   }
 
   #next() {
-    const jobs = this.#cards.map((card) => card.job).reverse();
+    const jobs = this.#cards.map((card) => card.job); // in the order in which they came
     const running = jobs.filter((job) => job.isRunning).length;
-    for (const job of jobs.filter((each) => each.state === "waiting").slice(0, Math.max(0, AT_ONCE - running))) job.run();
+    for (const job of jobs.filter((each) => each.state === "waiting").slice(0, Math.max(0, AT_ONCE - running)))
+      job.run();
   }
 
   #changed(job) {

@@ -12,6 +12,11 @@ export class Models extends EventTarget {
   #timer = null;
   #isShown = false;
 
+  constructor() {
+    super();
+    document.addEventListener("rapl:key", () => this.#isShown && this.#ask());
+  }
+
   /** Asks now and from time to time, until `stop`. */
   start() {
     this.#isShown = true;

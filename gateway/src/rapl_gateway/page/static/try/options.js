@@ -4,14 +4,47 @@ import { h } from "../dom.js";
 import { bytes, currentLanguage, languageName, t } from "../i18n.js";
 
 // Offered where an engine does not list its languages.
-const COMMON = ["ar", "cs", "da", "de", "el", "en", "es", "fi", "fr", "he", "hi", "hu", "id", "it", "ja", "ko", "nl",
-  "no", "pl", "pt", "ro", "ru", "sv", "th", "tr", "uk", "vi", "yue", "zh"];
+const COMMON = [
+  "ar",
+  "cs",
+  "da",
+  "de",
+  "el",
+  "en",
+  "es",
+  "fi",
+  "fr",
+  "he",
+  "hi",
+  "hu",
+  "id",
+  "it",
+  "ja",
+  "ko",
+  "nl",
+  "no",
+  "pl",
+  "pt",
+  "ro",
+  "ru",
+  "sv",
+  "th",
+  "tr",
+  "uk",
+  "vi",
+  "yue",
+  "zh",
+];
 
 export class Options {
   #models;
   #model = h("select", { id: "option-model", onchange: () => this.#chosen() });
   #language = h("select", { id: "option-language" });
-  #keywords = h("input", { id: "option-keywords", autocomplete: "off", labels: { placeholder: "options.keywords_example" } });
+  #keywords = h("input", {
+    id: "option-keywords",
+    autocomplete: "off",
+    labels: { placeholder: "options.keywords_example" },
+  });
   #speakers = h("input", { id: "option-speakers", type: "checkbox" });
   #state = h("p.hint", { id: "option-model-state", role: "status" });
   #keywordsField;
@@ -22,22 +55,31 @@ export class Options {
     this.#models = models;
     this.#model.setAttribute("aria-describedby", "option-model-state");
     this.#keywordsField = field("option-keywords", "options.keywords", this.#keywords);
-    this.#speakersField = h("div.field", {},
-      h("label.check", { for: "option-speakers" }, this.#speakers, h("span", { text: "options.speakers" })));
-    this.element = h("div.options", {},
+    this.#speakersField = h(
+      "div.field",
+      {},
+      h("label.check", { for: "option-speakers" }, this.#speakers, h("span", { text: "options.speakers" })),
+    );
+    this.element = h(
+      "div.options",
+      {},
       field("option-model", "options.model", this.#model, this.#state),
       field("option-language", "options.language", this.#language),
       this.#keywordsField,
-      this.#speakersField);
+      this.#speakersField,
+    );
     models.addEventListener("change", () => this.#fill());
     document.addEventListener("rapl:language", () => this.#fill());
     this.#fill();
   }
 
-  /** The choices: {model, language, keywords, speakers}. Empty where nothing was chosen or the model does not use it. */
+  /** The choices {model, language, keywords, speakers}: empty where nothing was chosen, or the model does not use it. */
   get values() {
     const can = this.#capabilities;
-    const keywords = this.#keywords.value.split(",").map((word) => word.trim()).filter(Boolean);
+    const keywords = this.#keywords.value
+      .split(",")
+      .map((word) => word.trim())
+      .filter(Boolean);
     return {
       model: this.#model.value,
       language: this.#language.value,
@@ -52,8 +94,11 @@ export class Options {
 
   #fill() {
     const before = this.#model.value;
-    this.#model.replaceChildren(...this.#models.list.map((model) =>
-      h("option", { value: model.id }, model.state === "ready" ? model.id : `${model.id} (${stateOf(model)})`)));
+    this.#model.replaceChildren(
+      ...distinct(this.#models).map((model) =>
+        h("option", { value: model.id }, model.state === "ready" ? model.id : `${model.id} (${stateOf(model)})`),
+      ),
+    );
     const wanted = this.#wasChosen && this.#models.find(before) ? before : this.#models.best?.id;
     this.#model.value = wanted ?? this.#models.defaultId ?? "";
     this.#model.disabled = !this.#models.list.length;
@@ -84,6 +129,13 @@ export class Options {
     this.#language.replaceChildren(none, ...named.map(([name, code]) => h("option", { value: code }, name)));
     this.#language.value = named.some(([, code]) => code === before) ? before : "";
   }
+}
+
+/** Returns the models without the other names of the same ones, which OpenAI's clients use. */
+function distinct({ list, defaultId }) {
+  const isAlias = (model) =>
+    list.some((other) => other !== model && other.id === model.engine_model && other.owned_by === model.owned_by);
+  return list.filter((model) => model.id === defaultId || !isAlias(model));
 }
 
 function field(id, key, control, hint = null) {

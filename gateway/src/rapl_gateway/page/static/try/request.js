@@ -24,8 +24,12 @@ const quoted = (text) => `'${String(text).replaceAll("'", `'\\''`)}'`;
 export function curlOf(fileName, fields) {
   const parts = Object.entries(fields).flatMap(([name, value]) => [value].flat().map((each) => `${name}=${each}`));
   const key = currentKey() ? [`-H "Authorization: Bearer $RAPL_API_KEY"`] : [];
-  const lines = [`curl ${address("v1/audio/transcriptions")}`, ...key, `-F ${quoted(`file=@${fileName}`)}`,
-    ...parts.map((part) => `-F ${quoted(part)}`)];
+  const lines = [
+    `curl ${address("v1/audio/transcriptions")}`,
+    ...key,
+    `-F ${quoted(`file=@${fileName}`)}`,
+    ...parts.map((part) => `-F ${quoted(part)}`),
+  ];
   return lines.join(" \\\n  ");
 }
 
@@ -33,11 +37,12 @@ export function curlOf(fileName, fields) {
 export function pythonOf(fileName, fields) {
   const { "keywords[]": keywords, ...known } = fields;
   const text = JSON.stringify;
+  const apiKey = currentKey() ? 'os.environ["RAPL_API_KEY"]' : '"none"'; // the package wants one in any case
   const lines = [
     ...(currentKey() ? ["import os", ""] : []),
     "from openai import OpenAI",
     "",
-    `client = OpenAI(base_url=${text(address("v1"))}, api_key=${currentKey() ? 'os.environ["RAPL_API_KEY"]' : '"none"'})`,
+    `client = OpenAI(base_url=${text(address("v1"))}, api_key=${apiKey})`,
     `with open(${text(fileName)}, "rb") as file:`,
     "    transcript = client.audio.transcriptions.create(",
     "        file=file,",

@@ -16,7 +16,8 @@ export function mount(section) {
   section.append(
     h("div.intro", {}, h("h1", { text: "try.title" }), h("p.muted", { text: "try.lead" })),
     firstVisit(models),
-    h("div.card.stack", {}, inputs.element, options.element),
-    jobs.element);
+    h("div.card", {}, inputs.element),
+    jobs.element,
+  );
   return { shown: () => models.start(), hidden: () => models.stop() };
 }

@@ -23,7 +23,11 @@ export class Capture {
   async start() {
     this.#connect();
     await this.#context.audioWorklet.addModule(address("page/try/input/pcm_worklet.js"));
-    this.#node = new AudioWorkletNode(this.#context, "pcm", { numberOfOutputs: 0, channelCount: 1, channelCountMode: "explicit" });
+    this.#node = new AudioWorkletNode(this.#context, "pcm", {
+      numberOfOutputs: 0,
+      channelCount: 1,
+      channelCountMode: "explicit",
+    });
     this.#node.port.onmessage = ({ data }) => this.#received(data);
     this.#source.connect(this.#node);
   }

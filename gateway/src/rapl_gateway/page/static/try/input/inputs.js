@@ -13,20 +13,29 @@ export class Inputs {
   #onFiles;
   #panel = h("div", { hidden: true });
   #tiles;
-  #picker = h("input.unseen", { type: "file", multiple: true, tabIndex: -1, "aria-hidden": "true", onchange: () => this.#picked() });
+  #picker = h("input.unseen", {
+    type: "file",
+    multiple: true,
+    tabIndex: -1,
+    "aria-hidden": "true",
+    onchange: () => this.#picked(),
+  });
 
   /**
-   * @param {Options} options what the user has chosen, for live sessions.
+   * @param {Options} options what the user has chosen; shown below the tiles.
    * @param {function(File[])} onFiles called with the files to transcribe.
    */
   constructor(options, onFiles) {
     this.#options = options;
     this.#onFiles = onFiles;
-    this.#tiles = h("div.tiles", {},
+    this.#tiles = h(
+      "div.tiles",
+      {},
       tile("speak", MICROPHONE, () => this.#listen((stream) => this.#speak(stream))),
       tile("record", RECORD, () => this.#listen((stream) => this.#record(stream))),
-      tile("files", FILE, () => this.#picker.click()));
-    this.element = h("div", {}, this.#tiles, this.#picker, this.#panel);
+      tile("files", FILE, () => this.#picker.click()),
+    );
+    this.element = h("div.stack", {}, this.#tiles, this.#picker, this.#panel, options.element);
     acceptDrops((files) => this.#onFiles(files));
   }
 
@@ -39,12 +48,18 @@ export class Inputs {
     try {
       use(await openMicrophone());
     } catch (error) {
-      this.#show(microphoneNote(error, () => this.#close()), { keepsTiles: true });
+      this.#show(
+        microphoneNote(error, () => this.#close()),
+        { keepsTiles: true },
+      );
     }
   }
 
   #speak(stream) {
-    const live = new Live(stream, this.#options.values, () => this.#close());
+    const live = new Live(stream, this.#options.values, (isAgain) => {
+      this.#close();
+      if (isAgain) this.#listen((next) => this.#speak(next));
+    });
     this.#show(live.element);
     live.start();
   }
@@ -59,7 +74,7 @@ export class Inputs {
   }
 
   #show(element, { keepsTiles = false } = {}) {
-    this.#tiles.hidden = !keepsTiles;
+    this.#tiles.hidden = this.#options.element.hidden = !keepsTiles; // they have no effect on what has begun
     this.#panel.hidden = false;
     this.#panel.replaceChildren(element);
     element.querySelector("button")?.focus();
@@ -67,7 +82,7 @@ export class Inputs {
 
   #close() {
     const hadFocus = this.#panel.contains(document.activeElement);
-    this.#tiles.hidden = false;
+    this.#tiles.hidden = this.#options.element.hidden = false;
     this.#panel.hidden = true;
     this.#panel.replaceChildren();
     if (hadFocus) this.#tiles.querySelector("button").focus();
@@ -77,5 +92,11 @@ export class Inputs {
 function tile(name, shape, onclick) {
   const hint = h("span.hint", { text: `input.${name}_hint` });
   if (name !== "files" && !canListen()) setText(hint, "input.needs_https");
-  return h("button.tile", { type: "button", id: `input-${name}`, onclick }, icon(shape), h("strong", { text: `input.${name}` }), hint);
+  return h(
+    "button.tile",
+    { type: "button", id: `input-${name}`, onclick },
+    icon(shape),
+    h("strong", { text: `input.${name}` }),
+    hint,
+  );
 }

@@ -3,7 +3,7 @@
 import { getJson } from "../../api.js";
 import { h, icon } from "../../dom.js";
 import { clock, setText } from "../../i18n.js";
-import { COPY, DOWNLOAD, STOP, WARNING } from "../../icons.js";
+import { COPY, DOWNLOAD, MICROPHONE, STOP, WARNING } from "../../icons.js";
 import { actionOf } from "../action.js";
 import { failure } from "../first_visit.js";
 import { copy, save } from "../result/formats.js";
@@ -24,6 +24,7 @@ export class Live {
   #buttons = h("div.row");
   #timer = null;
 
+  /** @param {function(boolean)} onClose called when the user is done with the text; true: to speak again. */
   constructor(stream, options, onClose) {
     this.#options = options;
     this.#onClose = onClose;
@@ -31,10 +32,22 @@ export class Live {
       this.#realtime.append(pcm);
       this.#level.show(peak);
     });
-    const stop = h("button.primary", { type: "button", onclick: () => this.stop() }, icon(STOP), h("span", { text: "live.stop" }));
+    const stop = h(
+      "button.primary",
+      { type: "button", onclick: () => this.stop() },
+      icon(STOP),
+      h("span", { text: "live.stop" }),
+    );
     this.#buttons.append(stop);
-    this.element = h("div.session", {},
-      h("div.spread", {}, this.#title, this.#time), this.#level.element, this.#words, this.#problem, this.#buttons);
+    this.element = h(
+      "div.session",
+      {},
+      h("div.spread", {}, this.#title, this.#time),
+      this.#level.element,
+      this.#words,
+      this.#problem,
+      this.#buttons,
+    );
     this.#showWords();
     this.#realtime.addEventListener("text", () => this.#showWords());
     this.#realtime.addEventListener("speech", () => this.#showWords());
@@ -68,19 +81,28 @@ export class Live {
     this.#level.element.hidden = true;
     await this.#realtime.end();
     setText(this.#title, "live.ended");
+    this.#title.classList.remove("live");
     this.#showWords();
     this.#offer();
   }
 
   #offer() {
     const text = () => `${this.#realtime.text.join("\n")}\n`;
-    const close = h("button.quiet", { type: "button", text: "live.close", onclick: this.#onClose });
+    const again = h(
+      "button.primary",
+      { type: "button", onclick: () => this.#onClose(true) },
+      icon(MICROPHONE),
+      h("span", { text: "live.again" }),
+    );
+    const close = h("button.quiet", { type: "button", text: "live.close", onclick: () => this.#onClose(false) });
     const actions = this.#realtime.text.length
-      ? [actionOf("format.copy", COPY, () => copy(text())),
-        actionOf("format.download", DOWNLOAD, () => save("speech.txt", text(), "text/plain"))]
+      ? [
+          actionOf("format.copy", COPY, () => copy(text())),
+          actionOf("format.download", DOWNLOAD, () => save("speech.txt", text(), "text/plain")),
+        ]
       : [];
     this.#buttons.hidden = false;
-    this.#buttons.replaceChildren(...actions, close);
+    this.#buttons.replaceChildren(again, ...actions, close);
     this.#buttons.querySelector("button").focus();
   }
 

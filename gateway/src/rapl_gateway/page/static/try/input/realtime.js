@@ -6,7 +6,7 @@ import { currentKey } from "../../key.js";
 const ENDING_MS = 25_000; // the server gives the last turns 20 s for their texts
 const BYTES_AT_ONCE = 8192; // the most that String.fromCharCode takes safely as arguments
 
-/** Dispatches "text" when a turn has more words, "speech" when speech starts or stops, and "failed" (detail: message). */
+/** Dispatches "text" for new words, "speech" when speech starts or stops, "failed" (its detail says why), "closed". */
 export class Realtime extends EventTarget {
   turns = new Map(); // item id -> {text, isDone}, in the order in which they began
   isSpeech = false;
@@ -25,7 +25,11 @@ export class Realtime extends EventTarget {
     });
     this.#socket.onclose = () => this.#closed();
     const transcription = { model, ...(language && { language }), ...(keywords.length && { keywords }) };
-    const input = { format: { type: "audio/pcm", rate: rateHz }, transcription, turn_detection: { type: "server_vad" } };
+    const input = {
+      format: { type: "audio/pcm", rate: rateHz },
+      transcription,
+      turn_detection: { type: "server_vad" },
+    };
     this.#send({ type: "session.update", session: { type: "transcription", audio: { input } } });
   }
 

@@ -20,12 +20,20 @@ export class Recording {
   constructor(stream, onEnd) {
     this.#stream = stream;
     this.#onEnd = onEnd;
-    const stop = h("button.primary", { type: "button", onclick: () => this.#end(true) }, icon(STOP), h("span", { text: "record.stop" }));
+    const stop = h(
+      "button.primary",
+      { type: "button", onclick: () => this.#end(true) },
+      icon(STOP),
+      h("span", { text: "record.stop" }),
+    );
     const discard = h("button.quiet", { type: "button", text: "record.discard", onclick: () => this.#end(false) });
-    this.element = h("div.session", {},
+    this.element = h(
+      "div.session",
+      {},
       h("div.spread", {}, h("h2.live", { text: "record.title" }), this.#time),
       this.#level.element,
-      h("div.row", {}, stop, discard));
+      h("div.row", {}, stop, discard),
+    );
   }
 
   start() {
@@ -62,7 +70,12 @@ export class Recording {
     closeMicrophone(this.#stream);
     const type = this.#recorder.mimeType || "audio/webm";
     const extension = type.includes("mp4") ? "m4a" : type.includes("ogg") ? "ogg" : "webm";
-    const now = new Date().toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
+    const now = new Date().toLocaleTimeString([], {
+      hour: "2-digit",
+      minute: "2-digit",
+      second: "2-digit",
+      hour12: false,
+    });
     const name = `${t("record.name")} ${now.replaceAll(":", "-")}.${extension}`;
     this.#onEnd(this.#isKept ? new File(this.#pieces, name, { type }) : null);
   }

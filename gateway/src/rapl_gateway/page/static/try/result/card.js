@@ -71,9 +71,12 @@ export class Card {
     if (model) setText(this.#left, "work.model", () => ({ model: model.id, state: stateOf(model) }));
     else if (part !== undefined) setText(this.#left, "work.sent", { percent: Math.floor(100 * part) });
     else if (!doneS) setText(this.#left, this.job.state === "waiting" ? "work.waiting" : "work.begun");
-    else setText(this.#left, leftS === null ? "work.done" : "work.done_left", () => ({
-      done: clock(doneS), whole: durationS ? clock(durationS) : "?", time: inWords(leftS ?? 0),
-    }));
+    else
+      setText(this.#left, leftS === null ? "work.done" : "work.done_left", () => ({
+        done: clock(doneS),
+        whole: durationS ? clock(durationS) : "?",
+        time: inWords(leftS ?? 0),
+      }));
   }
 
   #done() {

@@ -10,8 +10,9 @@ export const FORMATS = {
 };
 
 function toSrt(result) {
-  const cues = cuesOf(result).map(({ start, end, line }, index) =>
-    `${index + 1}\n${clock(start, ",")} --> ${clock(end, ",")}\n${line}\n\n`);
+  const cues = cuesOf(result).map(
+    ({ start, end, line }, index) => `${index + 1}\n${clock(start, ",")} --> ${clock(end, ",")}\n${line}\n\n`,
+  );
   return `${cues.join("")}\n`;
 }
 
@@ -32,7 +33,8 @@ function cuesOf(result) {
 function clock(seconds, point) {
   const ms = Math.round(Math.max(0, seconds) * 1000);
   const two = (number) => String(Math.floor(number)).padStart(2, "0");
-  return `${two(ms / 3600000)}:${two((ms / 60000) % 60)}:${two((ms / 1000) % 60)}${point}${String(ms % 1000).padStart(3, "0")}`;
+  const rest = String(ms % 1000).padStart(3, "0");
+  return `${two(ms / 3600000)}:${two((ms / 60000) % 60)}:${two((ms / 1000) % 60)}${point}${rest}`;
 }
 
 /** Saves a text as a file of this computer. */

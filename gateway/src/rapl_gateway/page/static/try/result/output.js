@@ -41,7 +41,12 @@ let groups = 0;
 function choiceOf(name, onChoose) {
   const group = `format-${++groups}`;
   const choices = [PLAYER, ...Object.keys(FORMATS)].map((format) => {
-    const input = h("input", { type: "radio", name: group, id: `${group}-${format}`, onchange: () => onChoose(format) });
+    const input = h("input", {
+      type: "radio",
+      name: group,
+      id: `${group}-${format}`,
+      onchange: () => onChoose(format),
+    });
     input.checked = format === PLAYER;
     return h("label", { for: input.id }, input, h("span", { text: `format.${format}` }));
   });
@@ -55,10 +60,24 @@ class RequestCode {
 
   constructor(name) {
     this.#name = name;
-    const block = (title, pre) => h("div.code", {},
-      h("div.spread", {}, h("h4", { text: title }), actionOf("format.copy", COPY, () => copy(pre.textContent))), pre);
-    this.element = h("details", {}, h("summary", { text: "code.title" }),
-      h("div.stack", {}, block("code.curl", this.#curl), block("code.python", this.#python)));
+    const block = (title, pre) =>
+      h(
+        "div.code",
+        {},
+        h(
+          "div.spread",
+          {},
+          h("h4", { text: title }),
+          actionOf("format.copy", COPY, () => copy(pre.textContent)),
+        ),
+        pre,
+      );
+    this.element = h(
+      "details",
+      {},
+      h("summary", { text: "code.title" }),
+      h("div.stack", {}, block("code.curl", this.#curl), block("code.python", this.#python)),
+    );
   }
 
   show(fields) {

@@ -31,7 +31,11 @@ async function wavOf(file) {
   const name = (at) => String.fromCharCode(...new Uint8Array(head.buffer, at, 4));
   if (head.byteLength < 44 || name(0) !== "RIFF" || name(8) !== "WAVE") return null;
   let format = null;
-  for (let at = 12; at + 24 <= head.byteLength; at += 8 + head.getUint32(at + 4, true) + (head.getUint32(at + 4, true) % 2)) {
+  for (
+    let at = 12;
+    at + 24 <= head.byteLength;
+    at += 8 + head.getUint32(at + 4, true) + (head.getUint32(at + 4, true) % 2)
+  ) {
     if (name(at) === "fmt ") format = formatOf(head, at + 8);
     if (name(at) === "data" && format) {
       const bytes = Math.min(head.getUint32(at + 4, true), file.size - at - 8);
@@ -66,7 +70,8 @@ async function peaksOfWav(file, { offset, frames, channels, bytes, read }) {
     const count = Math.min(FRAMES_READ, Math.max(1, Math.floor(perPlace)), frames - first);
     const begin = offset + first * size;
     const view = new DataView(await file.slice(begin, begin + count * size).arrayBuffer());
-    for (let at = 0; at + size <= view.byteLength; at += size) peaks[place] = Math.max(peaks[place], Math.abs(read(view, at)));
+    for (let at = 0; at + size <= view.byteLength; at += size)
+      peaks[place] = Math.max(peaks[place], Math.abs(read(view, at)));
   }
   return scaled(peaks);
 }

@@ -17,7 +17,10 @@ const FAR_S = 1e7; // seeking past every end makes a browser find the length tha
 export function playerOf(file, result) {
   const url = URL.createObjectURL(file);
   const audio = h("audio", { src: url, preload: "metadata" });
-  const button = h("button.primary.icon-only.round", { type: "button", onclick: () => (audio.paused ? audio.play() : audio.pause()) });
+  const button = h("button.primary.icon-only.round", {
+    type: "button",
+    onclick: () => (audio.paused ? audio.play() : audio.pause()),
+  });
   const time = h("span.number.small.muted");
   const wave = h("div.waveform");
   const hint = h("p.hint", { text: "player.no_outline", hidden: true });

@@ -17,6 +17,7 @@ export class Result {
     this.damagedS = this.json.damaged_s ?? 0;
     this.problems = (this.json.problems ?? []).map((problem) => this.#place(problem));
     this.languages = [...new Set(this.segments.map((segment) => segment.language).filter(Boolean))];
+    this.mainLanguage = mostFrequent(this.segments.map((segment) => segment.language));
     this.speakers = [...new Set(this.segments.map((segment) => segment.speaker).filter(Boolean))];
     this.fallback = headers.get("x-rapl-fallback");
     this.stages = stagesOf(headers.get("server-timing") ?? "");
@@ -25,9 +26,12 @@ export class Result {
   /** What the transcript has, in order of time: segments, and problems under which no segment lies. */
   get rows() {
     const segments = this.segments.map((segment) => ({
-      ...segment, problem: this.problems.find((problem) => overlap(problem, segment)) ?? null,
+      ...segment,
+      problem: this.problems.find((problem) => overlap(problem, segment)) ?? null,
     }));
-    const alone = this.problems.filter((problem) => problem.isDamage || !segments.some((each) => each.problem === problem));
+    const alone = this.problems.filter(
+      (problem) => problem.isDamage || !segments.some((each) => each.problem === problem),
+    );
     const places = alone.map((problem) => ({ start: problem.start, end: problem.end, text: null, problem }));
     return [...segments, ...places].sort((one, other) => one.start - other.start);
   }
@@ -35,6 +39,12 @@ export class Result {
   #place({ start, end, reason }) {
     return { start, end: end ?? Math.max(start, this.durationS), reason, isDamage: DAMAGE.test(reason) };
   }
+}
+
+function mostFrequent(values) {
+  const counts = new Map();
+  for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
+  return [...counts].sort(([, one], [, other]) => other - one)[0]?.[0] ?? null;
 }
 
 function overlap(one, other) {

@@ -16,7 +16,7 @@ const PLAIN = ["neutral", null, undefined];
 export function transcriptOf(result, onPlay) {
   const rows = result.rows;
   const items = rows.map((row) => itemOf(row, result, onPlay));
-  const list = h("ol.transcript", { tabIndex: 0, labels: { "aria-label": "transcript.label" } }, ...items);
+  const list = h("ol.transcript", { tabIndex: 0, labels: { "aria-label": "row.label" } }, ...items);
   let current = -1;
   const mark = (second, follow) => {
     const now = rows.findIndex((row) => row.text !== null && row.start <= second && second < row.end);
@@ -28,13 +28,19 @@ export function transcriptOf(result, onPlay) {
     }
     return rows[now];
   };
-  return { element: rows.length ? list : h("p.muted", { text: "transcript.empty" }), mark };
+  return { element: rows.length ? list : h("p.muted", { text: "row.empty" }), mark };
 }
 
 function itemOf(row, result, onPlay) {
-  const play = h("button.quiet.time.number", {
-    type: "button", onclick: () => onPlay(row), labels: { "aria-label": ["player.play_from", { time: clock(row.start) }] },
-  }, clock(row.start));
+  const play = h(
+    "button.quiet.time.number",
+    {
+      type: "button",
+      onclick: () => onPlay(row),
+      labels: { "aria-label": ["player.play_from", { time: clock(row.start) }] },
+    },
+    clock(row.start),
+  );
   const content = h("div.said", {}, speakerOf(row, result), textOf(row), marksOf(row, result));
   const item = h("li", { onclick: (event) => clicked(event, row, onPlay) }, play, content);
   if (row.problem) item.classList.add(row.problem.isDamage ? "is-damaged" : "is-doubtful");
@@ -49,7 +55,7 @@ function clicked(event, row, onPlay) {
 function speakerOf({ speaker }, { speakers }) {
   if (!speaker) return null;
   const colour = speakers.indexOf(speaker) % SPEAKER_COLOURS;
-  return h(`strong.speaker.speaker-${colour}`, { text: ["transcript.speaker", { name: speaker }] });
+  return h(`strong.speaker.speaker-${colour}`, { text: ["row.speaker", { name: speaker }] });
 }
 
 const textOf = ({ text }) => (text === null ? null : h("p", {}, text.trim()));
@@ -59,8 +65,8 @@ function marksOf(row, result) {
   if (row.problem) marks.push(problemMark(row));
   if (!PLAIN.includes(row.emotion)) marks.push(h("span.mark", { text: `emotion.${row.emotion}` }));
   for (const event of row.events ?? []) marks.push(h("span.mark", { text: `event.${event}` }));
-  if (row.language && result.languages.length > 1)
-    marks.push(h("span.mark", { text: ["transcript.language", () => ({ name: languageName(row.language) })] }));
+  if (row.language && row.language !== result.mainLanguage)
+    marks.push(h("span.mark", { text: ["row.language", () => ({ name: languageName(row.language) })] }));
   return marks.length ? h("div.row.marks", {}, ...marks) : null;
 }
 
@@ -79,5 +85,6 @@ function reasonOf({ reason }) {
 
 function scrollTo(list, item) {
   const [top, bottom] = [item.offsetTop, item.offsetTop + item.offsetHeight];
-  if (top < list.scrollTop || bottom > list.scrollTop + list.clientHeight) list.scrollTo({ top: top - list.clientHeight / 3 });
+  if (top < list.scrollTop || bottom > list.scrollTop + list.clientHeight)
+    list.scrollTo({ top: top - list.clientHeight / 3 });
 }

@@ -14,11 +14,24 @@ const STEP_S = 5;
  */
 export function drawWaveform(element, { audio, peaks, durationS, problems }) {
   const surfer = WaveSurfer.create({
-    container: element, media: audio, peaks: [peaks], duration: durationS, height: WAVEFORM_HEIGHT,
-    barWidth: 2, barGap: 1, barRadius: 2, cursorWidth: 2, dragToSeek: true, hideScrollbar: true, ...coloursOf(element),
+    container: element,
+    media: audio,
+    peaks: [peaks],
+    duration: durationS,
+    height: WAVEFORM_HEIGHT,
+    barWidth: 2,
+    barGap: 1,
+    barRadius: 2,
+    cursorWidth: 2,
+    dragToSeek: true,
+    hideScrollbar: true,
+    ...coloursOf(element),
   });
   const current = place("current");
-  element.append(current, ...problems.map((problem) => at(place(problem.isDamage ? "damaged" : "doubtful"), problem, durationS)));
+  element.append(
+    current,
+    ...problems.map((problem) => at(place(problem.isDamage ? "damaged" : "doubtful"), problem, durationS)),
+  );
   makeSlider(element, audio, durationS);
   return {
     redraw: () => surfer.setOptions(coloursOf(element)),
@@ -46,9 +59,12 @@ function coloursOf(element) {
 
 function makeSlider(element, audio, durationS) {
   const keys = {
-    ArrowLeft: () => audio.currentTime - STEP_S, ArrowDown: () => audio.currentTime - STEP_S,
-    ArrowRight: () => audio.currentTime + STEP_S, ArrowUp: () => audio.currentTime + STEP_S,
-    Home: () => 0, End: () => durationS,
+    ArrowLeft: () => audio.currentTime - STEP_S,
+    ArrowDown: () => audio.currentTime - STEP_S,
+    ArrowRight: () => audio.currentTime + STEP_S,
+    ArrowUp: () => audio.currentTime + STEP_S,
+    Home: () => 0,
+    End: () => durationS,
   };
   element.tabIndex = 0;
   element.setAttribute("role", "slider");
