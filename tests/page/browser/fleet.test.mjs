@@ -57,13 +57,17 @@ test("a model that fails is shown with doctor's reason and remedy", () =>
   }));
 
 test("a name that the server does not allow is explained beside its field", () =>
-  on(fleet(READY), async (page) => {
-    const field = page.getByRole("textbox", { name: "Another model" });
-    await field.fill("mlx-community/unlisted");
-    await field.press("Enter");
-    await page.getByRole("alert").filter({ hasText: "add it to RAPL_MLX_MODELS" }).waitFor();
-    assert.equal(await field.evaluate((element) => element === document.activeElement), true);
-  }, { expected: /404/ }));
+  on(
+    fleet(READY),
+    async (page) => {
+      const field = page.getByRole("textbox", { name: "Another model" });
+      await field.fill("mlx-community/unlisted");
+      await field.press("Enter");
+      await page.getByRole("alert").filter({ hasText: "add it to RAPL_MLX_MODELS" }).waitFor();
+      assert.equal(await field.evaluate((element) => element === document.activeElement), true);
+    },
+    { expected: /404/ },
+  ));
 
 test("on a first visit it says why the default model cannot be used, and the command that mends it", () =>
   on(fleet(FIRST_VISIT), async (page) => {
@@ -92,7 +96,10 @@ test("what does not change keeps its focus and is not written again", () =>
       window.writes = 0;
       const section = document.querySelector("#view-fleet [aria-labelledby='fleet-models']");
       new MutationObserver((changes) => (window.writes += changes.length)).observe(section, {
-        subtree: true, childList: true, characterData: true, attributes: true,
+        subtree: true,
+        childList: true,
+        characterData: true,
+        attributes: true,
       });
     });
     let reads = 0;
@@ -103,10 +110,14 @@ test("what does not change keeps its focus and is not written again", () =>
   }));
 
 test("while the server does not answer it says so, and goes on when it answers again", () =>
-  on(fleet(READY), async (page) => {
-    await card(page, SELFTEST).waitFor();
-    await page.context().setOffline(true);
-    await page.getByRole("alert").filter({ hasText: "RAPL does not answer" }).waitFor();
-    await page.context().setOffline(false);
-    await page.getByRole("alert").filter({ hasText: "RAPL does not answer" }).waitFor({ state: "hidden" });
-  }, { expected: /ERR_INTERNET_DISCONNECTED/ }));
+  on(
+    fleet(READY),
+    async (page) => {
+      await card(page, SELFTEST).waitFor();
+      await page.context().setOffline(true);
+      await page.getByRole("alert").filter({ hasText: "RAPL does not answer" }).waitFor();
+      await page.context().setOffline(false);
+      await page.getByRole("alert").filter({ hasText: "RAPL does not answer" }).waitFor({ state: "hidden" });
+    },
+    { expected: /ERR_INTERNET_DISCONNECTED/ },
+  ));

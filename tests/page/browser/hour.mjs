@@ -30,7 +30,10 @@ const began = performance.now();
 await own.getByRole("button", { name: "Try again" }).click();
 await own.getByText("Done", { exact: true }).waitFor();
 const tookS = (performance.now() - began) / 1000;
-await own.getByRole("button", { name: /^Play from/ }).last().click();
+await own
+  .getByRole("button", { name: /^Play from/ })
+  .last()
+  .click();
 await page.waitForTimeout(3000);
 clearInterval(sampling);
 const segments = await own.getByRole("list", { name: "Transcript" }).getByRole("listitem").count();
@@ -56,7 +59,10 @@ async function sample() {
   const sizes = processInfo.map(({ type, id }) => ({ type, bytes: memory(id) }));
   const page = Math.max(0, ...sizes.filter(({ type }) => type === "renderer").map(({ bytes }) => bytes));
   most.page_bytes = Math.max(most.page_bytes, page);
-  most.all_processes_bytes = Math.max(most.all_processes_bytes, sizes.reduce((sum, { bytes }) => sum + bytes, 0));
+  most.all_processes_bytes = Math.max(
+    most.all_processes_bytes,
+    sizes.reduce((sum, { bytes }) => sum + bytes, 0),
+  );
 }
 
 /** The proportional set size of a process; 0 if it has ended. */

@@ -21,11 +21,15 @@ test("each speaker has a name and a colour", () =>
   }));
 
 test("emotion, events, doubtful, missing and damaged places are marked", () =>
-  on(READY, async (page) => {
-    const transcript = await markedTranscript(page);
-    for (const mark of ["happy", "laughter", "In doubt: the model is not sure of its text"])
-      await transcript.getByText(mark).waitFor();
-    await transcript.getByText("Text may be missing until 0:04: speech without text").waitFor();
-    await transcript.getByText("Damaged until 0:05: the file breaks off before its end").waitFor();
-    await page.getByText("90 % of the speech that was detected has text.").waitFor();
-  }, { colorScheme: "dark", viewport: PHONE }));
+  on(
+    READY,
+    async (page) => {
+      const transcript = await markedTranscript(page);
+      for (const mark of ["happy", "laughter", "In doubt: the model is not sure of its text"])
+        await transcript.getByText(mark).waitFor();
+      await transcript.getByText("Text may be missing until 0:04: speech without text").waitFor();
+      await transcript.getByText("Damaged until 0:05: the file breaks off before its end").waitFor();
+      await page.getByText("90 % of the speech that was detected has text.").waitFor();
+    },
+    { colorScheme: "dark", viewport: PHONE },
+  ));

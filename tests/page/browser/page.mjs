@@ -56,7 +56,10 @@ export async function on(url, test, { expected = /^$/, ...options } = {}) {
   try {
     await page.goto(url);
     await test(page, context);
-    assert.deepEqual(faults.filter((fault) => !expected.test(fault)), []);
+    assert.deepEqual(
+      faults.filter((fault) => !expected.test(fault)),
+      [],
+    );
   } finally {
     await context.close();
   }
@@ -73,12 +76,15 @@ export async function assertAccessible(page) {
   if (!(await page.evaluate("typeof axe === 'object'"))) await page.evaluate(AXE);
   const { violations } = await page.evaluate("axe.run()");
   const grave = violations.filter(({ impact }) => GRAVE.includes(impact));
-  assert.deepEqual(grave.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)]), []);
+  assert.deepEqual(
+    grave.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)]),
+    [],
+  );
 }
 
 /** Waits until a condition holds, and returns its value. */
 export async function until(condition, what) {
-  for (const end = Date.now() + LIMIT_MS; Date.now() < end; ) {
+  for (const end = Date.now() + LIMIT_MS; Date.now() < end;) {
     const found = await condition();
     if (found) return found;
     await new Promise((resolve) => setTimeout(resolve, 50));

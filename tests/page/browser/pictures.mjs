@@ -18,39 +18,54 @@ const seen = (page, text) => page.getByText(text).first().waitFor();
 // State -> [where it begins, what brings it about, options of the browser's context].
 const STATES = {
   "first-visit": [FIRST_VISIT, (page) => seen(page, "iic/SenseVoiceSmall")],
-  "ready": [READY, (page) => page.getByRole("combobox", { disabled: false }).first().waitFor()],
-  "sending": [READY, sending],
-  "transcript": [READY, transcript],
-  "files": [READY, files],
-  "marks": [READY, markedTranscript],
-  "code": [READY, code],
-  "failed": [READY, async (page) => {
-    await choose(page, RECORDINGS.nothing);
-    await seen(page, "Failed");
-  }],
-  "speaking": [READY, async (page) => {
-    await press(page, /^Speak/);
-    await seen(page, /7 2 9/);
-  }],
-  "recording": [READY, async (page) => {
-    await press(page, /^Record/);
-    await seen(page, "0:03");
-  }],
-  "no-microphone": [ELSEWHERE, async (page) => {
-    await press(page, /^Speak/);
-    await seen(page, "./rapl cert");
-  }],
-  "key": [`${KEYED}/#/fleet`, (page) => page.getByRole("dialog").waitFor()],
-  "fleet": [`${READY}/#/fleet`, (page) => page.getByRole("table").waitFor()],
+  ready: [READY, (page) => page.getByRole("combobox", { disabled: false }).first().waitFor()],
+  sending: [READY, sending],
+  transcript: [READY, transcript],
+  files: [READY, files],
+  marks: [READY, markedTranscript],
+  code: [READY, code],
+  failed: [
+    READY,
+    async (page) => {
+      await choose(page, RECORDINGS.nothing);
+      await seen(page, "Failed");
+    },
+  ],
+  speaking: [
+    READY,
+    async (page) => {
+      await press(page, /^Speak/);
+      await seen(page, /7 2 9/);
+    },
+  ],
+  recording: [
+    READY,
+    async (page) => {
+      await press(page, /^Record/);
+      await seen(page, "0:03");
+    },
+  ],
+  "no-microphone": [
+    ELSEWHERE,
+    async (page) => {
+      await press(page, /^Speak/);
+      await seen(page, "./rapl cert");
+    },
+  ],
+  key: [`${KEYED}/#/fleet`, (page) => page.getByRole("dialog").waitFor()],
+  fleet: [`${READY}/#/fleet`, (page) => page.getByRole("table").waitFor()],
   "fleet-problems": [`${FIRST_VISIT}/#/fleet`, problems],
   "fleet-download": [`${READY}/#/fleet`, download],
   "fleet-remove": [`${READY}/#/fleet`, remove],
-  "fleet-offline": [`${READY}/#/fleet`, async (page) => {
-    await page.getByRole("table").waitFor();
-    await page.context().setOffline(true);
-    await page.getByRole("alert").first().waitFor();
-  }],
-  "chinese": [READY, transcriptInChinese, { locale: "zh-CN" }],
+  "fleet-offline": [
+    `${READY}/#/fleet`,
+    async (page) => {
+      await page.getByRole("table").waitFor();
+      await page.context().setOffline(true);
+      await page.getByRole("alert").first().waitFor();
+    },
+  ],
+  chinese: [READY, transcriptInChinese, { locale: "zh-CN" }],
   "chinese-fleet": [`${FIRST_VISIT}/#/fleet`, (page) => page.getByRole("table").waitFor(), { locale: "zh-CN" }],
 };
 
@@ -58,7 +73,10 @@ async function sending(page) {
   const network = await page.context().newCDPSession(page);
   await page.getByRole("button", { name: /^Choose files/ }).waitFor();
   await network.send("Network.emulateNetworkConditions", {
-    offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: SLOW_BYTES_PER_S,
+    offline: false,
+    latency: 0,
+    downloadThroughput: -1,
+    uploadThroughput: SLOW_BYTES_PER_S,
   });
   await choose(page, RECORDINGS.several, RECORDINGS.sample, RECORDINGS.microphone);
   await seen(page, /^[1-9]\d* % sent$/);
@@ -67,7 +85,10 @@ async function sending(page) {
 async function transcript(page) {
   await choose(page, RECORDINGS.several);
   await done(page, NAMES.several);
-  await page.getByRole("button", { name: /^Play from/ }).nth(2).click();
+  await page
+    .getByRole("button", { name: /^Play from/ })
+    .nth(2)
+    .click();
   await page.waitForTimeout(1200);
   await page.getByRole("button", { name: "Pause" }).click();
 }

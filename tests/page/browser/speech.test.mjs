@@ -41,9 +41,13 @@ test("a recording that is thrown away is not sent", () =>
   }));
 
 test("a page without HTTPS from another machine says why there is no microphone, and how to mend it", () =>
-  on(ELSEWHERE, async (page) => {
-    await page.getByRole("button", { name: /^Speak Needs HTTPS/ }).click();
-    await page.getByText("The browser gives no microphone to this page").waitFor();
-    await page.getByText("./rapl cert").first().waitFor();
-    await assertAccessible(page);
-  }, { expected: /Cross-Origin-Opener-Policy/ }));
+  on(
+    ELSEWHERE,
+    async (page) => {
+      await page.getByRole("button", { name: /^Speak Needs HTTPS/ }).click();
+      await page.getByText("The browser gives no microphone to this page").waitFor();
+      await page.getByText("./rapl cert").first().waitFor();
+      await assertAccessible(page);
+    },
+    { expected: /Cross-Origin-Opener-Policy/ },
+  ));

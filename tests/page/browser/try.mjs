@@ -8,7 +8,11 @@ import { READY, RECORDINGS } from "./page.mjs";
 const SEGMENT = { id: 0, start: 0, end: 1, text: "Hello.", language: "en", emotion: "neutral", events: [] };
 // The models of the tests report nothing of this, so the server's answer is written here.
 const ANSWER = {
-  text: "Hello. Good morning. Yes.", duration: 5, language: "english", coverage: 0.9, damaged_s: 0.5,
+  text: "Hello. Good morning. Yes.",
+  duration: 5,
+  language: "english",
+  coverage: 0.9,
+  damaged_s: 0.5,
   problems: [
     { start: 1, end: 2, reason: "the engine is not sure of its text" },
     { start: 3, end: 4, reason: "speech without text" },

@@ -29,11 +29,25 @@ export function card(view) {
     buttons: h("div.row"),
   };
   const actions = buttons(made, view);
-  const element = h("li.card.fleet-model", {},
-    h("div.fleet-about", {},
-      h("div.row", {}, made.name, made.mark), made.facts, made.abilities, made.names, made.bar, made.progress,
-      made.reason, made.remedy, made.elsewhere, made.error),
-    h("div.fleet-actions", {}, made.state, made.buttons));
+  const element = h(
+    "li.card.fleet-model",
+    {},
+    h(
+      "div.fleet-about",
+      {},
+      h("div.row", {}, made.name, made.mark),
+      made.facts,
+      made.abilities,
+      made.names,
+      made.bar,
+      made.progress,
+      made.reason,
+      made.remedy,
+      made.elsewhere,
+      made.error,
+    ),
+    h("div.fleet-actions", {}, made.state, made.buttons),
+  );
   const update = (model) => {
     made.model = model;
     showModel(made, model);
@@ -74,9 +88,11 @@ function facts(model) {
 function abilities({ capabilities }) {
   if (!capabilities?.is_known) return [];
   const { languages } = capabilities;
-  const spoken = languages && (languages.length > MANY_LANGUAGES
-    ? t("fleet.languages", { n: languages.length })
-    : new Intl.ListFormat(currentLanguage()).format(languages.map(languageName)));
+  const spoken =
+    languages &&
+    (languages.length > MANY_LANGUAGES
+      ? t("fleet.languages", { n: languages.length })
+      : new Intl.ListFormat(currentLanguage()).format(languages.map(languageName)));
   const able = ABILITIES.filter((name) => capabilities[name]).map((name) => t(`fleet.can.${name}`));
   return [...(spoken ? [spoken] : []), ...able];
 }
@@ -86,8 +102,11 @@ function showProgress(made, { id, state, progress }) {
   hide(made.bar, !isShown);
   if (!isShown) return show(made.progress, null);
   set(made.bar, "aria-label", t(`fleet.progress_of.${state}`, { model: id }));
-  const { done_bytes: done = 0, total_bytes: total = null, bytes_per_s: speed = null } =
-    (state === "downloading" && progress) || {};
+  const {
+    done_bytes: done = 0,
+    total_bytes: total = null,
+    bytes_per_s: speed = null,
+  } = (state === "downloading" && progress) || {};
   set(made.bar, "max", total);
   set(made.bar, "value", total ? done : null);
   show(made.progress, total ? downloadText(done, total, speed) : t(`fleet.wait.${state}`));
@@ -108,12 +127,14 @@ function buttons(made, view) {
     unload: () => postJson(`${path()}/unload`),
     remove: async (button) => (await confirmed(made.model, button)) && request(path(), { method: "DELETE" }),
   };
-  const all = Object.fromEntries(Object.entries(changes).map(([name, change]) => {
-    const button = h(`button${name === "remove" ? ".danger" : ""}`, { type: "button" });
-    button.addEventListener("click", () => run(button, change, made, view));
-    made.buttons.append(button);
-    return [name, button];
-  }));
+  const all = Object.fromEntries(
+    Object.entries(changes).map(([name, change]) => {
+      const button = h(`button${name === "remove" ? ".danger" : ""}`, { type: "button" });
+      button.addEventListener("click", () => run(button, change, made, view));
+      made.buttons.append(button);
+      return [name, button];
+    }),
+  );
   return { update: (model) => showButtons(all, model) };
 }
 

@@ -16,11 +16,17 @@ export function confirmed(model, opener) {
   const values = () => ({ model: model.id, size: bytes(model.disk_bytes) });
   const keep = h("button", { type: "submit", value: "", text: "fleet.keep" });
   const remove = h("button.danger", { type: "submit", value: "remove", text: `fleet.${verb}` });
-  const dialog = h("dialog.card", { "aria-labelledby": "confirm-title", "aria-describedby": "confirm-why" },
-    h("form", { method: "dialog" },
+  const dialog = h(
+    "dialog.card",
+    { "aria-labelledby": "confirm-title", "aria-describedby": "confirm-why" },
+    h(
+      "form",
+      { method: "dialog" },
       h("h2", { id: "confirm-title", text: [`fleet.title_of.${verb}`, values] }),
       h("p", { id: "confirm-why", text: [`fleet.why.${verb}`, values] }),
-      h("div.row.end", {}, keep, remove)));
+      h("div.row.end", {}, keep, remove),
+    ),
+  );
   document.body.append(dialog);
   dialog.showModal();
   keep.focus();

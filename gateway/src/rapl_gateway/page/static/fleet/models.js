@@ -16,11 +16,21 @@ import { showList } from "./show.js";
 export function models(view) {
   const list = h("ul.stack", { "aria-labelledby": "fleet-models" });
   const states = new Map();
-  const element = h("section.stack", { "aria-labelledby": "fleet-models" },
-    h("h2", { id: "fleet-models", text: "fleet.models" }), list, pullForm(view));
+  const element = h(
+    "section.stack",
+    { "aria-labelledby": "fleet-models" },
+    h("h2", { id: "fleet-models", text: "fleet.models" }),
+    list,
+    pullForm(view),
+  );
   const update = (status, listed) => {
     const found = withNames(status, listed);
-    showList(list, found, (model) => model.id, () => card(view));
+    showList(
+      list,
+      found,
+      (model) => model.id,
+      () => card(view),
+    );
     for (const model of found) {
       if (states.has(model.id) && states.get(model.id) !== model.state) sayChange(view, model);
       states.set(model.id, model.state);

@@ -11,9 +11,12 @@ const NOTE = { failed: "bad", warning: "warn", skipped: null };
 export function problems() {
   const summary = h("p.state", { role: "status" });
   const list = h("ul.stack.fleet-problems", { "aria-labelledby": "fleet-problems" });
-  const element = h("section.stack", { "aria-labelledby": "fleet-problems" },
+  const element = h(
+    "section.stack",
+    { "aria-labelledby": "fleet-problems" },
     h("div.spread", {}, h("h2", { id: "fleet-problems", text: "fleet.problems" }), summary),
-    list);
+    list,
+  );
   const update = ({ problems: found }) => {
     showSummary(summary, found);
     hide(list, !found.length);

@@ -10,16 +10,26 @@ const EXAMPLE = "mlx-community/parakeet-tdt-0.6b-v3";
 /** Returns the form. `view` is that of `models`. */
 export function pullForm(view) {
   const field = h("input", {
-    id: "fleet-pull", type: "text", required: true, placeholder: EXAMPLE, autocomplete: "off", spellcheck: "false",
-    autocapitalize: "none", "aria-describedby": "fleet-pull-hint fleet-pull-error", lang: "en",
+    id: "fleet-pull",
+    type: "text",
+    required: true,
+    placeholder: EXAMPLE,
+    autocomplete: "off",
+    spellcheck: "false",
+    autocapitalize: "none",
+    "aria-describedby": "fleet-pull-hint fleet-pull-error",
+    lang: "en",
   });
   const button = h("button", { type: "submit", text: "fleet.pull" });
   const error = h("p.small.fleet-error", { id: "fleet-pull-error", role: "alert", hidden: true });
-  const form = h("form.fleet-pull", {},
+  const form = h(
+    "form.fleet-pull",
+    {},
     h("div.field", {}, h("label", { for: "fleet-pull", text: "fleet.pull_label" }), field),
     button,
     h("p.hint", { id: "fleet-pull-hint", text: "fleet.pull_hint" }),
-    error);
+    error,
+  );
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     show(error, null);

@@ -12,9 +12,12 @@ export function work() {
   const names = ["running", "queued", "uploads"];
   const values = Object.fromEntries(names.map((name) => [name, h("dd.number")]));
   const facts = names.map((name) => h("div", {}, h("dt", { text: `fleet.work.${name}` }), values[name]));
-  const element = h("section.stack", { "aria-labelledby": "fleet-work" },
+  const element = h(
+    "section.stack",
+    { "aria-labelledby": "fleet-work" },
     h("h2", { id: "fleet-work", text: "fleet.work" }),
-    h("dl.fleet-work", {}, ...facts));
+    h("dl.fleet-work", {}, ...facts),
+  );
   const update = (status) => {
     show(values.running, t("fleet.requests", { n: status.running_requests }));
     show(values.queued, audio(status.queued_audio_s));
@@ -27,13 +30,19 @@ export function work() {
 export function services() {
   const body = h("tbody");
   const head = COLUMNS.map((name) => h("th", { scope: "col", role: "columnheader", text: `fleet.column.${name}` }));
-  const table = h("table.fleet-services", { role: "table", "aria-labelledby": "fleet-services" },
+  const table = h(
+    "table.fleet-services",
+    { role: "table", "aria-labelledby": "fleet-services" },
     h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, ...head)),
-    body);
+    body,
+  );
   body.setAttribute("role", "rowgroup");
-  const element = h("section.stack", { "aria-labelledby": "fleet-services" },
+  const element = h(
+    "section.stack",
+    { "aria-labelledby": "fleet-services" },
     h("h2", { id: "fleet-services", text: "fleet.services" }),
-    h("div.card.fleet-table", {}, table));
+    h("div.card.fleet-table", {}, table),
+  );
   const update = (status) => showList(body, rows(status), (row) => `${row.service} ${row.host}`, process);
   return { element, update };
 }
@@ -47,7 +56,8 @@ function rows(status) {
       service: backend.service,
       isUnused: never.has(backend.service),
       queued_audio_s: number === 0 ? backend.queued_audio_s : null,
-    })));
+    })),
+  );
   const gateway = { service: "gateway", host: location.host, state: "ok", version: status.version };
   const preprocess = { ...status.preprocess, service: "preprocess-service" };
   return [gateway, preprocess, ...engines].map((row) => ({ ...row, expected: status.version }));

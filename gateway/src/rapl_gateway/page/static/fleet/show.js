@@ -1,6 +1,8 @@
 // Shows what has changed and nothing else: an element that did not change keeps its focus, its selection and its place,
 // and a screen reader does not read it again.
 
+import { prose } from "../dom.js";
+
 export function hide(element, isHidden) {
   if (element.hidden !== isHidden) element.hidden = isHidden; // even the same value again would count as a change
 }
@@ -34,13 +36,7 @@ export function showSentence(element, sentence) {
   if (!sentence || element.dataset.sentence === sentence) return;
   element.dataset.sentence = sentence;
   element.lang = "en";
-  element.replaceChildren(...sentence.split("`").map((part, number) => (number % 2 ? code(part) : part)));
-}
-
-function code(text) {
-  const element = document.createElement("code");
-  element.textContent = text;
-  return element;
+  element.replaceChildren(...prose(sentence).childNodes);
 }
 
 /**

@@ -4,6 +4,7 @@ import { ApiError, getJson } from "../api.js";
 import { h, icon } from "../dom.js";
 import { inWords, t } from "../i18n.js";
 import { WARNING } from "../icons.js";
+import { askForKey } from "../key.js";
 import { models } from "./models.js";
 import { problems } from "./problems.js";
 import { services, work } from "./services.js";
@@ -22,9 +23,18 @@ export function mount(section) {
   view.parts = [problems(), work(), models(view), services()];
   view.failure = failureNote(view);
   view.body = h("div.stack.fleet", { hidden: true }, ...view.parts.map((part) => part.element));
-  section.append(h("div.stack.fleet", {},
-    h("div.fleet-head", {}, h("h1", { text: "fleet.title" }), view.about), view.failure.element, view.body, view.said));
+  section.append(
+    h(
+      "div.stack.fleet",
+      {},
+      h("div.fleet-head", {}, h("h1", { text: "fleet.title" }), view.about),
+      view.failure.element,
+      view.body,
+      view.said,
+    ),
+  );
   document.addEventListener("rapl:language", () => draw(view));
+  document.addEventListener("rapl:key", () => view.isShown && refresh(view));
   document.addEventListener("visibilitychange", () => view.isShown && !document.hidden && refresh(view));
   return {
     shown() {
@@ -53,7 +63,7 @@ async function refresh(view) {
     if (round !== view.round) return;
     view.failure.show(error);
     view.body.classList.toggle("fleet-old", true);
-    if (error.status === 401) return; // the key was not given: the button asks for it again
+    if (error.code === "invalid_api_key") return; // nothing changes until the user gives a key
   }
   if (view.isShown && !document.hidden) view.timer = setTimeout(() => refresh(view), isBusy(view) ? BUSY_MS : CALM_MS);
 }
@@ -77,15 +87,23 @@ function isBusy({ found }) {
 function failureNote(view) {
   const [title, why] = [h("strong"), h("p")];
   const again = h("button", { type: "button", text: "fleet.again", onclick: () => refresh(view) });
-  const element = h("div.note.bad", { role: "alert", hidden: true }, icon(WARNING),
-    h("div", {}, title, why, h("div.row", {}, again)));
+  const enter = h("button", { type: "button", text: "key.enter", onclick: () => askForKey(null, true) });
+  const element = h(
+    "div.note.bad",
+    { role: "alert", hidden: true },
+    icon(WARNING),
+    h("div", {}, title, why, h("div.row", {}, again, enter)),
+  );
   return {
     element,
     show(error) {
       element.hidden = error === null;
       if (!error) return;
+      const isKey = error.code === "invalid_api_key";
       show(title, error.title);
-      show(why, error.message);
+      show(why, isKey ? t("key.missing") : error.message);
+      again.hidden = isKey;
+      enter.hidden = !isKey;
     },
   };
 }
