@@ -73,7 +73,7 @@ export class Options {
     this.#fill();
   }
 
-  /** The choices {model, language, keywords, speakers}: empty where nothing was chosen, or the model does not use it. */
+  /** The choices {model, language, keywords, speakers}; what the model does not use is empty. */
   get values() {
     const can = this.#capabilities;
     const keywords = this.#keywords.value
