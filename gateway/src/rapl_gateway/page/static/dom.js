@@ -48,3 +48,8 @@ export function prose(text) {
   const parts = text.split("`").map((part, index) => (index % 2 ? h("code", {}, part) : part));
   return h("p", {}, ...parts.filter((part) => part !== ""));
 }
+
+/** Returns the server's words as a sentence: a reason may be a part of one. */
+export function sentence(text) {
+  return text[0].toUpperCase() + text.slice(1) + (/[.!?。]$/.test(text) ? "" : ".");
+}

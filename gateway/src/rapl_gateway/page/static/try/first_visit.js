@@ -1,6 +1,6 @@
 // What a first visitor sees while the server's own model is not ready: the download, and the self-test that works now.
 
-import { h, icon, prose } from "../dom.js";
+import { h, icon, prose, sentence } from "../dom.js";
 import { WARNING } from "../icons.js";
 import { inWords, t } from "../i18n.js";
 import { askForKey } from "../key.js";
@@ -48,11 +48,6 @@ function download(model) {
   if (!total) return [];
   const bar = h("progress", { max: total, value: done, labels: { "aria-label": "first.download" } });
   return [bar, rate ? h("p.hint", {}, t("work.left", { time: inWords((total - done) / rate) })) : null];
-}
-
-/** Returns the server's words as a sentence: a reason may be a part of one. */
-function sentence(text) {
-  return text[0].toUpperCase() + text.slice(1) + (/[.!?。]$/.test(text) ? "" : ".");
 }
 
 const enterKey = () => h("button", { type: "button", text: "key.enter", onclick: () => askForKey(null, true) });

@@ -1,6 +1,6 @@
 // What the user chooses for the next transcriptions. A choice is shown only if the model uses it.
 
-import { h } from "../dom.js";
+import { h, prose, sentence } from "../dom.js";
 import { bytes, currentLanguage, languageName, t } from "../i18n.js";
 
 // Offered where an engine does not list its languages.
@@ -58,7 +58,8 @@ export class Options {
     this.#speakersField = h(
       "div.field",
       {},
-      h("label.check", { for: "option-speakers" }, this.#speakers, h("span", { text: "options.speakers" })),
+      h("span.label", { text: "options.speakers" }),
+      h("label.check", { for: "option-speakers" }, this.#speakers, h("span", { text: "options.speakers_apart" })),
     );
     this.element = h(
       "div.options",
@@ -113,7 +114,8 @@ export class Options {
   #show() {
     const model = this.#models.find(this.#model.value);
     const isReady = !model || model.state === "ready";
-    this.#state.textContent = isReady ? "" : [stateOf(model), model.reason, model.remedy].filter(Boolean).join(". ");
+    const why = isReady ? [] : [stateOf(model), model.reason, model.remedy].filter(Boolean).map(sentence);
+    this.#state.replaceChildren(...(why.length ? [...prose(why.join(" ")).childNodes] : []));
     const can = this.#capabilities;
     this.#keywordsField.hidden = !can.keywords;
     this.#speakersField.hidden = !can.speakers;
