@@ -53,3 +53,10 @@ export function prose(text) {
 export function sentence(text) {
   return text[0].toUpperCase() + text.slice(1) + (/[.!?。]$/.test(text) ? "" : ".");
 }
+
+/** Replaces the content of an element, unless it is the same already: so the focus in it and an open list stay. */
+export function replaceContent(element, nodes) {
+  const [before, after] = [[...element.childNodes], nodes.filter(Boolean)];
+  if (before.length !== after.length || before.some((node, index) => !node.isEqualNode(after[index])))
+    element.replaceChildren(...after);
+}

@@ -21,7 +21,7 @@ export default {
   "input.speak": "Speak",
   "input.speak_hint": "The words appear while you talk",
   "input.record": "Record",
-  "input.record_hint": "Keep a recording, then transcribe it",
+  "input.record_hint": "The text comes when you stop",
   "input.files": "Choose files",
   "input.files_hint": "Audio or video. You can also drop them anywhere on this page",
   "input.needs_https": "Needs HTTPS on this device",
