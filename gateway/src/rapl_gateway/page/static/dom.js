@@ -48,3 +48,15 @@ export function prose(text) {
   const parts = text.split("`").map((part, index) => (index % 2 ? h("code", {}, part) : part));
   return h("p", {}, ...parts.filter((part) => part !== ""));
 }
+
+/** Returns the server's words as a sentence: a reason may be a part of one. */
+export function sentence(text) {
+  return text[0].toUpperCase() + text.slice(1) + (/[.!?。]$/.test(text) ? "" : ".");
+}
+
+/** Replaces the content of an element, unless it is the same already: so the focus in it and an open list stay. */
+export function replaceContent(element, nodes) {
+  const [before, after] = [[...element.childNodes], nodes.filter(Boolean)];
+  if (before.length !== after.length || before.some((node, index) => !node.isEqualNode(after[index])))
+    element.replaceChildren(...after);
+}

@@ -1,6 +1,6 @@
 // What a first visitor sees while the server's own model is not ready: the download, and the self-test that works now.
 
-import { h, icon, prose } from "../dom.js";
+import { h, icon, prose, replaceContent, sentence } from "../dom.js";
 import { WARNING } from "../icons.js";
 import { inWords, t } from "../i18n.js";
 import { askForKey } from "../key.js";
@@ -9,38 +9,36 @@ import { stateOf } from "./options.js";
 const SELF_TEST = "rapl/selftest";
 
 export function firstVisit(models) {
-  const element = h("div.stack");
-  const fill = () => element.replaceChildren(...notes(models));
-  models.addEventListener("change", fill);
-  models.addEventListener("failed", (event) => element.replaceChildren(failure(event.detail)));
-  document.addEventListener("rapl:language", fill);
+  const facts = h("div.intro"); // changes during a download
+  const advice = h("p"); // stays, with its link
+  const note = h("div.note.first-visit", {}, icon(WARNING), h("div", {}, facts, advice));
+  const element = h("div");
+  const show = () => {
+    const main = models.find(models.defaultId);
+    const isReady = !main || main.state === "ready";
+    if (isReady) return element.replaceChildren();
+    const isBeingMade = ["downloading", "loading"].includes(main.state);
+    note.classList.toggle("warn", !isBeingMade);
+    replaceContent(facts, factsOf(main, isBeingMade));
+    replaceContent(advice, adviceOf(main, models.find(SELF_TEST)));
+    replaceContent(element, [note]);
+  };
+  models.addEventListener("change", show);
+  models.addEventListener("failed", (event) => replaceContent(element, [failure(event.detail)]));
+  document.addEventListener("rapl:language", show);
   return element;
 }
 
-function notes(models) {
-  const main = models.find(models.defaultId);
-  if (!main || main.state === "ready") return [];
-  const isBeingMade = ["downloading", "loading"].includes(main.state);
-  const selfTest = models.find(SELF_TEST);
-  return [
-    h(
-      `div.note${isBeingMade ? "" : ".warn"}`,
-      { role: "status" },
-      isBeingMade ? null : icon(WARNING),
-      h(
-        "div",
-        {},
-        h("strong", {}, t("first.title", { model: main.id, state: stateOf(main) })),
-        ...(isBeingMade ? download(main) : [prose([main.reason, main.remedy].filter(Boolean).map(sentence).join(" "))]),
-        h(
-          "p",
-          {},
-          selfTest?.state === "ready" && main.id !== SELF_TEST ? `${t("first.selftest", { model: SELF_TEST })} ` : null,
-          h("a", { href: "#/fleet", text: "first.fleet" }),
-        ),
-      ),
-    ),
-  ];
+function factsOf(model, isBeingMade) {
+  const title = h("strong", {}, t("first.title", { model: model.id, state: stateOf(model) }));
+  if (isBeingMade) return [title, ...download(model)];
+  return [title, prose([model.reason, model.remedy].filter(Boolean).map(sentence).join(" "))];
+}
+
+function adviceOf(model, selfTest) {
+  const canTry = selfTest?.state === "ready" && model.id !== SELF_TEST;
+  const link = h("a", { href: "#/fleet", text: "first.fleet" });
+  return canTry ? [document.createTextNode(`${t("first.selftest", { model: SELF_TEST })} `), link] : [link];
 }
 
 function download(model) {
@@ -48,11 +46,6 @@ function download(model) {
   if (!total) return [];
   const bar = h("progress", { max: total, value: done, labels: { "aria-label": "first.download" } });
   return [bar, rate ? h("p.hint", {}, t("work.left", { time: inWords((total - done) / rate) })) : null];
-}
-
-/** Returns the server's words as a sentence: a reason may be a part of one. */
-function sentence(text) {
-  return text[0].toUpperCase() + text.slice(1) + (/[.!?。]$/.test(text) ? "" : ".");
 }
 
 const enterKey = () => h("button", { type: "button", text: "key.enter", onclick: () => askForKey(null, true) });

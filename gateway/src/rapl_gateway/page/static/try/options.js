@@ -1,6 +1,6 @@
 // What the user chooses for the next transcriptions. A choice is shown only if the model uses it.
 
-import { h } from "../dom.js";
+import { h, prose, replaceContent, sentence } from "../dom.js";
 import { bytes, currentLanguage, languageName, t } from "../i18n.js";
 
 // Offered where an engine does not list its languages.
@@ -46,7 +46,7 @@ export class Options {
     labels: { placeholder: "options.keywords_example" },
   });
   #speakers = h("input", { id: "option-speakers", type: "checkbox" });
-  #state = h("p.hint", { id: "option-model-state", role: "status" });
+  #state = h("p.hint", { id: "option-model-state" });
   #keywordsField;
   #speakersField;
   #wasChosen = false;
@@ -58,7 +58,8 @@ export class Options {
     this.#speakersField = h(
       "div.field",
       {},
-      h("label.check", { for: "option-speakers" }, this.#speakers, h("span", { text: "options.speakers" })),
+      h("span.label", { text: "options.speakers" }),
+      h("label.check", { for: "option-speakers" }, this.#speakers, h("span", { text: "options.speakers_apart" })),
     );
     this.element = h(
       "div.options",
@@ -73,7 +74,7 @@ export class Options {
     this.#fill();
   }
 
-  /** The choices {model, language, keywords, speakers}: empty where nothing was chosen, or the model does not use it. */
+  /** The choices {model, language, keywords, speakers}; what the model does not use is empty. */
   get values() {
     const can = this.#capabilities;
     const keywords = this.#keywords.value
@@ -94,11 +95,10 @@ export class Options {
 
   #fill() {
     const before = this.#model.value;
-    this.#model.replaceChildren(
-      ...distinct(this.#models).map((model) =>
-        h("option", { value: model.id }, model.state === "ready" ? model.id : `${model.id} (${stateOf(model)})`),
-      ),
+    const names = distinct(this.#models).map(({ id, state }) =>
+      h("option", { value: id }, state === "ready" ? id : `${id} (${t(`state.${state}`)})`),
     );
+    replaceContent(this.#model, names);
     const wanted = this.#wasChosen && this.#models.find(before) ? before : this.#models.best?.id;
     this.#model.value = wanted ?? this.#models.defaultId ?? "";
     this.#model.disabled = !this.#models.list.length;
@@ -113,7 +113,8 @@ export class Options {
   #show() {
     const model = this.#models.find(this.#model.value);
     const isReady = !model || model.state === "ready";
-    this.#state.textContent = isReady ? "" : [stateOf(model), model.reason, model.remedy].filter(Boolean).join(". ");
+    const why = isReady ? [] : [stateOf(model), model.reason, model.remedy].filter(Boolean).map(sentence);
+    replaceContent(this.#state, why.length ? [...prose(why.join(" ")).childNodes] : []);
     const can = this.#capabilities;
     this.#keywordsField.hidden = !can.keywords;
     this.#speakersField.hidden = !can.speakers;
@@ -126,7 +127,7 @@ export class Options {
     const named = (can.languages ?? COMMON).map((code) => [languageName(code), code]);
     named.sort(([one], [other]) => one.localeCompare(other, currentLanguage()));
     const none = h("option", { value: "" }, t(detects ? "options.detect" : "options.any"));
-    this.#language.replaceChildren(none, ...named.map(([name, code]) => h("option", { value: code }, name)));
+    replaceContent(this.#language, [none, ...named.map(([name, code]) => h("option", { value: code }, name))]);
     this.#language.value = named.some(([, code]) => code === before) ? before : "";
   }
 }

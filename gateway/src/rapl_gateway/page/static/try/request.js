@@ -33,7 +33,7 @@ export function curlOf(fileName, fields) {
   return lines.join(" \\\n  ");
 }
 
-/** Returns the same request for OpenAI's Python package. Fields that it does not know go into `extra_body`. */
+/** Returns the same request for OpenAI's Python package. */
 export function pythonOf(fileName, fields) {
   const { "keywords[]": keywords, ...known } = fields;
   const text = JSON.stringify;
@@ -47,7 +47,7 @@ export function pythonOf(fileName, fields) {
     "    transcript = client.audio.transcriptions.create(",
     "        file=file,",
     ...Object.entries(known).map(([name, value]) => `        ${name}=${text(value)},`),
-    ...(keywords ? [`        extra_body={"keywords": ${text(keywords)}},`] : []),
+    ...(keywords ? [`        keywords=${text(keywords)},`] : []),
     "    )",
     `print(${["srt", "vtt", "text"].includes(fields.response_format) ? "transcript" : "transcript.text"})`,
   ];

@@ -82,9 +82,11 @@ export class Card {
   #done() {
     const { result } = this.job;
     setText(this.#facts, "job.facts", () => ({
-      length: clock(result.durationS),
-      languages: result.languages.map(languageName).join(", ") || "–",
-      model: result.fallback ?? this.job.fields.model,
+      facts: [
+        clock(result.durationS),
+        ...result.languages.map(languageName),
+        result.fallback ?? this.job.fields.model,
+      ].join(" · "),
     }));
     this.#fold.hidden = false;
     this.#unfold(this.opens);
@@ -104,7 +106,7 @@ export class Card {
   #opened() {
     const { file, fields, result } = this.job;
     this.#player = playerOf(file, result);
-    return [...warningsOf(result), ...outputOf(this.#player.element, file, fields, result), detailsOf(result)];
+    return [...warningsOf(result), ...outputOf(this.#player.element, file, fields, result), ...detailsOf(result)];
   }
 }
 

@@ -5,6 +5,7 @@ import { clock, setText } from "../../i18n.js";
 
 export const WAVEFORM_HEIGHT = 88; // wavesurfer.js writes it into its style sheet, whose digest the server's policy has
 const STEP_S = 5;
+const EDGE_PX = 6;
 
 /**
  * Draws a recording into an element that is a slider for the keyboard: arrows move by 5 s, Home and End to the ends.
@@ -46,9 +47,11 @@ function place(kind) {
   return element;
 }
 
+/** Damage may lie behind the end: what is missing there is not in the recording, and gets a mark at its edge. */
 function at(element, { start, end }, durationS) {
-  element.style.left = `${(100 * start) / durationS}%`;
-  element.style.width = `${(100 * (end - start)) / durationS}%`;
+  const [from, to] = [start, end].map((second) => (100 * Math.min(second, durationS)) / durationS);
+  element.style.left = `min(${from}%, calc(100% - ${EDGE_PX}px))`;
+  element.style.width = `${to - from}%`;
   return element;
 }
 
