@@ -29,7 +29,7 @@ test("emotion, events, doubtful, missing and damaged places are marked", () =>
         await transcript.getByText(mark).waitFor();
       await transcript.getByText("Text may be missing until 0:04: speech without text").waitFor();
       await transcript.getByText("Damaged until 0:05: the file breaks off before its end").waitFor();
-      await page.getByText("90 % of the speech that was detected has text.").waitFor();
+      await page.getByText("Text was found for 90 % of the speech.").waitFor();
     },
     { colorScheme: "dark", viewport: PHONE },
   ));

@@ -55,7 +55,9 @@ export async function on(url, test, { expected = /^$/, ...options } = {}) {
   page.on("pageerror", (error) => faults.push(error.stack));
   try {
     await page.goto(url);
-    await test(page, context);
+    await test(page, context).catch((error) => {
+      throw new Error(`${error.message}\nThe console of the page: ${JSON.stringify(faults)}`, { cause: error });
+    });
     assert.deepEqual(
       faults.filter((fault) => !expected.test(fault)),
       [],

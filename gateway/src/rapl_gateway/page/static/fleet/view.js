@@ -33,7 +33,7 @@ export function mount(section) {
       view.said,
     ),
   );
-  document.addEventListener("rapl:language", () => draw(view));
+  document.addEventListener("rapl:language", () => draw(view, { isOld: false }));
   document.addEventListener("rapl:key", () => view.isShown && refresh(view));
   document.addEventListener("visibilitychange", () => view.isShown && !document.hidden && refresh(view));
   return {
@@ -52,27 +52,27 @@ export function mount(section) {
 async function refresh(view) {
   clearTimeout(view.timer);
   const round = ++view.round; // an answer that was overtaken by a later request is not shown
+  let failure = null;
   try {
     const [status, listed] = await Promise.all([getJson("/v1/status"), getJson("/v1/models")]);
-    if (round !== view.round) return;
-    view.found = { status, models: listed.data };
-    view.failure.show(null);
-    draw(view);
+    if (round === view.round) view.found = { status, models: listed.data };
   } catch (error) {
-    if (!(error instanceof ApiError)) throw error;
-    if (round !== view.round) return;
-    view.failure.show(error);
-    view.body.classList.toggle("fleet-old", true);
-    if (error.code === "invalid_api_key") return; // nothing changes until the user gives a key
+    failure = error;
   }
-  if (view.isShown && !document.hidden) view.timer = setTimeout(() => refresh(view), isBusy(view) ? BUSY_MS : CALM_MS);
+  if (round !== view.round) return;
+  const mayChange = failure?.code !== "invalid_api_key"; // else nothing changes until the user gives a key
+  if (mayChange && view.isShown && !document.hidden)
+    view.timer = setTimeout(() => refresh(view), isBusy(view) ? BUSY_MS : CALM_MS);
+  if (failure && !(failure instanceof ApiError)) throw failure;
+  view.failure.show(failure);
+  draw(view, { isOld: failure !== null });
 }
 
-function draw(view) {
+function draw(view, { isOld }) {
   if (!view.found) return;
   const { status, models: listed } = view.found;
   view.body.hidden = false;
-  view.body.classList.toggle("fleet-old", false);
+  view.body.classList.toggle("fleet-old", isOld);
   show(view.about, t("fleet.about", { version: status.version, time: inWords(status.uptime_s) }));
   for (const part of view.parts) part.update(status, listed);
 }
