@@ -2,7 +2,7 @@
 
 import { getJson } from "../../api.js";
 import { h, icon } from "../../dom.js";
-import { clock, setText } from "../../i18n.js";
+import { clock, setText, t } from "../../i18n.js";
 import { COPY, DOWNLOAD, MICROPHONE, STOP, WARNING } from "../../icons.js";
 import { actionOf } from "../action.js";
 import { failure } from "../first_visit.js";
@@ -52,7 +52,10 @@ export class Live {
     this.#realtime.addEventListener("text", () => this.#showWords());
     this.#realtime.addEventListener("speech", () => this.#showWords());
     this.#realtime.addEventListener("failed", ({ detail }) => this.#showProblem(detail));
-    this.#realtime.addEventListener("closed", () => this.stop());
+    this.#realtime.addEventListener("closed", () => {
+      if (!this.isStopping) this.#showProblem(t("live.closed"));
+      this.stop();
+    });
   }
 
   async start() {
@@ -61,6 +64,7 @@ export class Live {
       await this.#capture.start();
       await this.#realtime.open(this.#options, this.#capture.rateHz);
     } catch (error) {
+      this.#words.hidden = this.#time.hidden = true;
       this.#problem.replaceChildren(error.title ? failure(error) : h("p", { text: "live.refused" }));
       return this.stop();
     }
@@ -80,7 +84,7 @@ export class Live {
     closeMicrophone(this.#capture.stream);
     this.#level.element.hidden = true;
     await this.#realtime.end();
-    setText(this.#title, "live.ended");
+    setText(this.#title, this.#words.hidden ? "live.failed" : "live.ended");
     this.#title.classList.remove("live");
     this.#showWords();
     this.#offer();

@@ -28,6 +28,7 @@ export function playerOf(file, result) {
   const controls = h("div.player-row", {}, button, wave, time);
   const transcript = transcriptOf(result, (row) => playFrom(audio, row.start));
   let drawn = null;
+  let isClosed = false;
   const showButton = () => {
     button.replaceChildren(icon(audio.paused ? PLAY : PAUSE));
     label(button, "aria-label", audio.paused ? "player.play" : "player.pause");
@@ -41,21 +42,26 @@ export function playerOf(file, result) {
   for (const event of ["timeupdate", "seeked"]) audio.addEventListener(event, showTime);
   audio.addEventListener("loadedmetadata", () => findLength(audio), { once: true });
   audio.addEventListener("error", () => {
-    controls.hidden = true;
+    controls.hidden = hint.hidden = true;
     silent.hidden = false;
   });
   const redraw = () => drawn?.redraw();
+  const pauseForOthers = ({ target }) => target !== audio && audio.pause();
   document.addEventListener("rapl:theme", redraw);
+  document.addEventListener("play", pauseForOthers, { capture: true }); // these events do not bubble
   showButton();
   showTime();
-  draw(wave, file, result, audio).then(({ waveform, isOutline }) => {
-    drawn = waveform;
-    hint.hidden = isOutline;
+  peaksOf(file, result.durationS).then((peaks) => {
+    if (isClosed) return;
+    hint.hidden = peaks !== null || controls.hidden;
+    drawn = draw(wave, audio, result, peaks);
   });
   return {
     element: h("div.stack", {}, audio, controls, silent, hint, transcript.element),
     close: () => {
+      isClosed = true;
       document.removeEventListener("rapl:theme", redraw);
+      document.removeEventListener("play", pauseForOthers, { capture: true });
       audio.pause();
       drawn?.destroy();
       audio.removeAttribute("src");
@@ -64,12 +70,10 @@ export function playerOf(file, result) {
   };
 }
 
-async function draw(element, file, result, audio) {
-  const found = await peaksOf(file, result.durationS);
+function draw(element, audio, result, peaks) {
   const durationS = Math.max(result.durationS, 0.1);
-  const peaks = found ?? outlineOf(result.segments, durationS);
-  const waveform = drawWaveform(element, { audio, peaks, durationS, problems: result.problems });
-  return { waveform, isOutline: found !== null };
+  const outline = peaks ?? outlineOf(result.segments, durationS);
+  return drawWaveform(element, { audio, peaks: outline, durationS, problems: result.problems });
 }
 
 function playFrom(audio, second) {
