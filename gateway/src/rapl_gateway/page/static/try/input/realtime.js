@@ -21,7 +21,7 @@ export class Realtime extends EventTarget {
     this.#socket.onmessage = ({ data }) => this.#received(JSON.parse(data));
     await new Promise((resolve, reject) => {
       this.#socket.onopen = resolve;
-      this.#socket.onerror = () => reject(new Error("refused"));
+      this.#socket.onclose = () => reject(new Error("refused")); // also after an error, which says nothing more
     });
     this.#socket.onclose = () => this.#closed();
     const transcription = { model, ...(language && { language }), ...(keywords.length && { keywords }) };
