@@ -49,13 +49,7 @@ export class Live {
       this.#buttons,
     );
     this.#showWords();
-    this.#realtime.addEventListener("text", () => this.#showWords());
-    this.#realtime.addEventListener("speech", () => this.#showWords());
-    this.#realtime.addEventListener("failed", ({ detail }) => this.#showProblem(detail));
-    this.#realtime.addEventListener("closed", () => {
-      if (!this.isStopping) this.#showProblem(t("live.closed"));
-      this.stop();
-    });
+    this.#follow();
   }
 
   async start() {
@@ -88,6 +82,16 @@ export class Live {
     this.#title.classList.remove("live");
     this.#showWords();
     this.#offer();
+  }
+
+  #follow() {
+    this.#realtime.addEventListener("text", () => this.#showWords());
+    this.#realtime.addEventListener("speech", () => this.#showWords());
+    this.#realtime.addEventListener("failed", ({ detail }) => this.#showProblem(detail));
+    this.#realtime.addEventListener("closed", () => {
+      if (!this.isStopping) this.#showProblem(t("live.closed"));
+      this.stop();
+    });
   }
 
   #offer() {
