@@ -34,28 +34,8 @@ export function askForKey(used = null, isAction = false) {
 }
 
 function shownDialog(wasWrong) {
-  const field = h("input", {
-    id: "key-field",
-    type: "password",
-    autocomplete: "off",
-    required: true,
-    spellcheck: "false",
-  });
-  const form = h(
-    "form",
-    { method: "dialog" },
-    h("h2", { id: "key-title", text: "key.title" }),
-    h("p", { id: "key-why", text: wasWrong ? "key.wrong" : "key.why" }),
-    h("label", { for: "key-field", text: "key.label" }),
-    field,
-    h("p.hint", { text: "key.where" }),
-    h(
-      "div.row.end",
-      {},
-      h("button.quiet", { type: "button", text: "key.cancel", onclick: () => dialog.close("") }),
-      h("button.primary", { type: "submit", text: "key.use" }),
-    ),
-  );
+  const field = h("input", { id: "key-field", type: "password", autocomplete: "off", required: true });
+  const form = formOf(field, wasWrong, () => dialog.close(""));
   const dialog = h("dialog.card", { "aria-labelledby": "key-title", "aria-describedby": "key-why" }, form);
   form.addEventListener("submit", (event) => {
     event.preventDefault();
@@ -71,4 +51,22 @@ function shownDialog(wasWrong) {
       resolve(Boolean(dialog.returnValue));
     });
   });
+}
+
+function formOf(field, wasWrong, onCancel) {
+  return h(
+    "form",
+    { method: "dialog" },
+    h("h2", { id: "key-title", text: "key.title" }),
+    h("p", { id: "key-why", text: wasWrong ? "key.wrong" : "key.why" }),
+    h("label", { for: field.id, text: "key.label" }),
+    field,
+    h("p.hint", { text: "key.where" }),
+    h(
+      "div.row.end",
+      {},
+      h("button.quiet", { type: "button", text: "key.cancel", onclick: onCancel }),
+      h("button.primary", { type: "submit", text: "key.use" }),
+    ),
+  );
 }

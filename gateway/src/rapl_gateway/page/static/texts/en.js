@@ -40,6 +40,7 @@ export default {
   "error.model_not_ready": "The model is not ready",
   "error.model_in_use": "The model is in use",
   "error.backend_unavailable": "A part of RAPL does not run",
+  "error.file_gone": "The file was moved or changed. Choose it again",
   "error.internal_error": "RAPL has a defect",
   ...tryIt,
   ...fleet,

@@ -60,7 +60,7 @@ export function failure(error) {
       "div",
       {},
       h("strong", {}, error.title ?? t("error.other")),
-      prose(error.code === "invalid_api_key" ? t("key.missing") : error.message),
+      error.message ? prose(error.code === "invalid_api_key" ? t("key.missing") : error.message) : null,
       error.code === "invalid_api_key" ? h("div.row", {}, enterKey()) : null,
       error.requestId ? h("p.hint", {}, t("error.request_id", { id: error.requestId })) : null,
     ),

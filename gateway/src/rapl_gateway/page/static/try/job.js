@@ -1,6 +1,6 @@
 // One file on its way: sent, transcribed, done.
 
-import { getJson, upload } from "../api.js";
+import { ApiError, getJson, upload } from "../api.js";
 import { untilReady } from "./models.js";
 import { fieldsOf, formOf } from "./request.js";
 import { Result } from "./result/result.js";
@@ -49,12 +49,13 @@ export class Job extends EventTarget {
 
   /** Sends the file and waits for its transcript; it never throws. */
   async run() {
+    const stop = this.#stop;
     try {
       this.result = await this.#transcribed();
       this.#become("done");
     } catch (error) {
-      if (error.name === "AbortError") return this.state === "cancelled" || this.#become("cancelled");
-      this.error = error;
+      if (stop.signal.aborted) return; // `cancel` has said so, and the job may be in the queue again
+      this.error = (await isReadable(this.file)) ? error : new ApiError(0, { message: "", code: "file_gone" });
       this.#become("failed");
     }
   }
@@ -115,4 +116,13 @@ export class Job extends EventTarget {
     this.progress = progress;
     this.dispatchEvent(new Event("progress"));
   }
+}
+
+/** Whether the browser can still read the file: it may have been moved or changed since it was chosen. */
+async function isReadable(file) {
+  return file
+    .slice(0, 1)
+    .arrayBuffer()
+    .then(() => true)
+    .catch(() => false);
 }

@@ -39,7 +39,7 @@ export class Capture {
       this.#node.port.postMessage("end");
       await ended;
     }
-    await this.#context.close();
+    await this.#context?.close();
   }
 
   #connect() {

@@ -2,7 +2,7 @@
 
 import { getJson } from "../../api.js";
 import { h, icon } from "../../dom.js";
-import { clock, setText } from "../../i18n.js";
+import { clock, setText, t } from "../../i18n.js";
 import { COPY, DOWNLOAD, MICROPHONE, STOP, WARNING } from "../../icons.js";
 import { actionOf } from "../action.js";
 import { failure } from "../first_visit.js";
@@ -49,10 +49,7 @@ export class Live {
       this.#buttons,
     );
     this.#showWords();
-    this.#realtime.addEventListener("text", () => this.#showWords());
-    this.#realtime.addEventListener("speech", () => this.#showWords());
-    this.#realtime.addEventListener("failed", ({ detail }) => this.#showProblem(detail));
-    this.#realtime.addEventListener("closed", () => this.stop());
+    this.#follow();
   }
 
   async start() {
@@ -61,6 +58,7 @@ export class Live {
       await this.#capture.start();
       await this.#realtime.open(this.#options, this.#capture.rateHz);
     } catch (error) {
+      this.#words.hidden = this.#time.hidden = true;
       this.#problem.replaceChildren(error.title ? failure(error) : h("p", { text: "live.refused" }));
       return this.stop();
     }
@@ -80,10 +78,20 @@ export class Live {
     closeMicrophone(this.#capture.stream);
     this.#level.element.hidden = true;
     await this.#realtime.end();
-    setText(this.#title, "live.ended");
+    setText(this.#title, this.#words.hidden ? "live.failed" : "live.ended");
     this.#title.classList.remove("live");
     this.#showWords();
     this.#offer();
+  }
+
+  #follow() {
+    this.#realtime.addEventListener("text", () => this.#showWords());
+    this.#realtime.addEventListener("speech", () => this.#showWords());
+    this.#realtime.addEventListener("failed", ({ detail }) => this.#showProblem(detail));
+    this.#realtime.addEventListener("closed", () => {
+      if (!this.isStopping) this.#showProblem(t("live.closed"));
+      this.stop();
+    });
   }
 
   #offer() {

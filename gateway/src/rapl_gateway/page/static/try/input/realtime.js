@@ -21,7 +21,7 @@ export class Realtime extends EventTarget {
     this.#socket.onmessage = ({ data }) => this.#received(JSON.parse(data));
     await new Promise((resolve, reject) => {
       this.#socket.onopen = resolve;
-      this.#socket.onerror = () => reject(new Error("refused"));
+      this.#socket.onclose = () => reject(new Error("refused")); // also after an error, which says nothing more
     });
     this.#socket.onclose = () => this.#closed();
     const transcription = { model, ...(language && { language }), ...(keywords.length && { keywords }) };
@@ -39,7 +39,7 @@ export class Realtime extends EventTarget {
 
   /** Ends the audio, waits for the texts of its turns, and closes the session. */
   async end() {
-    if (this.#socket.readyState !== WebSocket.OPEN) return;
+    if (this.#socket?.readyState !== WebSocket.OPEN) return;
     const ended = new Promise((resolve) => (this.#onEnded = resolve));
     this.#send({ type: "input_audio_buffer.commit" });
     await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, ENDING_MS))]);
@@ -51,7 +51,7 @@ export class Realtime extends EventTarget {
   }
 
   #send(event) {
-    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(event));
+    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(event));
   }
 
   #received(event) {

@@ -7,7 +7,7 @@ import { failure } from "../first_visit.js";
 import { stateOf } from "../options.js";
 import { detailsOf } from "./details.js";
 import { outputOf } from "./output.js";
-import { playerOf } from "./player.js";
+import { Player } from "./player.js";
 
 export class Card {
   #player = null;
@@ -105,7 +105,7 @@ export class Card {
 
   #opened() {
     const { file, fields, result } = this.job;
-    this.#player = playerOf(file, result);
+    this.#player = new Player(file, result);
     return [...warningsOf(result), ...outputOf(this.#player.element, file, fields, result), ...detailsOf(result)];
   }
 }

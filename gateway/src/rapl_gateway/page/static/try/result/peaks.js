@@ -13,15 +13,15 @@ const HEADER_BYTES = 65536;
 
 /** Returns PLACES numbers from 0 to 1, or null if the recording is too long to decode or cannot be decoded. */
 export async function peaksOf(file, durationS) {
-  const wav = await wavOf(file);
-  if (wav) return peaksOfWav(file, wav);
-  if (durationS > DECODED_UP_TO_S) return null;
   try {
+    const wav = await wavOf(file);
+    if (wav) return await peaksOfWav(file, wav);
+    if (durationS > DECODED_UP_TO_S) return null;
     const context = new OfflineAudioContext(1, 1, DECODED_HZ);
     const audio = await context.decodeAudioData(await file.arrayBuffer());
     return peaksOfSamples(audio.getChannelData(0));
   } catch (error) {
-    if (error.name === "EncodingError") return null; // a format that the server reads and this browser does not
+    if (error instanceof DOMException) return null; // the browser does not know the format, or the file was moved
     throw error;
   }
 }
