@@ -51,6 +51,8 @@ export default {
   "live.words": "说话内容",
   "live.stop": "停止",
   "live.close": "关闭",
+  "live.failed": "未能连接",
+  "live.closed": "服务器结束了会话。到此为止说的内容在上面。",
   "live.again": "再说一次",
   "live.refused": "服务器没有建立会话，可能是打开的会话太多。请过一分钟再试。",
 

@@ -41,6 +41,7 @@ export default {
   "error.model_in_use": "模型正在使用中",
   "error.backend_unavailable": "RAPL 的一个部分没有运行",
   "error.internal_error": "RAPL 出现了内部错误",
+  "error.file_gone": "文件已被移动或更改，请重新选择",
   ...tryIt,
   ...fleet,
 };
