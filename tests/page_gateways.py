@@ -15,6 +15,7 @@ BROWSER = Path(__file__).parent / "page" / "browser"
 KEY = "key-of-the-page"
 OTHER_NAME = "rapl.test"
 """A name of the gateway that is not this machine's own: browsers give such a page no microphone without HTTPS."""
+NOWHERE = "http://127.0.0.1:9"
 MISSING = "mlx-community/missing"
 
 
@@ -27,7 +28,7 @@ class Gateways:
     ready: str
     """The default model is ready."""
     keyed: str
-    """It requires KEY."""
+    """It requires KEY, and has no MLX engine."""
     recordings: Recordings
 
     @property
@@ -63,10 +64,11 @@ def page_gateways(folder: Path, fleet: Fleet, mlx_python: str, hub_bytes_per_s: 
         }
 
         def gateway(name: str, **settings: str) -> ServiceProcess:
-            return ServiceProcess(sys.executable, "rapl_gateway", "RAPL_PORT", folder / name, **urls, **settings)
+            environ = {**urls, **settings}
+            return ServiceProcess(sys.executable, "rapl_gateway", "RAPL_PORT", folder / name, **environ)
 
         ready = gateway("ready", RAPL_DEFAULT_MODEL=SELFTEST, RAPL_ALLOWED_HOSTS=OTHER_NAME)
-        keyed = gateway("keyed", RAPL_DEFAULT_MODEL=SELFTEST, RAPL_API_KEYS=KEY)
+        keyed = gateway("keyed", RAPL_DEFAULT_MODEL=SELFTEST, RAPL_API_KEYS=KEY, RAPL_MLX_URL=NOWHERE)
         with ready, keyed, gateway("first-visit") as first_visit:
             yield Gateways(first_visit.url, ready.url, keyed.url, write_recordings(folder))
 

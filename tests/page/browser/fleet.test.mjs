@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { assertAccessible, FIRST_VISIT, on, READY, until, withBrowser } from "./page.mjs";
+import { assertAccessible, FIRST_VISIT, KEY, KEYED, on, READY, until, withBrowser } from "./page.mjs";
 
 const DIGITS = "mlx-community/digits-Qwen3-ASR-8bit";
 const MISSING = "mlx-community/missing";
@@ -87,6 +87,22 @@ test("each service is shown with its state and its version", () =>
       assert.match(await row.innerText(), /\b\d+\.\d+\.\d+\b/);
     }
   }));
+
+test("an engine that was never there and is not needed is no problem", () =>
+  on(
+    fleet(KEYED),
+    async (page) => {
+      await page.getByRole("dialog").getByRole("textbox").fill(KEY);
+      await page.keyboard.press("Enter");
+      await page.getByText("Nothing: the default model can be used").waitFor();
+      const row = page.getByRole("row").filter({ has: page.getByRole("rowheader", { name: "mlx-service" }) });
+      await row.getByText("not running, not needed").waitFor();
+      await row.getByText("./rapl mlx").waitFor();
+      assert.equal(await page.getByRole("textbox", { name: "Another model" }).count(), 0);
+      assert.equal(await page.getByRole("heading", { name: /^mlx-community/ }).count(), 0);
+    },
+    { expected: /401/ },
+  ));
 
 test("what does not change keeps its focus and is not written again", () =>
   on(fleet(READY), async (page) => {

@@ -56,6 +56,9 @@ export function card(view) {
   return { element, update };
 }
 
+/** Returns the path of a model in the API. */
+export const pathOf = (id) => `/v1/models/${id.split("/").map(encodeURIComponent).join("/")}`;
+
 function showModel(made, model) {
   show(made.name, model.id);
   hide(made.mark, !model.isDefault);
@@ -121,7 +124,7 @@ function downloadText(done, total, speed) {
 
 /** Makes the buttons of a model, each there when it can be used. */
 function buttons(made, view) {
-  const path = () => `/v1/models/${made.model.id.split("/").map(encodeURIComponent).join("/")}`;
+  const path = () => pathOf(made.model.id);
   const changes = {
     load: () => postJson(`${path()}/load`),
     unload: () => postJson(`${path()}/unload`),

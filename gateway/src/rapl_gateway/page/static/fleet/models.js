@@ -4,7 +4,9 @@ import { h } from "../dom.js";
 import { t } from "../i18n.js";
 import { card, stateOf } from "./card.js";
 import { pullForm } from "./pull.js";
-import { showList } from "./show.js";
+import { hide, showList } from "./show.js";
+
+const PULLS = "mlx-service";
 
 /**
  * Returns the section of the models.
@@ -16,15 +18,17 @@ import { showList } from "./show.js";
 export function models(view) {
   const list = h("ul.stack", { "aria-labelledby": "fleet-models" });
   const states = new Map();
+  const form = pullForm(view);
   const element = h(
     "section.stack",
     { "aria-labelledby": "fleet-models" },
     h("h2", { id: "fleet-models", text: "fleet.models" }),
     list,
-    pullForm(view),
+    form,
   );
   const update = (status, listed) => {
     const found = withNames(status, listed);
+    hide(form, !canPull(status));
     showList(
       list,
       found,
@@ -52,10 +56,15 @@ function withNames(status, listed) {
     .map((model) => ({
       ...model,
       isDefault: model.engine_model === preferred,
-      isInProblems: subjects.has(model.id) || subjects.has(model.owned_by),
+      isInProblems: subjects.has(model.state === "unreachable" ? model.owned_by : model.id),
       names: namesOf(model).map(({ id }) => id),
     }))
     .sort((one, other) => other.isDefault - one.isDefault);
+}
+
+/** Whether an engine runs that downloads models when they are loaded. */
+function canPull({ backends }) {
+  return backends.some(({ service, replicas }) => service === PULLS && replicas.some(({ state }) => state === "ok"));
 }
 
 function sayChange(view, model) {

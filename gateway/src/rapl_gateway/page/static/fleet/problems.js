@@ -5,7 +5,7 @@ import { t } from "../i18n.js";
 import { WARNING } from "../icons.js";
 import { hide, set, show, showList, showSentence, showState } from "./show.js";
 
-const NOTE = { failed: "bad", warning: "warn", skipped: null };
+const NOTE = { failed: "bad", warning: "warn" }; // "skipped" is no problem: the table of the services shows it
 
 /** Returns the section, as {element, update(status)}. */
 export function problems() {
@@ -17,7 +17,8 @@ export function problems() {
     h("div.spread", {}, h("h2", { id: "fleet-problems", text: "fleet.problems" }), summary),
     list,
   );
-  const update = ({ problems: found }) => {
+  const update = (status) => {
+    const found = status.problems.filter((each) => each.status in NOTE);
     showSummary(summary, found);
     hide(list, !found.length);
     showList(list, found, (each) => `${each.subject} ${each.reason}`, problem);
@@ -36,7 +37,7 @@ function problem() {
   const [word, subject, reason, remedy] = [h("span.unseen"), h("strong"), h("p"), h("p")];
   const element = h("li.note", {}, icon(WARNING), h("div", {}, h("p", {}, word, subject), reason, remedy));
   const update = (found) => {
-    set(element, "class", ["note", NOTE[found.status]].join(" ").trim());
+    set(element, "class", `note ${NOTE[found.status]}`);
     show(word, `${t(`fleet.problem.${found.status}`)} `);
     show(subject, found.subject);
     set(subject, "lang", "en");

@@ -3,6 +3,7 @@
 import { ApiError, postJson } from "../api.js";
 import { h } from "../dom.js";
 import { t } from "../i18n.js";
+import { pathOf } from "./card.js";
 import { show, showSentence } from "./show.js";
 
 const EXAMPLE = "mlx-community/parakeet-tdt-0.6b-v3";
@@ -42,7 +43,7 @@ export function pullForm(view) {
 async function pull(field, error, view) {
   const model = field.value.trim();
   try {
-    await postJson(`/v1/models/${model.split("/").map(encodeURIComponent).join("/")}/load`);
+    await postJson(`${pathOf(model)}/load`);
     field.value = "";
     view.say(t("fleet.pulling", { model }));
   } catch (failed) {

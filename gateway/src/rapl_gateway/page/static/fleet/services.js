@@ -43,7 +43,7 @@ export function services() {
     h("h2", { id: "fleet-services", text: "fleet.services" }),
     h("div.card.fleet-table", {}, table),
   );
-  const update = (status) => showList(body, rows(status), (row) => `${row.service} ${row.host}`, process);
+  const update = (status) => showList(body, rows(status), (row) => `${row.service} ${row.host}`, processRow);
   return { element, update };
 }
 
@@ -63,7 +63,7 @@ function rows(status) {
   return [gateway, preprocess, ...engines].map((row) => ({ ...row, expected: status.version }));
 }
 
-function process() {
+function processRow() {
   const parts = Object.fromEntries(COLUMNS.map((name) => [name, h("span")]));
   const [host, reason] = [h("span.small.muted"), h("span.small")];
   const cells = COLUMNS.map((name) => {
@@ -80,7 +80,7 @@ function showProcess(row, parts, host, reason) {
   show(host, row.host);
   const state = row.isUnused ? "unused" : row.state;
   showState(parts.state, MOODS[state] ?? null, t(`fleet.state.${state}`));
-  showSentence(reason, row.isUnused ? null : row.reason);
+  showSentence(reason, row.isUnused ? row.remedy : row.reason);
   const { running_segments: n, parallel, queued_audio_s: queued = null } = row;
   showValue(parts.running, parallel ? t("fleet.running_of", { n, parallel }) : null);
   showValue(parts.queued, queued === null ? null : audio(queued));

@@ -3,8 +3,9 @@
 
 import { prose } from "../dom.js";
 
+/** Hides an element or shows it. To set the same value again would count as a change. */
 export function hide(element, isHidden) {
-  if (element.hidden !== isHidden) element.hidden = isHidden; // even the same value again would count as a change
+  if (element.hidden !== isHidden) element.hidden = isHidden;
 }
 
 /** Writes a text into an element, whether it is shown or not. */

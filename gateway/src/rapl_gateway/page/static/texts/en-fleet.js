@@ -10,7 +10,6 @@ export default {
   "fleet.cannot_serve": "The default model cannot be used",
   "fleet.problem.failed": "Failure:",
   "fleet.problem.warning": "Warning:",
-  "fleet.problem.skipped": "Not used:",
   "fleet.work": "Work",
   "fleet.work.running": "Requests now",
   "fleet.work.queued": "Audio in the queue",

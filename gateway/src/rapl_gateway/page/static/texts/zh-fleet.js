@@ -10,7 +10,6 @@ export default {
   "fleet.cannot_serve": "默认模型无法使用",
   "fleet.problem.failed": "故障：",
   "fleet.problem.warning": "警告：",
-  "fleet.problem.skipped": "未使用：",
   "fleet.work": "当前工作",
   "fleet.work.running": "正在处理的请求",
   "fleet.work.queued": "排队的音频",
