@@ -52,6 +52,7 @@ export async function on(url, test, { expected = /^$/, ...options } = {}) {
   const faults = [];
   const page = await context.newPage();
   page.on("console", (message) => isFault(message) && faults.push(message.text()));
+  page.on("filechooser", () => {}); // from now on: a first listener that comes with a press of a key comes too late
   page.on("pageerror", (error) => faults.push(error.stack));
   try {
     await page.goto(url);
