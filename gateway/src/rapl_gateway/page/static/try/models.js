@@ -47,6 +47,7 @@ export class Models extends EventTarget {
       this.dispatchEvent(new Event("change"));
     } catch (error) {
       this.dispatchEvent(new CustomEvent("failed", { detail: error }));
+      if (error.code === "invalid_api_key") return; // until there is a key: "rapl:key" tells of it
     }
     const isSoon = this.list.some((model) => ["downloading", "loading"].includes(model.state)) || !this.list.length;
     if (this.#isShown) this.#timer = setTimeout(() => this.#ask(), isSoon ? SOON_MS : LATER_MS);
