@@ -23,6 +23,7 @@ test("a model is downloaded with its progress, unloaded, loaded and removed", ()
     const bar = page.getByRole("progressbar", { name: `Download of ${DIGITS}` });
     await bar.waitFor();
     await model.getByText(/\d+ % of 1\.2 MB/).waitFor();
+    await button(page, "Stop the download", DIGITS).waitFor();
     await assertAccessible(page);
     await model.getByText("ready", { exact: true }).waitFor();
     await model.getByText(/1\.2 MB on the disk · .* in memory/).waitFor();

@@ -153,7 +153,7 @@ function showButtons({ load, unload, remove }, model) {
   label(remove, state === "downloading" ? "stop" : "remove");
   hide(load, !mayLoad);
   hide(unload, state !== "ready");
-  hide(remove, model.id === SELF_TEST || !model.disk_bytes);
+  hide(remove, model.id === SELF_TEST || !(model.disk_bytes || state === "downloading"));
 }
 
 /** Whether the engine cannot bring the model by itself, so that a person has to run a command. */

@@ -13,7 +13,7 @@ import { bytes } from "../i18n.js";
 export function confirmed(model, opener) {
   const isDownloading = model.state === "downloading";
   const verb = isDownloading ? "stop" : "remove";
-  const values = () => ({ model: model.id, size: bytes(model.disk_bytes) });
+  const values = () => ({ model: model.id, size: bytes(model.disk_bytes || (model.progress?.done_bytes ?? 0)) });
   const keep = h("button", { type: "submit", value: "", text: "fleet.keep" });
   const remove = h("button.danger", { type: "submit", value: "remove", text: `fleet.${verb}` });
   const dialog = h(
