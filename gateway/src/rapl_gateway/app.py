@@ -1,7 +1,7 @@
 """Builds the gateway's FastAPI application."""
 
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
@@ -20,6 +20,8 @@ from rapl_gateway.backends.catalog import ModelCatalog
 from rapl_gateway.collector import GatewayCollector
 from rapl_gateway.gateway import Gateway, open_gateway
 from rapl_gateway.metrics import TranscriptionMetrics
+from rapl_gateway.page.files import page_files
+from rapl_gateway.page.routes import page_router
 from rapl_gateway.realtime import routes as realtime_routes
 from rapl_gateway.realtime import secret_routes
 from rapl_gateway.realtime.collector import SessionsCollector
@@ -48,6 +50,7 @@ def create_app(settings: Settings) -> FastAPI:
     """
     require_keys_beyond_loopback(settings)
     catalog, keys, secrets = ModelCatalog.load(settings), settings.keys(), ClientSecrets()
+    page = page_files()
 
     metrics = None if settings.metrics == "off" else Metrics(lambda model: _has_model(app.state.gateway, model))
     of_transcriptions = TranscriptionMetrics(metrics) if metrics else None
@@ -72,13 +75,14 @@ def create_app(settings: Settings) -> FastAPI:
         name="gateway",
         openapi_url="/openapi.json",
         outermost=[Middleware(CrossOrigin, origins=origins)],  # so that every error can be read too
-        middleware=_middleware(settings, keys, secrets, origins, of_transcriptions),
+        middleware=_middleware(settings, _keys(keys, secrets, page), origins, of_transcriptions),
         metrics=metrics,
         metrics_readers=settings.metrics,
     )
     compatible = (asr_webservice, whisper_cpp)
     for routes in (transcriptions, *compatible, model_routes, status, secret_routes, realtime_routes, health):
         app.include_router(routes.router)
+    app.include_router(page_router(page))
     return app
 
 
@@ -87,10 +91,13 @@ def _has_model(gateway: Gateway, model: str) -> bool:
     return model in gateway.catalog.routes or any(backend.info(model) for backend in gateway.backends)
 
 
+def _keys(keys: Sequence[str], secrets: ClientSecrets, page: Iterable[str]) -> list[Middleware]:
+    return [Middleware(ApiKeys, keys=keys, secrets=secrets, open_paths=page)] if keys else []
+
+
 def _middleware(
     settings: Settings,
-    keys: Sequence[str],
-    secrets: ClientSecrets,
+    keys: Sequence[Middleware],
     origins: AllowedOrigins,
     metrics: TranscriptionMetrics | None,
 ) -> list[Middleware]:
@@ -100,7 +107,7 @@ def _middleware(
         Middleware(ServerTiming, metrics=metrics),
         Middleware(ShutdownResponder),
         Middleware(HostAndOriginCheck, hosts=settings.own_names(), origins=origins),
-        *([Middleware(ApiKeys, keys=keys, secrets=secrets)] if keys else []),
+        *keys,
         Middleware(CanonicalPath),
         Middleware(transcriptions.DirectRoutes),
         Middleware(WebSocketPaths, paths=WEBSOCKET_PATHS),

@@ -33,9 +33,9 @@ async def preprocess_url() -> AsyncIterator[str]:
         async def speech(request: Request) -> dict[str, Any]:
             return {"speech": [(0.0, min(1.0, WavAudio.from_wav(await request.body()).duration_s))]}
 
-        @app.get("/health/live")
+        @app.get("/health/ready")
         async def health() -> dict[str, str]:
-            return {}
+            return {"status": "ok"}
 
         @app.websocket(LIVE_PATH)
         async def live(websocket: WebSocket) -> None:

@@ -28,10 +28,10 @@ class Mortal:
         self.breaks_after = list(breaks_after)
         self.asked = 0
         self.app = Starlette(
-            routes=[Route("/v1/prepare", self.prepare, methods=["POST"]), Route("/health/live", self.live)]
+            routes=[Route("/v1/prepare", self.prepare, methods=["POST"]), Route("/health/ready", self.ready)]
         )
 
-    async def live(self, _: Request) -> JSONResponse:
+    async def ready(self, _: Request) -> JSONResponse:
         return JSONResponse({"status": "ok"})
 
     async def prepare(self, request: Request) -> StreamingResponse:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
+from importlib.metadata import version
 from typing import Annotated
 
 import anyio
@@ -12,6 +13,7 @@ from fastapi import FastAPI, Query, Request, Response, WebSocket
 from rapl_protocol.audio import BYTES_PER_SECOND, WavAudio
 from rapl_protocol.intervals import total_s
 from rapl_protocol.live_audio import LIVE_PATH
+from rapl_protocol.models import ServiceHealth
 from rapl_protocol.prepared import MAX_SEGMENT_S, PrepareOptions
 from rapl_service.http.app import service_app
 from rapl_service.http.scope import log_fields
@@ -98,12 +100,20 @@ def create_app(settings: Settings) -> FastAPI:
     async def live(websocket: WebSocket) -> None:
         await serve_live_audio(websocket, app.state.live, settings.max_live_sessions)
 
+    _add_health(app)
+    return app
+
+
+def _add_health(app: FastAPI) -> None:
+    own_version = version("rapl-service")
+
     @app.get("/health/live")
-    @app.get("/health/ready")
-    async def health() -> dict[str, str]:
+    async def live() -> dict[str, str]:
         return {"status": "ok"}
 
-    return app
+    @app.get("/health/ready")
+    async def ready() -> ServiceHealth:
+        return ServiceHealth(status="ok", version=own_version)
 
 
 def _require_content(upload: Upload) -> None:

@@ -116,6 +116,16 @@ class ModelList(BaseModel):
     models: list[ModelInfo]
     memory_bytes: int | None = None
     """Memory of the engine's own process, without the processes of single models; None if the system does not say."""
+    version: str | None = None
+    """The version of RAPL that the engine has; None if it is another program."""
+
+
+class ServiceHealth(BaseModel):
+    """The response of preprocess-service's /health/ready."""
+
+    status: str
+    version: str | None = None
+    """The version of RAPL that the service has."""
 
 
 def _unsupported(param: str, message: str) -> ServiceError:

@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
@@ -47,6 +48,7 @@ def transcriber_app(
         finally:
             await transcriber.close()
 
+    own_version = version("rapl-service")
     metrics = None if metrics_readers == "off" else _metrics(transcriber)
     app = service_app(
         "RAPL engine",
@@ -70,7 +72,8 @@ def transcriber_app(
 
     @app.get("/v1/models")
     async def models() -> ModelList:
-        return ModelList(models=list(transcriber.models()), memory_bytes=process_bytes(os.getpid()))
+        found, memory_bytes = list(transcriber.models()), process_bytes(os.getpid())
+        return ModelList(models=found, memory_bytes=memory_bytes, version=own_version)
 
     @app.post("/v1/models/{model_id:path}/load")
     async def load(model_id: str) -> ModelInfo:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
-from rapl_service.calls.remedies import START_SERVICES
+from rapl_service.calls.remedies import START_SERVICES, make_ready
 
 from rapl_cli.checkout import SAMPLE, SAMPLE_MODEL, SAMPLE_TEXT
 from rapl_cli.checks import connection, engines
@@ -13,7 +13,6 @@ from rapl_cli.checks.check import Check, Scene, Status
 
 _TIMEOUT = httpx.Timeout(5.0, connect=2.0)
 _TRANSCRIPTION_LIMIT_S = 120.0
-_COMING = ("downloading", "loading")
 
 
 @dataclass
@@ -120,8 +119,7 @@ def _model(name: str, model: dict[str, Any], if_not_ready: Status) -> Check:
         text += f" ({model['reason'].rstrip('.')})"
     if if_not_ready is Status.SKIPPED:
         return Check.skipped(name, text)
-    coming = "Wait until it is ready; `./rapl doctor` shows it." if model["state"] in _COMING else None
-    remedy = model.get("remedy") or coming or f"Request it once, or look at the log of {model['owned_by']}."
+    remedy = model.get("remedy") or make_ready(model["state"], model["owned_by"])
     return Check(name, if_not_ready, text, remedy)
 
 

@@ -2,14 +2,18 @@
 
 import time
 from importlib.metadata import version
+from typing import Literal
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
 from rapl_protocol.errors import ServiceError
+from rapl_protocol.models import ModelInfo, ModelState
+from rapl_service.calls.remedies import make_ready
 
 from rapl_gateway.api.openapi import errors
 from rapl_gateway.backends.backend import Backend
+from rapl_gateway.backends.catalog import Route
 from rapl_gateway.backends.replica import Replica
 from rapl_gateway.gateway import Gateway, gateway_of
 
@@ -32,6 +36,8 @@ class ReplicaStatus(BaseModel):
     """How many segments it transcribes at once."""
     memory_bytes: int | None = None
     """Memory of its processes; null if it reports none."""
+    version: str | None = None
+    """The version of RAPL that it has; null if it reports none."""
 
 
 class BackendStatus(BaseModel):
@@ -47,6 +53,9 @@ class BackendStatus(BaseModel):
 class Problem(BaseModel):
     subject: str
     """The service or the model that does not work."""
+    status: Literal["failed", "warning", "skipped"]
+    """As in `rapl doctor`. `failed`: the default model cannot be used. `warning`: it can, but something else does not
+    work. `skipped`: a part that was never there since the gateway started, and that the default model does not need."""
     reason: str
     remedy: str | None = None
 
@@ -80,14 +89,14 @@ async def status(request: Request) -> Status:
         queued_audio_s=round(sum(backend.queued_audio_s for backend in backends), 3),
         preprocess=preprocess,
         backends=backends,
-        problems=_problems(gateway, preprocess, backends),
+        problems=_problems(gateway, preprocess),
     )
 
 
 def _preprocess(gateway: Gateway) -> ReplicaStatus:
     service = gateway.preprocess.service
     if gateway.preprocess.problem is None:
-        return ReplicaStatus(host=_host(service.base_url), state="ok")
+        return ReplicaStatus(host=_host(service.base_url), state="ok", version=gateway.preprocess.version)
     return ReplicaStatus(
         host=_host(service.base_url), state="unreachable", reason=gateway.preprocess.problem, remedy=service.remedy
     )
@@ -120,30 +129,64 @@ def _replica(replica: Replica, parallel: int | None) -> ReplicaStatus:
         running_segments=running,
         parallel=parallel or replica.parallel,
         memory_bytes=replica.memory_bytes,
+        version=replica.version,
     )
 
 
-def _problems(gateway: Gateway, preprocess: ReplicaStatus, backends: list[BackendStatus]) -> list[Problem]:
-    """Returns the unreachable processes, and why the default model cannot be used."""
-    processes = [(gateway.preprocess.service.name, preprocess)]
-    processes += [(backend.service, replica) for backend in backends for replica in backend.replicas]
-    found = [
-        Problem(subject=name, reason=replica.reason, remedy=replica.remedy)
-        for name, replica in processes
-        if replica.reason
-    ]
-    return [*found, *_default_model_problem(gateway)]
-
-
-def _default_model_problem(gateway: Gateway) -> list[Problem]:
+def _problems(gateway: Gateway, preprocess: ReplicaStatus) -> list[Problem]:
+    """Returns the unreachable processes, why the default model cannot be used, and the other models that failed."""
+    found: list[Problem] = []
+    if preprocess.reason:
+        service = gateway.preprocess.service.name
+        found.append(Problem(subject=service, status="failed", reason=preprocess.reason, remedy=preprocess.remedy))
     try:
-        route = gateway.catalog.resolve(None, gateway.backends.discovered())
+        default = gateway.catalog.resolve(None, gateway.backends.discovered())
     except ServiceError as error:
-        return [Problem(subject=gateway.catalog.default_model, reason=error.message)]
-    info = gateway.backends[route.backend].info(route.engine_model)
-    if info is None or info.reason is None or gateway.backends[route.backend].problem:
+        default = None
+        found.append(Problem(subject=gateway.catalog.default_model, status="failed", reason=error.message))
+    for backend in gateway.backends:
+        found += _process_problems(backend, is_needed=default is not None and default.backend == backend.name)
+    if default:
+        found += _default_model_problem(gateway.backends[default.backend], default)
+    return found + _failed_models(gateway, default)
+
+
+def _process_problems(backend: Backend, *, is_needed: bool) -> list[Problem]:
+    """Returns the problem of each process of an engine that cannot be reached."""
+    status = "warning"
+    if backend.problem:
+        was_never_there = not any(replica.was_reached for replica in backend.replicas)
+        status = "failed" if is_needed else "skipped" if backend.spec.is_optional and was_never_there else "warning"
+    return [
+        Problem(subject=backend.spec.service_name, status=status, reason=problem.reason, remedy=problem.remedy)
+        for replica in backend.replicas
+        if (problem := replica.problem)
+    ]
+
+
+def _default_model_problem(backend: Backend, route: Route) -> list[Problem]:
+    info = backend.info(route.engine_model)
+    if backend.problem or info is None or info.state is ModelState.READY:
         return []
-    return [Problem(subject=route.model, reason=f"{info.state.value}: {info.reason}", remedy=info.remedy)]
+    return [_model_problem(route.model, info, backend, "failed")]
+
+
+def _failed_models(gateway: Gateway, default: Route | None) -> list[Problem]:
+    """Returns the problems of the models that failed, without the default model."""
+    return [
+        _model_problem(info.id, info, backend, "warning")
+        for backend in gateway.backends
+        if backend.problem is None
+        for info in backend.models
+        if info.state is ModelState.FAILED
+        and (default is None or (info.id, backend.name) != (default.engine_model, default.backend))
+    ]
+
+
+def _model_problem(model: str, info: ModelInfo, backend: Backend, status: Literal["failed", "warning"]) -> Problem:
+    reason = f"{info.state.value}: {info.reason}" if info.reason else info.state.value
+    remedy = info.remedy or make_ready(info.state, backend.spec.service_name)
+    return Problem(subject=model, status=status, reason=reason, remedy=remedy)
 
 
 def _host(url: str) -> str:

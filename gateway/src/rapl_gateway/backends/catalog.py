@@ -49,6 +49,8 @@ class BackendSpec:
     kind: Literal["rapl", "openai"] = "rapl"
     token: str | None = field(default=None, repr=False)
     parallel: int | None = None
+    is_optional: bool = False
+    """Whether it is no problem that the engine does not run, unless a request needs it."""
 
     @property
     def url(self) -> str:
@@ -239,7 +241,7 @@ def _backends(settings: Settings) -> dict[str, BackendSpec]:
     token = settings.mlx_token.get_secret_value() if settings.mlx_token else None
     return {
         SENSEVOICE: BackendSpec("sensevoice-service", split_urls(settings.sensevoice_url), START_SERVICES),
-        MLX: BackendSpec("mlx-service", split_urls(settings.mlx_url), START_MLX, token=token),
+        MLX: BackendSpec("mlx-service", split_urls(settings.mlx_url), START_MLX, token=token, is_optional=True),
     }
 
 

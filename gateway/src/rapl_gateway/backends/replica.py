@@ -58,9 +58,13 @@ class Replica:
     """How many segments the replica works on at once, as it last reported."""
     memory_bytes: int | None = None
     """Memory of all of the replica's processes, as it last reported; None if it reports none."""
+    version: str | None = None
+    """The version of RAPL that it has, as it last reported; None if it is another program."""
     problem: ServiceError | None = None
     """Why the replica gets no requests now; None if it gets requests."""
     was_polled: bool = False
+    was_reached: bool = False
+    """Whether a poll has ever succeeded."""
     segments: int = 0
     """How many segments the replica has, both in progress and in its own queue."""
     audio_s: float = 0.0
@@ -119,10 +123,10 @@ class Replica:
                 self._set_problem(error)
         else:
             self.models = report.models
-            self.memory_bytes = _memory_bytes(report)
+            self.memory_bytes, self.version = _memory_bytes(report), report.version
             self.parallel = max((info.parallel for info in self.models), default=1)
             self.not_ready &= {info.id for info in self.models if info.state is not ModelState.READY}
-            self._timeouts = 0
+            self._timeouts, self.was_reached = 0, True
             self._set_problem(None)
         self.was_polled = True
         self.on_change()

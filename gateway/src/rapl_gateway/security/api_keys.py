@@ -48,15 +48,20 @@ class ApiKeys:
         app: the application that gets the other requests.
         keys: the server's keys.
         secrets: the client secrets that are valid.
+        open_paths: further paths that need no key. They are whole paths: the beginning of a path may belong to several
+            routes, because clients put prefixes before the API's paths.
     """
 
-    def __init__(self, app: ASGIApp, keys: Iterable[str], secrets: ClientSecrets) -> None:
+    def __init__(
+        self, app: ASGIApp, keys: Iterable[str], secrets: ClientSecrets, open_paths: Iterable[str] = ()
+    ) -> None:
         self._app = app
+        self._open_paths = _OPEN_PATHS.union(open_paths)
         self._keys = BearerTokens(keys)
         self._secrets = secrets
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["path"] in _OPEN_PATHS:
+        if scope["path"] in self._open_paths:
             await self._app(scope, receive, send)
             return
         client_id = self._client_id(scope)

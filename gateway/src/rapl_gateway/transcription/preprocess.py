@@ -37,6 +37,8 @@ class RetryingPreprocessClient(PreprocessClient):
         self._restart_window = RestartWindow(restart_wait_s)
         self.problem: str | None = None
         """Why the last poll failed; None if it succeeded."""
+        self.version: str | None = None
+        """The version of RAPL that the service has, as it last reported."""
         self.retries: Counter[str] = Counter()
         """Requests that were sent again and connections of live audio that were made again, by the error code of the
         failure."""
@@ -44,10 +46,12 @@ class RetryingPreprocessClient(PreprocessClient):
     async def watch(self) -> None:
         """Polls the service while the gateway runs."""
         while True:
-            if await self.is_live():
-                self._mark_ready()
-            else:
+            try:
+                self.version = (await self.health()).version
+            except ServiceError:
                 self.problem = f"{self.service.name} at {self.service.url} cannot be reached."
+            else:
+                self._mark_ready()
             await asyncio.sleep(_POLL_INTERVAL_S)
 
     async def prepare(

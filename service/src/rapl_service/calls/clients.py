@@ -11,7 +11,7 @@ from rapl_protocol.audio import WavAudio
 from rapl_protocol.errors import ServiceError, reason_of
 from rapl_protocol.frames import Frame, decode_frames
 from rapl_protocol.live_audio import LiveOptions
-from rapl_protocol.models import ModelInfo, ModelList
+from rapl_protocol.models import ModelInfo, ModelList, ServiceHealth
 from rapl_protocol.prepared import (
     ClipAudio,
     MediaReport,
@@ -191,12 +191,9 @@ class PreprocessClient:
         """
         return LiveAudio(self.service, options, restart_wait_s, request_id, on_retry)
 
-    async def is_live(self) -> bool:
-        try:
-            await Call(self._http, self.service, "GET", "/health/live").fetch(2.0)
-            return True
-        except ServiceError:
-            return False
+    async def health(self) -> ServiceHealth:
+        """Raises: ServiceError, if the service cannot be reached."""
+        return await Call(self._http, self.service, "GET", "/health/ready").fetch_as(ServiceHealth, 2.0)
 
 
 def _with_query(path: str, options: PrepareOptions) -> str:

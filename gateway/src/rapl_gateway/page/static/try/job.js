@@ -1,0 +1,128 @@
+// One file on its way: sent, transcribed, done.
+
+import { ApiError, getJson, upload } from "../api.js";
+import { untilReady } from "./models.js";
+import { fieldsOf, formOf } from "./request.js";
+import { Result } from "./result/result.js";
+import { timeLeft } from "./time_left.js";
+
+const POLL_MS = 700;
+const RUNNING = ["sending", "loading", "working"];
+
+/**
+ * Dispatches "change" when its state changes and "progress" in between.
+ *
+ * state: "waiting", "sending", "loading" (the model is not ready yet), "working", "done", "failed" or "cancelled".
+ */
+export class Job extends EventTarget {
+  state = "waiting";
+  progress = {}; // while sending: {part: 0 to 1}; while working: {doneS, durationS, leftS}; while loading: {model}
+  result = null;
+  error = null;
+  #stop = new AbortController();
+
+  constructor(file, options) {
+    super();
+    this.file = file;
+    this.fields = fieldsOf(options);
+  }
+
+  get isRunning() {
+    return RUNNING.includes(this.state);
+  }
+
+  get hasEnded() {
+    return !this.isRunning && this.state !== "waiting";
+  }
+
+  cancel() {
+    if (this.hasEnded) return;
+    this.#stop.abort();
+    this.#become("cancelled");
+  }
+
+  /** Puts a job that failed or was cancelled into the queue again. */
+  again() {
+    this.#stop = new AbortController();
+    this.#become("waiting");
+  }
+
+  /** Sends the file and waits for its transcript; it never throws. */
+  async run() {
+    const stop = this.#stop;
+    try {
+      this.result = await this.#transcribed();
+      this.#become("done");
+    } catch (error) {
+      if (stop.signal.aborted) return; // `cancel` has said so, and the job may be in the queue again
+      this.error = (await isReadable(this.file)) ? error : new ApiError(0, { message: "", code: "file_gone" });
+      this.#become("failed");
+    }
+  }
+
+  async #transcribed() {
+    try {
+      return await this.#sent();
+    } catch (error) {
+      if (error.code !== "model_not_ready" || !this.fields.model) throw error;
+      this.#become("loading");
+      const model = await untilReady(this.fields.model, this.#stop.signal, (state) => this.#tell({ model: state }));
+      if (model.state !== "ready") throw error;
+      return await this.#sent();
+    }
+  }
+
+  async #sent() {
+    this.#become("sending", { part: 0 });
+    const id = `page-${[...crypto.getRandomValues(new Uint32Array(3))].map((part) => part.toString(36)).join("")}`;
+    const stopped = { timer: null };
+    const onSent = (loaded, total) => {
+      this.#tell({ part: total ? loaded / total : 0 });
+      if (loaded >= total && this.state === "sending") this.#work(id, stopped);
+    };
+    try {
+      const form = formOf(this.file, this.fields);
+      const answer = await upload("v1/audio/transcriptions", form, {
+        headers: { "x-request-id": id },
+        onSent,
+        signal: this.#stop.signal,
+      });
+      return new Result(answer.text, answer.headers);
+    } finally {
+      clearTimeout(stopped.timer);
+      stopped.hasEnded = true;
+    }
+  }
+
+  #work(id, stopped) {
+    const estimate = timeLeft();
+    this.#become("working", {});
+    const ask = async () => {
+      const progress = await getJson(`v1/progress/${id}`, { signal: this.#stop.signal }).catch(() => null);
+      if (stopped.hasEnded || this.state !== "working") return; // null: it has just ended, and its answer comes
+      if (progress) this.#tell(estimate(progress, performance.now() / 1000));
+      stopped.timer = setTimeout(ask, POLL_MS);
+    };
+    stopped.timer = setTimeout(ask, POLL_MS);
+  }
+
+  #become(state, progress = {}) {
+    this.state = state;
+    this.progress = progress;
+    this.dispatchEvent(new Event("change"));
+  }
+
+  #tell(progress) {
+    this.progress = progress;
+    this.dispatchEvent(new Event("progress"));
+  }
+}
+
+/** Whether the browser can still read the file: it may have been moved or changed since it was chosen. */
+async function isReadable(file) {
+  return file
+    .slice(0, 1)
+    .arrayBuffer()
+    .then(() => true)
+    .catch(() => false);
+}

@@ -1,0 +1,65 @@
+// The server's models, asked for again while the view is shown.
+
+import { getJson } from "../api.js";
+
+const SOON_MS = 3000; // while a model is being downloaded or loaded
+const LATER_MS = 15000;
+
+/** Keeps the list of models. Dispatches "change" when it has a new list, and "failed" with the error as `detail`. */
+export class Models extends EventTarget {
+  list = [];
+  defaultId = null;
+  #timer = null;
+  #isShown = false;
+
+  constructor() {
+    super();
+    document.addEventListener("rapl:key", () => this.#isShown && this.#ask());
+  }
+
+  /** Asks now and from time to time, until `stop`. */
+  start() {
+    this.#isShown = true;
+    this.#ask();
+  }
+
+  stop() {
+    this.#isShown = false;
+    clearTimeout(this.#timer);
+  }
+
+  find(id) {
+    return this.list.find((model) => model.id === id) ?? null;
+  }
+
+  /** The model to begin with: the server's default if it is ready, else one that is; null if none is ready. */
+  get best() {
+    const ready = this.list.filter((model) => model.state === "ready");
+    return ready.find((model) => model.id === this.defaultId) ?? ready[0] ?? null;
+  }
+
+  async #ask() {
+    clearTimeout(this.#timer);
+    try {
+      const [models, status] = await Promise.all([getJson("v1/models"), getJson("v1/status")]);
+      this.list = models.data;
+      this.defaultId = status.default_model;
+      this.dispatchEvent(new Event("change"));
+    } catch (error) {
+      this.dispatchEvent(new CustomEvent("failed", { detail: error }));
+      if (error.code === "invalid_api_key") return; // until there is a key: "rapl:key" tells of it
+    }
+    const isSoon = this.list.some((model) => ["downloading", "loading"].includes(model.state)) || !this.list.length;
+    if (this.#isShown) this.#timer = setTimeout(() => this.#ask(), isSoon ? SOON_MS : LATER_MS);
+  }
+}
+
+/** Waits until a model is ready. Throws what the server says if it failed, or an AbortError. */
+export async function untilReady(id, signal, onModel) {
+  for (;;) {
+    const model = await getJson(`v1/models/${id}`, { signal });
+    onModel(model);
+    if (!["downloading", "loading"].includes(model.state)) return model;
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+  }
+}

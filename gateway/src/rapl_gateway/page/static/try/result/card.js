@@ -1,0 +1,123 @@
+// A file's card: how far it is, and then what came out of it.
+
+import { h, icon, label } from "../../dom.js";
+import { bytes, clock, inWords, languageName, setText } from "../../i18n.js";
+import { CLOSE } from "../../icons.js";
+import { failure } from "../first_visit.js";
+import { stateOf } from "../options.js";
+import { detailsOf } from "./details.js";
+import { outputOf } from "./output.js";
+import { Player } from "./player.js";
+
+export class Card {
+  #player = null;
+  #state = h("span.state");
+  #facts = h("p.muted.small.number");
+  #body = h("div.stack");
+  #bar = h("progress", { labels: { "aria-label": "work.progress" } });
+  #left = h("p.hint.number");
+  #cancel = h("button", { type: "button", text: "work.cancel", onclick: () => this.job.cancel() });
+  #fold = h("button.quiet", { type: "button", hidden: true, "aria-expanded": "false", onclick: () => this.#toggle() });
+
+  /**
+   * @param {Job} job
+   * @param {{opens: boolean, onRemove: function}} options whether it opens when it is done; what removes it.
+   */
+  constructor(job, { opens, onRemove }) {
+    this.job = job;
+    this.opens = opens;
+    const remove = h("button.quiet.icon-only", { type: "button", onclick: onRemove }, icon(CLOSE));
+    label(remove, "aria-label", ["jobs.remove", { name: job.file.name }]);
+    const heading = h("div.file", {}, h("h3", {}, job.file.name), this.#facts);
+    const head = h("div.card-head", {}, heading, this.#state, this.#fold, remove);
+    this.element = h("li.card.stack.job", {}, head, this.#body);
+    job.addEventListener("change", () => this.#show());
+    job.addEventListener("progress", () => this.#showProgress());
+    this.#show();
+  }
+
+  /** Frees what the browser holds of the recording. */
+  close() {
+    this.#player?.close();
+    this.#player = null;
+  }
+
+  #show() {
+    const { state, error } = this.job;
+    const look = { done: "good", failed: "bad", cancelled: "warn" }[state] ?? "";
+    this.#state.className = `state ${look}`;
+    setText(this.#state, `job.${state}`);
+    setText(this.#facts, "job.size", { size: bytes(this.job.file.size) });
+    if (state === "done") this.#done();
+    else if (state === "failed") this.#body.replaceChildren(failure(error), this.#again());
+    else if (state === "cancelled") this.#body.replaceChildren(this.#again());
+    else this.#body.replaceChildren(this.#working());
+    this.#showProgress();
+  }
+
+  #again() {
+    return h("div.row", {}, h("button", { type: "button", text: "work.again", onclick: () => this.job.again() }));
+  }
+
+  #working() {
+    return h("div.working", {}, this.#bar, h("div.spread", {}, this.#left, this.#cancel));
+  }
+
+  #showProgress() {
+    const { part, doneS, durationS, leftS, model } = this.job.progress;
+    const ratio = part ?? (durationS ? doneS / durationS : null);
+    if (ratio === null || this.job.state === "loading") this.#bar.removeAttribute("value");
+    else this.#bar.value = Math.min(1, ratio);
+    if (model) setText(this.#left, "work.model", () => ({ model: model.id, state: stateOf(model) }));
+    else if (part !== undefined) setText(this.#left, "work.sent", { percent: Math.floor(100 * part) });
+    else if (!doneS) setText(this.#left, this.job.state === "waiting" ? "work.waiting" : "work.begun");
+    else
+      setText(this.#left, leftS === null ? "work.done" : "work.done_left", () => ({
+        done: clock(doneS),
+        whole: durationS ? clock(durationS) : "?",
+        time: inWords(leftS ?? 0),
+      }));
+  }
+
+  #done() {
+    const { result } = this.job;
+    setText(this.#facts, "job.facts", () => ({
+      facts: [
+        clock(result.durationS),
+        ...result.languages.map(languageName),
+        result.fallback ?? this.job.fields.model,
+      ].join(" · "),
+    }));
+    this.#fold.hidden = false;
+    this.#unfold(this.opens);
+  }
+
+  #toggle() {
+    this.#unfold(this.#fold.getAttribute("aria-expanded") !== "true");
+  }
+
+  #unfold(isOpen) {
+    this.close();
+    this.#fold.setAttribute("aria-expanded", String(isOpen));
+    setText(this.#fold, isOpen ? "job.close" : "job.open");
+    this.#body.replaceChildren(...(isOpen ? this.#opened() : [h("p.snippet", {}, this.job.result.text)]));
+  }
+
+  #opened() {
+    const { file, fields, result } = this.job;
+    this.#player = new Player(file, result);
+    return [...warningsOf(result), ...outputOf(this.#player.element, file, fields, result), ...detailsOf(result)];
+  }
+}
+
+/** Notes on what is missing or in doubt, for the whole file. */
+function warningsOf({ coverage, problems, damagedS }) {
+  if (!problems.length && (coverage === null || coverage === 1)) return [];
+  const percent = coverage === null ? null : Math.floor(coverage * 1000) / 10;
+  const lines = [
+    coverage !== null && coverage < 1 ? h("p", { text: ["warn.coverage", { percent }] }) : null,
+    problems.length ? h("p", { text: ["warn.problems", { n: problems.length }] }) : null,
+    damagedS ? h("p", { text: ["warn.damaged", { seconds: damagedS.toFixed(1) }] }) : null,
+  ];
+  return [h("div.note.warn", {}, h("div", {}, ...lines))];
+}

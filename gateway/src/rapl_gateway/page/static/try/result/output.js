@@ -1,0 +1,87 @@
+// What a user takes away: the transcript beside its player, or a file of a format; and the request that gives the same.
+
+import { h } from "../../dom.js";
+import { COPY, DOWNLOAD } from "../../icons.js";
+import { actionOf } from "../action.js";
+import { curlOf, pythonOf } from "../request.js";
+import { copy, FORMATS, save } from "./formats.js";
+
+const PLAYER = "player";
+
+/** Returns the parts of the card: the choice of the format with what it shows, and the code of the request. */
+export function outputOf(player, file, fields, result) {
+  let chosen = PLAYER;
+  const preview = h("pre.preview", { tabIndex: 0, hidden: true, labels: { "aria-label": "format.preview" } });
+  const code = new RequestCode(file.name);
+  const format = () => FORMATS[chosen === PLAYER ? "text" : chosen];
+  const text = () => format().make(result);
+  const choose = (name) => {
+    chosen = name;
+    player.hidden = name !== PLAYER;
+    preview.hidden = name === PLAYER;
+    preview.textContent = name === PLAYER ? "" : text();
+    code.show({ ...fields, response_format: apiFormat(name, fields) });
+  };
+  const copyButton = actionOf("format.copy", COPY, () => copy(text()));
+  const saveButton = actionOf("format.download", DOWNLOAD, () => {
+    const { extension, type } = format();
+    save(`${file.name.replace(/\.[^.]+$/, "")}.${extension}`, text(), type);
+  });
+  const bar = h("div.output-bar", {}, choiceOf(file.name, choose), h("div.row", {}, copyButton, saveButton));
+  choose(PLAYER);
+  return [bar, player, preview, code.element];
+}
+
+function apiFormat(format, fields) {
+  return format === PLAYER || format === "json" ? fields.response_format : format;
+}
+
+let groups = 0;
+
+function choiceOf(name, onChoose) {
+  const group = `format-${++groups}`;
+  const choices = [PLAYER, ...Object.keys(FORMATS)].map((format) => {
+    const input = h("input", {
+      type: "radio",
+      name: group,
+      id: `${group}-${format}`,
+      onchange: () => onChoose(format),
+    });
+    input.checked = format === PLAYER;
+    return h("label", { for: input.id }, input, h("span", { text: `format.${format}` }));
+  });
+  return h("div.choice", { role: "radiogroup", labels: { "aria-label": ["format.label", { name }] } }, ...choices);
+}
+
+class RequestCode {
+  #name;
+  #curl = h("pre", { tabIndex: 0, labels: { "aria-label": "code.curl" } });
+  #python = h("pre", { tabIndex: 0, labels: { "aria-label": "code.python" } });
+
+  constructor(name) {
+    this.#name = name;
+    const block = (title, pre) =>
+      h(
+        "div.code",
+        {},
+        h(
+          "div.spread",
+          {},
+          h("h4", { text: title }),
+          actionOf("format.copy", COPY, () => copy(pre.textContent)),
+        ),
+        pre,
+      );
+    this.element = h(
+      "details",
+      {},
+      h("summary", { text: "code.title" }),
+      h("div.stack", {}, block("code.curl", this.#curl), block("code.python", this.#python)),
+    );
+  }
+
+  show(fields) {
+    this.#curl.textContent = curlOf(this.#name, fields);
+    this.#python.textContent = pythonOf(this.#name, fields);
+  }
+}

@@ -1,0 +1,23 @@
+// "Try it": speak, record or drop files, and see what the server makes of them.
+
+import { h } from "../dom.js";
+import { firstVisit } from "./first_visit.js";
+import { Inputs } from "./input/inputs.js";
+import { Jobs } from "./jobs.js";
+import { Models } from "./models.js";
+import { Options } from "./options.js";
+
+export function mount(section) {
+  const models = new Models();
+  const options = new Options(models);
+  const jobs = new Jobs();
+  const inputs = new Inputs(options, (files) => jobs.add(files, options.values));
+  section.classList.add("stack", "try");
+  section.append(
+    h("div.intro", {}, h("h1", { text: "try.title" }), h("p.muted", { text: "try.lead" })),
+    firstVisit(models),
+    h("div.card", {}, inputs.element),
+    jobs.element,
+  );
+  return { shown: () => models.start(), hidden: () => models.stop() };
+}

@@ -1,0 +1,35 @@
+// What a transcript can say besides its words: speakers, emotion, events, and places that are in doubt or damaged.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { assertAccessible, on, PHONE, READY, withBrowser } from "./page.mjs";
+import { markedTranscript } from "./try.mjs";
+
+withBrowser();
+
+const colour = (locator) => locator.evaluate((element) => getComputedStyle(element).color);
+
+test("each speaker has a name and a colour", () =>
+  on(READY, async (page) => {
+    const transcript = await markedTranscript(page);
+    const [first, second, third] = await transcript.getByText(/^Speaker [AB]$/).all();
+    assert.deepEqual([await first.textContent(), await second.textContent()], ["Speaker A", "Speaker B"]);
+    assert.notEqual(await colour(first), await colour(second));
+    assert.equal(await colour(first), await colour(third));
+    await assertAccessible(page);
+  }));
+
+test("emotion, events, doubtful, missing and damaged places are marked", () =>
+  on(
+    READY,
+    async (page) => {
+      const transcript = await markedTranscript(page);
+      for (const mark of ["happy", "laughter", "In doubt: the model is not sure of its text"])
+        await transcript.getByText(mark).waitFor();
+      await transcript.getByText("Text may be missing until 0:04: speech without text").waitFor();
+      await transcript.getByText("Damaged until 0:05: the file breaks off before its end").waitFor();
+      await page.getByText("Text was found for 90 % of the speech.").waitFor();
+    },
+    { colorScheme: "dark", viewport: PHONE },
+  ));
