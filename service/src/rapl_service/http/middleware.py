@@ -35,7 +35,7 @@ class RequestMiddleware:
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        began = time.perf_counter()
+        scope["rapl_began"] = began = time.perf_counter()
         scope["rapl_request_id"] = rid = _given_request_id(scope) or f"req_{secrets.token_hex(16)}"
         LINE_IDS.set({"request_id": rid})
         fields: dict[str, Any] = {}
