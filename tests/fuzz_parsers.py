@@ -26,7 +26,7 @@ import atheris
 with atheris.instrument_imports(include=["rapl_gateway", "rapl_protocol", "python_multipart"]):
     from pydantic_core import from_json
     from rapl_gateway.api import upload
-    from rapl_gateway.api.form import TranscriptionForm
+    from rapl_gateway.api.form.transcription_form import TranscriptionForm
     from rapl_gateway.api.subtitles.cues import ruled_cues
     from rapl_gateway.api.subtitles.formats import to_vtt
     from rapl_gateway.api.subtitles.rules import SubtitleRules

@@ -107,3 +107,27 @@ async def test_other_responses_do_not_pay_for_the_times_of_words(fleet, fields):
 
     [(_, options)] = fleet.sensevoice.calls
     assert not options.word_timestamps
+
+
+@pytest.mark.parametrize("fields", [{}, {"max_line_chars": "20"}, {"subtitle_rules": "off"}, {"subtitle_unit": "word"}])
+async def test_verbose_json_can_include_what_srt_and_vtt_would_give(start, fields):
+    fleet = await start(Talker("iic/SenseVoiceSmall"))
+    request = {"response_format": "verbose_json", "include[]": "subtitles", **fields}
+    answer = (await fleet.transcribe(b"SPEECH:1", **request)).json()
+    files = {
+        each: (await fleet.transcribe(b"SPEECH:1", **{"response_format": each, **fields})).text
+        for each in ("srt", "vtt")
+    }
+
+    assert answer["subtitles"] == files
+    assert "words" not in answer
+
+
+@pytest.mark.parametrize("response_format", ["json", "text", "srt"])
+async def test_other_formats_cannot_include_subtitles(start, response_format):
+    fleet = await start(Talker("iic/SenseVoiceSmall"))
+    request = {"response_format": response_format, "include[]": "subtitles"}
+    answer = await fleet.transcribe(b"SPEECH:1", **request)
+
+    assert answer.status_code == 400
+    assert answer.json()["error"]["param"] == "include"

@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import BaseModel
 from rapl_protocol.errors import HTTP_STATUS
 
-from rapl_gateway.api.form import MAX_AUDIO_TRACK, Granularity, Include, ResponseFormat
+from rapl_gateway.api.form.transcription_form import MAX_AUDIO_TRACK, Granularity, Include, ResponseFormat
 from rapl_gateway.api.subtitles.rules import RULE_LIMITS, WHOLE_NUMBERS, SubtitleUnit
 
 

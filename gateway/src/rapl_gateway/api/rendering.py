@@ -7,7 +7,7 @@ from typing import Any
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from rapl_protocol.transcript import Decoding, Segment, Transcript
 
-from rapl_gateway.api.form import Granularity, ResponseFormat, TranscriptionForm
+from rapl_gateway.api.form.transcription_form import Granularity, Include, ResponseFormat, TranscriptionForm
 from rapl_gateway.api.subtitles.cues import Cue, own_cues, ruled_cues, word_cues
 from rapl_gateway.api.subtitles.formats import to_srt, to_vtt
 from rapl_gateway.api.subtitles.rules import SubtitleOptions, SubtitleUnit
@@ -31,9 +31,19 @@ def render(result: TranscriptBuilder, form: TranscriptionForm) -> Response:
         case ResponseFormat.VTT:
             return PlainTextResponse(to_vtt(_cues(transcript, form.subtitles)))
         case ResponseFormat.VERBOSE_JSON:
-            return JSONResponse(verbose_fields(transcript, form) | coverage_fields(result))
+            return JSONResponse(
+                verbose_fields(transcript, form) | coverage_fields(result) | _subtitles(transcript, form)
+            )
         case ResponseFormat.JSON | ResponseFormat.DIARIZED_JSON:  # the form refuses the latter
             return JSONResponse(_json(transcript, result, form))
+
+
+def _subtitles(transcript: Transcript, form: TranscriptionForm) -> dict[str, Any]:
+    """Returns the field `subtitles`, if it was requested: the same files as the formats `srt` and `vtt`."""
+    if Include.SUBTITLES not in form.includes:
+        return {}
+    cues = _cues(transcript, form.subtitles)
+    return {"subtitles": {"srt": to_srt(cues), "vtt": to_vtt(cues)}}
 
 
 def _cues(transcript: Transcript, options: SubtitleOptions) -> list[Cue]:

@@ -18,10 +18,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from rapl_gateway.admission import StartLimiter, admit, expected_s
 from rapl_gateway.api.compatible.dialect import Dialect
-from rapl_gateway.api.form import TranscriptionForm
+from rapl_gateway.api.form.replacements import requested_replacements
+from rapl_gateway.api.form.transcription_form import TranscriptionForm
 from rapl_gateway.api.openapi import TRANSCRIPTION_ANSWERS, TRANSCRIPTION_REQUEST, TRANSLATION_REQUEST, errors
 from rapl_gateway.api.rendering import coverage_headers
-from rapl_gateway.api.replacement_fields import requested_replacements
 from rapl_gateway.api.sse import cancelled, event_stream, next_text
 from rapl_gateway.api.subtitles.rules import SubtitleOptions
 from rapl_gateway.api.upload import Form, received_form

@@ -4,12 +4,12 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.transcript import Segment
 from starlette.requests import Request
 from starlette.responses import Response
 
-from rapl_gateway.api.form import TranscriptionForm
+from rapl_gateway.api.form.fields import invalid
+from rapl_gateway.api.form.transcription_form import TranscriptionForm
 from rapl_gateway.api.rendering import render, segment_fields
 from rapl_gateway.api.upload import Form
 from rapl_gateway.transcription.result import TranscriptBuilder
@@ -54,10 +54,6 @@ def flag(form: Form, name: str, *, default: bool = False) -> bool:
     return choice(form, name, ("true", "1", "yes", "on", "false", "0", "no", "off"), str(default).lower()) in (
         "true", "1", "yes", "on",
     )  # fmt: skip
-
-
-def invalid(field: str, message: str) -> ServiceError:
-    return ServiceError(ErrorCode.INVALID_REQUEST, message, param=field)
 
 
 def segments_with_words(segments: tuple[Segment, ...]) -> Iterator[dict[str, Any]]:

@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 from rapl_protocol.errors import ErrorCode, ServiceError
 
 from rapl_gateway.api.compatible.dialect import Dialect, flag, segments_with_words, use_as_file
-from rapl_gateway.api.form import ResponseFormat, TranscriptionForm
+from rapl_gateway.api.form.transcription_form import ResponseFormat, TranscriptionForm
 from rapl_gateway.api.openapi import INFERENCE_REQUEST, TRANSCRIPTION_ANSWERS
 from rapl_gateway.api.rendering import render, verbose_fields
 from rapl_gateway.api.transcriptions import respond

@@ -6,8 +6,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Self
 
-from rapl_protocol.errors import ErrorCode, ServiceError
-
+from rapl_gateway.api.form.fields import invalid
 from rapl_gateway.settings import Settings
 
 
@@ -83,7 +82,7 @@ class SubtitleOptions:
         has_rules = switch == "on" or (switch is None and bool(changes or self.rules))
         rules = replace(self.rules or SubtitleRules(), **changes) if has_rules else None
         if rules and rules.min_cue_s > rules.max_cue_s:
-            raise _invalid("min_cue_s", "'min_cue_s' must not be longer than 'max_cue_s'")
+            raise invalid("min_cue_s", "'min_cue_s' must not be longer than 'max_cue_s'")
         return SubtitleOptions(rules, SubtitleUnit(unit) if unit else self.unit)
 
 
@@ -120,16 +119,12 @@ def _number(field: str, text: str) -> float:
         number = -1.0
     if not least <= number <= most:  # also true for NaN
         kind = "whole number" if is_whole else "number"
-        raise _invalid(field, f"'{field}' must be a {kind} from {least:g} to {most:g}")
+        raise invalid(field, f"'{field}' must be a {kind} from {least:g} to {most:g}")
     return number
 
 
 def _one_of(field: str, text: str | None, allowed: tuple[str, ...]) -> str | None:
     if text is not None and text not in allowed:
         names = ", ".join(f"'{each}'" for each in allowed)
-        raise _invalid(field, f"{text[:64]!r} is not one of {names}")
+        raise invalid(field, f"{text[:64]!r} is not one of {names}")
     return text
-
-
-def _invalid(field: str, message: str) -> ServiceError:
-    return ServiceError(ErrorCode.INVALID_REQUEST, message, param=field)

@@ -13,7 +13,7 @@ from rapl_protocol.errors import ErrorCode, ServiceError, invalid_fields
 from rapl_protocol.live_audio import G711_RATE_HZ, AudioEncoding, LiveOptions, TurnDetection
 from rapl_protocol.transcript import TranscribeOptions
 
-from rapl_gateway.api.form import MAX_KEYWORDS, MAX_PROMPT_CHARACTERS
+from rapl_gateway.api.form.transcription_form import MAX_KEYWORDS, MAX_PROMPT_CHARACTERS
 from rapl_gateway.languages import parse_languages
 
 MODELS_WITHOUT_TURN_DETECTION = ("gpt-live-transcribe", "gpt-realtime-whisper")

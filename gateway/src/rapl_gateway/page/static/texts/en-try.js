@@ -81,7 +81,7 @@ export default {
   "job.size": "{size}",
   "job.facts": "{facts}",
   "job.open": "Open",
-  "job.close": "Close",
+  "job.close": "Collapse",
   "work.progress": "Progress",
   "work.cancel": "Cancel",
   "work.again": "Try again",

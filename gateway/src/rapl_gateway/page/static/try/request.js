@@ -11,8 +11,10 @@ export function fieldsOf({ model, language, keywords, speakers }) {
   return chosen;
 }
 
+/** Returns the form that is sent. It asks for subtitles too, so that nothing is transcribed twice for them. */
 export function formOf(file, fields) {
   const form = new FormData();
+  if (fields.response_format === "verbose_json") form.append("include[]", "subtitles");
   for (const [name, value] of Object.entries(fields)) for (const each of [value].flat()) form.append(name, each);
   form.append("file", file, file.name);
   return form;
@@ -35,7 +37,6 @@ export function curlOf(fileName, fields) {
 
 /** Returns the same request for OpenAI's Python package. */
 export function pythonOf(fileName, fields) {
-  const { "keywords[]": keywords, ...known } = fields;
   const text = JSON.stringify;
   const apiKey = currentKey() ? 'os.environ["RAPL_API_KEY"]' : '"none"'; // the package wants one in any case
   const lines = [
@@ -46,8 +47,7 @@ export function pythonOf(fileName, fields) {
     `with open(${text(fileName)}, "rb") as file:`,
     "    transcript = client.audio.transcriptions.create(",
     "        file=file,",
-    ...Object.entries(known).map(([name, value]) => `        ${name}=${text(value)},`),
-    ...(keywords ? [`        keywords=${text(keywords)},`] : []),
+    ...Object.entries(fields).map(([name, value]) => `        ${name.replace("[]", "")}=${text(value)},`),
     "    )",
     `print(${["srt", "vtt", "text"].includes(fields.response_format) ? "transcript" : "transcript.text"})`,
   ];

@@ -1,11 +1,11 @@
 // Files made from a transcript that is here already, so that nothing is transcribed twice. The form is the server's own
-// for `response_format=text`, `srt`, `vtt` and `verbose_json`.
+// for `response_format=text`, `srt`, `vtt` and `verbose_json`. With speakers, subtitles are made here, to name them.
 
 /** Format -> {extension, type, make}; `make` takes a Result. */
 export const FORMATS = {
   text: { extension: "txt", type: "text/plain", make: (result) => `${result.text}\n` },
-  srt: { extension: "srt", type: "application/x-subrip", make: toSrt },
-  vtt: { extension: "vtt", type: "text/vtt", make: toVtt },
+  srt: { extension: "srt", type: "application/x-subrip", make: (result) => result.subtitles?.srt ?? toSrt(result) },
+  vtt: { extension: "vtt", type: "text/vtt", make: (result) => result.subtitles?.vtt ?? toVtt(result) },
   json: { extension: "json", type: "application/json", make: (result) => `${JSON.stringify(result.json, null, 2)}\n` },
 };
 

@@ -9,7 +9,10 @@ export class Result {
    * @param {Headers} headers of the answer.
    */
   constructor(text, headers) {
-    this.json = JSON.parse(text);
+    const { subtitles = null, ...json } = JSON.parse(text);
+    this.json = json;
+    /** The files {srt, vtt} as the server makes them; null if they were not requested. */
+    this.subtitles = subtitles;
     this.text = this.json.text;
     this.segments = this.json.segments ?? [];
     this.durationS = this.json.duration ?? this.segments.at(-1)?.end ?? 0;

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from pydantic import TypeAdapter, ValidationError
-from rapl_protocol.errors import ErrorCode, ServiceError
 
+from rapl_gateway.api.form.fields import invalid
 from rapl_gateway.backends.catalog_file import ReplacementTable
 from rapl_gateway.transcription.replacements import NO_REPLACEMENTS, Replacements
 
@@ -34,8 +34,4 @@ def requested_replacements(fields: Mapping[str, list[str]], of_client: Replaceme
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)[0]
         reason = details.get("ctx", {}).get("error", _EXAMPLE)  # our own errors say what is wrong
-        raise _invalid(f"'{_FIELD}' {reason}") from None
-
-
-def _invalid(message: str) -> ServiceError:
-    return ServiceError(ErrorCode.INVALID_REQUEST, message, param=_FIELD)
+        raise invalid(_FIELD, f"'{_FIELD}' {reason}") from None
