@@ -1,4 +1,4 @@
-// Takes a picture of each state of the page: `node pictures.mjs FOLDER [WORD]`. Run by tests/page/pictures.py.
+// Takes a picture of each state of the page: `node pictures.mjs FOLDER [WORD]`. Run by tests/page_pictures.py.
 
 import path from "node:path";
 

@@ -11,6 +11,7 @@ export class Realtime extends EventTarget {
   turns = new Map(); // item id -> {text, isDone}, in the order in which they began
   isSpeech = false;
   #socket;
+  #early = []; // audio from before the session was open; null after that
   #onEnded = null;
 
   /** Connects, and declares what will be sent. Throws a sentence's error if the server refuses. */
@@ -31,10 +32,14 @@ export class Realtime extends EventTarget {
       turn_detection: { type: "server_vad" },
     };
     this.#send({ type: "session.update", session: { type: "transcription", audio: { input } } });
+    const early = this.#early;
+    this.#early = null;
+    early.forEach((pcm) => this.append(pcm));
   }
 
   append(pcm) {
-    this.#send({ type: "input_audio_buffer.append", audio: base64(pcm) });
+    if (this.#early) this.#early.push(pcm);
+    else this.#send({ type: "input_audio_buffer.append", audio: base64(pcm) });
   }
 
   /** Ends the audio, waits for the texts of its turns, and closes the session. */
