@@ -236,3 +236,9 @@ def test_whatever_the_times_no_word_is_lost_and_only_time_can_be_too_short(segme
     for rule, number in broken:
         if rule == "max_line_chars":
             assert any(" " not in line for line in cues[number].lines)
+
+
+def test_a_cue_lasts_until_the_end_of_its_segment_if_the_last_word_ends_earlier():
+    segment = spoken("She left.", 0.5).model_copy(update={"end_s": 1.4})
+
+    assert [(cue.start_s, cue.end_s) for cue in shown(segment, duration_s=10.0)] == [(0.0, 1.4)]

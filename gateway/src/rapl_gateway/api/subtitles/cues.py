@@ -151,7 +151,7 @@ class _Division:
         filling = LineFilling(self._rules.max_line_chars)
         for phrase in phrases:
             filling.add(phrase)
-        start_s, spoken_end_s = phrases[0].start_s, max(phrase.end_s for phrase in phrases)
+        start_s, spoken_end_s = phrases[0].start_s, max(phrase.segment_end_s or phrase.end_s for phrase in phrases)
         needed_s = self._rules.reading_s(filling.width)
         end_s = min(max(spoken_end_s, start_s + needed_s), start_s + self._longest_s(first, end))
         if end_s - start_s < needed_s:

@@ -38,6 +38,8 @@ class Phrase:
     end_s: float
     segment: int = 0
     """Number of the engine's segment that it belongs to."""
+    segment_end_s: float = 0.0
+    """End of that segment, for its last phrase; 0 for the others. Engines end the last word early."""
     width: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -59,6 +61,8 @@ def phrases_of(segments: Sequence[Segment], max_width: int) -> list[Phrase]:
             begins_segment = bool(found) and found[-1].segment != number
             has_space = not _joins(found[-1].text, phrase.text) if begins_segment else phrase.has_space
             found.append(Phrase(phrase.text, has_space, start_s, max(start_s, phrase.end_s), number))
+        if found and found[-1].segment == number:
+            found[-1] = replace(found[-1], segment_end_s=max(found[-1].end_s, segment.end_s))
     return found
 
 
