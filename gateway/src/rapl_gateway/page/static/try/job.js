@@ -41,8 +41,15 @@ export class Job extends EventTarget {
     this.#become("cancelled");
   }
 
-  /** Puts a job that failed or was cancelled into the queue again. */
-  again() {
+  /** Whether another try may end otherwise: not with a file that has no sound. */
+  get mayTryAgain() {
+    return this.error?.code !== "audio_undecodable";
+  }
+
+  /** Puts a job that failed or was cancelled into the queue again, with the options that hold now. */
+  again(options) {
+    this.fields = fieldsOf(options);
+    this.error = null;
     this.#stop = new AbortController();
     this.#become("waiting");
   }
@@ -67,7 +74,7 @@ export class Job extends EventTarget {
       if (error.code !== "model_not_ready" || !this.fields.model) throw error;
       this.#become("loading");
       const model = await untilReady(this.fields.model, this.#stop.signal, (state) => this.#tell({ model: state }));
-      if (model.state !== "ready") throw error;
+      if (model.state !== "ready") throw Object.assign(error, { model });
       return await this.#sent();
     }
   }
