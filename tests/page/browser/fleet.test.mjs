@@ -141,8 +141,8 @@ test("while the server does not answer it says so, and goes on when it answers a
 
 test("a model that leaves the memory stays chosen, says why it cannot be used, and is loaded right there", () =>
   on(READY, async (page) => {
-    const model = page.getByRole("combobox", { name: "Model" });
-    await page.getByRole("combobox", { disabled: false }).first().waitFor();
+    const model = page.getByRole("combobox", { name: "Model", disabled: false });
+    await model.waitFor();
     assert.equal(await model.inputValue(), SELFTEST);
     await page.getByRole("link", { name: "The fleet" }).click();
     await button(page, "Unload", SELFTEST).click();

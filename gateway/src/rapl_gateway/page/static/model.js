@@ -18,9 +18,12 @@ export function stateOf(model) {
   return model.state === "absent" && hasWeights(model) && !needsCommand(model) ? "unloaded" : model.state;
 }
 
+/** Whether a remedy is a request of the API: for a person it is the button *Load*. */
+export const isForScripts = (remedy) => Boolean(remedy?.startsWith("POST "));
+
 /** Whether a person has to run a command before the model can be loaded. */
 function needsCommand({ state, remedy }) {
-  if (!remedy || remedy.startsWith("POST ")) return false; // a remedy for scripts: it is what *Load* does
+  if (!remedy || isForScripts(remedy)) return false;
   return state === "absent" || remedy.includes("rapl pull");
 }
 
@@ -49,7 +52,7 @@ export function stateText(model) {
 
 /** What the server says of the model's state; nothing of a model that a button can load: the words are for scripts. */
 export const reasonsOf = (model) =>
-  stateOf(model) === "unloaded" ? [] : [model.reason, model.remedy].filter(Boolean);
+  stateOf(model) === "unloaded" ? [] : [model.reason, !isForScripts(model.remedy) && model.remedy].filter(Boolean);
 
 /** Returns a button that loads a model, and then calls `onLoading`. What fails is shown beside it. */
 export function loadButton(id, onLoading = () => {}) {

@@ -174,6 +174,6 @@ function distinct({ list, defaultId }) {
   return list.filter((model) => model.id === defaultId || !isAlias(model));
 }
 
-function field(id, key, control, hint = null) {
-  return h("div.field", {}, h("label", { for: id, text: key }), control, hint);
+function field(id, key, control, ...below) {
+  return h("div.field", {}, h("label", { for: id, text: key }), control, ...below);
 }
