@@ -163,6 +163,31 @@ test("a file that is no recording is a failure that says so", () =>
     { expected: /400/ },
   ));
 
+test("another try uses the model that is chosen then, and a failure names the one it used", () =>
+  on(
+    READY,
+    async (page) => {
+      const sent = [];
+      await page.route("**/v1/audio/transcriptions", (route) => {
+        sent.push(route.request().postDataBuffer().toString("latin1"));
+        return route.fulfill({ status: 503, json: { error: { code: "overloaded", message: "Later." } } });
+      });
+      const model = page.getByRole("combobox", { name: "Model", disabled: false });
+      await model.waitFor();
+      await choose(page, RECORDINGS.sample);
+      const own = card(page, NAMES.sample);
+      await own.getByText("rapl/selftest").waitFor();
+      await model.selectOption("iic/SenseVoiceSmall");
+      await own.getByRole("button", { name: "Try again" }).click();
+      await own.getByText(/kB · iic\/SenseVoiceSmall/).waitFor();
+      assert.deepEqual(
+        sent.map((form) => /name="model"\s+(\S+)/.exec(form)[1]),
+        ["rapl/selftest", "iic/SenseVoiceSmall"],
+      );
+    },
+    { expected: /503/ },
+  ));
+
 test("an upload shows how much was sent, can be cancelled, and sent again", () =>
   on(READY, async (page, context) => {
     const network = await context.newCDPSession(page);

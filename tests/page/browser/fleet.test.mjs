@@ -79,6 +79,21 @@ test("on a first visit it says why the default model cannot be used, and the com
     await card(page, SELFTEST).getByText("ready", { exact: true }).waitFor();
   }));
 
+test("what a server without weights cannot do is not offered, and its banner stays folded for the tab", () =>
+  on(fleet(FIRST_VISIT), async (page) => {
+    await card(page, "iic/SenseVoiceSmall").waitFor();
+    for (const name of ["Load", "Download", "Remove"])
+      assert.equal(await button(page, name, "iic/SenseVoiceSmall").count(), 0);
+    await page.getByRole("link", { name: "Try it" }).click();
+    const advice = page.getByText("understands spoken digits");
+    await advice.waitFor();
+    await page.getByText(/^iic\/SenseVoiceSmall: /).click();
+    await advice.waitFor({ state: "hidden" });
+    await page.reload();
+    await page.getByText(/^iic\/SenseVoiceSmall: /).waitFor();
+    assert.equal(await advice.isVisible(), false);
+  }));
+
 test("each service is shown with its state and its version", () =>
   on(fleet(READY), async (page) => {
     const table = page.getByRole("table", { name: "Services" });

@@ -38,8 +38,13 @@ const KEY = /^[\x20-\x7e]+$/; // what a header of a request can carry
 
 function shownDialog(wasWrong) {
   const opener = document.activeElement;
-  const field = h("input", { id: "key-field", type: "password", autocomplete: "off", "aria-describedby": "key-problem" });
   const problem = h("p.problem-text", { id: "key-problem", role: "alert" });
+  const field = h("input", {
+    id: "key-field",
+    type: "password",
+    autocomplete: "off",
+    "aria-describedby": problem.id,
+  });
   const form = formOf(field, problem, () => dialog.close(""));
   const dialog = h("dialog.card", { "aria-labelledby": "key-title", "aria-describedby": "key-why" }, form);
   form.addEventListener("submit", (event) => {

@@ -1,7 +1,7 @@
 // What the state of a model means for a person. A model is an entry of GET /v1/models.
 
-import { postJson } from "./api.js";
-import { h } from "./dom.js";
+import { ApiError, postJson } from "./api.js";
+import { h, prose } from "./dom.js";
 import { bytes, t } from "./i18n.js";
 
 const LEAST_WEIGHTS_BYTES = 100_000; // the note of an unfinished download has some hundred bytes
@@ -64,16 +64,27 @@ export function loadButton(id, onLoading = () => {}) {
   });
   button.addEventListener("click", async () => {
     button.disabled = true;
-    problem.textContent = "";
+    problem.replaceChildren();
     try {
       await postJson(`${pathOf(id)}/load`);
       document.dispatchEvent(new Event("rapl:models"));
       onLoading();
     } catch (error) {
-      problem.textContent = error.message;
+      if (!(error instanceof ApiError)) throw error;
+      problem.replaceChildren(...prose(error.message).childNodes);
     } finally {
       button.disabled = false;
     }
   });
   return h("div.row.load", {}, button, problem);
+}
+
+/** Keeps the button that loads a model in `place` while it is not in memory. `next` gets its focus when it goes. */
+export function showLoad(place, model, next) {
+  const id = model && stateOf(model) === "unloaded" ? model.id : "";
+  if (place.dataset.model === id) return; // the button that is there keeps its focus
+  const hadFocus = place.contains(document.activeElement);
+  place.dataset.model = id;
+  place.replaceChildren(...(id ? [loadButton(id)] : []));
+  if (hadFocus) next.focus({ preventScroll: true });
 }

@@ -12,8 +12,9 @@ import { bytes } from "../i18n.js";
  * @returns {Promise<boolean>}
  */
 export function removalConfirmed(model, opener) {
-  const size = () => bytes(model.disk_bytes || (model.progress?.done_bytes ?? 0));
-  return confirmed(model.state === "downloading" ? "stop" : "remove", () => ({ model: model.id, size: size() }), opener);
+  const verb = model.state === "downloading" ? "stop" : "remove";
+  const values = () => ({ model: model.id, size: bytes(model.disk_bytes || (model.progress?.done_bytes ?? 0)) });
+  return confirmed(verb, values, opener);
 }
 
 /** Asks whether a model may be unloaded, if the server has requests now. Parameters as of `removalConfirmed`. */

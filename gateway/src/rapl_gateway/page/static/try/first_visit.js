@@ -4,7 +4,7 @@ import { h, icon, prose, replaceContent, sentence } from "../dom.js";
 import { WARNING } from "../icons.js";
 import { inWords, t } from "../i18n.js";
 import { askForKey, currentKey } from "../key.js";
-import { isComing, loadButton, reasonsOf, stateOf, stateText } from "../model.js";
+import { isComing, loadButton, reasonsOf, showLoad, stateOf, stateText } from "../model.js";
 
 const SELF_TEST = "rapl/selftest";
 const FOLDED = "rapl.banner"; // kept for the tab
@@ -28,7 +28,7 @@ export function firstVisit(models) {
     note.classList.toggle("warn", !isComing(main));
     replaceContent(title, [h("strong", {}, t("first.title", { model: main.id, state: stateText(main) }))]);
     replaceContent(facts, factsOf(main));
-    showLoad(load, main);
+    showLoad(load, main, title);
     replaceContent(advice, adviceOf(main, models.find(SELF_TEST)));
     replaceContent(element, [note]);
   };
@@ -42,13 +42,6 @@ function factsOf(model) {
   if (isComing(model)) return download(model);
   const reasons = reasonsOf(model).map(sentence).join(" ");
   return reasons ? [prose(reasons)] : [];
-}
-
-function showLoad(place, model) {
-  const id = stateOf(model) === "unloaded" ? model.id : "";
-  if (place.dataset.model === id) return;
-  place.dataset.model = id;
-  place.replaceChildren(...(id ? [loadButton(id)] : []));
 }
 
 function adviceOf(model, selfTest) {
@@ -104,7 +97,8 @@ export function reasonOf(error) {
 const unloadedModel = ({ model }) => (model && stateOf(model) === "unloaded" ? model : null);
 
 function requestId(id) {
-  return h("details.small", {}, h("summary", { text: "error.details" }), h("p", { text: ["error.request_id", { id }] }));
+  const line = h("p", { text: ["error.request_id", { id }] });
+  return h("details.small", {}, h("summary", { text: "error.details" }), line);
 }
 
 function removeWithKey(note) {

@@ -2,7 +2,7 @@
 
 import { h, prose, replaceContent, sentence } from "../dom.js";
 import { currentLanguage, languageName, t } from "../i18n.js";
-import { loadButton, reasonsOf, stateOf, stateText } from "../model.js";
+import { reasonsOf, showLoad, stateOf, stateText } from "../model.js";
 
 // Offered where an engine does not list its languages.
 const COMMON = [
@@ -107,9 +107,10 @@ export class Options extends EventTarget {
 
   #fill() {
     const before = this.#model.value;
-    const names = distinct(this.#models).map((model) =>
-      h("option", { value: model.id }, model.state === "ready" ? model.id : `${model.id} (${t(`state.${stateOf(model)}`)})`),
-    );
+    const names = distinct(this.#models).map((model) => {
+      const state = model.state === "ready" ? "" : ` (${t(`state.${stateOf(model)}`)})`;
+      return h("option", { value: model.id }, `${model.id}${state}`);
+    });
     const none = this.#lacksKey ? [h("option", { value: "" }, t("options.needs_key"))] : [];
     replaceContent(this.#model, this.#models.list.length ? names : none);
     this.#model.value = this.#wanted(before) ?? "";
@@ -141,19 +142,12 @@ export class Options extends EventTarget {
     const isReady = !model || model.state === "ready";
     const why = isReady ? [] : [stateText(model), ...reasonsOf(model)].map(sentence);
     replaceContent(this.#state, why.length ? [...prose(why.join(" ")).childNodes] : []);
-    this.#showLoad(model);
+    showLoad(this.#load, model, this.#model);
     const can = this.#capabilities;
     this.#keywordsField.hidden = !can.keywords;
     this.#speakersField.hidden = !can.speakers;
     this.#fillLanguages(can);
     this.dispatchEvent(new Event("change"));
-  }
-
-  #showLoad(model) {
-    const id = model && stateOf(model) === "unloaded" ? model.id : "";
-    if (this.#load.dataset.model === id) return; // the button that is there keeps its focus
-    this.#load.dataset.model = id;
-    this.#load.replaceChildren(...(id ? [loadButton(id)] : []));
   }
 
   #fillLanguages(can) {

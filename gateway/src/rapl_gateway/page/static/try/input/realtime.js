@@ -6,7 +6,10 @@ import { currentKey } from "../../key.js";
 const ENDING_MS = 25_000; // the server gives the last turns 20 s for their texts
 const BYTES_AT_ONCE = 8192; // the most that String.fromCharCode takes safely as arguments
 
-/** Dispatches "text" for new words, "speech" when speech starts or stops, "failed" (its detail is an ApiError), "closed". */
+/**
+ * Dispatches "text" for new words, "speech" when speech starts or stops, "failed" (its detail is an ApiError) and
+ * "closed".
+ */
 export class Realtime extends EventTarget {
   turns = new Map(); // item id -> {text, isDone}, in the order in which they began
   isSpeech = false;

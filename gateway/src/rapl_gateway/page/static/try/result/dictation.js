@@ -23,7 +23,8 @@ export class DictationCard {
     const state = h(`span.state.${problem ? "warn" : "good"}`, { text: problem ? "dictation.broken" : "job.done" });
     const head = h("div.card-head", {}, h("div.file", {}, this.#title, facts), state, remove);
     const words = h("p.dictated", { tabIndex: 0, labels: { "aria-label": "live.words" } }, text);
-    this.element = h("li.card.stack.job", {}, head, problem ? brokenNote(problem) : null, words, this.#actions(text, time));
+    const note = problem ? brokenNote(problem) : null;
+    this.element = h("li.card.stack.job", {}, head, note, words, this.#actions(text, time));
     hold(this);
   }
 
