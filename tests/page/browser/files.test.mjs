@@ -20,12 +20,24 @@ test("a file becomes a transcript, with the times of its segments", () =>
     await assertAccessible(page);
   }));
 
-test("the text of a chosen file is in view when it is done, and the browser asks until it is taken", () =>
+for (const reducedMotion of ["reduce", "no-preference"])
+  test(`the text of a chosen file is in view when it is done, with the motion ${reducedMotion}`, () =>
+    on(
+      READY,
+      async (page) => {
+        await choose(page, RECORDINGS.several);
+        const own = card(page, NAMES.several);
+        await own.getByText("Done", { exact: true }).waitFor();
+        await until(async () => (await own.boundingBox()).y < 100, "the top of the card is near that of the window");
+      },
+      { reducedMotion },
+    ));
+
+test("the browser asks before a transcript is lost, until it is copied or saved", () =>
   on(READY, async (page) => {
-    await choose(page, RECORDINGS.several);
-    const own = card(page, NAMES.several);
+    await choose(page, RECORDINGS.sample);
+    const own = card(page, NAMES.sample);
     await own.getByText("Done", { exact: true }).waitFor();
-    await until(async () => (await own.boundingBox()).y < 100, "the top of the card is near the top of the window");
     assert.equal(await asksBeforeLeaving(page), true);
     await own.getByRole("button", { name: "Download .txt" }).click();
     assert.equal(await asksBeforeLeaving(page), false);

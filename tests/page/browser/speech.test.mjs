@@ -98,6 +98,21 @@ test("a recording of the browser is transcribed as a file", () =>
     await page.getByRole("list", { name: "Transcript" }).getByText(/[729]/).first().waitFor();
   }));
 
+test("the browser asks before a recording is lost whose transcription failed", () =>
+  on(
+    READY,
+    async (page) => {
+      const failure = { status: 503, json: { error: { code: "overloaded", message: "Later." } } };
+      await page.route("**/v1/audio/transcriptions", (route) => route.fulfill(failure));
+      await page.getByRole("button", { name: /^Record/ }).click();
+      await page.getByRole("timer").getByText("0:01").waitFor();
+      await page.getByRole("button", { name: "Stop and transcribe" }).click();
+      await page.getByText("Failed", { exact: true }).waitFor();
+      assert.equal(await asksBeforeLeaving(page), true);
+    },
+    { expected: /503/ },
+  ));
+
 test("a recording that is thrown away is not sent", () =>
   on(READY, async (page) => {
     await page.getByRole("button", { name: /^Record/ }).click();

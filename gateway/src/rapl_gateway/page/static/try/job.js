@@ -21,9 +21,11 @@ export class Job extends EventTarget {
   error = null;
   #stop = new AbortController();
 
-  constructor(file, options) {
+  /** @param {boolean} isOnlyHere whether the page has the file and no disk does: a recording of the browser. */
+  constructor(file, options, isOnlyHere = false) {
     super();
     this.file = file;
+    this.isOnlyHere = isOnlyHere;
     this.fields = fieldsOf(options);
   }
 
@@ -33,6 +35,12 @@ export class Job extends EventTarget {
 
   get hasEnded() {
     return !this.isRunning && this.state !== "waiting";
+  }
+
+  /** Whether work would be lost with the page: under way, a text, or a recording without a text. */
+  get hasSomethingToLose() {
+    if (this.state === "done") return this.result.text.trim() !== "";
+    return !this.hasEnded || this.isOnlyHere;
   }
 
   cancel() {

@@ -25,11 +25,11 @@ export class Jobs {
     this.element = h("section.stack", { hidden: true }, title, this.#said, this.#list);
   }
 
-  /** Adds files. The newest are on top. */
-  add(files) {
+  /** Adds files. The newest are on top. `isOnlyHere`: the page has them, and no disk does. */
+  add(files, { isOnlyHere = false } = {}) {
     const isOne = files.length === 1;
     const options = this.#options.values;
-    const cards = files.map((file) => this.#cardOf(new Job(file, options), isOne));
+    const cards = files.map((file) => this.#cardOf(new Job(file, options, isOnlyHere), isOne));
     this.#place(cards);
     this.#next();
     cards[0].element.scrollIntoView({ block: "nearest" });
@@ -67,9 +67,8 @@ export class Jobs {
   }
 
   #changed(job) {
-    if (job.state === "failed" || job.state === "cancelled" || (job.state === "done" && !job.result.text.trim()))
-      release(job);
-    else hold(job);
+    if (job.hasSomethingToLose) hold(job);
+    else release(job);
     if (job.isRunning) return;
     if (job.state === "waiting") return this.#next();
     this.#said.textContent = t(`jobs.said_${job.state}`, { name: job.file.name });

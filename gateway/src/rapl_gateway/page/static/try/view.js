@@ -16,6 +16,7 @@ export function mount(section) {
       if (!models.list.length) await models.asked; // until then no model is chosen
       jobs.add(files);
     },
+    recording: (file) => jobs.add([file], { isOnlyHere: true }),
     dictation: (dictation) => jobs.addDictation(dictation),
   });
   section.classList.add("stack", "try");

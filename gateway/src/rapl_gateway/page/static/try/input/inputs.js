@@ -26,8 +26,8 @@ export class Inputs {
 
   /**
    * @param {Options} options what the user has chosen; shown below the tiles.
-   * @param {{files: function(File[]), dictation: function(object)}} on called with files to transcribe, and with what
-   *   was dictated, as `DictationCard` takes it.
+   * @param {{files: function(File[]), recording: function(File), dictation: function(object)}} on called with files to
+   *   transcribe, with a recording of the browser, and with what was dictated, as `DictationCard` takes it.
    */
   constructor(options, on) {
     this.#options = options;
@@ -80,7 +80,7 @@ export class Inputs {
   #record(stream) {
     const recording = new Recording(stream, (file) => {
       this.#close();
-      if (file) this.#on.files([file]);
+      if (file) this.#on.recording(file);
     });
     this.#show(recording.element);
     recording.start();
