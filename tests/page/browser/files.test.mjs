@@ -4,8 +4,8 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
-import { assertAccessible, on, READY, RECORDINGS, until, withBrowser } from "./page.mjs";
-import { answers, card, choose, NAMES, WORDS } from "./try.mjs";
+import { assertAccessible, isTooWide, on, PHONE, READY, RECORDINGS, until, withBrowser } from "./page.mjs";
+import { answers, asksBeforeLeaving, card, choose, NAMES, WORDS } from "./try.mjs";
 
 const SLOW_BYTES_PER_S = 100_000;
 
@@ -18,6 +18,54 @@ test("a file becomes a transcript, with the times of its segments", () =>
     await transcript.getByText(WORDS).waitFor();
     await transcript.getByRole("button", { name: /^Play from 0:0\d$/ }).waitFor();
     await assertAccessible(page);
+  }));
+
+for (const reducedMotion of ["reduce", "no-preference"])
+  test(`the text of a chosen file is in view when it is done, with the motion ${reducedMotion}`, () =>
+    on(
+      READY,
+      async (page) => {
+        await choose(page, RECORDINGS.several);
+        const own = card(page, NAMES.several);
+        await own.getByText("Done", { exact: true }).waitFor();
+        await until(async () => (await own.boundingBox()).y < 100, "the top of the card is near that of the window");
+      },
+      { reducedMotion },
+    ));
+
+test("the browser asks before a transcript is lost, until it is copied or saved", () =>
+  on(READY, async (page) => {
+    await choose(page, RECORDINGS.sample);
+    const own = card(page, NAMES.sample);
+    await own.getByText("Done", { exact: true }).waitFor();
+    assert.equal(await asksBeforeLeaving(page), true);
+    await own.getByRole("button", { name: "Download .txt" }).click();
+    assert.equal(await asksBeforeLeaving(page), false);
+  }));
+
+test("a long name without spaces widens the page nowhere", () =>
+  on(READY, async (page) => {
+    const name = `${"n".repeat(240)}.wav`;
+    await page.getByRole("combobox", { disabled: false }).first().waitFor();
+    const picker = page.locator("input[type=file]");
+    await picker.setInputFiles({ name, mimeType: "audio/wav", buffer: readFileSync(RECORDINGS.sample) });
+    const own = card(page, name);
+    await own.getByText("Done", { exact: true }).waitFor();
+    await own.getByText("This request as code").click();
+    for (const viewport of [{ width: 1280, height: 800 }, PHONE]) {
+      await page.setViewportSize(viewport);
+      assert.equal(await isTooWide(page), false);
+    }
+  }));
+
+test("a silent recording says so also while its card is collapsed", () =>
+  on(READY, async (page) => {
+    const silence = readFileSync(RECORDINGS.sample).fill(0, 44);
+    await page.getByRole("combobox", { disabled: false }).first().waitFor();
+    const file = { name: "silence.wav", mimeType: "audio/wav", buffer: silence };
+    await page.locator("input[type=file]").setInputFiles(file);
+    await page.getByRole("button", { name: "Collapse" }).click();
+    await page.getByText("There is no speech in this recording.").waitFor();
   }));
 
 test("many files are transcribed, each in a card of its own, and can be removed", () =>
@@ -34,9 +82,9 @@ test("many files are transcribed, each in a card of its own, and can be removed"
     assert.equal(await page.getByRole("heading", { name: "Transcripts" }).count(), 0);
   }));
 
-test("a file that is dropped anywhere on the page is transcribed", () =>
-  on(READY, async (page) => {
-    await page.getByRole("button", { name: /^Choose files/ }).waitFor();
+test("a file that is dropped anywhere on the page, also on The fleet, is transcribed", () =>
+  on(`${READY}/#/fleet`, async (page) => {
+    await page.getByRole("table").waitFor();
     const content = readFileSync(RECORDINGS.sample).toString("base64");
     await page.evaluate(
       async ([name, base64]) => {
@@ -83,7 +131,7 @@ test("each format is the server's own, and is copied and saved", () =>
       assert.equal(await own.getByLabel("The file's content").textContent(), expected);
       const [download] = await Promise.all([
         page.waitForEvent("download"),
-        own.getByRole("button", { name: "Download" }).click(),
+        own.getByRole("button", { name: `Download .${extension}`, exact: true }).click(),
       ]);
       assert.equal(download.suggestedFilename(), `sample.${extension}`);
       assert.equal(readFileSync(await download.path(), "utf8"), expected);
@@ -121,10 +169,35 @@ test("a file that is no recording is a failure that says so", () =>
       const own = card(page, NAMES.nothing);
       await own.getByText("Failed", { exact: true }).waitFor();
       await own.getByText("This file has no sound that can be read").waitFor();
-      await own.getByRole("button", { name: "Try again" }).waitFor();
+      assert.equal(await own.getByRole("button", { name: "Try again" }).count(), 0);
       await assertAccessible(page);
     },
     { expected: /400/ },
+  ));
+
+test("another try uses the model that is chosen then, and a failure names the one it used", () =>
+  on(
+    READY,
+    async (page) => {
+      const sent = [];
+      await page.route("**/v1/audio/transcriptions", (route) => {
+        sent.push(route.request().postDataBuffer().toString("latin1"));
+        return route.fulfill({ status: 503, json: { error: { code: "overloaded", message: "Later." } } });
+      });
+      const model = page.getByRole("combobox", { name: "Model", disabled: false });
+      await model.waitFor();
+      await choose(page, RECORDINGS.sample);
+      const own = card(page, NAMES.sample);
+      await own.getByText("rapl/selftest").waitFor();
+      await model.selectOption("iic/SenseVoiceSmall");
+      await own.getByRole("button", { name: "Try again" }).click();
+      await own.getByText(/kB · iic\/SenseVoiceSmall/).waitFor();
+      assert.deepEqual(
+        sent.map((form) => /name="model"\s+(\S+)/.exec(form)[1]),
+        ["rapl/selftest", "iic/SenseVoiceSmall"],
+      );
+    },
+    { expected: /503/ },
   ));
 
 test("an upload shows how much was sent, can be cancelled, and sent again", () =>

@@ -79,6 +79,21 @@ test("on a first visit it says why the default model cannot be used, and the com
     await card(page, SELFTEST).getByText("ready", { exact: true }).waitFor();
   }));
 
+test("what a server without weights cannot do is not offered, and its banner stays folded for the tab", () =>
+  on(fleet(FIRST_VISIT), async (page) => {
+    await card(page, "iic/SenseVoiceSmall").waitFor();
+    for (const name of ["Load", "Download", "Remove"])
+      assert.equal(await button(page, name, "iic/SenseVoiceSmall").count(), 0);
+    await page.getByRole("link", { name: "Try it" }).click();
+    const advice = page.getByText("understands spoken digits");
+    await advice.waitFor();
+    await page.getByText(/^iic\/SenseVoiceSmall: /).click();
+    await advice.waitFor({ state: "hidden" });
+    await page.reload();
+    await page.getByText(/^iic\/SenseVoiceSmall: /).waitFor();
+    assert.equal(await advice.isVisible(), false);
+  }));
+
 test("each service is shown with its state and its version", () =>
   on(fleet(READY), async (page) => {
     const table = page.getByRole("table", { name: "Services" });
@@ -138,3 +153,34 @@ test("while the server does not answer it says so, and goes on when it answers a
     },
     { expected: /ERR_INTERNET_DISCONNECTED/ },
   ));
+
+test("a model that leaves the memory stays chosen, says why it cannot be used, and is loaded right there", () =>
+  on(READY, async (page) => {
+    const model = page.getByRole("combobox", { name: "Model", disabled: false });
+    await model.waitFor();
+    assert.equal(await model.inputValue(), SELFTEST);
+    await page.getByRole("link", { name: "The fleet" }).click();
+    await button(page, "Unload", SELFTEST).click();
+    await card(page, SELFTEST).getByText("not in memory", { exact: true }).waitFor();
+    await page.getByRole("link", { name: "Try it" }).click();
+    await page.getByRole("button", { name: /^Choose files.*not in memory/, disabled: true }).waitFor();
+    assert.equal(await model.inputValue(), SELFTEST);
+    assert.equal(await page.getByText(/POST/).count(), 0);
+    await assertAccessible(page);
+    await button(page, "Load", SELFTEST).last().click();
+    await page.getByRole("button", { name: /^Choose files/, disabled: false }).waitFor();
+  }));
+
+test("while requests run, a person is asked before a model is unloaded", () =>
+  on(fleet(READY), async (page) => {
+    await card(page, SELFTEST).waitFor();
+    await page.route("**/v1/status", async (route) => {
+      const status = await (await route.fetch()).json();
+      await route.fulfill({ json: { ...status, running_requests: 2 } });
+    });
+    await button(page, "Unload", SELFTEST).click();
+    const question = page.getByRole("dialog", { name: `Unload ${SELFTEST}?` });
+    await question.getByText("Requests running on this server now: 2.").waitFor();
+    await question.getByRole("button", { name: "Keep it" }).click();
+    assert.equal(await card(page, SELFTEST).getByText("ready", { exact: true }).count(), 1);
+  }));

@@ -69,7 +69,12 @@ test("a server with keys asks for one, says that a wrong one is wrong, and keeps
       await dialog.getByRole("textbox", { name: "API key" }).fill("wrong");
       await assertAccessible(page);
       await dialog.getByRole("button", { name: "Use this key" }).click();
-      await dialog.getByText("does not know this key").waitFor();
+      await dialog.getByRole("alert").getByText("does not know this key").waitFor();
+      for (const impossible of ["ключ", "   "]) {
+        await dialog.getByRole("textbox", { name: "API key" }).fill(impossible);
+        await page.keyboard.press("Enter");
+        await dialog.getByRole("alert").getByText("This is not a key").waitFor();
+      }
       await dialog.getByRole("textbox", { name: "API key" }).fill(KEY);
       await page.keyboard.press("Enter");
       await page.getByRole("heading", { name: "Models" }).waitFor();
@@ -94,6 +99,26 @@ test("a dialog for the key that is closed leaves a way back to it", () =>
       await page.getByRole("dialog").getByRole("textbox").fill(KEY);
       await page.keyboard.press("Enter");
       await page.getByRole("heading", { name: "Models" }).waitFor();
+    },
+    { expected: /401/ },
+  ));
+
+test("without a key the box of the models says so; with it, every note about the key goes", () =>
+  on(
+    KEYED,
+    async (page) => {
+      await page.getByRole("dialog").waitFor();
+      await page.keyboard.press("Escape");
+      await page.getByRole("combobox", { name: "Model" }).getByText("needs a key").waitFor({ state: "attached" });
+      await page.locator("input[type=file]").setInputFiles(RECORDINGS.sample);
+      await page.getByRole("dialog").waitFor();
+      await page.keyboard.press("Escape");
+      await card(page, NAMES.sample).getByText("The server needs a key").waitFor();
+      await page.getByRole("button", { name: "Enter the key" }).first().click();
+      await page.getByRole("dialog").getByRole("textbox").fill(KEY);
+      await page.keyboard.press("Enter");
+      await page.getByRole("combobox", { name: "Model", disabled: false }).waitFor();
+      assert.equal(await page.getByText("The server needs a key").count(), 0);
     },
     { expected: /401/ },
   ));

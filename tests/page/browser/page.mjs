@@ -47,7 +47,12 @@ export function withBrowser(args = []) {
  * @param {object} options of Playwright's `newContext`; `expected` is a pattern of errors that the test provokes.
  */
 export async function on(url, test, { expected = /^$/, ...options } = {}) {
-  const context = await browser.newContext({ locale: "en-GB", viewport: { width: 1100, height: 800 }, ...options });
+  const context = await browser.newContext({
+    locale: "en-GB",
+    viewport: { width: 1100, height: 800 },
+    reducedMotion: "reduce", // what still moves cannot be clicked
+    ...options,
+  });
   context.setDefaultTimeout(LIMIT_MS);
   const faults = [];
   const page = await context.newPage();

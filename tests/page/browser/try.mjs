@@ -43,6 +43,10 @@ export async function choose(page, ...files) {
 export const card = (page, name) =>
   page.getByRole("listitem").filter({ has: page.getByRole("heading", { name, exact: true }) });
 
+/** Whether the browser would ask a person who leaves the page now. */
+export const asksBeforeLeaving = (page) =>
+  page.evaluate("!dispatchEvent(new Event('beforeunload', { cancelable: true }))");
+
 /** The server's own answer for a file in a format. */
 export async function answers(file, format) {
   const form = new FormData();

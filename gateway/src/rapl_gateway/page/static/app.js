@@ -28,6 +28,11 @@ function route() {
   mounted[name].shown?.();
 }
 
+/** A file may be dropped on the other view: so "Try it" is there from the start. */
+function startTry() {
+  mounted.try = mountTry(document.getElementById("view-try"));
+}
+
 function startLanguage(button) {
   const show = () => {
     const other = currentLanguage() === "en" ? "zh" : "en";
@@ -53,5 +58,6 @@ readMarkup();
 startTheme(document.getElementById("theme"));
 startLanguage(document.getElementById("language"));
 startKey(document.getElementById("key"));
+startTry();
 addEventListener("hashchange", route);
 route();

@@ -1,6 +1,7 @@
 // The API key: typed by the user, kept by the browser for this tab only, and sent with each request.
 
 import { h } from "./dom.js";
+import { setText } from "./i18n.js";
 
 const KEPT = "rapl.key";
 let asking = null; // the answer that several requests may wait for at once
@@ -33,34 +34,50 @@ export function askForKey(used = null, isAction = false) {
   return asking;
 }
 
+const KEY = /^[\x20-\x7e]+$/; // what a header of a request can carry
+
 function shownDialog(wasWrong) {
-  const field = h("input", { id: "key-field", type: "password", autocomplete: "off", required: true });
-  const form = formOf(field, wasWrong, () => dialog.close(""));
+  const opener = document.activeElement;
+  const problem = h("p.problem-text", { id: "key-problem", role: "alert" });
+  const field = h("input", {
+    id: "key-field",
+    type: "password",
+    autocomplete: "off",
+    "aria-describedby": problem.id,
+  });
+  const form = formOf(field, problem, () => dialog.close(""));
   const dialog = h("dialog.card", { "aria-labelledby": "key-title", "aria-describedby": "key-why" }, form);
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    dialog.close(field.value.trim());
+    const key = field.value.trim();
+    if (KEY.test(key)) return dialog.close(key);
+    setText(problem, "key.impossible");
+    field.setAttribute("aria-invalid", "true");
+    field.focus();
   });
   document.body.append(dialog);
   dialog.showModal();
+  if (wasWrong) setText(problem, "key.wrong"); // after it is shown, so that a screen reader reads it
   field.focus();
   return new Promise((resolve) => {
     dialog.addEventListener("close", () => {
       dialog.remove();
+      if (opener.isConnected) opener.focus({ preventScroll: true });
       keepKey(dialog.returnValue);
       resolve(Boolean(dialog.returnValue));
     });
   });
 }
 
-function formOf(field, wasWrong, onCancel) {
+function formOf(field, problem, onCancel) {
   return h(
     "form",
-    { method: "dialog" },
+    { method: "dialog", noValidate: true },
     h("h2", { id: "key-title", text: "key.title" }),
-    h("p", { id: "key-why", text: wasWrong ? "key.wrong" : "key.why" }),
+    h("p", { id: "key-why", text: "key.why" }),
     h("label", { for: field.id, text: "key.label" }),
     field,
+    problem,
     h("p.hint", { text: "key.where" }),
     h(
       "div.row.end",

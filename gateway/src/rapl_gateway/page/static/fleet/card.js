@@ -3,7 +3,8 @@
 import { ApiError, postJson, request } from "../api.js";
 import { h } from "../dom.js";
 import { bytes, currentLanguage, inWords, languageName, t } from "../i18n.js";
-import { confirmed } from "./confirm.js";
+import { canLoad, hasWeights, pathOf, stateOf } from "../model.js";
+import { removalConfirmed, unloadConfirmed } from "./confirm.js";
 import { hide, set, show, showSentence, showState, write } from "./show.js";
 
 const MOODS = { ready: "good", downloading: "warn", loading: "warn", failed: "bad", unreachable: "bad" };
@@ -56,9 +57,6 @@ export function card(view) {
   return { element, update };
 }
 
-/** Returns the path of a model in the API. */
-export const pathOf = (id) => `/v1/models/${id.split("/").map(encodeURIComponent).join("/")}`;
-
 function showModel(made, model) {
   show(made.name, model.id);
   hide(made.mark, !model.isDefault);
@@ -73,11 +71,6 @@ function showModel(made, model) {
   showSentence(made.reason, isHere ? model.reason : null);
   showSentence(made.remedy, isHere ? model.remedy : null);
   show(made.elsewhere, isWrong && !isHere ? t("fleet.see_problems") : null);
-}
-
-/** Returns the state, with two kinds of `absent`: a model on the disk is only not in memory. */
-export function stateOf(model) {
-  return model.state === "absent" && model.disk_bytes ? "unloaded" : model.state;
 }
 
 function facts(model) {
@@ -127,8 +120,8 @@ function buttons(made, view) {
   const path = () => pathOf(made.model.id);
   const changes = {
     load: () => postJson(`${path()}/load`),
-    unload: () => postJson(`${path()}/unload`),
-    remove: async (button) => (await confirmed(made.model, button)) && request(path(), { method: "DELETE" }),
+    unload: async (button) => (await unloadConfirmed(made.model, button)) && postJson(`${path()}/unload`),
+    remove: async (button) => (await removalConfirmed(made.model, button)) && request(path(), { method: "DELETE" }),
   };
   const all = Object.fromEntries(
     Object.entries(changes).map(([name, change]) => {
@@ -143,22 +136,16 @@ function buttons(made, view) {
 
 function showButtons({ load, unload, remove }, model) {
   const state = stateOf(model);
-  const mayLoad = state === "unloaded" || ((state === "absent" || state === "failed") && !needsCommand(model));
   const label = (button, key) => {
     write(button, t(`fleet.${key}`));
     set(button, "aria-label", t("fleet.action_of", { action: t(`fleet.${key}`), model: model.id }));
   };
-  label(load, model.disk_bytes ? "load" : "pull");
+  label(load, hasWeights(model) ? "load" : "pull");
   label(unload, "unload");
   label(remove, state === "downloading" ? "stop" : "remove");
-  hide(load, !mayLoad);
+  hide(load, !canLoad(model));
   hide(unload, state !== "ready");
-  hide(remove, model.id === SELF_TEST || !(model.disk_bytes || state === "downloading"));
-}
-
-/** Whether the engine cannot bring the model by itself, so that a person has to run a command. */
-function needsCommand(model) {
-  return model.state === "absent" && Boolean(model.remedy);
+  hide(remove, model.id === SELF_TEST || !(hasWeights(model) || state === "downloading"));
 }
 
 async function run(button, change, made, view) {

@@ -1,5 +1,6 @@
-// The question before a model's weights are removed.
+// The questions before a model's weights are removed, or a model that may be at work leaves the memory.
 
+import { getJson } from "../api.js";
 import { h } from "../dom.js";
 import { bytes } from "../i18n.js";
 
@@ -10,12 +11,21 @@ import { bytes } from "../i18n.js";
  * @param {Element} opener gets the focus back.
  * @returns {Promise<boolean>}
  */
-export function confirmed(model, opener) {
-  const isDownloading = model.state === "downloading";
-  const verb = isDownloading ? "stop" : "remove";
+export function removalConfirmed(model, opener) {
+  const verb = model.state === "downloading" ? "stop" : "remove";
   const values = () => ({ model: model.id, size: bytes(model.disk_bytes || (model.progress?.done_bytes ?? 0)) });
+  return confirmed(verb, values, opener);
+}
+
+/** Asks whether a model may be unloaded, if the server has requests now. Parameters as of `removalConfirmed`. */
+export async function unloadConfirmed(model, opener) {
+  const { running_requests: n } = await getJson("/v1/status");
+  return n === 0 || confirmed("unload", () => ({ model: model.id, n }), opener);
+}
+
+function confirmed(verb, values, opener) {
   const keep = h("button", { type: "submit", value: "", text: "fleet.keep" });
-  const remove = h("button.danger", { type: "submit", value: "remove", text: `fleet.${verb}` });
+  const act = h("button.danger", { type: "submit", value: verb, text: `fleet.${verb}` });
   const dialog = h(
     "dialog.card",
     { "aria-labelledby": "confirm-title", "aria-describedby": "confirm-why" },
@@ -24,7 +34,7 @@ export function confirmed(model, opener) {
       { method: "dialog" },
       h("h2", { id: "confirm-title", text: [`fleet.title_of.${verb}`, values] }),
       h("p", { id: "confirm-why", text: [`fleet.why.${verb}`, values] }),
-      h("div.row.end", {}, keep, remove),
+      h("div.row.end", {}, keep, act),
     ),
   );
   document.body.append(dialog);
@@ -34,7 +44,7 @@ export function confirmed(model, opener) {
     dialog.addEventListener("close", () => {
       dialog.remove();
       opener.focus();
-      resolve(dialog.returnValue === "remove");
+      resolve(dialog.returnValue === verb);
     });
   });
 }

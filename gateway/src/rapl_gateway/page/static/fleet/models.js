@@ -2,7 +2,8 @@
 
 import { h } from "../dom.js";
 import { t } from "../i18n.js";
-import { card, stateOf } from "./card.js";
+import { stateOf } from "../model.js";
+import { card } from "./card.js";
 import { pullForm } from "./pull.js";
 import { hide, showList } from "./show.js";
 

@@ -3,6 +3,7 @@
 import { h, icon } from "../dom.js";
 import { t } from "../i18n.js";
 import { WARNING } from "../icons.js";
+import { isForScripts } from "../model.js";
 import { hide, set, show, showList, showSentence, showState } from "./show.js";
 
 const NOTE = { failed: "bad", warning: "warn" }; // "skipped" is no problem: the table of the services shows it
@@ -42,7 +43,7 @@ function problem() {
     show(subject, found.subject);
     set(subject, "lang", "en");
     showSentence(reason, withStop(found.reason));
-    showSentence(remedy, found.remedy);
+    showSentence(remedy, isForScripts(found.remedy) ? null : found.remedy);
   };
   return { element, update };
 }

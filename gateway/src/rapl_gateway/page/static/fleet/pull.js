@@ -3,7 +3,7 @@
 import { ApiError, postJson } from "../api.js";
 import { h } from "../dom.js";
 import { t } from "../i18n.js";
-import { pathOf } from "./card.js";
+import { pathOf } from "../model.js";
 import { show, showSentence } from "./show.js";
 
 const EXAMPLE = "mlx-community/parakeet-tdt-0.6b-v3";

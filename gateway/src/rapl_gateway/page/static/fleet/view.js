@@ -1,7 +1,7 @@
 // "The fleet": what runs, what is wrong, and the models. It reads GET /v1/status and /v1/models while it is shown.
 
 import { ApiError, getJson } from "../api.js";
-import { h, icon } from "../dom.js";
+import { h, icon, prose, replaceContent } from "../dom.js";
 import { inWords, t } from "../i18n.js";
 import { WARNING } from "../icons.js";
 import { askForKey } from "../key.js";
@@ -97,11 +97,13 @@ function failureNote(view) {
   return {
     element,
     show(error) {
+      const hadFocus = element.contains(document.activeElement);
       element.hidden = error === null;
+      if (!error && hadFocus) document.getElementById("main").focus({ preventScroll: true });
       if (!error) return;
       const isKey = error.code === "invalid_api_key";
       show(title, error.title);
-      show(why, isKey ? t("key.missing") : error.message);
+      replaceContent(why, [...prose(isKey ? t("key.missing") : error.message).childNodes]);
       again.hidden = isKey;
       enter.hidden = !isKey;
     },

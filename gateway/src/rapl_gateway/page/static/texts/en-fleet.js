@@ -56,6 +56,8 @@ export default {
   "fleet.why.remove": "This deletes {size} of its files from the server's disk. To use it again it must be downloaded.",
   "fleet.title_of.stop": "Stop the download of {model}?",
   "fleet.why.stop": "What has been downloaded, {size}, is deleted from the server's disk.",
+  "fleet.title_of.unload": "Unload {model}?",
+  "fleet.why.unload": "Requests running on this server now: {n}. Those of this model are completed first; later ones fail until it is loaded again.",
   "fleet.keep": "Keep it",
   "fleet.pull_label": "Another model",
   "fleet.pull_hint": "A model for mlx-audio on Hugging Face. It is downloaded to the server and loaded.",

@@ -13,6 +13,7 @@ export default {
   "key.title": "This server asks for a key",
   "key.why": "Its owner has set API keys. Ask the owner for one.",
   "key.wrong": "The server does not know this key. Check it, or ask the owner for another one.",
+  "key.impossible": "This is not a key. A key has letters, digits and signs of the English keyboard.",
   "key.label": "API key",
   "key.missing": "Without one of its keys this server transcribes nothing.",
   "key.where": "The key stays in this tab and is forgotten when you close it.",

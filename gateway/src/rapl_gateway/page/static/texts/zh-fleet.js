@@ -56,6 +56,8 @@ export default {
   "fleet.why.remove": "这会从服务器的磁盘上删除 {size} 的文件。以后要用时需要重新下载。",
   "fleet.title_of.stop": "停止下载 {model}？",
   "fleet.why.stop": "已下载的 {size} 会从服务器的磁盘上删除。",
+  "fleet.title_of.unload": "卸载 {model}？",
+  "fleet.why.unload": "服务器正在处理 {n} 个请求。此模型的请求会先完成，之后的请求会失败，直到重新加载。",
   "fleet.keep": "保留",
   "fleet.pull_label": "添加其他模型",
   "fleet.pull_hint": "填写 Hugging Face 上适用于 mlx-audio 的模型名称，服务器会下载并加载它。",

@@ -14,6 +14,7 @@ export default {
   "key.title": "此服务器需要密钥",
   "key.why": "服务器的管理者设置了 API 密钥，请向管理者索取。",
   "key.wrong": "服务器不认识这个密钥。请检查，或向管理者另要一个。",
+  "key.impossible": "这不是密钥。密钥只含英文字母、数字和英文符号。",
   "key.label": "API 密钥",
   "key.where": "密钥只保存在这个标签页中，关闭后即被清除。",
   "key.cancel": "取消",

@@ -21,9 +21,11 @@ export class Job extends EventTarget {
   error = null;
   #stop = new AbortController();
 
-  constructor(file, options) {
+  /** @param {boolean} isOnlyHere whether the page has the file and no disk does: a recording of the browser. */
+  constructor(file, options, isOnlyHere = false) {
     super();
     this.file = file;
+    this.isOnlyHere = isOnlyHere;
     this.fields = fieldsOf(options);
   }
 
@@ -35,14 +37,27 @@ export class Job extends EventTarget {
     return !this.isRunning && this.state !== "waiting";
   }
 
+  /** Whether work would be lost with the page: under way, a text, or a recording without a text. */
+  get hasSomethingToLose() {
+    if (this.state === "done") return this.result.text.trim() !== "";
+    return !this.hasEnded || this.isOnlyHere;
+  }
+
   cancel() {
     if (this.hasEnded) return;
     this.#stop.abort();
     this.#become("cancelled");
   }
 
-  /** Puts a job that failed or was cancelled into the queue again. */
-  again() {
+  /** Whether another try may end otherwise: not with a file that has no sound. */
+  get mayTryAgain() {
+    return this.error?.code !== "audio_undecodable";
+  }
+
+  /** Puts a job that failed or was cancelled into the queue again, with the options that hold now. */
+  again(options) {
+    this.fields = fieldsOf(options);
+    this.error = null;
     this.#stop = new AbortController();
     this.#become("waiting");
   }
@@ -67,7 +82,7 @@ export class Job extends EventTarget {
       if (error.code !== "model_not_ready" || !this.fields.model) throw error;
       this.#become("loading");
       const model = await untilReady(this.fields.model, this.#stop.signal, (state) => this.#tell({ model: state }));
-      if (model.state !== "ready") throw error;
+      if (model.state !== "ready") throw Object.assign(error, { model });
       return await this.#sent();
     }
   }

@@ -1,6 +1,7 @@
 // The server's models, asked for again while the view is shown.
 
 import { getJson } from "../api.js";
+import { isComing, pathOf } from "../model.js";
 
 const SOON_MS = 3000; // while a model is being downloaded or loaded
 const LATER_MS = 15000;
@@ -9,12 +10,17 @@ const LATER_MS = 15000;
 export class Models extends EventTarget {
   list = [];
   defaultId = null;
+  /** Resolves when the server has answered for the first time, or has failed to. */
+  asked = new Promise((resolve) => {
+    for (const name of ["change", "failed"]) this.addEventListener(name, resolve, { once: true });
+  });
   #timer = null;
   #isShown = false;
 
   constructor() {
     super();
-    document.addEventListener("rapl:key", () => this.#isShown && this.#ask());
+    for (const name of ["rapl:key", "rapl:models"])
+      document.addEventListener(name, () => this.#isShown && this.#ask());
   }
 
   /** Asks now and from time to time, until `stop`. */
@@ -49,17 +55,17 @@ export class Models extends EventTarget {
       this.dispatchEvent(new CustomEvent("failed", { detail: error }));
       if (error.code === "invalid_api_key") return; // until there is a key: "rapl:key" tells of it
     }
-    const isSoon = this.list.some((model) => ["downloading", "loading"].includes(model.state)) || !this.list.length;
+    const isSoon = this.list.some(isComing) || !this.list.length;
     if (this.#isShown) this.#timer = setTimeout(() => this.#ask(), isSoon ? SOON_MS : LATER_MS);
   }
 }
 
-/** Waits until a model is ready. Throws what the server says if it failed, or an AbortError. */
+/** Waits until a model is no longer on its way, and returns it. */
 export async function untilReady(id, signal, onModel) {
   for (;;) {
-    const model = await getJson(`v1/models/${id}`, { signal });
+    const model = await getJson(pathOf(id), { signal });
     onModel(model);
-    if (!["downloading", "loading"].includes(model.state)) return model;
+    if (!isComing(model)) return model;
     await new Promise((resolve) => setTimeout(resolve, 1000));
   }
 }

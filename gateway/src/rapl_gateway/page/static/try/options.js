@@ -1,7 +1,8 @@
 // What the user chooses for the next transcriptions. A choice is shown only if the model uses it.
 
 import { h, prose, replaceContent, sentence } from "../dom.js";
-import { bytes, currentLanguage, languageName, t } from "../i18n.js";
+import { currentLanguage, languageName, t } from "../i18n.js";
+import { reasonsOf, showLoad, stateOf, stateText } from "../model.js";
 
 // Offered where an engine does not list its languages.
 const COMMON = [
@@ -36,7 +37,8 @@ const COMMON = [
   "zh",
 ];
 
-export class Options {
+/** Dispatches "change" when another model is chosen, or the chosen one has another state. */
+export class Options extends EventTarget {
   #models;
   #model = h("select", { id: "option-model", onchange: () => this.#chosen() });
   #language = h("select", { id: "option-language" });
@@ -47,11 +49,15 @@ export class Options {
   });
   #speakers = h("input", { id: "option-speakers", type: "checkbox" });
   #state = h("p.hint", { id: "option-model-state" });
+  #load = h("div");
   #keywordsField;
   #speakersField;
-  #wasChosen = false;
+  #wasChosen = false; // by the user
+  #lacksKey = false;
+  #isSettled = false; // a model that could be used was chosen: it stays, whatever becomes of it
 
   constructor(models) {
+    super();
     this.#models = models;
     this.#model.setAttribute("aria-describedby", "option-model-state");
     this.#keywordsField = field("option-keywords", "options.keywords", this.#keywords);
@@ -64,12 +70,13 @@ export class Options {
     this.element = h(
       "div.options",
       {},
-      field("option-model", "options.model", this.#model, this.#state),
+      field("option-model", "options.model", this.#model, this.#state, this.#load),
       field("option-language", "options.language", this.#language),
       this.#keywordsField,
       this.#speakersField,
     );
     models.addEventListener("change", () => this.#fill());
+    models.addEventListener("failed", ({ detail }) => this.#failed(detail));
     document.addEventListener("rapl:language", () => this.#fill());
     this.#fill();
   }
@@ -89,20 +96,35 @@ export class Options {
     };
   }
 
+  /** The chosen model; null before the server has named its models. */
+  get model() {
+    return this.#models.find(this.#model.value);
+  }
+
   get #capabilities() {
-    return this.#models.find(this.#model.value)?.capabilities ?? {};
+    return this.model?.capabilities ?? {};
   }
 
   #fill() {
     const before = this.#model.value;
-    const names = distinct(this.#models).map(({ id, state }) =>
-      h("option", { value: id }, state === "ready" ? id : `${id} (${t(`state.${state}`)})`),
-    );
-    replaceContent(this.#model, names);
-    const wanted = this.#wasChosen && this.#models.find(before) ? before : this.#models.best?.id;
-    this.#model.value = wanted ?? this.#models.defaultId ?? "";
+    const names = distinct(this.#models).map((model) => {
+      const state = model.state === "ready" ? "" : ` (${t(`state.${stateOf(model)}`)})`;
+      return h("option", { value: model.id }, `${model.id}${state}`);
+    });
+    const none = this.#lacksKey ? [h("option", { value: "" }, t("options.needs_key"))] : [];
+    replaceContent(this.#model, this.#models.list.length ? names : none);
+    this.#model.value = this.#wanted(before) ?? "";
+    this.#isSettled ||= this.model?.state === "ready";
     this.#model.disabled = !this.#models.list.length;
     this.#show();
+  }
+
+  /** The model to choose now. Only before the user has chosen is it another one, and only one that is ready. */
+  #wanted(before) {
+    const { best, defaultId } = this.#models;
+    const isKnown = this.#models.find(before);
+    const isBetter = best?.id === defaultId && !this.#wasChosen;
+    return isKnown && (this.#wasChosen || this.#isSettled) && !isBetter ? before : (best?.id ?? defaultId);
   }
 
   #chosen() {
@@ -110,15 +132,22 @@ export class Options {
     this.#show();
   }
 
+  #failed(error) {
+    this.#lacksKey = error.code === "invalid_api_key";
+    if (!this.#models.list.length) this.#fill();
+  }
+
   #show() {
-    const model = this.#models.find(this.#model.value);
+    const { model } = this;
     const isReady = !model || model.state === "ready";
-    const why = isReady ? [] : [stateOf(model), model.reason, model.remedy].filter(Boolean).map(sentence);
+    const why = isReady ? [] : [stateText(model), ...reasonsOf(model)].map(sentence);
     replaceContent(this.#state, why.length ? [...prose(why.join(" ")).childNodes] : []);
+    showLoad(this.#load, model, this.#model);
     const can = this.#capabilities;
     this.#keywordsField.hidden = !can.keywords;
     this.#speakersField.hidden = !can.speakers;
     this.#fillLanguages(can);
+    this.dispatchEvent(new Event("change"));
   }
 
   #fillLanguages(can) {
@@ -139,15 +168,6 @@ function distinct({ list, defaultId }) {
   return list.filter((model) => model.id === defaultId || !isAlias(model));
 }
 
-function field(id, key, control, hint = null) {
-  return h("div.field", {}, h("label", { for: id, text: key }), control, hint);
-}
-
-/** Returns a model's state in words, with the progress of its download. */
-export function stateOf(model) {
-  const { done_bytes: done, total_bytes: total } = model.progress ?? {};
-  if (model.state !== "downloading" || !done) return t(`state.${model.state}`);
-  return total
-    ? t("state.downloading_of", { percent: Math.floor((100 * done) / total), total: bytes(total) })
-    : t("state.downloading_bytes", { done: bytes(done) });
+function field(id, key, control, ...below) {
+  return h("div.field", {}, h("label", { for: id, text: key }), control, ...below);
 }

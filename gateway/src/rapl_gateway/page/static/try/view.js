@@ -10,8 +10,15 @@ import { Options } from "./options.js";
 export function mount(section) {
   const models = new Models();
   const options = new Options(models);
-  const jobs = new Jobs();
-  const inputs = new Inputs(options, (files) => jobs.add(files, options.values));
+  const jobs = new Jobs(options);
+  const inputs = new Inputs(options, {
+    files: async (files) => {
+      if (!models.list.length) await models.asked; // until then no model is chosen
+      jobs.add(files);
+    },
+    recording: (file) => jobs.add([file], { isOnlyHere: true }),
+    dictation: (dictation) => jobs.addDictation(dictation),
+  });
   section.classList.add("stack", "try");
   section.append(
     h("div.intro", {}, h("h1", { text: "try.title" }), h("p.muted", { text: "try.lead" })),

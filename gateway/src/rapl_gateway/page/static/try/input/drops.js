@@ -20,6 +20,8 @@ export function acceptDrops(onFiles) {
     curtain.hidden = true;
     if (!hasFiles(event)) return;
     event.preventDefault();
-    if (event.dataTransfer.files.length) onFiles([...event.dataTransfer.files]);
+    if (!event.dataTransfer.files.length) return;
+    if (location.hash.startsWith("#/fleet")) location.hash = "#/try"; // where the transcripts are
+    onFiles([...event.dataTransfer.files]);
   });
 }

@@ -3,14 +3,17 @@
 import { h, icon } from "../../dom.js";
 import { setText } from "../../i18n.js";
 import { FILE, MICROPHONE, RECORD } from "../../icons.js";
+import { stateText, takesFiles } from "../../model.js";
 import { acceptDrops } from "./drops.js";
 import { Live } from "./live.js";
 import { canListen, microphoneNote, openMicrophone } from "./microphone.js";
 import { Recording } from "./recording.js";
 
+const canDrop = matchMedia("(any-pointer: fine)");
+
 export class Inputs {
   #options;
-  #onFiles;
+  #on;
   #panel = h("div", { hidden: true });
   #tiles;
   #picker = h("input.unseen", {
@@ -23,11 +26,12 @@ export class Inputs {
 
   /**
    * @param {Options} options what the user has chosen; shown below the tiles.
-   * @param {function(File[])} onFiles called with the files to transcribe.
+   * @param {{files: function(File[]), recording: function(File), dictation: function(object)}} on called with files to
+   *   transcribe, with a recording of the browser, and with what was dictated, as `DictationCard` takes it.
    */
-  constructor(options, onFiles) {
+  constructor(options, on) {
     this.#options = options;
-    this.#onFiles = onFiles;
+    this.#on = on;
     this.#tiles = h(
       "div.tiles",
       {},
@@ -36,11 +40,14 @@ export class Inputs {
       tile("files", FILE, () => this.#picker.click()),
     );
     this.element = h("div.stack", {}, this.#tiles, this.#picker, this.#panel, options.element);
-    acceptDrops((files) => this.#onFiles(files));
+    acceptDrops((files) => this.#on.files(files));
+    options.addEventListener("change", () => this.#showTiles());
+    document.addEventListener("rapl:language", () => this.#showTiles());
+    this.#showTiles();
   }
 
   #picked() {
-    if (this.#picker.files.length) this.#onFiles([...this.#picker.files]);
+    if (this.#picker.files.length) this.#on.files([...this.#picker.files]);
     this.#picker.value = ""; // so that the same file can be chosen again
   }
 
@@ -56,9 +63,15 @@ export class Inputs {
   }
 
   #speak(stream) {
-    const live = new Live(stream, this.#options.values, (isAgain) => {
-      this.#close();
-      if (isAgain) this.#listen((next) => this.#speak(next));
+    const live = new Live(stream, this.#options.values, {
+      text: (dictation) => {
+        this.#close();
+        this.#on.dictation(dictation);
+      },
+      close: (isAgain) => {
+        this.#close();
+        if (isAgain) this.#listen((next) => this.#speak(next));
+      },
     });
     this.#show(live.element);
     live.start();
@@ -67,7 +80,7 @@ export class Inputs {
   #record(stream) {
     const recording = new Recording(stream, (file) => {
       this.#close();
-      if (file) this.#onFiles([file]);
+      if (file) this.#on.recording(file);
     });
     this.#show(recording.element);
     recording.start();
@@ -81,22 +94,38 @@ export class Inputs {
   }
 
   #close() {
-    const hadFocus = this.#panel.contains(document.activeElement);
+    const hadFocus = this.#panel.contains(document.activeElement) || document.activeElement === document.body;
     this.#tiles.hidden = this.#options.element.hidden = false;
     this.#panel.hidden = true;
     this.#panel.replaceChildren();
-    if (hadFocus) this.#tiles.querySelector("button").focus();
+    if (hadFocus) this.#tiles.querySelector("button:enabled")?.focus({ preventScroll: true });
+  }
+
+  /** A way in that the chosen model cannot serve cannot be chosen, and says why. */
+  #showTiles() {
+    const { model } = this.#options;
+    const isReady = !model || model.state === "ready";
+    for (const button of this.#tiles.children) {
+      const isUsable = isReady || (button !== this.#tiles.firstChild && takesFiles(model));
+      button.disabled = !isUsable;
+      const hint = button.querySelector(".hint");
+      if (isUsable) setText(hint, ...hintOf(button.id.replace("input-", "")));
+      else setText(hint, "first.title", () => ({ model: model.id, state: stateText(model) }));
+    }
   }
 }
 
 function tile(name, shape, onclick) {
-  const hint = h("span.hint", { text: `input.${name}_hint` });
-  if (name !== "files" && !canListen()) setText(hint, "input.needs_https");
   return h(
     "button.tile",
     { type: "button", id: `input-${name}`, onclick },
     icon(shape),
     h("strong", { text: `input.${name}` }),
-    hint,
+    h("span.hint"),
   );
+}
+
+function hintOf(name) {
+  if (name !== "files") return [canListen() ? `input.${name}_hint` : "input.needs_https"];
+  return [canDrop.matches ? "input.files_hint" : "input.files_hint_touch"];
 }

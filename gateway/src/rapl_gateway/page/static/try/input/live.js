@@ -3,31 +3,40 @@
 import { getJson } from "../../api.js";
 import { h, icon } from "../../dom.js";
 import { clock, setText, t } from "../../i18n.js";
-import { COPY, DOWNLOAD, MICROPHONE, STOP, WARNING } from "../../icons.js";
-import { actionOf } from "../action.js";
-import { failure } from "../first_visit.js";
-import { copy, save } from "../result/formats.js";
+import { MICROPHONE, STOP } from "../../icons.js";
+import { pathOf } from "../../model.js";
+import { failure, reasonOf } from "../first_visit.js";
+import { hold, release } from "../unsaved.js";
 import { Capture } from "./capture.js";
+import { markListening } from "./listening.js";
 import { closeMicrophone, Level } from "./microphone.js";
 import { Realtime } from "./realtime.js";
 
 export class Live {
   #options;
-  #onClose;
+  #on;
   #realtime = new Realtime();
   #capture;
   #level = new Level();
   #title = h("h2.live", { text: "live.connecting" });
   #time = h("span.timer.number", { role: "timer" }, clock(0));
   #words = h("div.words", { "aria-live": "polite", tabIndex: 0, labels: { "aria-label": "live.words" } });
-  #problem = h("div", { role: "alert" });
-  #buttons = h("div.row");
+  #problem = h("div", { role: "alert", hidden: true });
+  #buttons = h("div.row.stay");
   #timer = null;
+  #error = null; // the first one; those that follow it say the same again
+  #opening = null; // resolves to the error, or to null when the session is open
+  #unmark;
 
-  /** @param {function(boolean)} onClose called when the user is done with the text; true: to speak again. */
-  constructor(stream, options, onClose) {
+  /**
+   * @param {MediaStream} stream
+   * @param {object} options `values` of Options.
+   * @param {{text: function({text, model, problem}), close: function(boolean)}} on `text` is called at the end with
+   *   what was said. If nothing was, `close` is called when the user has read why; true: to speak again.
+   */
+  constructor(stream, options, on) {
     this.#options = options;
-    this.#onClose = onClose;
+    this.#on = on;
     this.#capture = new Capture(stream, (pcm, peak) => {
       this.#realtime.append(pcm);
       this.#level.show(peak);
@@ -39,32 +48,33 @@ export class Live {
       h("span", { text: "live.stop" }),
     );
     this.#buttons.append(stop);
-    this.element = h(
-      "div.session",
-      {},
-      h("div.spread", {}, this.#title, this.#time),
-      this.#level.element,
-      this.#words,
-      this.#problem,
-      this.#buttons,
-    );
+    const head = h("div.spread", {}, this.#title, this.#time);
+    this.element = h("div.session", {}, head, this.#level.element, this.#words, this.#problem, this.#buttons);
+    this.#unmark = markListening(() => this.stop());
+    hold(this);
     this.#showWords();
     this.#follow();
   }
 
   async start() {
+    this.#opening = this.#open();
+    const error = await this.#opening;
+    if (error) return this.#failed(error);
+    if (this.isStopping) return;
+    setText(this.#title, "live.listening");
+    const began = performance.now();
+    this.#timer = setInterval(() => (this.#time.textContent = clock((performance.now() - began) / 1000)), 500);
+  }
+
+  async #open() {
     try {
       await getJson("v1/models"); // a WebSocket cannot say that a key is missing; this asks for it
       await this.#capture.start();
       await this.#realtime.open(this.#options, this.#capture.rateHz);
+      return null;
     } catch (error) {
-      this.#words.hidden = this.#time.hidden = true;
-      this.#problem.replaceChildren(error.title ? failure(error) : h("p", { text: "live.refused" }));
-      return this.stop();
+      return error.title ? error : { message: t("live.refused") };
     }
-    setText(this.#title, "live.listening");
-    const began = performance.now();
-    this.#timer = setInterval(() => (this.#time.textContent = clock((performance.now() - began) / 1000)), 500);
   }
 
   /** Ends the audio; the words that are still being worked on come first. */
@@ -72,58 +82,63 @@ export class Live {
     if (this.isStopping) return;
     this.isStopping = true;
     clearInterval(this.#timer);
+    this.#unmark();
     setText(this.#title, "live.finishing");
     this.#buttons.hidden = true;
+    await this.#opening;
     await this.#capture.stop();
     closeMicrophone(this.#capture.stream);
     this.#level.element.hidden = true;
     await this.#realtime.end();
-    setText(this.#title, this.#words.hidden ? "live.failed" : "live.ended");
-    this.#title.classList.remove("live");
-    this.#showWords();
-    this.#offer();
+    if (this.#error?.code === "model_not_ready") this.#error.model = await modelNow(this.#options.model);
+    release(this);
+    const text = this.#realtime.text.join("\n");
+    const problem = this.#error && reasonOf(this.#error);
+    if (text) this.#on.text({ text, model: this.#options.model, problem });
+    else this.#showNothing();
   }
 
   #follow() {
-    this.#realtime.addEventListener("text", () => this.#showWords());
-    this.#realtime.addEventListener("speech", () => this.#showWords());
-    this.#realtime.addEventListener("failed", ({ detail }) => this.#showProblem(detail));
-    this.#realtime.addEventListener("closed", () => {
-      if (!this.isStopping) this.#showProblem(t("live.closed"));
-      this.stop();
-    });
+    for (const name of ["text", "speech"]) this.#realtime.addEventListener(name, () => this.#showWords());
+    this.#realtime.addEventListener("failed", ({ detail }) => this.#failed(detail));
+    this.#realtime.addEventListener("closed", () => !this.isStopping && this.#failed({ message: t("live.closed") }));
   }
 
-  #offer() {
-    const text = () => `${this.#realtime.text.join("\n")}\n`;
+  #failed(error) {
+    this.#error ??= error;
+    return this.stop();
+  }
+
+  /** Says why there is no text: an error, or nothing was understood. */
+  #showNothing() {
+    setText(this.#title, this.#error ? "live.failed" : "live.ended");
+    this.#title.classList.remove("live");
+    this.#time.hidden = this.#words.hidden = this.#error !== null;
+    this.#problem.hidden = this.#error === null;
+    if (this.#error) this.#problem.replaceChildren(failure(this.#error));
+    else this.#showWords();
     const again = h(
       "button.primary",
-      { type: "button", onclick: () => this.#onClose(true) },
+      { type: "button", onclick: () => this.#on.close(true) },
       icon(MICROPHONE),
       h("span", { text: "live.again" }),
     );
-    const close = h("button.quiet", { type: "button", text: "live.close", onclick: () => this.#onClose(false) });
-    const actions = this.#realtime.text.length
-      ? [
-          actionOf("format.copy", COPY, () => copy(text())),
-          actionOf("format.download", DOWNLOAD, () => save("speech.txt", text(), "text/plain")),
-        ]
-      : [];
+    const close = h("button.quiet", { type: "button", text: "live.close", onclick: () => this.#on.close(false) });
     this.#buttons.hidden = false;
-    this.#buttons.replaceChildren(again, ...actions, close);
-    this.#buttons.querySelector("button").focus();
+    this.#buttons.replaceChildren(again, close);
+    again.focus();
   }
 
   #showWords() {
     const turns = [...this.#realtime.turns.values()].filter(({ text }) => text.trim());
     const open = this.#realtime.isSpeech && !this.isStopping ? h("p.hearing", { "aria-hidden": "true" }, "…") : null;
     const hint = turns.length || open ? null : h("p.muted", { text: this.isStopping ? "live.nothing" : "live.hint" });
+    if (hint && this.#error) return;
     const lines = turns.map(({ text, isDone }) => h(isDone ? "p" : "p.open", {}, text.trim()));
     this.#words.replaceChildren(...[...lines, open, hint].filter(Boolean));
     this.#words.scrollTop = this.#words.scrollHeight;
   }
-
-  #showProblem(message) {
-    this.#problem.replaceChildren(h("div.note.bad", {}, icon(WARNING), h("p", {}, message)));
-  }
 }
+
+/** The model as it is now; null if the server does not say, and then its words of the error remain. */
+const modelNow = (id) => getJson(pathOf(id)).catch(() => null);

@@ -1,12 +1,15 @@
 // A realtime session: audio goes out, words come back. docs/realtime.md describes the events.
 
-import { address } from "../../api.js";
+import { address, ApiError } from "../../api.js";
 import { currentKey } from "../../key.js";
 
 const ENDING_MS = 25_000; // the server gives the last turns 20 s for their texts
 const BYTES_AT_ONCE = 8192; // the most that String.fromCharCode takes safely as arguments
 
-/** Dispatches "text" for new words, "speech" when speech starts or stops, "failed" (its detail says why), "closed". */
+/**
+ * Dispatches "text" for new words, "speech" when speech starts or stops, "failed" (its detail is an ApiError) and
+ * "closed".
+ */
 export class Realtime extends EventTarget {
   turns = new Map(); // item id -> {text, isDone}, in the order in which they began
   isSpeech = false;
@@ -89,13 +92,15 @@ const HANDLERS = {
   },
   [`${TRANSCRIPTION}.failed`]: (session, { item_id: id, error }) => {
     session.turn(id).isDone = true;
-    session.dispatchEvent(new CustomEvent("failed", { detail: error.message }));
+    session.dispatchEvent(new CustomEvent("failed", { detail: asError(error) }));
   },
   "input_audio_buffer.committed": (session, { item_id: id }) => session.turn(id),
   "input_audio_buffer.speech_started": (session) => tellSpeech(session, true),
   "input_audio_buffer.speech_stopped": (session) => tellSpeech(session, false),
-  error: (session, { error }) => session.dispatchEvent(new CustomEvent("failed", { detail: error.message })),
+  error: (session, { error }) => session.dispatchEvent(new CustomEvent("failed", { detail: asError(error) })),
 };
+
+const asError = (error) => new ApiError(0, error);
 
 function tellSpeech(session, isSpeech) {
   session.isSpeech = isSpeech;

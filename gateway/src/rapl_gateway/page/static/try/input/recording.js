@@ -3,6 +3,8 @@
 import { h, icon } from "../../dom.js";
 import { clock, t } from "../../i18n.js";
 import { STOP } from "../../icons.js";
+import { hold, release } from "../unsaved.js";
+import { markListening } from "./listening.js";
 import { closeMicrophone, Level } from "./microphone.js";
 
 const PIECE_MS = 1000;
@@ -13,6 +15,7 @@ export class Recording {
   #recorder;
   #pieces = [];
   #isKept = true;
+  #unmark;
   #level = new Level();
   #time = h("span.timer.number", { role: "timer" }, clock(0));
 
@@ -32,11 +35,13 @@ export class Recording {
       {},
       h("div.spread", {}, h("h2.live", { text: "record.title" }), this.#time),
       this.#level.element,
-      h("div.row", {}, stop, discard),
+      h("div.row.stay", {}, stop, discard),
     );
   }
 
   start() {
+    hold(this);
+    this.#unmark = markListening(() => this.#end(true));
     this.#recorder = new MediaRecorder(this.#stream);
     this.#recorder.ondataavailable = ({ data }) => this.#pieces.push(data);
     this.#recorder.onstop = () => this.#ended();
@@ -68,6 +73,8 @@ export class Recording {
 
   #ended() {
     closeMicrophone(this.#stream);
+    this.#unmark();
+    release(this);
     const type = this.#recorder.mimeType || "audio/webm";
     const extension = type.includes("mp4") ? "m4a" : type.includes("ogg") ? "ogg" : "webm";
     const now = new Date().toLocaleTimeString([], {

@@ -4,7 +4,8 @@ import { h, icon, label } from "../../dom.js";
 import { bytes, clock, inWords, languageName, setText } from "../../i18n.js";
 import { CLOSE } from "../../icons.js";
 import { failure } from "../first_visit.js";
-import { stateOf } from "../options.js";
+import { stateText } from "../../model.js";
+import { release } from "../unsaved.js";
 import { detailsOf } from "./details.js";
 import { outputOf } from "./output.js";
 import { Player } from "./player.js";
@@ -21,14 +22,16 @@ export class Card {
 
   /**
    * @param {Job} job
-   * @param {{opens: boolean, onRemove: function}} options whether it opens when it is done; what removes it.
+   * @param {{opens: boolean, onRemove: function, onAgain: function}} options whether it opens when it is done; what
+   *   removes it; what tries again.
    */
-  constructor(job, { opens, onRemove }) {
+  constructor(job, { opens, onRemove, onAgain }) {
     this.job = job;
     this.opens = opens;
+    this.onAgain = onAgain;
     const remove = h("button.quiet.icon-only", { type: "button", onclick: onRemove }, icon(CLOSE));
     label(remove, "aria-label", ["jobs.remove", { name: job.file.name }]);
-    const heading = h("div.file", {}, h("h3", {}, job.file.name), this.#facts);
+    const heading = h("div.file", {}, h("h3", { title: job.file.name }, job.file.name), this.#facts);
     const head = h("div.card-head", {}, heading, this.#state, this.#fold, remove);
     this.element = h("li.card.stack.job", {}, head, this.#body);
     job.addEventListener("change", () => this.#show());
@@ -47,16 +50,24 @@ export class Card {
     const look = { done: "good", failed: "bad", cancelled: "warn" }[state] ?? "";
     this.#state.className = `state ${look}`;
     setText(this.#state, `job.${state}`);
-    setText(this.#facts, "job.size", { size: bytes(this.job.file.size) });
+    const model = state === "failed" ? this.job.fields.model : null;
+    setText(this.#facts, "job.facts", () => ({
+      facts: [bytes(this.job.file.size), model].filter(Boolean).join(" · "),
+    }));
+    this.#fold.hidden = state !== "done";
     if (state === "done") this.#done();
-    else if (state === "failed") this.#body.replaceChildren(failure(error), this.#again());
+    else if (state === "failed") this.#body.replaceChildren(...this.#failed(error));
     else if (state === "cancelled") this.#body.replaceChildren(this.#again());
     else this.#body.replaceChildren(this.#working());
     this.#showProgress();
   }
 
+  #failed(error) {
+    return [failure(error, this.onAgain), ...(this.job.mayTryAgain ? [this.#again()] : [])];
+  }
+
   #again() {
-    return h("div.row", {}, h("button", { type: "button", text: "work.again", onclick: () => this.job.again() }));
+    return h("div.row", {}, h("button", { type: "button", text: "work.again", onclick: this.onAgain }));
   }
 
   #working() {
@@ -68,7 +79,7 @@ export class Card {
     const ratio = part ?? (durationS ? doneS / durationS : null);
     if (ratio === null || this.job.state === "loading") this.#bar.removeAttribute("value");
     else this.#bar.value = Math.min(1, ratio);
-    if (model) setText(this.#left, "work.model", () => ({ model: model.id, state: stateOf(model) }));
+    if (model) setText(this.#left, "work.model", () => ({ model: model.id, state: stateText(model) }));
     else if (part !== undefined) setText(this.#left, "work.sent", { percent: Math.floor(100 * part) });
     else if (!doneS) setText(this.#left, this.job.state === "waiting" ? "work.waiting" : "work.begun");
     else
@@ -88,7 +99,6 @@ export class Card {
         result.fallback ?? this.job.fields.model,
       ].join(" · "),
     }));
-    this.#fold.hidden = false;
     this.#unfold(this.opens);
   }
 
@@ -100,13 +110,19 @@ export class Card {
     this.close();
     this.#fold.setAttribute("aria-expanded", String(isOpen));
     setText(this.#fold, isOpen ? "job.close" : "job.open");
-    this.#body.replaceChildren(...(isOpen ? this.#opened() : [h("p.snippet", {}, this.job.result.text)]));
+    this.#body.replaceChildren(...(isOpen ? this.#opened() : [this.#snippet()]));
+  }
+
+  #snippet() {
+    const { text } = this.job.result;
+    return text.trim() ? h("p.snippet", {}, text) : h("p.snippet", { text: "row.empty" });
   }
 
   #opened() {
     const { file, fields, result } = this.job;
     this.#player = new Player(file, result);
-    return [...warningsOf(result), ...outputOf(this.#player.element, file, fields, result), ...detailsOf(result)];
+    const output = outputOf(this.#player.element, file, fields, result, () => release(this.job));
+    return [...warningsOf(result), ...output, ...detailsOf(result)];
   }
 }
 

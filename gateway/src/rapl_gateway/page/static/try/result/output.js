@@ -1,15 +1,19 @@
 // What a user takes away: the transcript beside its player, or a file of a format; and the request that gives the same.
 
-import { h } from "../../dom.js";
+import { h, label } from "../../dom.js";
 import { COPY, DOWNLOAD } from "../../icons.js";
 import { actionOf } from "../action.js";
 import { curlOf, pythonOf } from "../request.js";
 import { copy, FORMATS, save } from "./formats.js";
 
 const PLAYER = "player";
+const SUBTITLES = ["srt", "vtt"];
 
-/** Returns the parts of the card: the choice of the format with what it shows, and the code of the request. */
-export function outputOf(player, file, fields, result) {
+/**
+ * Returns the parts of the card: the choice of the format with what it shows, and the code of the request.
+ * `onTaken` is called when the user has copied or saved the text.
+ */
+export function outputOf(player, file, fields, result, onTaken) {
   let chosen = PLAYER;
   const preview = h("pre.preview", { tabIndex: 0, hidden: true, labels: { "aria-label": "format.preview" } });
   const code = new RequestCode(file.name);
@@ -21,12 +25,18 @@ export function outputOf(player, file, fields, result) {
     preview.hidden = name === PLAYER;
     preview.textContent = name === PLAYER ? "" : text();
     code.show({ ...fields, response_format: apiFormat(name, fields) });
+    for (const button of [copyButton, saveButton]) button.reset();
   };
-  const copyButton = actionOf("format.copy", COPY, () => copy(text()));
-  const saveButton = actionOf("format.download", DOWNLOAD, () => {
-    const { extension, type } = format();
-    save(`${file.name.replace(/\.[^.]+$/, "")}.${extension}`, text(), type);
+  const copyButton = actionOf("format.copy", COPY, async () => {
+    await copy(text());
+    onTaken();
   });
+  const extension = () => ({ extension: format().extension });
+  const onSave = () => {
+    save(`${file.name.replace(/\.[^.]+$/, "")}.${format().extension}`, text(), format().type);
+    onTaken();
+  };
+  const saveButton = actionOf("format.download", DOWNLOAD, onSave, extension);
   const bar = h("div.output-bar", {}, choiceOf(file.name, choose), h("div.row", {}, copyButton, saveButton));
   choose(PLAYER);
   return [bar, player, preview, code.element];
@@ -48,6 +58,7 @@ function choiceOf(name, onChoose) {
       onchange: () => onChoose(format),
     });
     input.checked = format === PLAYER;
+    if (SUBTITLES.includes(format)) label(input, "title", "format.subtitles"); // also its description for a reader
     return h("label", { for: input.id }, input, h("span", { text: `format.${format}` }));
   });
   return h("div.choice", { role: "radiogroup", labels: { "aria-label": ["format.label", { name }] } }, ...choices);
