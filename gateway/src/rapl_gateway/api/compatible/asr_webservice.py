@@ -12,7 +12,8 @@ from rapl_protocol.audio import WavAudio
 from rapl_protocol.transcript import Segment
 from rapl_service.http.upload import Upload
 
-from rapl_gateway.api.compatible.dialect import Dialect, choice, flag, invalid, segments_with_words, use_as_file
+from rapl_gateway.api.compatible.dialect import Dialect, choice, flag, segments_with_words, use_as_file
+from rapl_gateway.api.form.fields import invalid
 from rapl_gateway.api.form.transcription_form import TranscriptionForm
 from rapl_gateway.api.openapi import ASR_REQUEST, DETECT_LANGUAGE_REQUEST, TRANSCRIPTION_ANSWERS
 from rapl_gateway.api.rendering import render
