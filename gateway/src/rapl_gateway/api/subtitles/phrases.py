@@ -39,7 +39,7 @@ class Phrase:
     segment: int = 0
     """Number of the engine's segment that it belongs to."""
     segment_end_s: float = 0.0
-    """End of that segment, for its last phrase; 0 for the others. Engines report too early an end for the words at the end of a segment."""
+    """End of that segment, for its last phrase; 0 for the others. Engines let the words of a segment end too early."""
     width: int = field(init=False)
 
     def __post_init__(self) -> None:
