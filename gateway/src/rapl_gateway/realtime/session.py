@@ -13,7 +13,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from rapl_gateway.realtime.figures import RealtimeMetrics, TurnFigures
 from rapl_gateway.realtime.outbox import Outbox
-from rapl_gateway.realtime.rules.client_events import decoded_audio
+from rapl_gateway.realtime.rules.client_events import decoded_append
 from rapl_gateway.realtime.rules.commands import (
     AddAudio,
     BeginTurn,
@@ -135,9 +135,9 @@ class RealtimeSession:
             self._last_message = time.monotonic()
             text: str | None = message.get("text")
             sent: str | bytes = message["bytes"] if text is None else text
-            audio = await decoded_audio(sent)
+            decoded = await decoded_append(sent)
             with suppress(ServiceError):  # `_listen` gets the same error and tells the client
-                await self._perform_all(self._rules.on_message(sent, audio))
+                await self._perform_all(self._rules.on_message(sent, decoded))
             self._last_message = time.monotonic()
 
     async def _listen(self) -> None:

@@ -8,7 +8,7 @@ from rapl_protocol.transcript import Segment
 from starlette.requests import Request
 from starlette.responses import Response
 
-from rapl_gateway.api.form.fields import invalid
+from rapl_gateway.api.form.fields import FALSE, TRUE, invalid
 from rapl_gateway.api.form.transcription_form import TranscriptionForm
 from rapl_gateway.api.rendering import render, segment_fields
 from rapl_gateway.api.upload import Form
@@ -51,9 +51,7 @@ def choice(form: Form, name: str, allowed: tuple[str, ...], default: str) -> str
 
 def flag(form: Form, name: str, *, default: bool = False) -> bool:
     """As `choice`, for a switch."""
-    return choice(form, name, ("true", "1", "yes", "on", "false", "0", "no", "off"), str(default).lower()) in (
-        "true", "1", "yes", "on",
-    )  # fmt: skip
+    return choice(form, name, TRUE + FALSE, str(default).lower()) in TRUE
 
 
 def segments_with_words(segments: tuple[Segment, ...]) -> Iterator[dict[str, Any]]:

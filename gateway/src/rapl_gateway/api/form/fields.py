@@ -12,7 +12,7 @@ from rapl_gateway.api.upload import Form
 
 _ABSENT = ("", "none", "null", "undefined")
 """Texts of a field without a value. Python's and JavaScript's clients write the last three."""
-_TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
+TRUE, FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -76,9 +76,9 @@ def one_of(kind: type[E], field: str, text: str) -> E:
 
 def flag_of(form: Form, field: str) -> bool:
     text = (text_of(form, field) or "false").lower()
-    if text not in _TRUE + _FALSE:
+    if text not in TRUE + FALSE:
         raise invalid(field, f"'{field}' must be true or false")
-    return text in _TRUE
+    return text in TRUE
 
 
 def number_of(form: Form, field: str, most: float) -> float | None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from pydantic import TypeAdapter, ValidationError
 
-from rapl_gateway.api.form.fields import invalid
+from rapl_gateway.api.form.fields import invalid, is_absent
 from rapl_gateway.backends.catalog_file import ReplacementTable
 from rapl_gateway.transcription.replacements import NO_REPLACEMENTS, Replacements
 
@@ -25,7 +25,7 @@ def requested_replacements(fields: Mapping[str, list[str]], of_client: Replaceme
         ServiceError: INVALID_REQUEST, with the field's name.
     """
     text = fields.get(_FIELD, [""])[-1].strip()
-    if text.lower() in ("", "none", "null", "undefined"):
+    if is_absent(text):
         return of_client
     if text == "off":
         return NO_REPLACEMENTS

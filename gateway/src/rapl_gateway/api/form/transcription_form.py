@@ -90,7 +90,7 @@ class TranscriptionForm:
         *,
         translate: bool = False,
     ) -> Self:
-        """Parses the fields. A field without a value counts as not sent (`_ABSENT`). Unknown fields are ignored.
+        """Parses the fields. A field without a value counts as not sent (`is_absent`). Unknown fields are ignored.
 
         Args:
             form: the fields and files of the request.

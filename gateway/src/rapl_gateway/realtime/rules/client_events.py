@@ -19,9 +19,9 @@ _PIECE = 256 << 10
 the decoder keeps the interpreter's lock."""
 
 
-async def decoded_audio(message: str | bytes) -> bytes | None:
-    """Returns the audio of an append of more than 1 MiB, decoded in pieces, so that other sessions go on meanwhile.
-    None: the message is smaller or something else, or its base64 is broken or has line breaks."""
+async def decoded_append(message: str | bytes) -> dict[str, Any] | None:
+    """Returns an append of more than 1 MiB, with its audio as bytes. It is decoded in pieces, so that other sessions go
+    on meanwhile. None: the message is smaller or something else, or its base64 is broken or has line breaks."""
     if isinstance(message, bytes) or not _MAX_OTHER_EVENT_BYTES < len(message) <= MAX_EVENT_BYTES:
         return None
     try:
@@ -42,7 +42,7 @@ async def decoded_audio(message: str | bytes) -> bytes | None:
         if not is_last and len(audio) * 4 != (at + _PIECE) * 3:
             return None
         await asyncio.sleep(0)
-    return bytes(audio)
+    return {**event, "audio": bytes(audio)}
 
 
 def parsed(message: str | bytes) -> dict[str, Any]:

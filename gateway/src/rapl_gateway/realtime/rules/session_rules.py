@@ -114,13 +114,13 @@ class SessionRules:
         self.buffer.send(self._events.session_created(self.config))
         return self._taken()
 
-    def on_message(self, message: str | bytes, audio: bytes | None = None) -> list[Command]:
-        """The client sent a message. `audio` is what it appends, if that is decoded already."""
+    def on_message(self, message: str | bytes, decoded: dict[str, Any] | None = None) -> list[Command]:
+        """The client sent a message. `decoded` is its event, if that is decoded already."""
         event: Any = None
         try:
             if self._close:
                 return []
-            event = parsed(message) if audio is None else {**parsed(message), "audio": audio}
+            event = parsed(message) if decoded is None else decoded
             require_size(event, len(message))
             name = event.get("type")
             handler = self.handlers.get(name) if isinstance(name, str) else None
