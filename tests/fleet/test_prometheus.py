@@ -46,7 +46,15 @@ def targets(fleet: Fleet) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def loaded(fleet: Fleet, targets: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def log_before(fleet: Fleet) -> int:
+    """How many bytes of the gateway's log are of other tests, which share the fleet."""
+    return fleet.gateway.log.stat().st_size
+
+
+@pytest.fixture(scope="module")
+def loaded(
+    fleet: Fleet, targets: dict[str, str], log_before: int, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
     """Yields the URL of a Prometheus that has scraped the services while they worked."""
     folder, port = tmp_path_factory.mktemp("prometheus"), free_port()
     jobs = [{"job_name": job, "static_configs": [{"targets": [address]}]} for job, address in targets.items()]
@@ -120,8 +128,8 @@ def staged_s(request: dict[str, float]) -> float:
     return sum(request.get(stage, 0.0) for stage in STAGES)
 
 
-def test_the_stages_of_each_request_add_up_to_its_time(loaded, fleet):
-    log = fleet.gateway.log.read_text().splitlines()
+def test_the_stages_of_each_request_add_up_to_its_time(loaded, fleet, log_before):
+    log = fleet.gateway.log.read_bytes()[log_before:].decode().splitlines()
     # A request that is refused before its body is read has no stages.
     lines = [line for line in log if " path=/v1/audio/transcriptions " in line and " receive_s=" in line]
     seconds = [{name: float(s) for name, s in re.findall(r"(\w+)_s=([\d.]+)", line)} for line in lines]

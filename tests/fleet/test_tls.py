@@ -7,6 +7,7 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -160,15 +161,32 @@ def test_with_a_tls_port_the_sdk_transcribes_over_http_and_over_https(
     assert text == "3 1 4 1 5 9."
 
 
-def test_a_job_that_came_in_over_http_is_seen_over_https(gateway_with_two_ports, certificate, sample_pcm):
-    with (
-        httpx.Client(verify=trusting(certificate[0]), timeout=60) as http,
-        long_stream(http, gateway_with_two_ports["http"], sample_pcm) as answer,
-    ):
-        next(answer.iter_raw())
-        progress = http.get(f"{gateway_with_two_ports['https']}/v1/progress/{REQUEST_ID}")
+def test_a_job_that_came_in_over_http_is_seen_over_https(fleet, gateway_with_two_ports, certificate, sample):
+    http = httpx.Client(verify=trusting(certificate[0]), timeout=60)
+    upload = {"files": {"file": ("a.wav", sample)}, "data": {"model": "rapl/selftest"}}
+    progress = f"{gateway_with_two_ports['https']}/v1/progress/{REQUEST_ID}"
+    with http, ThreadPoolExecutor() as pool:
+        with held(fleet.sensevoice):
+            job = pool.submit(
+                http.post,
+                f"{gateway_with_two_ports['http']}/v1/audio/transcriptions",
+                headers={"x-request-id": REQUEST_ID},
+                **upload,
+            )
+            until("the job is seen", lambda: http.get(progress).status_code == 200, 20)
 
-    assert progress.status_code == 200
+        assert job.result().json()["text"] == "3 1 4 1 5 9."
+        assert http.get(progress).status_code == 404
+
+
+@contextmanager
+def held(service: ServiceProcess) -> Iterator[None]:
+    """Stops the process meanwhile, so that what it works on cannot end."""
+    service.signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        service.signal(signal.SIGCONT)
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
