@@ -89,6 +89,8 @@ class Settings(TelemetrySettings):
     """URL of mlx-service. Several replicas are set as for sensevoice-service."""
     mlx_token: SecretStr | None = None
     """Token that is sent to mlx-service."""
+    mlx_token_file: ReadableFile | None = Field(None, examples=["/run/secrets/mlx-token"])
+    """File with that token, such as a secret of an orchestrator. RAPL_MLX_TOKEN overrides it."""
     restart_wait_s: float = Field(8.0, ge=0)
     """How long a request waits for an engine that has just stopped answering, in seconds; after that it gets 503. While
     an engine loads its model again after a restart, requests wait for it."""
@@ -202,12 +204,33 @@ class Settings(TelemetrySettings):
             ValueError: the file cannot be read, or is no text.
         """
         keys = [key.get_secret_value() for key in self.api_keys]
-        if self.api_keys_file:
-            try:
-                lines = self.api_keys_file.read_text(encoding="utf-8").splitlines()
-            except OSError as error:
-                raise ValueError(f"RAPL_API_KEYS_FILE: {error.strerror}: {error.filename}") from error
-            except UnicodeDecodeError as error:
-                raise ValueError("RAPL_API_KEYS_FILE: it is not a text file in UTF-8, with one key per line") from error
-            keys += [line.strip() for line in lines if line.strip()]
-        return keys
+        return keys + (lines_of(self.api_keys_file, "RAPL_API_KEYS_FILE") if self.api_keys_file else [])
+
+    def token_for_mlx(self) -> str | None:
+        """Returns the token of mlx-service, from the setting or from the file.
+
+        Raises:
+            ValueError: the file cannot be read, or is no text.
+        """
+        if self.mlx_token:
+            return self.mlx_token.get_secret_value()
+        return next(iter(lines_of(self.mlx_token_file, "RAPL_MLX_TOKEN_FILE")), None) if self.mlx_token_file else None
+
+
+def lines_of(file: Path, setting: str) -> list[str]:
+    """Returns the lines of a file with keys or a token, without empty ones.
+
+    Args:
+        file: the file.
+        setting: where its path comes from, for messages.
+
+    Raises:
+        ValueError: the file cannot be read, or is no text.
+    """
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise ValueError(f"{setting}: {error.strerror}: {error.filename}") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{setting}: it is not a text file in UTF-8, with one key per line") from error
+    return [line.strip() for line in lines if line.strip()]

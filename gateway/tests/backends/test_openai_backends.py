@@ -270,7 +270,22 @@ async def test_a_missing_key_prevents_the_start(plugged, stub):
         await plugged(stub.url, key_env="RAPL_TEST_NO_KEY")
 
 
-async def test_the_token_is_sent_to_mlx_service(start):
+async def test_the_key_of_another_server_can_be_in_a_file(start, stub, tmp_path):
+    (tmp_path / "key").write_text("a-key-in-a-file\n")
+    (tmp_path / "rapl.toml").write_text(
+        f'[backends.other]\nkind = "openai"\nurl = "{stub.url}"\nkey_file = "{tmp_path / "key"}"\n'
+        '[models."other/model"]\nbackend = "other"\nid = "whisper-x"\n'
+    )
+
+    await ask(await start())
+
+    assert set(stub.keys) == {"Bearer a-key-in-a-file"}
+
+
+@pytest.mark.parametrize("is_in_file", [False, True], ids=["in the setting", "in a file"])
+async def test_the_token_is_sent_to_mlx_service(start, tmp_path, is_in_file):
+    (tmp_path / "token").write_text("a-token\n")
+    token = {"mlx_token_file": tmp_path / "token"} if is_in_file else {"mlx_token": "a-token"}
     seen = []
 
     async def models(request: Request) -> Response:
@@ -278,7 +293,7 @@ async def test_the_token_is_sent_to_mlx_service(start):
         return JSONResponse({"models": []})
 
     async with served(Starlette(routes=[Route("/v1/models", models)])) as url:
-        fleet = await start(mlx_url=url, mlx_token="a-token")
+        fleet = await start(mlx_url=url, **token)
         await fleet.http.get("/v1/models")
         async with asyncio.timeout(10):
             while not seen:  # noqa: ASYNC110

@@ -92,9 +92,10 @@ def transcriber_app(
         return {"status": "ok"}
 
     @app.get("/health/ready")
-    async def ready() -> JSONResponse:
+    async def ready(model: str | None = None) -> JSONResponse:
+        """200 if this model is ready; without a model, if any is. An orchestrator asks for the model that it serves."""
         states = {info.id: info.state.value for info in transcriber.models()}
-        is_ready = ModelState.READY in states.values()
+        is_ready = ModelState.READY in ([states.get(model)] if model else states.values())
         return JSONResponse({"status": "ok" if is_ready else "not ready", "models": states}, 200 if is_ready else 503)
 
     return app

@@ -29,7 +29,7 @@ from rapl_service.settings.problems import problems_of
 from rapl_service.settings.unknown import REPORTED, unknown_settings
 from rapl_service.settings.variables import variables_of
 
-_DRAIN_S = 30
+DRAIN_S = 30
 """How long a service that has received SIGTERM waits for the requests in work."""
 _MAX_WS_MESSAGE_BYTES = 16 << 20
 _TRIM_TICKS = 10
@@ -135,7 +135,7 @@ def serve(
         access_log=False,
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=_DRAIN_S,
+        timeout_graceful_shutdown=DRAIN_S,
         http=GuardedHttp,
         ws=ws,
         ws_max_size=max_ws_message_bytes,

@@ -9,7 +9,7 @@ import pytest
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.frames import encode_frame
 from rapl_protocol.intervals import Interval
-from rapl_protocol.models import ModelState
+from rapl_protocol.models import ModelInfo, ModelState
 from rapl_protocol.prepared import PrepareEnd, PrepareOptions, SourceInfo, SpeechCheck, SpeechSegment
 from rapl_protocol.testing import FakeTranscriber, make_tone
 from rapl_protocol.transcript import TranscribeOptions, Transcript
@@ -190,6 +190,26 @@ async def test_health_says_live_at_once_and_ready_only_with_a_ready_model(http: 
                     statuses.append(answer.status)
 
     assert statuses == [200, 503, 200, 200]
+
+
+class TwoModels(FakeTranscriber):
+    """An engine of which one model is ready and one is still downloaded."""
+
+    def models(self) -> list[ModelInfo]:
+        states = {"a/ready": ModelState.READY, "b/downloading": ModelState.DOWNLOADING}
+        return [ModelInfo(id=model, state=state) for model, state in states.items()]
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [("", 200), ("?model=a/ready", 200), ("?model=b/downloading", 503), ("?model=c/unknown", 503)],
+)
+async def test_an_engine_is_ready_for_a_model_only_if_that_model_is(http: Http, query: str, status: int):
+    async with (
+        served(transcriber_app(TwoModels())) as url,
+        http.streams.get(f"{url}/health/ready{query}") as answer,
+    ):
+        assert answer.status == status
 
 
 async def test_a_given_request_id_is_kept_and_a_dangerous_one_replaced(http: Http):

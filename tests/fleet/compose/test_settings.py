@@ -40,6 +40,7 @@ NOT_PASSED_ON = {
     "RAPL_API_KEYS_FILE": FILE,
     "RAPL_TLS_CERT": FILE,
     "RAPL_TLS_KEY": FILE,
+    "RAPL_MLX_TOKEN_FILE": "The container has no such file; RAPL_MLX_TOKEN reaches it.",
     "RAPL_ROOT": "The image has no checkout.",
     "RAPL_SENSEVOICE_MODEL_DIR": "The weights are in the volume `models`.",
 }

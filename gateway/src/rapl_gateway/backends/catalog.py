@@ -13,7 +13,7 @@ from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_service.calls.remedies import START_MLX, START_SERVICES
 
 from rapl_gateway.backends.catalog_file import BackendEntry, CatalogContent, CatalogFile
-from rapl_gateway.settings import Settings, split_urls
+from rapl_gateway.settings import Settings, lines_of, split_urls
 
 SENSEVOICE = "sensevoice"
 MLX = "mlx"
@@ -238,7 +238,7 @@ def _is_pattern(model: str) -> bool:
 
 
 def _backends(settings: Settings) -> dict[str, BackendSpec]:
-    token = settings.mlx_token.get_secret_value() if settings.mlx_token else None
+    token = settings.token_for_mlx()
     return {
         SENSEVOICE: BackendSpec("sensevoice-service", split_urls(settings.sensevoice_url), START_SERVICES),
         MLX: BackendSpec("mlx-service", split_urls(settings.mlx_url), START_MLX, token=token, is_optional=True),
@@ -246,7 +246,10 @@ def _backends(settings: Settings) -> dict[str, BackendSpec]:
 
 
 def _spec(name: str, entry: BackendEntry) -> BackendSpec:
+    """Raises: ValueError: the file with the key is no text."""
     token = os.environ.get(entry.key_env) if entry.key_env else None
+    if entry.key_file:
+        token = next(iter(lines_of(entry.key_file, f"{name}.key_file")), None)
     return BackendSpec(name, entry.url, entry.remedy, entry.kind, token, entry.parallel)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from rapl_service.settings.base import ReadableFile
 
 from rapl_gateway.settings import BaseUrl, split_urls
 
@@ -30,6 +31,8 @@ class BackendEntry(BaseModel):
     """`rapl`: an engine of RAPL. `openai`: any server with OpenAI's transcription API."""
     key_env: str | None = None
     """Name of the environment variable that holds the key for this server."""
+    key_file: ReadableFile | None = None
+    """File that holds it instead, such as a secret of an orchestrator."""
     parallel: int | None = Field(None, ge=1)
     """How many segments one process works on at once. Overrides what the process reports."""
     remedy: str = "Look at its log."

@@ -42,6 +42,7 @@ NAMES = frozenset(
         "RAPL_MLX_PRELOAD",
         "RAPL_MLX_PYTHON",
         "RAPL_MLX_TOKEN",
+        "RAPL_MLX_TOKEN_FILE",
         "RAPL_MLX_TRUST_CODE",
         "RAPL_MLX_URL",
         "RAPL_MODEL_TTL",
