@@ -23,6 +23,7 @@ class ScriptedEngine:
     """A fake engine: each call ends as the script says, in turn."""
 
     poll_interval_s = 1.0
+    has_bounded_queue = True
 
     def __init__(self, number: int, script: list[str]) -> None:
         self.service = Service("engine", f"http://127.0.0.1:{9000 + number}", "Start it.")

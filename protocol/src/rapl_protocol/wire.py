@@ -175,10 +175,11 @@ def decode_clip_event(frame: Frame) -> ClipAudio | SpeechCheck:
 
 def encode_error(error: ServiceError) -> bytes:
     """The last frame of a stream that fails."""
-    return encode_frame({"type": "error", **error.envelope()})
+    return encode_frame({"type": "error", **error.envelope(), "retry_after": error.headers().get("retry-after")})
 
 
 def _error_of(header: dict[str, object]) -> ServiceError | ValueError:
     if header.get("type") == "error":
-        return ServiceError.from_response(200, header)
+        retry_after = header.get("retry_after")
+        return ServiceError.from_response(200, header, retry_after if isinstance(retry_after, str) else None)
     return ValueError("unknown frame type")

@@ -12,6 +12,7 @@ from rapl_gateway.backends.replica import EngineClient
 
 class RaplEngine(TranscriberClient):
     poll_interval_s = 2.0
+    has_bounded_queue = True
 
 
 def engine_client(http: Http, spec: BackendSpec, engine_models: Sequence[str]) -> Callable[[Service], EngineClient]:

@@ -39,6 +39,7 @@ class OpenAIServer:
     """
 
     poll_interval_s = 15.0
+    has_bounded_queue = False
 
     def __init__(self, http: aiohttp.ClientSession, service: Service, models: Sequence[str]) -> None:
         self._http = http

@@ -15,6 +15,8 @@ from rapl_service.calls.call import Service, unavailable
 
 PROBE_INTERVAL_S = 0.5
 """Seconds between two polls of a replica that cannot be reached."""
+FULL_PAUSE_S = 0.5
+"""Seconds without new segments for a replica whose own queue is full. Other gateways fill it too."""
 _MAX_TIMEOUTS = 2
 """After this many polls in a row that time out, the replica counts as unreachable. A single poll may time out because
 all of the replica's cores are busy."""
@@ -29,6 +31,9 @@ class EngineClient(Protocol):
 
     service: Service
     poll_interval_s: float
+    has_bounded_queue: bool
+    """Whether OVERLOADED with a `retry_after_s` means that the engine's queue is full now. Another server may mean by
+    it that the key has used up its quota."""
 
     async def transcribe(
         self, audio: WavAudio, options: TranscribeOptions, *, deadline_s: float, request_id: str | None = None
@@ -69,6 +74,9 @@ class Replica:
     """How many segments the replica has, both in progress and in its own queue."""
     audio_s: float = 0.0
     """Seconds of audio in these segments."""
+    is_full: bool = False
+    """Whether the replica's own queue was full a moment ago. It then gets no segments for FULL_PAUSE_S, or until one
+    that it has ends."""
     not_ready: set[str] = field(default_factory=set[str])
     """Models for which the replica returned MODEL_NOT_READY. A poll that reports a model as ready removes it here."""
     _timeouts: int = 0
@@ -93,13 +101,19 @@ class Replica:
         info = self.info(model)
         return self.problem is None and info is not None and info.state is ModelState.LOADING
 
+    def refused_as_full(self, error: ServiceError) -> bool:
+        """Returns whether this error of the replica says that its queue is full now."""
+        is_queue = error.code is ErrorCode.OVERLOADED and error.retry_after_s is not None and error.param is None
+        return is_queue and self.client.has_bounded_queue
+
     def assign(self, audio_s: float) -> None:
         """Counts a segment that is sent to the replica."""
         self.segments += 1
         self.audio_s += audio_s
 
-    def release(self, audio_s: float) -> None:
+    def release(self, audio_s: float, *, is_done: bool) -> None:
         """Stops counting a segment that has ended."""
+        self.is_full = self.is_full and not is_done
         self.segments -= 1
         self.audio_s = self.audio_s - audio_s if self.segments else 0.0
 
@@ -155,6 +169,10 @@ class Replica:
         self.not_ready.add(model)
         self._poll_now.set()
 
+    def mark_full(self) -> None:
+        self.is_full = True
+        asyncio.get_running_loop().call_later(FULL_PAUSE_S, self._end_pause)
+
     def interrupt(self) -> None:
         """Ends the calls that wait for a response of this replica. They fail with BACKEND_UNAVAILABLE."""
         for call in self._calls:
@@ -176,6 +194,10 @@ class Replica:
                     del call  # it keeps its task; the task keeps an exception, whose traceback keeps this frame
         except TimeoutError as error:
             raise unavailable(self.client.service, "no longer answers") from error
+
+    def _end_pause(self) -> None:
+        self.is_full = False
+        self.on_change()
 
     def _set_problem(self, problem: ServiceError | None) -> None:
         if (self.problem is None) != (problem is None):

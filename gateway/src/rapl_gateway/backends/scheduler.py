@@ -3,10 +3,14 @@
 Short segments go first, then passes over open turns, then segments of long recordings, and clients take turns
 (`FairQueue`). If several replicas have room, the one with the least audio gets the segment. `retry.py` defines what
 happens after a failure.
+
+Several gateways may use the same replicas, and each knows only its own segments. So it takes a random one of replicas
+that are equal for it, and a segment that a replica refuses because its queue is full waits here.
 """
 
 import asyncio
 import logging
+import random
 from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -191,13 +195,14 @@ class Scheduler:
         if not free:
             self._without_replica.append(segment)
             return
-        replica = min(free, key=lambda each: (not each.is_ready(segment.model), each.audio_s))
+        # Without the random number, every idle gateway would send its next segment to the same replica.
+        replica = min(free, key=lambda each: (not each.is_ready(segment.model), each.audio_s, random.random()))
         replica.assign(segment.audio_s)
         self.throughput.begin()
         segment.assigned.set_result(replica)
 
     def _free(self, replica: Replica, segment: QueuedSegment) -> None:
-        replica.release(segment.audio_s)
+        replica.release(segment.audio_s, is_done=segment.is_done)
         self.throughput.end(segment.audio_s if segment.is_done else 0.0)
         if segment.is_done:
             self.done_audio_s += segment.audio_s
@@ -214,13 +219,16 @@ class Scheduler:
 
     def _require_retry(self, segment: QueuedSegment, replica: Replica, error: ServiceError) -> None:
         """Marks the replica after a failure. Raises the error if the segment must not be sent again."""
+        is_full = replica.refused_as_full(error)
         if error.code is ErrorCode.MODEL_NOT_READY:
             segment.not_ready = error
             replica.mark_not_ready(segment.model)
         elif error.code is ErrorCode.BACKEND_UNAVAILABLE:
             replica.mark_unreachable(error)
+        elif is_full:
+            replica.mark_full()
         self.failures[error.code.value] += 1
-        if not segment.attempts.may_retry(error):
+        if not is_full and not segment.attempts.may_retry(error):
             raise error
         self.retries[error.code.value] += 1
         log.warning("backend=%s address=%s error=%s: retry of a segment", self._name, replica.address, error.code.value)
@@ -253,7 +261,7 @@ class Scheduler:
                     replica.interrupt()
 
     def _has_room(self, replica: Replica, prefetch: int) -> bool:
-        return replica.segments < self._slots(replica) + prefetch
+        return not replica.is_full and replica.segments < self._slots(replica) + prefetch
 
     def _slots(self, replica: Replica) -> int:
         return self._parallel or replica.parallel
