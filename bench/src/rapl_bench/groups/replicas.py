@@ -113,8 +113,8 @@ def table(found: Mapping[Case, Sequence[Pair]], plan: Plan) -> Table:
         rows=tuple(rows),
         plotted="throughput",
         notes=(
-            f"An engine takes {plan.pace:g} s for one second of audio, so it cannot do more than {1 / plan.pace:g} s of "
-            "audio per second. For each replica, four people send clips of 3 to 20 s with pauses, and two clients send "
+            f"An engine takes {plan.pace:g} s for one second of audio, so it does at most {1 / plan.pace:g} s of audio "
+            "per second. For each replica, four people send clips of 3 to 20 s with pauses, and two clients send "
             "recordings of one to three minutes, one after the other.",
             "`smaller gateway`: the part of the audio that went through the gateway with less of it; 0.5 is equal.",
             "The simulator gets the same load, the latency of a clip beyond its engine's time, and when "

@@ -23,7 +23,7 @@ from rapl_service.run import serve
 from rapl_bench.stub_engine import MODEL
 
 WORDS_PER_S = 1
-"""So few that the gateway finds no text too long for its speech, and transcribes no segment again. No word is repeated."""
+"""The gateway then finds no text too long or too short for its speech, and transcribes no segment again."""
 MAX_JOBS = 32
 """As many as sensevoice-service has by default."""
 

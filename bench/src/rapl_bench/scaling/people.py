@@ -3,6 +3,7 @@
 Source of the intervals: https://github.com/thefrederiksen/devthrottle/issues/2930, of 4,766 dictations of real people.
 """
 
+import itertools
 import math
 import random
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ HOUR_S = 3600.0
 def pause_s(source: random.Random) -> float:
     """Returns the time from one dictation of a person to the next, in seconds."""
     part = source.random()
-    for (start_s, below), (end_s, up_to) in zip(NEXT_WITHIN, NEXT_WITHIN[1:], strict=False):
+    for (start_s, below), (end_s, up_to) in itertools.pairwise(NEXT_WITHIN):
         if part < up_to:
             return start_s + (end_s - start_s) * (part - below) / (up_to - below)
     last_s, below = NEXT_WITHIN[-1]
@@ -29,7 +30,7 @@ def pause_s(source: random.Random) -> float:
 
 def mean_pause_s() -> float:
     """Returns the mean of `pause_s`, exactly."""
-    steps = zip(NEXT_WITHIN, NEXT_WITHIN[1:], strict=False)
+    steps = itertools.pairwise(NEXT_WITHIN)
     known_s = sum((start_s + end_s) / 2 * (up_to - below) for (start_s, below), (end_s, up_to) in steps)
     last_s, below = NEXT_WITHIN[-1]
     return known_s + (1 - below) * (LONGEST_PAUSE_S - last_s) / math.log(LONGEST_PAUSE_S / last_s)

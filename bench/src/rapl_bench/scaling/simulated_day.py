@@ -146,8 +146,6 @@ class _Run:
         while True:
             queued_s = self._fleet.queued_s()
             self._fleet.resize(autoscaler.poll(self._environment.now, queued_s))
-            poll = Poll(
-                self._environment.now, self._arrived_s, queued_s, self._fleet.wanted, len(self._fleet.ready)
-            )
+            poll = Poll(self._environment.now, self._arrived_s, queued_s, self._fleet.wanted, len(self._fleet.ready))
             self.outcome.polls.append(poll)
             yield self._environment.timeout(rule.poll_s)

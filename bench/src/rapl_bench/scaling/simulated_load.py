@@ -64,6 +64,4 @@ class _Run:
         self.outcome.worked_s = [
             engine.worked_audio_s() - before for engine, before in zip(engines, worked_s, strict=True)
         ]
-        self.outcome.by_gateway_s = [
-            gateway.done_s - before for gateway, before in zip(gateways, done_s, strict=True)
-        ]
+        self.outcome.by_gateway_s = [gateway.done_s - before for gateway, before in zip(gateways, done_s, strict=True)]
