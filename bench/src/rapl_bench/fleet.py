@@ -42,9 +42,9 @@ class Fleet:
     def log(self, name: str) -> Path:
         return self._logs / f"{name}.log"
 
-    def stub(self, parallel: int = PARALLEL) -> ServerProcess:
+    def stub(self, parallel: int = PARALLEL, addresses: int = 1) -> ServerProcess:
         port = free_port()
-        command = [sys.executable, "-m", "rapl_bench.stub_engine", str(port), str(parallel)]
+        command = [sys.executable, "-m", "rapl_bench.stub_engine", str(port), str(parallel), str(addresses)]
         return self.start(ServerProcess(command, port, self.log("stub")))
 
     def paced(self, pace: float) -> ServerProcess:

@@ -102,6 +102,7 @@ def table(found: Mapping[Case, Sequence[Pair]], plan: Plan) -> Table:
             measured["smaller gateway"] = Measure.of([_least_part(pair.measured) for pair in its])
         rows.append(Row(case.name, MEASURED, measured))
         rows.append(Row(case.name, SIMULATED, _measures([pair.simulated for pair in its], plan)))
+    reasons = {reason for its in found.values() for pair in its for reason in pair.measured.failures}
     return Table(
         name="replicas",
         title="Clips and long recordings at once, with more replicas and gateways",
@@ -119,6 +120,7 @@ def table(found: Mapping[Case, Sequence[Pair]], plan: Plan) -> Table:
             "`smaller gateway`: the part of the audio that went through the gateway with less of it; 0.5 is equal.",
             "The simulator gets the same load, the latency of a clip beyond its engine's time, and when "
             "preprocess-service has each segment of a recording, both measured before each run without load.",
+            *(f"A request failed: {reason}" for reason in sorted(reasons)),
         ),
         settings={"rounds": str(plan.rounds), "measured": f"{plan.measured_s:g} s each"},
     )  # fmt: skip
@@ -132,7 +134,7 @@ def _measures(outcomes: Sequence[Outcome], plan: Plan) -> dict[str, Measure]:
         "p95 of clips": replace(Measure.of([each.clips_p95_s for each in outcomes]), value=quantile(clips_s, 0.95)),
         "p95 of all": replace(Measure.of([each.all_p95_s for each in outcomes]), value=quantile(all_s, 0.95)),
         "requests": Measure(len(all_s)),
-        "failed": Measure(sum(outcome.failed for outcome in outcomes)),
+        "failed": Measure(sum(len(outcome.failures) for outcome in outcomes)),
     }
 
 

@@ -33,11 +33,11 @@ class AutoscalerSettings:
     most: int = 20
     poll_s: float = 30.0
     """Seconds between two looks at the metric."""
-    average_s: float = 600.0
+    average_s: float = 1200.0
     """The time of `avg_over_time` in the query of the first trigger."""
     load_s: float = 30.0
     """Seconds until a new replica has loaded its model and is known to the gateways."""
-    calm_s: float = 1200.0
+    calm_s: float = 1800.0
     """`stabilizationWindowSeconds` of `scaleDown`: the highest number that was wanted in this time is kept."""
     factor: float = 4.0
     """Most replicas after a poll, as a multiple of those before it: a policy of `scaleUp`."""

@@ -53,8 +53,8 @@ class ServiceTimes:
 async def service_times(gateway: ServerProcess, preprocess: ServerProcess, media: Media, pace: float) -> ServiceTimes:
     """Measures services without load. `pace` is the engine's time for one second of audio, in seconds."""
     length_s = CLIP_LENGTHS_S[0]
-    async with _client() as http:
-        taken_s = [await _transcribed(http, gateway, media.clips[length_s], "a.wav") for _ in range(_IDLE_CLIPS)]
+    async with connections() as http:
+        taken_s = [await transcribed(http, gateway, media.clips[length_s], "a.wav") for _ in range(_IDLE_CLIPS)]
     async with open_http() as pool:
         client = PreprocessClient(pool, Service("preprocess-service", preprocess.url, "The benchmark started it."))
         segments = {length_s: await _segments(client, file) for length_s, file in media.recordings.items()}
@@ -75,7 +75,7 @@ async def run_mixed(
 ) -> Outcome:
     """Sends the load. The clients are spread evenly over the gateways."""
     run = _Run(load, media, Outcome())
-    async with _client() as run.http:
+    async with connections() as run.http:
         counted = asyncio.create_task(run.count(gateways, engines))
         turns = itertools.cycle(gateways)
         clients = [run.person(number, next(turns)) for number in range(load.people)]
@@ -113,9 +113,9 @@ class _Run:
     async def _send(self, gateway: ServerProcess, file: bytes, name: str, latencies_s: list[float]) -> None:
         is_counted = self._now() >= self._load.warm_up_s
         try:
-            taken_s = await _transcribed(self.http, gateway, file, name)
-        except httpx.HTTPError:
-            self.outcome.failed += 1
+            taken_s = await transcribed(self.http, gateway, file, name)
+        except httpx.HTTPError as error:
+            self.outcome.failures.append(f"{type(error).__name__}: {error}")
             await asyncio.sleep(1)
         else:
             latencies_s += [taken_s] if is_counted else []
@@ -144,11 +144,12 @@ class _Run:
         return float(found[1]) if found else 0.0
 
 
-def _client() -> httpx.AsyncClient:
+def connections() -> httpx.AsyncClient:
+    """A client with as many connections as there are requests."""
     return httpx.AsyncClient(timeout=None, limits=_CONNECTIONS)
 
 
-async def _transcribed(http: httpx.AsyncClient, gateway: ServerProcess, file: bytes, name: str) -> float:
+async def transcribed(http: httpx.AsyncClient, gateway: ServerProcess, file: bytes, name: str) -> float:
     """Returns the latency in seconds. Raises: httpx.HTTPError."""
     began = time.perf_counter()
     answer = await http.post(

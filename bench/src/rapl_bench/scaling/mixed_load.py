@@ -70,8 +70,8 @@ class Outcome:
     """Latency of each clip that began in the measured time."""
     recordings_s: list[float] = field(default_factory=list[float])
     """The same for the recordings."""
-    failed: int = 0
-    """Requests without a text."""
+    failures: list[str] = field(default_factory=list[str])
+    """Why each request without a text failed."""
 
     def throughput(self, measured_s: float) -> float:
         """Seconds of audio in one second, of all replicas together."""

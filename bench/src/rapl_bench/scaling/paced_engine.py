@@ -6,6 +6,7 @@ requests before long ones and refuses those beyond a limit.
     python -m rapl_bench.scaling.paced_engine 8020 0.2      # 5 s of audio take 1 s
 """
 
+import random
 import sys
 import time
 from collections.abc import Sequence
@@ -23,7 +24,8 @@ from rapl_service.run import serve
 from rapl_bench.stub_engine import MODEL
 
 WORDS_PER_S = 1
-"""The gateway then finds no text too long or too short for its speech, and transcribes no segment again."""
+"""The words are random numbers of three digits. The gateway then finds no text too long or too short for its speech, or
+repeated, and transcribes no segment again."""
 MAX_JOBS = 32
 """As many as sensevoice-service has by default."""
 
@@ -44,7 +46,6 @@ class PacedTranscriber:
         self._worker = InferenceWorker("paced inference", MAX_JOBS)
         self._done_s = 0.0
         self._began_at: float | None = None
-        self._words = 0
 
     async def start(self) -> None:
         self._worker.start()
@@ -64,8 +65,8 @@ class PacedTranscriber:
         self, audio: WavAudio, options: TranscribeOptions, on_text: OnText | None = None
     ) -> Transcript:
         await self._worker.run(lambda: self._work(audio.duration_s), is_long=options.is_long)
-        before, self._words = self._words, self._words + max(1, round(WORDS_PER_S * audio.duration_s))
-        text = " ".join(map(str, range(before, self._words)))
+        words = max(1, round(WORDS_PER_S * audio.duration_s))
+        text = " ".join(str(random.randrange(100, 1000)) for _ in range(words))
         segment = Segment(start_s=0.0, end_s=audio.duration_s, text=text, language="en")
         return Transcript(text=text, language="en", duration_s=audio.duration_s, segments=(segment,))
 
