@@ -4,7 +4,7 @@ import os
 import sys
 import time
 import urllib.request
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -42,10 +42,16 @@ class Fleet:
     def log(self, name: str) -> Path:
         return self._logs / f"{name}.log"
 
-    def stub(self, parallel: int = PARALLEL) -> ServerProcess:
+    def stub(self, parallel: int = PARALLEL, addresses: int = 1) -> ServerProcess:
         port = free_port()
-        command = [sys.executable, "-m", "rapl_bench.stub_engine", str(port), str(parallel)]
+        command = [sys.executable, "-m", "rapl_bench.stub_engine", str(port), str(parallel), str(addresses)]
         return self.start(ServerProcess(command, port, self.log("stub")))
+
+    def paced(self, pace: float) -> ServerProcess:
+        """Starts an engine that takes `pace` seconds for one second of audio."""
+        port = free_port()
+        command = [sys.executable, "-m", "rapl_bench.scaling.paced_engine", str(port), str(pace)]
+        return self.start(ServerProcess(command, port, self.log("paced")))
 
     def preprocess(self, **environ: str) -> ServerProcess:
         port = free_port()
@@ -83,22 +89,24 @@ class Fleet:
 
     def gateway(
         self,
-        engine: ServerProcess,
+        engine: ServerProcess | Sequence[ServerProcess],
         preprocess: ServerProcess,
         *,
         engine_url: str = "RAPL_SENSEVOICE_URL",
         models: Collection[str] = (STUB_MODEL, SELFTEST),
         **environ: str,
     ) -> ServerProcess:
-        """Starts a gateway in front of `engine`, and waits until it lists one of `models` as ready.
+        """Starts a gateway in front of `engine`, or of several replicas, and waits until it lists one of `models` as
+        ready.
 
         `engine_url` is the setting for the engine's URL.
         """
         port = free_port()
+        engines = [engine] if isinstance(engine, ServerProcess) else engine
         environ = {
             "RAPL_PORT": str(port),
             "RAPL_PREPROCESS_URL": preprocess.url,
-            engine_url: engine.url,
+            engine_url: ",".join(each.url for each in engines),
             "RAPL_ROOT": str(self._logs),
             **environ,
         }

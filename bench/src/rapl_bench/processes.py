@@ -61,6 +61,15 @@ class ServerProcess:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def start(self) -> None:
+        """Starts the program, also again after `stop`, and waits until it answers.
+
+        Raises:
+            StartError: it does not answer in time.
+        """
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command, env=self._environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log
@@ -70,7 +79,6 @@ class ServerProcess:
         except BaseException:
             self.stop()
             raise
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

@@ -7,6 +7,7 @@ generator's share of the core. The row "the stub itself" of a table shows its co
 
     python -m rapl_bench.stub_engine 8020        # PUT /stub/engine-ms with the body 50: each answer takes 50 ms
     python -m rapl_bench.stub_engine 8020 1      # computes one request at a time, like most engines
+    python -m rapl_bench.stub_engine 8020 1 100  # also at 127.0.0.2 to 127.0.0.100, as if it were a hundred replicas
 """
 
 import asyncio
@@ -169,12 +170,13 @@ def _content_length(fields: bytes) -> int:
     return 0
 
 
-async def serve(port: int, parallel: int = PARALLEL) -> None:
-    """Serves on 127.0.0.1 until SIGTERM or SIGINT."""
+async def serve(port: int, parallel: int = PARALLEL, addresses: int = 1) -> None:
+    """Serves on 127.0.0.1 and the addresses after it, until SIGTERM or SIGINT. Only Linux has several."""
     loop, engine, stopped = asyncio.get_running_loop(), Engine(parallel), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    server = await loop.create_server(lambda: StubConnection(engine), "127.0.0.1", port, backlog=512)
+    hosts = [f"127.0.0.{number}" for number in range(1, addresses + 1)]
+    server = await loop.create_server(lambda: StubConnection(engine), hosts, port, backlog=512)
     await stopped.wait()
     server.close()
 

@@ -28,7 +28,7 @@ from rapl_gateway.realtime.collector import SessionsCollector
 from rapl_gateway.realtime.figures import RealtimeMetrics
 from rapl_gateway.realtime.sessions import Sessions
 from rapl_gateway.security.api_keys import ApiKeys
-from rapl_gateway.security.client_secrets import ClientSecrets
+from rapl_gateway.security.client_secrets import ClientSecrets, client_secrets
 from rapl_gateway.security.cross_origin import AllowedOrigins, CrossOrigin
 from rapl_gateway.security.host_and_origin import HostAndOriginCheck
 from rapl_gateway.security.startup_checks import require_keys_beyond_loopback
@@ -49,7 +49,9 @@ def create_app(settings: Settings) -> FastAPI:
             without API keys.
     """
     require_keys_beyond_loopback(settings)
-    catalog, keys, secrets = ModelCatalog.load(settings), settings.keys(), ClientSecrets()
+    catalog, keys = ModelCatalog.load(settings), settings.keys()
+    shared_key = settings.realtime_secrets_key
+    secrets = client_secrets(shared_key.get_secret_value() if shared_key else None)
     page = page_files()
 
     metrics = None if settings.metrics == "off" else Metrics(lambda model: _has_model(app.state.gateway, model))

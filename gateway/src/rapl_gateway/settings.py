@@ -118,6 +118,9 @@ class Settings(TelemetrySettings):
     much audio of a session may wait for its text; a session with more is not read until it has less."""
     realtime_idle_s: float = Field(600.0, gt=0)
     """How long a realtime session may send nothing, in seconds. Then its connection is closed."""
+    realtime_secrets_key: Annotated[SecretStr, Field(min_length=32)] | None = None
+    """Key with which client secrets of realtime sessions are encrypted, of at least 32 characters. With the same key,
+    each of several gateways accepts the secrets of the others. Unset: a gateway accepts only its own, until it ends."""
     subtitle_rules: bool = True
     """Whether `srt` and `vtt` keep the rules below where the engine gives word times. `off`: each segment of the engine
     is one cue of one line."""

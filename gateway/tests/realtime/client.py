@@ -9,9 +9,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from rapl_protocol.audio import WavAudio
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 SAMPLE = Path(__file__).parents[3] / "samples" / "three-one-four.wav"
 SPEECH = bytes(WavAudio.from_wav(SAMPLE.read_bytes()).pcm)
@@ -71,3 +72,10 @@ async def connected(
 ) -> AsyncIterator[Client]:
     async with connect(f"{fleet.url.replace('http', 'ws')}{path}", **options) as socket:
         yield Client(socket)
+
+
+async def refusal(fleet, path: str = "/v1/realtime", **options) -> tuple[int, dict]:
+    """Returns the status and the error with which a handshake is refused."""
+    with pytest.raises(InvalidStatus) as caught:
+        await connect(f"{fleet.url.replace('http', 'ws')}{path}", **options)
+    return caught.value.response.status_code, json.loads(caught.value.response.body)["error"]

@@ -1,24 +1,16 @@
 """The handshake of /v1/realtime, client secrets, and what is not served."""
 
 import asyncio
-import json
 import time
 
 import pytest
 from rapl_gateway.security.client_secrets import MAX_SECRETS, ClientSecrets
 from rapl_protocol.errors import ErrorCode, ServiceError
-from realtime.client import connected
-from websockets.asyncio.client import connect
+from realtime.client import connected, refusal
 from websockets.exceptions import InvalidStatus
 
 KEY = "sk-server"
 BEARER = {"authorization": f"Bearer {KEY}"}
-
-
-async def refusal(fleet, path: str = "/v1/realtime", **options) -> tuple[int, dict]:
-    with pytest.raises(InvalidStatus) as caught:
-        await connect(f"{fleet.url.replace('http', 'ws')}{path}", **options)
-    return caught.value.response.status_code, json.loads(caught.value.response.body)["error"]
 
 
 async def opened(fleet) -> None:

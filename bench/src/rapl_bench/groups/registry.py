@@ -9,7 +9,9 @@ from rapl_bench.reporting.results import BenchSettings, Table
 GROUPS = {
     "gateway": "the gateway's own latency and throughput, in front of a stub engine",
     "telemetry": "what metrics and traces cost the gateway and preprocess-service",
-    "replicas": "throughput with one and with two replicas of a stub engine",
+    "replicas": "mixed load with one, two and four replicas and two gateways, measured and simulated",
+    "scaling": "CPU time of a gateway; more replicas and an autoscaler, simulated",
+    "advised": "a quarter of an hour of changing load, with replicas as the simulator advises",
     "preprocess": "preprocess-service, a spawned ffmpeg and plain libav",
     "long": "recordings of an hour and ten hours: time, first words, memory, completeness",
     "fairness": "short clips while a long recording is transcribed",

@@ -1,70 +1,142 @@
-"""Two replicas of an engine compared with one: stubs that compute one request at a time, in a fixed time."""
+"""Mixed load through one and two gateways with one, two and four replicas, measured and simulated.
 
-import asyncio
-from collections.abc import Sequence
+The replicas are engines whose time is proportional to the audio (`scaling.paced_engine`). The gateways and
+preprocess-service are real.
+"""
 
-from rapl_bench import recordings
-from rapl_bench.fleet import Fleet, set_engine_ms
-from rapl_bench.load import run_load, transcription
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import median
+
+from rapl_bench.fleet import Fleet
 from rapl_bench.processes import ServerProcess
-from rapl_bench.reporting.results import BenchSettings, Column, Measure, Row, Table
-from rapl_bench.rounds import interleaved
-from rapl_bench.stub_engine import MODEL
+from rapl_bench.reporting.results import BenchSettings, Column, Measure, Row, Table, quantile
+from rapl_bench.rounds import rotated
+from rapl_bench.scaling.measured import Media, ServiceTimes, run_mixed, service_times
+from rapl_bench.scaling.mixed_load import MixedLoad, Outcome
+from rapl_bench.scaling.simulated_load import simulated
 
-ENGINE_MS = 100.0
-AT_ONCE = (16,)
-CLIP_S = 5.0
-ONE, TWO = "one replica", "two replicas"
-_FOR_S, _QUICK_FOR_S = 3.0, 1.0
-_ROUNDS = 3
+MEASURED, SIMULATED = "measured", "simulated"
+OF_ONE = "one replica's throughput, times the replicas"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    replicas: int
+    gateways: int = 1
+
+    @property
+    def name(self) -> str:
+        replicas = f"{self.replicas} replica" + ("s" if self.replicas > 1 else "")
+        return f"{replicas}, {self.gateways} gateway" + ("s" if self.gateways > 1 else "")
+
+
+CASES = (Case(1), Case(2), Case(4), Case(4, 2))
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    pace: float
+    """The engines' time for one second of audio, in seconds."""
+    measured_s: float
+    rounds: int
+    cases: Sequence[Case] = CASES
+
+
+FULL, QUICK = Plan(0.05, 60.0, 2), Plan(0.02, 4.0, 1)
+
+
+@dataclass(slots=True)
+class Pair:
+    """A round of one case: what was measured, and what the simulator says of the same load."""
+
+    load: MixedLoad
+    measured: Outcome
+    simulated: Outcome
 
 
 async def measure(settings: BenchSettings) -> Sequence[Table]:
-    return [await asyncio.to_thread(_measured, settings)]
+    return [table(await pairs(settings, plan := QUICK if settings.quick else FULL), plan)]
 
 
-def _measured(settings: BenchSettings) -> Table:
+async def pairs(settings: BenchSettings, plan: Plan) -> dict[Case, list[Pair]]:
+    """Measures and simulates every case in every round."""
+    media, found = Media.made(), {case: list[Pair]() for case in plan.cases}
     with Fleet(settings.scratch) as fleet:
         preprocess = fleet.preprocess()
-        stubs = [fleet.stub(parallel=1) for _ in range(3)]
-        for stub in stubs:
-            set_engine_ms(stub, ENGINE_MS)
-        gateways = {
-            ONE: fleet.gateway(stubs[0], preprocess),
-            TWO: fleet.gateway(stubs[1], preprocess, RAPL_SENSEVOICE_URL=",".join(stub.url for stub in stubs[1:])),
-        }
-        rows = [row for at_once in AT_ONCE for row in _rows(gateways, at_once, settings)]
+        engines = [fleet.paced(plan.pace) for _ in range(max(case.replicas for case in plan.cases))]
+        names = {case.name: case for case in plan.cases}
+        gateways = {case: _gateways(fleet, case, engines, preprocess) for case in plan.cases}
+        for number in range(plan.rounds):
+            for name in rotated(list(names), number):
+                case = names[name]
+                print(f"rapl bench:   {name}, round {number + 1}", file=sys.stderr)
+                times = await service_times(gateways[case][0], preprocess, media, plan.pace)
+                load = MixedLoad.of(case.replicas, plan.pace, plan.measured_s, seed=number)
+                measured = await run_mixed(load, gateways[case], engines[: case.replicas], media)
+                found[case].append(Pair(load, measured, simulate(load, times, case, plan)))
+    return found
+
+
+def simulate(load: MixedLoad, times: ServiceTimes, case: Case, plan: Plan) -> Outcome:
+    return simulated(load, times, engines=case.replicas, gateways=case.gateways, pace=plan.pace)
+
+
+def _gateways(
+    fleet: Fleet, case: Case, engines: Sequence[ServerProcess], preprocess: ServerProcess
+) -> list[ServerProcess]:
+    return [fleet.gateway(engines[: case.replicas], preprocess) for _ in range(case.gateways)]
+
+
+def table(found: Mapping[Case, Sequence[Pair]], plan: Plan) -> Table:
+    of_one = [pair.measured.throughput(plan.measured_s) for pair in found.get(Case(1), ())]
+    rows = list[Row]()
+    for case, its in found.items():
+        measured = _measures([pair.measured for pair in its], plan)
+        if of_one:
+            rates = [pair.measured.throughput(plan.measured_s) for pair in its]
+            ideal = case.replicas * median(of_one)
+            measured[OF_ONE] = Measure.of([rate / ideal for rate in rates])
+        if case.gateways > 1:
+            measured["smaller gateway"] = Measure.of([_least_part(pair.measured) for pair in its])
+        rows.append(Row(case.name, MEASURED, measured))
+        rows.append(Row(case.name, SIMULATED, _measures([pair.simulated for pair in its], plan)))
+    reasons = {reason for its in found.values() for pair in its for reason in pair.measured.failures}
     return Table(
         name="replicas",
-        title="Throughput with a second replica of an engine",
-        columns=(Column("throughput", "requests/s"), Column("one replica's throughput times")),
+        title="Clips and long recordings at once, with more replicas and gateways",
+        columns=(
+            Column("throughput", "s of audio per s", 1), Column(OF_ONE, "", 3), Column("p95 of clips", "s"),
+            Column("p95 of all", "s"), Column("smaller gateway", "", 3), Column("requests", "", 0),
+            Column("failed", "", 0),
+        ),
         rows=tuple(rows),
         plotted="throughput",
         notes=(
-            f"Each replica is a stub that computes one request at a time and takes {ENGINE_MS:g} ms: at most "
-            f"{1000 / ENGINE_MS:g} requests per second.",
+            f"An engine takes {plan.pace:g} s for one second of audio, so it does at most {1 / plan.pace:g} s of audio "
+            "per second. For each replica, four people send clips of 3 to 20 s with pauses, and two clients send "
+            "recordings of one to three minutes, one after the other.",
+            "`smaller gateway`: the part of the audio that went through the gateway with less of it; 0.5 is equal.",
+            "The simulator gets the same load, the latency of a clip beyond its engine's time, and when "
+            "preprocess-service has each segment of a recording, both measured before each run without load.",
+            *(f"A request failed: {reason}" for reason in sorted(reasons)),
         ),
-        settings={"rounds": str(_rounds(settings))},
-    )
+        settings={"rounds": str(plan.rounds), "measured": f"{plan.measured_s:g} s each"},
+    )  # fmt: skip
 
 
-def _rows(gateways: dict[str, ServerProcess], at_once: int, settings: BenchSettings) -> list[Row]:
-    clip, for_s = recordings.wav(CLIP_S), _QUICK_FOR_S if settings.quick else _FOR_S
-    calls = {name: transcription(gateway.url, clip, "clip.wav", MODEL) for name, gateway in gateways.items()}
-    for call in calls.values():
-        run_load(call, at_once=at_once, count=at_once)
-    loads = interleaved(
-        {name: lambda call=call: run_load(call, at_once=at_once, for_s=for_s) for name, call in calls.items()},
-        _rounds(settings),
-    )
-    rates = {name: [load.requests_per_s for load in of_one] for name, of_one in loads.items()}
-    times = [two / one for one, two in zip(rates[ONE], rates[TWO], strict=True)]
-    case = f"{CLIP_S:g} s WAV, {at_once} at once"
-    return [
-        Row(case, ONE, {"throughput": Measure.of(rates[ONE])}),
-        Row(case, TWO, {"throughput": Measure.of(rates[TWO]), "one replica's throughput times": Measure.of(times)}),
-    ]
+def _measures(outcomes: Sequence[Outcome], plan: Plan) -> dict[str, Measure]:
+    clips_s = [each for outcome in outcomes for each in outcome.clips_s]
+    all_s = clips_s + [each for outcome in outcomes for each in outcome.recordings_s]
+    return {
+        "throughput": Measure.of([outcome.throughput(plan.measured_s) for outcome in outcomes]),
+        "p95 of clips": replace(Measure.of([each.clips_p95_s for each in outcomes]), value=quantile(clips_s, 0.95)),
+        "p95 of all": replace(Measure.of([each.all_p95_s for each in outcomes]), value=quantile(all_s, 0.95)),
+        "requests": Measure(len(all_s)),
+        "failed": Measure(sum(len(outcome.failures) for outcome in outcomes)),
+    }
 
 
-def _rounds(settings: BenchSettings) -> int:
-    return 1 if settings.quick else _ROUNDS
+def _least_part(outcome: Outcome) -> float:
+    return min(outcome.by_gateway_s) / sum(outcome.by_gateway_s)

@@ -1,4 +1,5 @@
-"""Draws a table as bars: a group for each case, a bar for each contestant, with the range over the rounds."""
+"""Draws a table as bars: a group for each case, a bar for each contestant, with the range over the rounds. If the table
+has lines, it draws these instead."""
 
 from pathlib import Path
 
@@ -13,7 +14,31 @@ _WIDTH_INCHES = 9.0
 
 
 def plot(table: Table, file: Path) -> None:
-    """Writes a PNG of the table's column `plotted`."""
+    """Writes a PNG of the table's column `plotted`, or of its lines."""
+    if table.lines:
+        _plot_lines(table, file)
+    else:
+        _plot_bars(table, file)
+
+
+def _plot_lines(table: Table, file: Path) -> None:
+    panels = list(dict.fromkeys(line.panel for line in table.lines))
+    figure = Figure(figsize=(_WIDTH_INCHES, 0.6 + 2.2 * len(panels)), layout="constrained")
+    FigureCanvasAgg(figure)
+    all_axes = figure.subplots(len(panels), sharex=True, squeeze=False)[:, 0]
+    for panel, axes in zip(panels, all_axes, strict=True):
+        for line in (line for line in table.lines if line.panel == panel):
+            axes.plot(line.x, line.y, label=line.name, linewidth=1.2)
+        axes.set_ylabel(panel, fontsize=8)
+        axes.set_ylim(bottom=0)
+        axes.grid(alpha=0.3)
+        axes.legend(loc="upper left", fontsize=8, frameon=False)
+    all_axes[-1].set_xlabel(table.lines_over)
+    figure.suptitle(table.title, fontsize=10)
+    figure.savefig(file, dpi=110)
+
+
+def _plot_bars(table: Table, file: Path) -> None:
     [column] = [column for column in table.columns if column.name == table.plotted]
     rows = [row for row in table.rows if table.plotted in row.measures]
     contestants = list(dict.fromkeys(row.contestant for row in rows))

@@ -68,8 +68,19 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class Line:
+    """A line of a plot."""
+
+    name: str
+    panel: str
+    """What the values are, with their unit. Lines of one panel share an axis; panels are below each other."""
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
-    """One table of the report, and one plot: a group of bars for each case, a bar for each contestant."""
+    """One table of the report, and one plot: a group of bars for each case with a bar for each contestant, or lines."""
 
     name: str
     """Part of a file name, such as "gateway-latency"."""
@@ -80,6 +91,10 @@ class Table:
     """The column that the plot shows."""
     is_log: bool = False
     """Whether the plot's axis is logarithmic."""
+    lines: tuple[Line, ...] = ()
+    """If there are some, the plot shows them instead of bars."""
+    lines_over: str = ""
+    """What the lines' `x` is, with its unit."""
     headline: str | None = None
     """The case that the README shows; None means the first."""
     notes: tuple[str, ...] = ()

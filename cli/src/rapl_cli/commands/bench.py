@@ -15,6 +15,8 @@ NEEDED = {
     "gateway": {"RAPL_BENCH_LITELLM_PYTHON": LITELLM},
     "telemetry": {},
     "replicas": {},
+    "scaling": {},
+    "advised": {},
     "preprocess": {},
     "long": {"RAPL_BENCH_SENSEVOICE_PYTHON": SENSEVOICE},
     "fairness": {"RAPL_BENCH_SENSEVOICE_PYTHON": SENSEVOICE},
@@ -27,8 +29,9 @@ NEEDED = {
     "real": {"RAPL_BENCH_MLX_PYTHON": MLX, "RAPL_BENCH_REAL_PYTHON": REAL},
 }
 """For each group: the environments that it measures, by the variable that passes their Python interpreter."""
-ONLY_BY_NAME = {"realtime", "real"}
-"""Groups that run only if they are named: each takes a quarter of an hour and downloads hundreds of megabytes."""
+ONLY_BY_NAME = {"advised", "realtime", "real"}
+"""Groups that run only if they are named: each takes a quarter of an hour, and the last two download hundreds of
+megabytes."""
 FORMER_NAMES = {"lanes": "fairness"}
 """Groups that were renamed; the old name still works."""
 

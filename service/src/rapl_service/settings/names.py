@@ -68,6 +68,7 @@ NAMES = frozenset(
         "RAPL_REALTIME_MAX_SESSIONS",
         "RAPL_REALTIME_MAX_SESSION_S",
         "RAPL_REALTIME_MAX_TURN_S",
+        "RAPL_REALTIME_SECRETS_KEY",
         "RAPL_REAL_PYTHON",
         "RAPL_RESTART_WAIT_S",
         "RAPL_ROOT",
