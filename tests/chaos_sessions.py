@@ -68,7 +68,7 @@ class Heard:
         return self.close is not None or bool(self.of("error"))
 
 
-async def speak(url: str, speaker: Speaker, dice: random.Random, deadline_s: float) -> Heard:
+async def speak(url: str, speaker: Speaker, dice: random.Random, deadline_s: float, **headers: str) -> Heard:
     """Speaks the sample several times in one session.
 
     Args:
@@ -76,6 +76,7 @@ async def speak(url: str, speaker: Speaker, dice: random.Random, deadline_s: flo
         speaker: how.
         dice: for the pauses between turns.
         deadline_s: seconds in which everything must have ended.
+        headers: of the handshake.
 
     Raises:
         TimeoutError: something did not end.
@@ -83,7 +84,8 @@ async def speak(url: str, speaker: Speaker, dice: random.Random, deadline_s: flo
     """
     heard = Heard(speaker)
     async with asyncio.timeout(deadline_s):
-        async with connect(f"{url.replace('http', 'ws')}/v1/realtime", proxy=None, max_size=None) as socket:
+        address = f"{url.replace('http', 'ws')}/v1/realtime"
+        async with connect(address, additional_headers=headers, proxy=None, max_size=None) as socket:
             listening = asyncio.create_task(_listen(socket, heard))
             with contextlib.suppress(ConnectionClosed):
                 await _send_turns(socket, speaker, dice)

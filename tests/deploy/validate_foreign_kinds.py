@@ -2,9 +2,9 @@
 
     uv run python tests/deploy/validate_foreign_kinds.py keda.sh_scaledobjects.yaml gateways.yaml ...
 
-The arguments are CustomResourceDefinitions: KEDA's `config/crd/bases`, the Gateway API's `config/crd/experimental`, the
-Prometheus operator's `example/prometheus-operator-crd`. It fails if a kind has no definition among them, or an object is
-wrong, also if it has a field that the definition does not have.
+The arguments are CustomResourceDefinitions: KEDA's `config/crd/bases`, the Gateway API's `config/crd/experimental`,
+the Prometheus operator's `example/prometheus-operator-crd`. It fails if a kind has no definition among them, or an
+object is wrong, also if it has a field that the definition does not have.
 """
 
 import argparse
@@ -47,7 +47,7 @@ def strict(schema: Any) -> Any:
 
 
 def foreign_objects() -> Iterator[Manifest]:
-    """Every object of a group that has a domain of its own; those of Kubernetes are `apps`, `batch` or end in k8s.io."""
+    """Every object of a group with a domain that is not Kubernetes' own."""
     for name in RENDERED:
         for each in rendered(name):
             group = each["apiVersion"].rpartition("/")[0]

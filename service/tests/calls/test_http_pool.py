@@ -1,6 +1,7 @@
 """The connection pool, against servers that a test scripts byte by byte."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ class Server:
 
 
 @asynccontextmanager
-async def scripted(answer: bytes | Script) -> AsyncIterator[Server]:
+async def scripted(answer: bytes | Script, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[Server]:
     """A server that answers every request with these bytes, or runs the script for each connection."""
     server = Server()
 
@@ -47,8 +48,8 @@ async def scripted(answer: bytes | Script) -> AsyncIterator[Server]:
         writer.close()
         server.left += 1
 
-    listener = await asyncio.start_server(connected, "127.0.0.1", 0)
-    server.url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+    listener = await asyncio.start_server(connected, host, port)
+    server.url = f"http://{host}:{listener.sockets[0].getsockname()[1]}"
     async with listener:
         yield server
     for task in at_work:
@@ -223,6 +224,41 @@ async def test_a_port_where_no_process_listens_refuses_the_connection(pool: Http
 async def test_an_unknown_host_name_refuses_the_connection(pool: HttpPool):
     with pytest.raises(ConnectionRefusedError):
         await pool.request("GET", "http://unknown.invalid:8000", "/", {})
+
+
+@pytest.fixture
+async def replicas(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The addresses of the name `replicas`, which a test may change, as an orchestrator's DNS has them."""
+    addresses = ["127.0.0.1", "127.0.0.2"]
+    loop = asyncio.get_running_loop()
+    real = loop.getaddrinfo
+
+    async def resolve(host, port, **options):
+        if host != "replicas":
+            return await real(host, port, **options)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in addresses]
+
+    monkeypatch.setattr(loop, "getaddrinfo", resolve)
+    return addresses
+
+
+async def test_the_connections_to_a_name_with_two_addresses_go_to_both(pool: HttpPool, replicas: list[str]):
+    async with scripted(HELLO) as one:
+        port = int(one.url.rpartition(":")[2])
+        async with scripted(HELLO, "127.0.0.2", port) as other:
+            await asyncio.gather(*(pool.request("GET", f"http://replicas:{port}", "/", {}) for _ in range(50)))
+
+    assert min(one.connections, other.connections) > 5
+    assert one.connections + other.connections == 50
+
+
+async def test_a_connection_goes_to_another_address_if_nothing_listens_at_one(pool: HttpPool, replicas: list[str]):
+    replicas[:] = ["127.0.0.3", "127.0.0.4", "127.0.0.1"]
+    async with scripted(HELLO) as server:
+        port = int(server.url.rpartition(":")[2])
+        answers = await asyncio.gather(*(pool.request("GET", f"http://replicas:{port}", "/", {}) for _ in range(20)))
+
+    assert {answer.body for answer in answers} == {b"hello"}
 
 
 async def test_a_cancelled_request_closes_its_connection(pool: HttpPool):

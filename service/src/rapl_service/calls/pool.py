@@ -5,6 +5,8 @@ content codings) took a fifth of the gateway's own time for a dictated sentence.
 """
 
 import asyncio
+import random
+import socket
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -131,15 +133,11 @@ class HttpPool:
         return None
 
     async def _connect(self, origin: _Origin) -> "_Connection":
-        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._connect_s):
-                _, connection = await loop.create_connection(
-                    _Connection, origin.host, origin.port, ssl=True if origin.is_tls else None
-                )
+                return await _connect_to_any(origin)
         except OSError as error:  # a TimeoutError is an OSError too
             raise ConnectionRefusedError(str(error)) from error
-        return connection
 
     def _keep(self, origin: _Origin, connection: "_Connection") -> None:
         connection.idle_since = time.monotonic()
@@ -159,6 +157,28 @@ class HttpPool:
         if self._idle:
             first = min(connections[0].idle_since for connections in self._idle.values())
             self._sweep = asyncio.get_running_loop().call_later(first - oldest, self._close_expired)
+
+
+async def _connect_to_any(origin: _Origin) -> "_Connection":
+    """Connects to an address of the name. They are tried in random order: an orchestrator gives all replicas of a
+    service one name, and the C library sorts the addresses, so that one replica would get all connections.
+
+    Raises:
+        OSError: the name cannot be resolved, or no address accepts a connection.
+    """
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
+    addresses = random.sample(found, len(found))
+    tls = {"ssl": True, "server_hostname": origin.host} if origin.is_tls else {}
+    for number, (*_, (host, port, *_)) in enumerate(addresses, start=1):
+        try:
+            _, connection = await loop.create_connection(_Connection, str(host), int(port), **tls)
+        except OSError:
+            if number == len(addresses):
+                raise
+        else:
+            return connection
+    raise OSError(f"{origin.host} has no address")
 
 
 class _Connection(asyncio.Protocol):
