@@ -353,6 +353,34 @@ async def test_the_language_is_forced_or_left_to_the_model(harness: Harness, soo
     assert harness.selftest.languages == [forced]
 
 
+async def test_keywords_itn_and_a_list_of_languages_reach_the_runtime(harness: Harness, soon: Soon):
+    await harness.transcriber.start()
+    await soon(harness.is_ready)
+    await harness.transcribe(keywords=("Ada", "Babbage"), itn=False, languages=("de", "zh", "en"))
+
+    [request] = harness.selftest.requests
+    assert harness.selftest.keywords == [("Ada", "Babbage")]
+    assert (request.itn, request.language, request.languages) == (False, None, ("zh", "en"))
+
+
+async def test_a_list_with_one_language_of_the_model_sets_it(harness: Harness, soon: Soon):
+    await harness.transcriber.start()
+    await soon(harness.is_ready)
+    await harness.transcribe(languages=("de", "zh"))
+
+    [request] = harness.selftest.requests
+    assert (request.language, request.languages) == ("zh", ())
+
+
+async def test_a_request_without_keywords_makes_no_graph(harness: Harness, soon: Soon):
+    await harness.transcriber.start()
+    await soon(harness.is_ready)
+    await harness.transcribe()
+
+    assert harness.selftest.keywords == []
+    assert harness.selftest.requests[0].itn
+
+
 async def test_an_unsupported_language_is_refused_with_the_supported_ones(harness: Harness):
     with pytest.raises(ServiceError) as caught:
         await harness.transcribe(language="fr")

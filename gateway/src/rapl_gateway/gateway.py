@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
 from rapl_service.background import spawn
@@ -14,6 +14,7 @@ from starlette.requests import HTTPConnection
 
 from rapl_gateway.backends.backend import Backends
 from rapl_gateway.backends.catalog import ModelCatalog
+from rapl_gateway.keywords import KeywordLists
 from rapl_gateway.metrics import TranscriptionMetrics
 from rapl_gateway.settings import Settings
 from rapl_gateway.transcription.pipeline import Job, Pipeline
@@ -56,6 +57,7 @@ class Gateway:
     preprocess: RetryingPreprocessClient
     pipeline: Pipeline
     storage: UploadStorage
+    keywords: KeywordLists
     metrics: TranscriptionMetrics | None = None
     json_turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while the JSON body of a request is parsed."""
@@ -71,15 +73,16 @@ async def open_gateway(
         service = Service("preprocess-service", settings.preprocess_url, START_SERVICES)
         preprocess = RetryingPreprocessClient(http, service, settings.restart_wait_s)
         backends = Backends(http, catalog, settings)
-        watch = spawn(preprocess.watch())
+        keywords = KeywordLists(settings.catalog_file())
+        watches = [spawn(preprocess.watch()), spawn(keywords.watch())]
         try:
             async with backends.watched():
                 pipeline, storage = Pipeline(preprocess, settings), UploadStorage(settings.max_stored_upload_bytes)
-                yield Gateway(settings, catalog, backends, preprocess, pipeline, storage, metrics)
+                yield Gateway(settings, catalog, backends, preprocess, pipeline, storage, keywords, metrics)
         finally:
-            watch.cancel()
-            with suppress(asyncio.CancelledError):
-                await watch
+            for watch in watches:
+                watch.cancel()
+            await asyncio.gather(*watches, return_exceptions=True)
 
 
 def gateway_of(connection: HTTPConnection) -> Gateway:

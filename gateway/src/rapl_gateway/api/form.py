@@ -16,7 +16,7 @@ from rapl_protocol.transcript import TranscribeOptions
 from rapl_service.http.upload import Upload
 
 from rapl_gateway.api.upload import Form
-from rapl_gateway.languages import parse_languages
+from rapl_gateway.languages import language_list
 
 MAX_PROMPT_CHARACTERS = 100_000
 MAX_KEYWORDS = 1_000
@@ -62,10 +62,14 @@ class TranscriptionForm:
     model: str | None
     language: str | None
     """ISO 639 code, or None if the language is to be detected."""
+    languages: tuple[str, ...]
+    """ISO 639 codes of the languages among which it is detected; empty: all."""
     prompt: str | None
     keywords: tuple[str, ...]
     response_format: ResponseFormat
     temperature: float | None
+    itn: bool | None
+    """Whether the text has numerals and punctuation; None: as the engine usually writes it."""
     granularities: frozenset[Granularity]
     logprobs: bool
     """Whether the response has the log-probability of each token, if the engine has them."""
@@ -91,14 +95,17 @@ class TranscriptionForm:
             raise _invalid("file", "the audio is missing: send it as a form file named 'file'")
         _refuse_unsupported(form)
         options = _chunking_strategy(form) | {"speech_detection": speech_detection, "audio_track": _audio_track(form)}
+        languages = () if translate else _languages(form)
         return cls(
             file=file,
             model=_text(form, "model"),
-            language=None if translate else _language(form),
+            language=languages[0] if len(languages) == 1 else None,
+            languages=languages if len(languages) > 1 else (),
             prompt=_prompt(form),
             keywords=_keywords(form),
             response_format=_response_format(form),
             temperature=_number(form, "temperature", 1.0),
+            itn=None if _text(form, "itn") is None else _flag(form, "itn"),
             granularities=_granularities(form),
             logprobs=Include.LOGPROBS in _includes(form),
             prepare=PrepareOptions.model_validate(options),
@@ -114,9 +121,11 @@ class TranscriptionForm:
         return TranscribeOptions(
             model=engine_model,
             language=self.language,
+            languages=self.languages,
             prompt=self.prompt,
             keywords=self.keywords,
             temperature=self.temperature,
+            itn=self.itn,
             word_timestamps=self.wants_words,
             segment_timestamps=self.response_format in _WITH_SEGMENTS,
             logprobs=self.logprobs,
@@ -209,12 +218,12 @@ def _response_format(form: Form) -> ResponseFormat:
     return wanted
 
 
-def _language(form: Form) -> str | None:
-    """Returns the requested language; None if there are several or none: the model then detects the language."""
+def _languages(form: Form) -> tuple[str, ...]:
+    """Returns the languages that may be spoken; empty if any may be."""
     language, languages = _texts(form, "language"), _texts(form, "languages")
     if language and languages:
         raise _invalid("languages", "send either 'language' or 'languages', not both")
-    return parse_languages(languages, "languages") if languages else parse_languages(language)
+    return language_list(languages) if languages else language_list(language, "language")
 
 
 def _audio_track(form: Form) -> int | None:

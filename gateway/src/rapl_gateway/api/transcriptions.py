@@ -21,7 +21,7 @@ from rapl_gateway.api.openapi import TRANSCRIPTION_ANSWERS, TRANSCRIPTION_REQUES
 from rapl_gateway.api.rendering import coverage_headers, render
 from rapl_gateway.api.sse import cancelled, event_stream, next_text
 from rapl_gateway.api.upload import received_form
-from rapl_gateway.gateway import gateway_of
+from rapl_gateway.gateway import Gateway, gateway_of
 from rapl_gateway.metrics import TranscriptionMetrics
 from rapl_gateway.timing import Stage, stopwatch_of
 from rapl_gateway.transcription.pipeline import Job, Pipeline
@@ -109,7 +109,7 @@ async def _respond(request: Request, *, translate: bool) -> Response:
         job = Job(
             media=form.file.content(),
             prepare=form.prepare,
-            options=form.options(route.engine_model),
+            options=gateway.keywords.added_to(form.options(route.engine_model), client_id),
             reservation=reservation,
             request_id=request_id(request),
             stopwatch=stopwatch,
@@ -119,15 +119,23 @@ async def _respond(request: Request, *, translate: bool) -> Response:
         stack.enter_context(gateway.running.during(job))
         stack.callback(_log_result, request, job.result, gateway.metrics)
         if form.stream:
-            return await _streamed(gateway.pipeline, job, request, stack.pop_all())
-        return await _whole(gateway.pipeline, job, form, request)
+            return await _streamed(gateway, job, request, stack.pop_all())
+        return await _whole(gateway, job, form, request)
 
 
-async def _whole(pipeline: Pipeline, job: Job, form: TranscriptionForm, request: Request) -> Response:
-    await cancel_on_disconnect(request, _finished(pipeline, job))
+def _engine_headers(gateway: Gateway, job: Job) -> dict[str, str]:
+    """Returns which model was used instead of the requested one, and which fields have no effect with the one used."""
+    headers, route = job.reservation.client.headers(), job.reservation.client.target.route
+    info = gateway.backends[route.backend].info(route.engine_model)
+    ignored = info.capabilities.ignored(job.options) if info else ()
+    return headers | ({"x-rapl-ignored": ", ".join(ignored)} if ignored else {})
+
+
+async def _whole(gateway: Gateway, job: Job, form: TranscriptionForm, request: Request) -> Response:
+    await cancel_on_disconnect(request, _finished(gateway.pipeline, job))
     with job.stopwatch.stage(Stage.RENDER):
         response = render(job.result, form)
-        response.headers.update(coverage_headers(job.result) | job.reservation.client.headers())
+        response.headers.update(coverage_headers(job.result) | _engine_headers(gateway, job))
         return response
 
 
@@ -153,10 +161,10 @@ async def _finished(pipeline: Pipeline, job: Job) -> None:
             pass
 
 
-async def _streamed(pipeline: Pipeline, job: Job, request: Request, upload: ExitStack) -> Response:
+async def _streamed(gateway: Gateway, job: Job, request: Request, upload: ExitStack) -> Response:
     async with AsyncExitStack() as work:
         work.enter_context(upload)
-        texts = pipeline.texts(job)
+        texts = gateway.pipeline.texts(job)
         work.push_async_callback(texts.aclose)
         first = next_text(texts)
         work.push_async_callback(cancelled, first)
@@ -166,7 +174,7 @@ async def _streamed(pipeline: Pipeline, job: Job, request: Request, upload: Exit
         events = event_stream(
             first, texts, job.result, partial(_log_failure, request), with_logprobs=job.options.logprobs
         )
-        return _EventStream(events, work.pop_all(), job.reservation.client.headers())
+        return _EventStream(events, work.pop_all(), _engine_headers(gateway, job))
 
 
 class _EventStream(StreamingResponse):

@@ -243,6 +243,10 @@ def _spec(name: str, entry: BackendEntry) -> BackendSpec:
 
 
 def _missing_keys(file: CatalogContent) -> Iterator[Problem]:
+    for name, entry in file.teams.items():
+        if not os.environ.get(entry.key_env):
+            message = f"team {name!r} needs its key in the environment variable {entry.key_env}, which is not set"
+            yield ("teams", name, "key_env"), message
     for name, entry in file.backends.items():
         if entry.key_env and not os.environ.get(entry.key_env):
             message = f"backend {name!r} needs a key in the environment variable {entry.key_env}, which is not set"

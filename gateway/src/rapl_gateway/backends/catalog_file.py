@@ -18,6 +18,10 @@ def _urls(value: Any) -> Any:
     return split_urls(value) if isinstance(value, str) else value
 
 
+Keywords = Annotated[list[Annotated[str, Field(min_length=1, pattern=r"^[^<>\r\n]*$")]], Field(max_length=1_000)]
+"""Names and terms that the models of every request are told about, if they use keywords."""
+
+
 class BackendEntry(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
@@ -43,6 +47,15 @@ class ModelEntry(BaseModel):
     """Models that are used instead while the engine of this model cannot be reached."""
 
 
+class TeamEntry(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    key_env: str
+    """Name of the environment variable that holds the team's API key."""
+    keywords: Keywords = []
+    """Keywords of every request with this key."""
+
+
 class CatalogContent(BaseModel):
     """The contents of `rapl.toml`."""
 
@@ -53,15 +66,20 @@ class CatalogContent(BaseModel):
     backends: dict[str, BackendEntry] = {}
     models: dict[str, ModelEntry] = {}
     aliases: dict[str, str] = {}
+    keywords: Keywords = []
+    """Keywords of every request."""
+    teams: dict[str, TeamEntry] = {}
 
 
-_ENTRIES: dict[str, type[BaseModel]] = {"backends": BackendEntry, "models": ModelEntry}
+_ENTRIES: dict[str, type[BaseModel]] = {"backends": BackendEntry, "models": ModelEntry, "teams": TeamEntry}
 _SENTENCES = {
     "string_type": 'must be a text in quotes, such as {key} = "..."',
     "int_type": "must be a whole number, such as {key} = 4",
     "int_parsing": "must be a whole number, such as {key} = 4",
     "int_from_float": "must be a whole number, such as {key} = 4",
     "greater_than_equal": "must be at least {ge}",
+    "too_long": "must have at most {max_length} entries",
+    "string_pattern_mismatch": "a keyword may not contain '<', '>' or a line break",
     "literal_error": "must be one of {expected}",
     "tuple_type": 'must be a URL in quotes or a list of them, such as {key} = "http://192.168.1.20:8020"',
     "too_short": 'must have at least one URL, such as {key} = "http://192.168.1.20:8020"',

@@ -88,7 +88,7 @@ class Sessions:
         backends = self._gateway.backends
         route = self._gateway.catalog.resolve(turn.config.requested_model, backends.discovered())
         await _loaded(backends[route.backend], route.engine_model)
-        options = turn.config.transcribe_options(route.engine_model)
+        options = self._gateway.keywords.added_to(turn.config.transcribe_options(route.engine_model), client_id)
         return self._texts.begin(options, route, client_id, request_id=request_id, is_detected=turn.is_detected)
 
 
