@@ -101,7 +101,7 @@ async def test_changed_keywords_take_effect_without_a_restart_and_a_mistake_keep
         file.write_text(content)
         os.utime(file, ns=(stamp, stamp))
         async with asyncio.timeout(30):
-            while (await sent(fleet))[1].keywords != keywords:  # noqa: ASYNC110: there is no event to wait for
+            while (await sent(fleet))[1].keywords != keywords:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
 
     await until(("new",), 'keywords = ["new"]', 1_000)
