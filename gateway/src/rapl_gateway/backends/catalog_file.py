@@ -19,7 +19,7 @@ def _urls(value: Any) -> Any:
 
 
 Keywords = Annotated[list[Annotated[str, Field(min_length=1, pattern=r"^[^<>\r\n]*$")]], Field(max_length=1_000)]
-"""Names and terms that the models of every request are told about, if they use keywords."""
+"""Names and terms that models expect in the audio, if they use keywords."""
 
 
 class BackendEntry(BaseModel):

@@ -126,8 +126,8 @@ def _trie(phrases: Iterable[Phrase]) -> list[_State]:
                 states[at].children[token] = len(states)
                 states.append(_State({}))
             at = states[at].children[token]
-            share = phrase.bonus * position / len(phrase.tokens)
-            states[at].collected = max(states[at].collected, share)
+            so_far = phrase.bonus * position / len(phrase.tokens)
+            states[at].collected = max(states[at].collected, so_far)
         states[at].complete = max(states[at].complete, phrase.bonus)
     return states
 

@@ -67,7 +67,7 @@ def _recall_table(found: Sequence[dict[str, Any]], clips: int) -> Table:
     ]  # fmt: skip
     return Table(
         name="keywords",
-        title="Ten listed words among phrases that nobody says, synthetic voices, the self-test model",
+        title="Ten listed words among phrases that no clip has, synthetic voices, the self-test model",
         columns=(Column("recall", "%", 1), Column("inserted", "in 100 clips", 1), Column("wrong words", "%", 1)),
         rows=tuple(rows),
         plotted="recall",

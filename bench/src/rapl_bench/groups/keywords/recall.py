@@ -8,7 +8,7 @@ import json
 import random
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -38,34 +38,34 @@ def main(count: int) -> None:
     without = [(words, spoken(words, rng)) for words in (sentence(rng, ()) for _ in range(count))]
     runtime = OpenVinoRuntime("int8", 1)
     runtime.load(SELFTEST_FOLDER)
+    spoken_with, spoken_without = ([words for words, _ in each] for each in (with_them, without))
     found: list[dict[str, Any]] = []
+    clips = [[audio for _, audio in each] for each in (with_them, without)]
+    plain = [transcribed(runtime, each) for each in clips]
     for length in LENGTHS:
-        keywords = listed(length, [words for words, _ in (*with_them, *without)], rng)
-        for contestant, texts in contestants(runtime, keywords).items():
-            heard = texts([audio for _, audio in with_them])
-            other = texts([audio for _, audio in without])
+        keywords = listed(length, [*spoken_with, *spoken_without], rng)
+        graph = runtime.graph(keywords)
+        texts = {
+            "no keywords": plain,
+            "RAPL": [transcribed(runtime, each, graph) for each in clips],
+            "FunASR's correction of the text": [corrected(each, keywords) for each in plain],
+        }
+        for contestant, (with_listed, other) in texts.items():
+            inserted = sum(text.count(word) for text in other for word in LISTED)
             found.append({
-                "length": length, "contestant": contestant,
-                "recall": recall([words for words, _ in with_them], heard),
-                "inserted": 100 * sum(text.count(word) for text in other for word in LISTED) / count,
-                "errors": errors([words for words, _ in without], other),
+                "length": length, "contestant": contestant, "recall": recall(spoken_with, with_listed),
+                "inserted": 100 * inserted / count, "errors": errors(spoken_without, other),
             })  # fmt: skip
+            print(found[-1], file=sys.stderr, flush=True)
     print(json.dumps(found))
 
 
-def contestants(runtime: Any, keywords: tuple[str, ...]) -> dict[str, Callable[[Sequence[bytes]], Texts]]:
+def corrected(texts: Texts, keywords: tuple[str, ...]) -> Texts:
+    """FunASR's own function, with its default threshold."""
     from funasr.utils.postprocess_hotwords import PostprocessHotwordMatcher
 
-    graph, matcher = runtime.graph(keywords), PostprocessHotwordMatcher(fuzzy_targets=keywords)
-
-    def corrected(clips: Sequence[bytes]) -> Texts:
-        return [matcher.apply_text(" ".join(text))[0].split() for text in transcribed(runtime, clips)]
-
-    return {
-        "no keywords": lambda clips: transcribed(runtime, clips),
-        "RAPL": lambda clips: transcribed(runtime, clips, graph),
-        "FunASR's correction of the text": corrected,
-    }
+    matcher = PostprocessHotwordMatcher(fuzzy_targets=keywords)
+    return [matcher.apply_text(" ".join(text))[0].split() for text in texts]
 
 
 def transcribed(runtime: Any, clips: Sequence[bytes], graph: Any = None) -> Texts:
