@@ -55,8 +55,8 @@ def best_path(frames: FrameTokens, graph: ContextGraph) -> FrameTokens:
     for frame in reversed(range(len(parents))):
         columns[frame] = chosen[frame][at]
         at = parents[frame][at]
-    found = (np.take_along_axis(values, columns[:, None], 1) for values in (frames.tokens, frames.log_probs))
-    return FrameTokens(*found)
+    at_columns = np.arange(len(columns)), columns
+    return FrameTokens(frames.tokens[at_columns][:, None], frames.log_probs[at_columns][:, None])
 
 
 def _continued(paths: _Paths, tokens: Ints, log_probs: Floats, graph: ContextGraph) -> tuple[_Paths, Ints, Ints]:

@@ -88,7 +88,7 @@ def sentence(rng: random.Random, one_of: Sequence[str]) -> list[str]:
 def listed(length: int, sentences: Sequence[Sequence[str]], rng: random.Random) -> tuple[str, ...]:
     """The listed words, and phrases of the same vocabulary that no clip contains."""
     pairs = {" ".join(pair) for words in sentences for pair in pairwise(words)}
-    phrases = list(LISTED)
+    phrases: list[str] = [*LISTED]
     while len(phrases) < length:
         words = rng.choices((*LISTED, *OTHERS), k=rng.randint(2, 4))
         if not pairs & {" ".join(pair) for pair in pairwise(words)}:
