@@ -1,9 +1,11 @@
 """Keywords in the writings of a vocabulary."""
 
+import math
+
 import numpy as np
 import pytest
 from rapl_sensevoice.keywords.best_path import best_path
-from rapl_sensevoice.keywords.phrases import Keywords
+from rapl_sensevoice.keywords.phrases import BONUS, ONE_TOKEN_BONUS, Keywords, bonuses
 from rapl_sensevoice.model.decoding import FrameTokens
 from rapl_sensevoice.model.vocabulary import PieceList, SentencepieceVocabulary
 from rapl_sensevoice.transcriber import SELFTEST_FOLDER
@@ -32,7 +34,7 @@ def written(keyword: str, heard: str) -> bool:
     wanted = vocabulary.token(heard)
     assert wanted
     probabilities = np.full((1, len(PIECES)), 1e-4, np.float32)
-    probabilities[0, [vocabulary.token("."), wanted]] = 0.6, 0.3
+    probabilities[0, [vocabulary.token("."), wanted]] = 0.45, 0.43
     frames = FrameTokens.from_logits(np.log(probabilities), len(PIECES))
     return graph is not None and best_path(frames, graph).tokens[0, 0] == wanted
 
@@ -60,6 +62,21 @@ def test_other_words_are_no_keywords(keyword: str, heard: str):
 
 def test_keywords_that_the_model_cannot_write_have_no_graph():
     assert Keywords(PieceList(PIECES)).graph(("xyz",)) is None
+
+
+def test_a_keyword_of_several_tokens_has_more_effect_than_one_of_one_token():
+    assert bonuses([frozenset({(1,)}), frozenset({(2, 3)})]) == [ONE_TOKEN_BONUS, BONUS]
+
+
+def test_keywords_that_differ_in_one_token_share_their_bonus():
+    writings = [frozenset({(1, 2)}), frozenset({(1, 3), (7, 8, 9)}), frozenset({(4, 2)}), frozenset({(5, 6)})]
+
+    shared = [BONUS - math.log(number) for number in (3, 2, 2, 1)]
+    assert bonuses(writings) == pytest.approx(shared)
+
+
+def test_a_keyword_like_very_many_others_has_no_effect():
+    assert set(bonuses([frozenset({(1, other)}) for other in range(100)])) == {0.0}
 
 
 def test_a_list_of_pieces_makes_the_same_tokens_as_sentencepiece():

@@ -12,7 +12,7 @@ import pytest
 from rapl_sensevoice.transcriber import SELFTEST_FOLDER
 
 CLIPS = 40
-KEYWORDS = ("0", "2", "3", "7", "open door")
+KEYWORDS = ("打开打开", "41", "音乐停止", "open door")
 PROGRAM = """
 import json, shutil, sys
 from pathlib import Path

@@ -1,16 +1,23 @@
 """The phrases of keywords: how the model may write them, as tokens of its vocabulary."""
 
+import math
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 from rapl_sensevoice.keywords.context_graph import ContextGraph, Phrase, TokenEdges
 from rapl_sensevoice.model.vocabulary import Vocabulary
 
-BONUS_PER_TOKEN = 1.5
-"""In nats (decision 0018)."""
+ONE_TOKEN_BONUS = 0.1
+"""Of a keyword that is one token, in nats. The model was trained with this word, and no other token supports it."""
+BONUS = 2.5
+"""Of a keyword of several tokens that is like no other one, in nats (decision 0018)."""
 _KEPT_GRAPHS = 16
+
+_Writings = frozenset[tuple[int, ...]]
+_Pattern = tuple[int | None, ...]
 
 
 class Keywords:
@@ -23,16 +30,47 @@ class Keywords:
 
     def _graph(self, keywords: tuple[str, ...]) -> ContextGraph | None:
         """Returns the graph of these keywords; None if the model can write none of them."""
-        phrases = [phrase for keyword in keywords for phrase in self._phrases(keyword)]
+        listed = list(filter(None, dict.fromkeys(map(self._writings, keywords))))
+        phrases = [
+            Phrase(tokens, bonus)
+            for writings, bonus in zip(listed, bonuses(listed), strict=True)
+            for tokens in writings
+            if bonus > 0
+        ]
         return ContextGraph(phrases, self._edges) if phrases else None
 
-    def _phrases(self, keyword: str) -> Iterator[Phrase]:
-        """Yields the keyword in every writing, all with the same bonus, so that the most probable writing is chosen."""
+    def _writings(self, keyword: str) -> _Writings:
+        """Returns the tokens of the keyword in every writing. All get the same bonus, so that the most probable one is
+        chosen."""
         encoded = (self._vocabulary.tokens(text) for text in dict.fromkeys(_writings(keyword)))
-        found = {tokens for tokens in encoded if tokens}
-        if found:
-            bonus = BONUS_PER_TOKEN * min(map(len, found))
-            yield from (Phrase(tokens, bonus) for tokens in found)
+        return frozenset(tokens for tokens in encoded if tokens)
+
+
+def bonuses(listed: Sequence[_Writings]) -> list[float]:
+    """Returns the bonus of each keyword, in nats.
+
+    Keywords that are alike in all tokens but one share the bonus: if each had the whole of it, one of them would fit
+    by chance almost everywhere.
+    """
+    keywords_of: defaultdict[_Pattern, set[int]] = defaultdict(set)
+    for number, writings in enumerate(listed):
+        for pattern in _patterns(writings):
+            keywords_of[pattern].add(number)
+    return [_bonus(writings, keywords_of) for writings in listed]
+
+
+def _bonus(writings: _Writings, keywords_of: Mapping[_Pattern, set[int]]) -> float:
+    if min(map(len, writings)) == 1:
+        return ONE_TOKEN_BONUS
+    alike = {number for pattern in _patterns(writings) for number in keywords_of[pattern]}
+    return max(0.0, BONUS - math.log(len(alike)))
+
+
+def _patterns(writings: _Writings) -> Iterator[_Pattern]:
+    """Yields each writing of several tokens without one of them."""
+    for tokens in writings:
+        if len(tokens) > 1:
+            yield from ((*tokens[:at], None, *tokens[at + 1 :]) for at in range(len(tokens)))
 
 
 def _writings(keyword: str) -> Iterator[str]:

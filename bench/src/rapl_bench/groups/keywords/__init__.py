@@ -58,24 +58,30 @@ def _output(command: Sequence[str], log: Path, **environ: str) -> str:
 
 def _recall_table(found: Sequence[dict[str, Any]], clips: int) -> Table:
     rows = [
-        Row(f"{each['length']} phrases", each["contestant"], {
+        Row(f"{each['length']} {each['list']}", each["contestant"], {
             "recall": Measure(each["recall"]),
             "inserted": Measure(each["inserted"]),
             "wrong words": Measure(each["errors"]),
+            "wrong with": Measure(each["errors with"]),
         })
         for each in found
     ]  # fmt: skip
     return Table(
         name="keywords",
-        title="Ten listed words among phrases that no clip has, synthetic voices, the self-test model",
-        columns=(Column("recall", "%", 1), Column("inserted", "in 100 clips", 1), Column("wrong words", "%", 1)),
+        title="Keywords that are spoken, among others that no clip has; synthetic voices, the self-test model",
+        columns=(
+            Column("recall", "%", 1),
+            Column("inserted", "in 100 clips", 2),
+            Column("wrong words", "%", 2),
+            Column("wrong with", "%", 2),
+        ),
         rows=tuple(rows),
         plotted="recall",
         notes=(
-            "Recall: of the listed words in clips that have one. The other columns are of clips that have none.",
-            "The model knows 34 words, so every mistake is another word of the list or of the language.",
+            "Recall and `wrong with` are of clips with a phrase; `inserted` and `wrong words` of clips without one.",
+            "`inserted`: phrases of the list that were written and not said. The model knows 34 words of English.",
         ),
-        settings={"clips": f"{clips} with a listed word and {clips} without"},
+        settings={"clips": f"for each list {clips} with a phrase and {clips} without"},
     )
 
 
