@@ -63,6 +63,17 @@ async def test_words_are_streamed_one_by_one_and_joined_they_are_the_text(
     assert len(texts) == len(SPOKEN.split())
 
 
+async def test_audio_in_a_language_that_is_not_listed_is_heard_again_in_the_first_listed_one(
+    client: TranscriberClient, speech: WavAudio
+):
+    other = await transcribe(client, speech, languages=("zh", "de"))
+    detected = await transcribe(client, speech, languages=("de", "en"))
+
+    assert other == await transcribe(client, speech, language="zh")
+    assert other.language == "zh"
+    assert (detected.text, detected.language) == (SPOKEN, "en")
+
+
 async def test_a_stream_continues_after_its_process_died_and_repeats_no_word(
     service: RunningService, client: TranscriberClient, long_speech: WavAudio
 ):

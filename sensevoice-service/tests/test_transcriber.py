@@ -38,6 +38,8 @@ class FakeRuntime:
         self.may_decode.set()
         self.languages: list[str | None] = []
         self.batch_sizes: list[int] = []
+        self.keywords: list[tuple[str, ...]] = []
+        self.requests: list[DecodeRequest] = []
 
     def load(self, folder: Path) -> None:
         self.began_to_load.set()
@@ -55,16 +57,18 @@ class FakeRuntime:
     def batch_key(self, audio: WavAudio) -> tuple[int, int]:
         return len(audio.pcm), 9
 
-    def decode_batch(self, requests: Sequence[DecodeRequest]) -> list[Decoded]:
-        self.batch_sizes.append(len(requests))
-        return [self.decode(each.features, each.language, with_times=each.with_times) for each in requests]
+    def graph(self, keywords: tuple[str, ...]) -> None:
+        self.keywords.append(keywords)
 
-    def decode(self, features: WavAudio, language: str | None, *, with_times: bool) -> Decoded:
+    def decode_batch(self, requests: Sequence[DecodeRequest]) -> list[Decoded]:
         assert self.loaded_from
+        self.batch_sizes.append(len(requests))
         self.may_decode.wait(60)
-        self.languages.append(language)
+        self.requests += requests
+        self.languages += [each.language for each in requests]
         path = (TimedToken("▁ok", 0.1, 0.2, -0.25), TimedToken(".", 0.2, 0.3, -0.75))
-        return Decoded("<|en|><|HAPPY|><|BGM|><|withitn|>ok.", path if with_times else None, path)
+        text = "<|en|><|HAPPY|><|BGM|><|withitn|>ok."
+        return [Decoded(text, path if each.with_times else None, path) for each in requests]
 
 
 def fill(folder: Path) -> None:
@@ -347,6 +351,34 @@ async def test_the_language_is_forced_or_left_to_the_model(harness: Harness, soo
     await harness.transcribe(language=requested)
 
     assert harness.selftest.languages == [forced]
+
+
+async def test_keywords_itn_and_a_list_of_languages_reach_the_runtime(harness: Harness, soon: Soon):
+    await harness.transcriber.start()
+    await soon(harness.is_ready)
+    await harness.transcribe(keywords=("Ada", "Babbage"), itn=False, languages=("de", "zh", "en"))
+
+    [request] = harness.selftest.requests
+    assert harness.selftest.keywords == [("Ada", "Babbage")]
+    assert (request.itn, request.language, request.languages) == (False, None, ("zh", "en"))
+
+
+async def test_a_list_with_one_language_of_the_model_sets_it(harness: Harness, soon: Soon):
+    await harness.transcriber.start()
+    await soon(harness.is_ready)
+    await harness.transcribe(languages=("de", "zh"))
+
+    [request] = harness.selftest.requests
+    assert (request.language, request.languages) == ("zh", ())
+
+
+async def test_a_request_without_keywords_makes_no_graph(harness: Harness, soon: Soon):
+    await harness.transcriber.start()
+    await soon(harness.is_ready)
+    await harness.transcribe()
+
+    assert harness.selftest.keywords == []
+    assert harness.selftest.requests[0].itn
 
 
 async def test_an_unsupported_language_is_refused_with_the_supported_ones(harness: Harness):

@@ -104,7 +104,7 @@ def test_every_sensevoice_runtime_can_be_imported_in_its_environment():
     subprocess.run([python, "-c", "import funasr, openvino, rapl_sensevoice, sentencepiece, torch"], check=True)
 
 
-@pytest.mark.parametrize("group", ["sensevoice", "long", "fairness", "realtime", "real"])
+@pytest.mark.parametrize("group", ["sensevoice", "long", "fairness", "realtime", "real", "keywords"])
 async def test_a_group_without_its_environment_is_unavailable(settings, monkeypatch, group):
     monkeypatch.delenv("RAPL_BENCH_FUNASR_PYTHON", raising=False)
     monkeypatch.delenv("RAPL_BENCH_SENSEVOICE_PYTHON", raising=False)

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
 from rapl_service.background import spawn
@@ -18,7 +18,7 @@ from rapl_gateway.metrics import TranscriptionMetrics
 from rapl_gateway.settings import Settings
 from rapl_gateway.transcription.pipeline import Job, Pipeline
 from rapl_gateway.transcription.preprocess import RetryingPreprocessClient
-from rapl_gateway.transcription.replacements import NO_REPLACEMENTS, Replacements
+from rapl_gateway.word_lists import WordLists
 
 
 class RunningJobs:
@@ -57,23 +57,12 @@ class Gateway:
     preprocess: RetryingPreprocessClient
     pipeline: Pipeline
     storage: UploadStorage
+    words: WordLists
     metrics: TranscriptionMetrics | None = None
-    replacements: Replacements = NO_REPLACEMENTS
-    """The server's."""
     json_turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while the JSON body of a request is parsed."""
     running: RunningJobs = field(default_factory=RunningJobs)
     started_at: float = field(default_factory=time.monotonic)
-    _of_clients: dict[str, Replacements] = field(default_factory=dict[str, Replacements])
-    """Replacements by client, of clients that have sent a request and have some of their own."""
-
-    def replacements_of(self, client_id: str) -> Replacements:
-        """Returns the replacements of the server with those of a client's key."""
-        if client_id not in self.catalog.client_replacements:
-            return self.replacements
-        if client_id not in self._of_clients:
-            self._of_clients[client_id] = self.replacements.merged(self.catalog.client_replacements[client_id])
-        return self._of_clients[client_id]
 
 
 @asynccontextmanager
@@ -84,16 +73,16 @@ async def open_gateway(
         service = Service("preprocess-service", settings.preprocess_url, START_SERVICES)
         preprocess = RetryingPreprocessClient(http, service, settings.restart_wait_s)
         backends = Backends(http, catalog, settings)
-        watch = spawn(preprocess.watch())
+        words = WordLists(settings.catalog_file())
+        watches = [spawn(preprocess.watch()), spawn(words.watch())]
         try:
             async with backends.watched():
                 pipeline, storage = Pipeline(preprocess, settings), UploadStorage(settings.max_stored_upload_bytes)
-                replacements = Replacements(catalog.replacements)
-                yield Gateway(settings, catalog, backends, preprocess, pipeline, storage, metrics, replacements)
+                yield Gateway(settings, catalog, backends, preprocess, pipeline, storage, words, metrics)
         finally:
-            watch.cancel()
-            with suppress(asyncio.CancelledError):
-                await watch
+            for watch in watches:
+                watch.cancel()
+            await asyncio.gather(*watches, return_exceptions=True)
 
 
 def gateway_of(connection: HTTPConnection) -> Gateway:

@@ -57,11 +57,22 @@ def parse_languages(texts: Iterable[str], param: str = "language") -> str | None
     Raises:
         ServiceError: INVALID_REQUEST, if a text is no language, or there are too many.
     """
+    codes = language_list(texts, param)
+    return codes[0] if len(codes) == 1 else None
+
+
+def language_list(texts: Iterable[str], param: str = "languages") -> tuple[str, ...]:
+    """Returns the codes of the languages that may be spoken, each once, as `parse_languages` reads them. Empty if any
+    language may be spoken.
+
+    Raises:
+        ServiceError: INVALID_REQUEST, as in `parse_languages`.
+    """
     listed = [each for text in texts for each in _SEPARATORS.split(text) if each.strip()]
     if len(listed) > _MAX_LISTED:
         raise ServiceError(ErrorCode.INVALID_REQUEST, f"there are more than {_MAX_LISTED} languages", param=param)
-    codes = {parse_language(each, param) for each in listed}
-    return codes.pop() if len(codes) == 1 else None
+    codes = dict.fromkeys(parse_language(each, param) for each in listed)
+    return () if None in codes else tuple(code for code in codes if code)
 
 
 def parse_language(text: str, param: str = "language") -> str | None:

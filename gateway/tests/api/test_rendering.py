@@ -1,8 +1,11 @@
+import json
 import math
 
 import pytest
+from rapl_protocol.audio import WavAudio
 from rapl_protocol.testing import FakeTranscriber
-from rapl_protocol.transcript import Decoding, Segment, Transcript
+from rapl_protocol.transcriber import OnText
+from rapl_protocol.transcript import Decoding, Segment, TranscribeOptions, Transcript
 
 TWO_SEGMENTS = b"MEDIA:2"
 
@@ -132,3 +135,27 @@ async def test_a_language_that_no_engine_reported_is_unknown(answer_as, fleet):
     fleet.sensevoice.language = None
 
     assert (await answer_as("verbose_json")).json()["language"] == "unknown"
+
+
+class PolyglotEngine(FakeTranscriber):
+    """Detects German in the first two segments, and then English."""
+
+    async def transcribe(
+        self, audio: WavAudio, options: TranscribeOptions, on_text: OnText | None = None
+    ) -> Transcript:
+        self.language = "de" if len(self.calls) < 2 else "en"
+        return await super().transcribe(audio, options, on_text)
+
+
+@pytest.mark.parametrize("stream", ["false", "true"])
+async def test_a_recording_in_several_languages_says_where_each_is_spoken(start, stream):
+    fleet = await start(PolyglotEngine("iic/SenseVoiceSmall"))
+
+    answer = await fleet.transcribe(b"MEDIA:3", stream=stream)
+
+    body = json.loads(answer.text.split("data: ")[-2]) if stream == "true" else answer.json()
+    assert body["languages"] == [{"code": "de"}, {"code": "en"}]
+    assert body["language_segments"] == [
+        {"start": 0.0, "end": 2.0, "code": "de"},
+        {"start": 2.0, "end": 3.0, "code": "en"},
+    ]

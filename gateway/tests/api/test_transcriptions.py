@@ -77,6 +77,8 @@ async def test_the_clients_options_reach_the_engine(fleet):
     assert options.model_dump() == {
         "model": "rapl/selftest",
         "language": "en",
+        "languages": (),
+        "itn": None,
         "prompt": "Käse",
         "keywords": ("Emmentaler", "Gouda"),
         "translate": False,

@@ -106,8 +106,8 @@ def test_the_file_adds_backends_models_and_aliases(catalog):
         ),
         (
             "\ncolour = 1",
-            "2: unknown key 'colour'."
-            " The keys here are default_model, unknown_model, backends, models, aliases, replacements, clients.",
+            "2: unknown key 'colour'. The keys here are default_model, unknown_model, backends, models, aliases,"
+            " replacements, keywords, clients.",
         ),
         ('[alias]\na = "b"', "1: unknown key 'alias'. Is it 'aliases'?"),
         (

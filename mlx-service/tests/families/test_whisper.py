@@ -285,3 +285,36 @@ def test_text_with_invalid_times_is_kept_in_one_segment(bad: object):
 
     assert [(s.start_s, s.end_s, s.text) for s in transcript.segments] == [(0.0, DURATION_S, "one two")]
     assert transcript.text_spans is None
+
+
+class DetectingWhisper(FakeWhisper):
+    """A fake model that detects the language as mlx-audio does: through two methods of the model."""
+
+    def generate(self, audio: str, *, language: str | None = None, **others: Any) -> SimpleNamespace:
+        return SimpleNamespace(language=self._detect_language("mel", language), others=others)
+
+    def _detect_language(self, mel: str, language: str | None = None) -> str:
+        if language is not None:
+            return language
+        _, probabilities = self.detect_language(mel)
+        return max(probabilities, key=probabilities.__getitem__)
+
+    def detect_language(self, mel: str) -> tuple[str, dict[str, float]]:
+        return "tokens", {"en": 0.6, "zh": 0.1, "ja": 0.3}
+
+
+@pytest.mark.parametrize(
+    ("given", "detected"),
+    [
+        ({}, "en"),
+        ({"languages": ("zh", "ja")}, "ja"),
+        ({"languages": ("en", "zh")}, "en"),
+        ({"language": "zh", "languages": ()}, "zh"),
+    ],
+)
+def test_the_most_probable_of_the_listed_languages_is_detected(given: dict[str, Any], detected: str):
+    arguments = FAMILY.arguments(options(**given), DURATION_S)
+    result = FAMILY.generate(DetectingWhisper(), "audio.wav", arguments, ResultListener())
+
+    assert result.language == detected
+    assert "languages" not in result.others

@@ -34,10 +34,14 @@ class Capabilities(BaseModel):
     languages: tuple[str, ...] | None = None
     """ISO 639 codes that a request may name; None if the engine does not list them."""
     language_detection: bool = True
+    language_choice: bool = False
+    """Whether the model detects the language among those that a request lists. If not, it detects any language."""
     prompt: bool = False
     """Whether the model uses a prompt. If not, a prompt is accepted and has no effect."""
     keywords: bool = False
     """Whether the model uses keywords. If not, they are accepted and have no effect."""
+    itn: bool = False
+    """Whether `itn` decides if the text has numerals and punctuation. If not, it is accepted and has no effect."""
     temperature: bool = False
     """Whether the model uses a temperature. If not, it is accepted and has no effect."""
     word_timestamps: bool = False
@@ -48,7 +52,7 @@ class Capabilities(BaseModel):
     """Fields of `transcript.Decoding` that the engine reports; in a response, the others have neutral values."""
 
     def require(self, options: TranscribeOptions) -> None:
-        """Raises an error if the model lacks a requested feature. A prompt, keywords and a temperature are accepted.
+        """Raises an error if the model lacks a requested feature. Those of `ignored` and a temperature are accepted.
 
         Raises:
             ServiceError: UNSUPPORTED_PARAMETER; `param` is the request's field.
@@ -64,6 +68,22 @@ class Capabilities(BaseModel):
             spoken = ", ".join(self.languages) or "none; it always detects the language"
             message = f"The model {options.model!r} does not support language {options.language!r}, only: {spoken}."
             raise _unsupported("language", message)
+        if options.languages and self.languages and not set(options.languages) & set(self.languages):
+            spoken, named = ", ".join(self.languages), ", ".join(options.languages)
+            message = f"The model {options.model!r} supports none of the languages {named}, only: {spoken}."
+            raise _unsupported("languages", message)
+
+    def ignored(self, options: TranscribeOptions) -> tuple[str, ...]:
+        """Returns the names of the fields of a request that have a value and no effect."""
+        if not self.is_known:
+            return ()
+        has_no_effect = {
+            "languages": len(options.languages) > 1 and not options.language and not self.language_choice,
+            "prompt": bool(options.prompt) and not self.prompt,
+            "keywords": bool(options.keywords) and not self.keywords,
+            "itn": options.itn is not None and not self.itn,
+        }
+        return tuple(name for name, is_ignored in has_no_effect.items() if is_ignored)
 
 
 _REMEDIES = {

@@ -17,10 +17,16 @@ class TranscribeOptions(_Wire):
     """The engine's own model id."""
     language: str | None = None
     """ISO 639 code, lower case; None lets the model detect it."""
+    languages: tuple[str, ...] = ()
+    """ISO 639 codes of the languages that may be spoken, if `language` is None; the model detects one of them. Empty:
+    all of the model's."""
     prompt: str | None = None
     """Text that the model may use as context."""
     keywords: tuple[str, ...] = ()
     """Names and terms that probably occur in the audio."""
+    itn: bool | None = None
+    """Whether the text has numerals and punctuation ("inverse text normalisation"); None: as the model usually writes
+    it."""
     temperature: float | None = None
     """Sampling temperature, 0 to 1; None: the model's default."""
     word_timestamps: bool = False

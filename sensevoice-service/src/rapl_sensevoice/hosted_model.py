@@ -9,7 +9,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Any
 
 from rapl_hub.files import folder_bytes
 from rapl_protocol.audio import WavAudio
@@ -26,8 +25,8 @@ from rapl_sensevoice.weights.on_disk import Weights
 from rapl_sensevoice.weights.removal import remove_weights, require_removable
 
 CAPABILITIES = Capabilities(
-    languages=LANGUAGES, language_detection=True, prompt=False, word_timestamps=True, emotion_and_events=True,
-    decoding=("avg_logprob",),
+    languages=LANGUAGES, language_detection=True, prompt=False, keywords=True, itn=True, language_choice=True,
+    word_timestamps=True, emotion_and_events=True, decoding=("avg_logprob",),
 )  # fmt: skip
 
 log = logging.getLogger("rapl.sensevoice")
@@ -122,20 +121,29 @@ class HostedModel:
         CAPABILITIES.require(options)  # FunASR would ignore an unsupported language and detect it
         if self.info.state is not ModelState.READY:
             raise self.info.not_ready_error()
-        with_times = options.word_timestamps or options.segment_timestamps
-        features = self._worker.prepare(lambda: self._runtime.features(audio))
-        kind = BatchKind(self._decode_batch, *self._runtime.batch_key(audio))
+        prepared = self._worker.prepare(lambda: self._request(audio, options))
+        key, most = self._runtime.batch_key(audio)
+        kind = BatchKind(self._decode_batch, (key, bool(options.keywords), len(options.languages) > 1), most)
         try:
-            decoded = await self._worker.run_batched(
-                (features, options.language, with_times), kind, is_long=options.is_long
-            )
+            decoded = await self._worker.run_batched(prepared, kind, is_long=options.is_long)
         finally:
-            features.cancel()
+            prepared.cancel()
         return transcript_from(decoded, audio, options)
 
-    def _decode_batch(self, requests: Sequence[tuple[Future[Any], str | None, bool]]) -> Sequence[Decoded]:
-        batch = [DecodeRequest(features.result(), language, with_times) for features, language, with_times in requests]
-        return self._runtime.decode_batch(batch)
+    def _request(self, audio: WavAudio, options: TranscribeOptions) -> DecodeRequest:
+        languages = tuple(language for language in options.languages if language in LANGUAGES)
+        language = options.language or (languages[0] if len(languages) == 1 else None)
+        return DecodeRequest(
+            self._runtime.features(audio),
+            language,
+            with_times=options.word_timestamps or options.segment_timestamps,
+            languages=() if language else languages,
+            itn=options.itn is not False,
+            graph=self._runtime.graph(options.keywords) if options.keywords else None,
+        )
+
+    def _decode_batch(self, requests: Sequence[Future[DecodeRequest]]) -> Sequence[Decoded]:
+        return self._runtime.decode_batch([request.result() for request in requests])
 
     def _is_loading(self) -> bool:
         return self._load_task is not None and not self._load_task.done()

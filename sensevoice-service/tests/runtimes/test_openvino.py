@@ -44,7 +44,7 @@ def loaded(folder: Path, scales_frames: bool | None = None) -> OpenVinoRuntime:
 @every_layout
 def test_speech_becomes_text_and_tags(layout: str, digits: WavAudio):
     runtime = loaded(LAYOUTS[layout])
-    decoded = runtime.decode(runtime.features(digits), None, with_times=False)
+    decoded = runtime.decode_batch([DecodeRequest(runtime.features(digits), None, with_times=False)])[0]
 
     assert decoded.rich_text.replace(" ", "") == "<|en|><|NEUTRAL|><|Speech|><|withitn|>314159."
     assert transcript_from(decoded, digits, OPTIONS).text == "3 1 4 1 5 9."
@@ -88,7 +88,7 @@ def most_probable(layout: str, clips: Sequence[WavAudio], count: int) -> list[Fr
 @every_layout
 def test_every_token_of_the_text_has_a_log_probability(layout: str, digits: WavAudio):
     runtime = loaded(LAYOUTS[layout])
-    decoded = runtime.decode(runtime.features(digits), None, with_times=False)
+    decoded = runtime.decode_batch([DecodeRequest(runtime.features(digits), None, with_times=False)])[0]
     log_probs = [token.log_prob or 0 for token in decoded.path]
 
     assert "".join(token.text for token in decoded.path).replace("\u2581", "") == "314159."
@@ -102,7 +102,7 @@ def test_the_three_graphs_report_nearly_the_same_log_probability(digits: WavAudi
     averages = []
     for folder in LAYOUTS.values():
         runtime = loaded(folder)
-        decoded = runtime.decode(runtime.features(digits), None, with_times=False)
+        decoded = runtime.decode_batch([DecodeRequest(runtime.features(digits), None, with_times=False)])[0]
         averages.append(sum(token.log_prob or 0 for token in decoded.path) / len(decoded.path))
 
     assert averages == pytest.approx([averages[0]] * 3, abs=0.02)
@@ -154,7 +154,7 @@ def test_an_emitted_token_has_the_log_probability_of_its_most_probable_frame():
 @every_layout
 def test_words_have_times(layout: str, digits: WavAudio):
     runtime = loaded(LAYOUTS[layout])
-    decoded = runtime.decode(runtime.features(digits), "en", with_times=True)
+    decoded = runtime.decode_batch([DecodeRequest(runtime.features(digits), "en", with_times=True)])[0]
 
     [segment] = transcript_from(decoded, digits, OPTIONS).segments
     assert [word.word for word in segment.words or ()] == ["3", "1", "4", "1", "5", "9"]
@@ -167,7 +167,7 @@ def test_a_list_of_pieces_replaces_a_missing_sentencepiece_model(tmp_path: Path,
     pieces = ", ".join(f'"{line.rpartition(" ")[0]}"' for line in lines)
     (tmp_path / "tokens.json").write_text(f"[{pieces}]")
     runtime = loaded(tmp_path)
-    decoded = runtime.decode(runtime.features(digits), None, with_times=False)
+    decoded = runtime.decode_batch([DecodeRequest(runtime.features(digits), None, with_times=False)])[0]
 
     assert transcript_from(decoded, digits, OPTIONS).text == "3 1 4 1 5 9."
 
@@ -229,9 +229,15 @@ def test_an_empty_folder_is_an_error(tmp_path: Path):
 def test_audio_of_another_length_in_between_changes_no_result(digits: WavAudio):
     runtime = loaded(SELFTEST_FOLDER)
     half = WavAudio(digits.pcm[: len(digits.pcm) // 4 * 2])
-    alone = [runtime.decode(runtime.features(audio), None, with_times=True) for audio in (digits, half)]
+    alone = [
+        runtime.decode_batch([DecodeRequest(runtime.features(audio), None, with_times=True)])[0]
+        for audio in (digits, half)
+    ]
 
-    assert [runtime.decode(runtime.features(audio), None, with_times=True) for audio in (digits, half)] == alone
+    assert [
+        runtime.decode_batch([DecodeRequest(runtime.features(audio), None, with_times=True)])[0]
+        for audio in (digits, half)
+    ] == alone
 
 
 @pytest.mark.parametrize("scales_frames", [False, True], ids=["scaled by OpenVINO", "scaled by the graph"])
@@ -245,7 +251,7 @@ def test_a_batch_gives_the_same_results_as_its_clips_alone(digits: WavAudio, sca
         for clip, language in ((digits, None), (silence, "ja"), (half, None), (backwards, None), (digits, "en"))
     ]
 
-    alone = [runtime.decode(each.features, each.language, with_times=each.with_times) for each in requests]
+    alone = [runtime.decode_batch([each])[0] for each in requests]
     assert runtime.decode_batch(requests) == alone
     assert transcript_from(alone[0], digits, OPTIONS).text == "3 1 4 1 5 9."
 
@@ -299,10 +305,12 @@ import mmap
 from pathlib import Path
 from rapl_protocol.audio import WavAudio
 from rapl_sensevoice.runtimes.openvino import OpenVinoRuntime
+from rapl_sensevoice.runtimes.runtime import DecodeRequest
 runtime = OpenVinoRuntime("int8", 1)
 runtime.load(Path({str(SELFTEST_FOLDER)!r}))
 for frames in range(300):
-    runtime.decode(runtime.features(WavAudio(bytes(16_000 + frames * 1_920))), None, with_times=False)
+    silence = WavAudio(bytes(16_000 + frames * 1_920))
+    runtime.decode_batch([DecodeRequest(runtime.features(silence), None, with_times=False)])
     if frames in (149, 299):
         print(int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE / 1e6)
 """

@@ -25,6 +25,7 @@ from rapl_protocol.transcript import TranscribeOptions
 from rapl_sensevoice.weights.convert import convert
 from rapl_sensevoice.runtimes.funasr import FunAsrRuntime
 from rapl_sensevoice.runtimes.openvino import OpenVinoRuntime
+from rapl_sensevoice.runtimes.runtime import DecodeRequest
 from rapl_sensevoice.model.transcripts import transcript_from
 
 tests, source, folder = map(Path, sys.argv[1:])
@@ -54,7 +55,7 @@ def results(runtime):
     runtime.load(folder)
     for clip in clips:
         log_softmaxes.clear()
-        decoded = runtime.decode(runtime.features(clip), None, with_times=True)
+        decoded = runtime.decode_batch([DecodeRequest(runtime.features(clip), None, with_times=True)])[0]
         words = [s.words for s in transcript_from(decoded, clip, options).segments]
         yield {
             "text": decoded.rich_text,

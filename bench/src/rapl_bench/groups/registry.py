@@ -16,6 +16,7 @@ GROUPS = {
     "long": "recordings of an hour and ten hours: time, first words, memory, completeness",
     "fairness": "short clips while a long recording is transcribed",
     "sensevoice": "SenseVoice's runtimes at the real model's size, and dictation through all services",
+    "keywords": "keywords with SenseVoice: recall, false insertions and cost, beside FunASR's correction of the text",
     "realtime": "words while a person speaks, beside a whole upload and WhisperLiveKit",
     "real": "people's speech and published weights: words that are wrong, beside mlx-audio and faster-whisper",
 }

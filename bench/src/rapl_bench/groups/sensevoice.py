@@ -93,7 +93,7 @@ async def measure(settings: BenchSettings) -> Sequence[Table]:
     python = os.environ.get(PYTHON)
     if not python:
         raise GroupUnavailable("the environment with FunASR could not be made")
-    model, packages = _prepared(python, settings)
+    model, packages = prepared(python, settings)
     rounds = QUICK_ROUNDS if settings.quick else ROUNDS
     with ExitStack() as stack:
         running = {
@@ -121,7 +121,7 @@ def _times(running: dict[str, Contestant], case: str, rounds: int) -> dict[str, 
     return interleaved(turns, rounds)
 
 
-def _prepared(python: str, settings: BenchSettings) -> tuple[Path, Path]:
+def prepared(python: str, settings: BenchSettings) -> tuple[Path, Path]:
     """The model in every contestant's format, and the folder with the compared packages; made once."""
     packages, model = settings.cache / "sensevoice-peers", settings.cache / "sensevoice-random"
     log = settings.scratch / "sensevoice-prepare.log"

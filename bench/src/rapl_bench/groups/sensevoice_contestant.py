@@ -24,10 +24,13 @@ Transcribe = Callable[[Any], object]
 def rapl(folder: Path, precision: Any) -> Transcribe:
     from rapl_protocol.audio import WavAudio
     from rapl_sensevoice.runtimes.openvino import OpenVinoRuntime
+    from rapl_sensevoice.runtimes.runtime import DecodeRequest
 
     runtime = OpenVinoRuntime(precision, THREADS)
     runtime.load(folder)
-    return lambda pcm: runtime.decode(runtime.features(WavAudio(pcm.tobytes())), None, with_times=False)
+    return lambda pcm: runtime.decode_batch(
+        [DecodeRequest(runtime.features(WavAudio(pcm.tobytes())), None, with_times=False)]
+    )[0]
 
 
 def funasr(folder: Path) -> Transcribe:

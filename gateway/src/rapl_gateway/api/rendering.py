@@ -95,9 +95,15 @@ def _rounded_down(coverage: float) -> float:
     return math.floor(coverage * 10_000 + _ROUNDING) / 10_000
 
 
-def language_codes(result: TranscriptBuilder) -> list[dict[str, str]]:
-    """Returns the field `languages` in OpenAI's form."""
-    return [{"code": code} for code in result.languages]
+def language_fields(result: TranscriptBuilder) -> dict[str, Any]:
+    """Returns `languages` in OpenAI's form. If there are several, RAPL's own `language_segments` says where each is."""
+    fields: dict[str, Any] = {"languages": [{"code": code} for code in result.languages]}
+    if len(result.languages) > 1:
+        fields["language_segments"] = [
+            {"start": round(each.start_s, 3), "end": round(each.end_s, 3), "code": each.code}
+            for each in result.language_segments
+        ]
+    return fields
 
 
 def logprobs_field(result: TranscriptBuilder) -> dict[str, Any]:
@@ -113,7 +119,7 @@ def logprobs_field(result: TranscriptBuilder) -> dict[str, Any]:
 def _json(transcript: Transcript, result: TranscriptBuilder, form: TranscriptionForm) -> dict[str, Any]:
     if form.translate:
         return {"text": transcript.text}
-    body = {"text": transcript.text, "languages": language_codes(result), "usage": _usage(transcript)}
+    body = {"text": transcript.text, **language_fields(result), "usage": _usage(transcript)}
     return body | (logprobs_field(result) if form.logprobs else {})
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from rapl_protocol.errors import ServiceError
 
-from rapl_gateway.api.rendering import coverage_fields, language_codes, logprobs_field
+from rapl_gateway.api.rendering import coverage_fields, language_fields, logprobs_field
 from rapl_gateway.transcription.replacements import ReplacedText
 from rapl_gateway.transcription.result import TranscriptBuilder
 
@@ -65,7 +65,7 @@ async def event_stream(
             await cancelled(pending)
         if rest := replaced.end():
             yield _delta(rest)
-        done = {"type": "transcript.text.done", "text": result.transcript().text, "languages": language_codes(result)}
+        done = {"type": "transcript.text.done", "text": result.transcript().text, **language_fields(result)}
         logprobs = logprobs_field(result) if with_logprobs else {}
         yield _event(done | logprobs | coverage_fields(result))
         yield "data: [DONE]\n\n"

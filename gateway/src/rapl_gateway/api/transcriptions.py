@@ -25,7 +25,7 @@ from rapl_gateway.api.rendering import coverage_headers
 from rapl_gateway.api.sse import cancelled, event_stream, next_text
 from rapl_gateway.api.subtitles.rules import SubtitleOptions
 from rapl_gateway.api.upload import Form, received_form
-from rapl_gateway.gateway import gateway_of
+from rapl_gateway.gateway import Gateway, gateway_of
 from rapl_gateway.metrics import TranscriptionMetrics
 from rapl_gateway.timing import Stage, stopwatch_of
 from rapl_gateway.transcription.pipeline import Job, Pipeline
@@ -127,7 +127,7 @@ async def respond(request: Request, dialect: Dialect) -> Response:
         translate = await dialect.adapt(request, fields)
         subtitles = SubtitleOptions.of(gateway.settings)
         form = TranscriptionForm.parse(fields, gateway.settings.speech_switch, subtitles, translate=translate)
-        replacements = requested_replacements(fields.fields, gateway.replacements_of(client_id))
+        replacements = requested_replacements(fields.fields, gateway.words.replacements_of(client_id))
         route = gateway.catalog.resolve(form.model, gateway.backends.discovered())
         log_fields(request).update(model=route.model, backend=route.backend)
         reservation = gateway.backends.reserve(route, client_id, expected_s(form.file.size_bytes), stopwatch)
@@ -136,7 +136,7 @@ async def respond(request: Request, dialect: Dialect) -> Response:
         job = Job(
             media=form.file.content(),
             prepare=form.prepare,
-            options=form.options(route.engine_model),
+            options=gateway.words.with_keywords(form.options(route.engine_model), client_id),
             reservation=reservation,
             request_id=request_id(request),
             stopwatch=stopwatch,
@@ -147,16 +147,24 @@ async def respond(request: Request, dialect: Dialect) -> Response:
         stack.enter_context(gateway.running.during(job))
         stack.callback(_log_result, request, job.result, gateway.metrics)
         if form.stream:
-            return await _streamed(gateway.pipeline, job, request, stack.pop_all())
-        return await _whole(gateway.pipeline, job, form, request, dialect)
+            return await _streamed(gateway, job, request, stack.pop_all())
+        return await _whole(gateway, job, form, request, dialect)
 
 
-async def _whole(pipeline: Pipeline, job: Job, form: TranscriptionForm, request: Request, dialect: Dialect) -> Response:
-    await cancel_on_disconnect(request, _finished(pipeline, job, dialect))
+def _engine_headers(gateway: Gateway, job: Job) -> dict[str, str]:
+    """Returns which model was used instead of the requested one, and which fields have no effect with the one used."""
+    headers, route = job.reservation.client.headers(), job.reservation.client.target.route
+    info = gateway.backends[route.backend].info(route.engine_model)
+    ignored = info.capabilities.ignored(job.options) if info else ()
+    return headers | ({"x-rapl-ignored": ", ".join(ignored)} if ignored else {})
+
+
+async def _whole(gateway: Gateway, job: Job, form: TranscriptionForm, request: Request, dialect: Dialect) -> Response:
+    await cancel_on_disconnect(request, _finished(gateway.pipeline, job, dialect))
     with job.stopwatch.stage(Stage.RENDER):
         rendered = partial(dialect.render, job.result, form)
         response = await run_in_threadpool(rendered) if job.result.duration_s > LONG_S else rendered()
-        response.headers.update(coverage_headers(job.result) | job.reservation.client.headers())
+        response.headers.update(coverage_headers(job.result) | _engine_headers(gateway, job))
         return response
 
 
@@ -183,10 +191,10 @@ async def _finished(pipeline: Pipeline, job: Job, dialect: Dialect) -> None:
                 return
 
 
-async def _streamed(pipeline: Pipeline, job: Job, request: Request, upload: ExitStack) -> Response:
+async def _streamed(gateway: Gateway, job: Job, request: Request, upload: ExitStack) -> Response:
     async with AsyncExitStack() as work:
         work.enter_context(upload)
-        texts = pipeline.texts(job)
+        texts = gateway.pipeline.texts(job)
         work.push_async_callback(texts.aclose)
         first = next_text(texts)
         work.push_async_callback(cancelled, first)
@@ -196,7 +204,7 @@ async def _streamed(pipeline: Pipeline, job: Job, request: Request, upload: Exit
         events = event_stream(
             first, texts, job.result, partial(_log_failure, request), with_logprobs=job.options.logprobs
         )
-        return _EventStream(events, work.pop_all(), job.reservation.client.headers())
+        return _EventStream(events, work.pop_all(), _engine_headers(gateway, job))
 
 
 class _EventStream(StreamingResponse):

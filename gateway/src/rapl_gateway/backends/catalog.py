@@ -80,10 +80,6 @@ class ModelCatalog:
     """Alias -> public id."""
     default_model: str
     unknown_is_default: bool = False
-    replacements: Mapping[str, str] = field(default_factory=dict[str, str])
-    """What takes the place of a phrase in every transcript."""
-    client_replacements: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
-    """The same for the clients with one API key, by the key's SHA-256 digest in hexadecimal."""
     unlisted: frozenset[str] = frozenset()
     """Aliases that are served but not listed."""
     _patterns: list[Route] = field(init=False, repr=False)
@@ -118,8 +114,6 @@ class ModelCatalog:
             default_model=default,
             unlisted=DIARIZING_NAMES - file.aliases.keys() - file.models.keys(),
             unknown_is_default=(settings.unknown_model or file.unknown_model) == "default",
-            replacements=file.replacements,
-            client_replacements={each.key_sha256: each.replacements for each in file.clients.values()},
         )
         if problems := catalog._problems(source, settings):
             raise ValueError("\n".join(problems))

@@ -22,6 +22,10 @@ def _urls(value: Any) -> Any:
     return split_urls(value) if isinstance(value, str) else value
 
 
+Keywords = Annotated[list[Annotated[str, Field(min_length=1, pattern=r"^[^<>\r\n]*$")]], Field(max_length=1_000)]
+"""Names and terms that models expect in the audio, if they use keywords."""
+
+
 class BackendEntry(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
@@ -76,6 +80,7 @@ class ClientEntry(BaseModel):
     key_sha256: Annotated[str, AfterValidator(_digest)]
     """The key's SHA-256 digest in hexadecimal, so that the file does not have the key."""
     replacements: ReplacementTable = {}
+    keywords: Keywords = []
 
 
 class CatalogContent(BaseModel):
@@ -89,6 +94,8 @@ class CatalogContent(BaseModel):
     models: dict[str, ModelEntry] = {}
     aliases: dict[str, str] = {}
     replacements: ReplacementTable = {}
+    keywords: Keywords = []
+    """Keywords of every request."""
     clients: dict[str, ClientEntry] = {}
 
 
@@ -99,6 +106,8 @@ _SENTENCES = {
     "int_parsing": "must be a whole number, such as {key} = 4",
     "int_from_float": "must be a whole number, such as {key} = 4",
     "greater_than_equal": "must be at least {ge}",
+    "too_long": "must have at most {max_length} entries",
+    "string_pattern_mismatch": "a keyword may not contain '<', '>' or a line break",
     "literal_error": "must be one of {expected}",
     "tuple_type": 'must be a URL in quotes or a list of them, such as {key} = "http://192.168.1.20:8020"',
     "too_short": 'must have at least one URL, such as {key} = "http://192.168.1.20:8020"',

@@ -114,11 +114,12 @@ class Sessions:
         figures.model = route.model
         with figures.stopwatch.stage(Stage.QUEUE):
             await _loaded(backends[route.backend], route.engine_model)
-        options = turn.config.transcribe_options(route.engine_model)
+        words = self._gateway.words
+        options = words.with_keywords(turn.config.transcribe_options(route.engine_model), client_id)
         text = self._texts.begin(
             options, route, client_id, request_id=request_id, is_detected=turn.is_detected, figures=figures
         )
-        text.replacements = self._gateway.replacements_of(client_id)
+        text.replacements = words.replacements_of(client_id)
         return text
 
 

@@ -34,12 +34,22 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
+class LanguageSegment:
+    """A stretch of the source in which one language was detected."""
+
+    start_s: float
+    end_s: float
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Part:
     """What is kept of a segment. Its times count from the start of the source."""
 
     text: str
     segments: tuple[Segment, ...]
     language: str | None
+    start_s: float
     duration_s: float
     judgement: Judgement | None
     """None if speech detection did not run."""
@@ -154,6 +164,17 @@ class TranscriptBuilder:
         return sorted(seconds, key=seconds.__getitem__, reverse=True)
 
     @property
+    def language_segments(self) -> list[LanguageSegment]:
+        """The languages in the order in which they were spoken. Neighbours with the same one are joined."""
+        found: list[LanguageSegment] = []
+        for part in self._parts:
+            if part.language:
+                is_same = bool(found) and found[-1].code == part.language
+                start_s = found.pop().start_s if is_same else part.start_s
+                found.append(LanguageSegment(start_s, part.start_s + part.duration_s, part.language))
+        return found
+
+    @property
     def logprobs(self) -> tuple[TokenLogprob, ...] | None:
         """The tokens of the whole text; None if they are not known for all of it, or if some of it was replaced."""
         if self.replacements.edits(self._text):
@@ -178,6 +199,7 @@ def _part(judged: Judged, segment: SpeechSegment) -> _Part:
         text=transcript.text,
         segments=tuple(each.shifted(segment.start_s) for each in transcript.segments),
         language=transcript.language,
+        start_s=segment.start_s,
         duration_s=transcript.duration_s,
         judgement=None if segment.speech is None else judged.judgement,
         problems=tuple(_problems(judged.judgement.flags, segment.start_s)),

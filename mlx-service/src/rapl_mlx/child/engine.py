@@ -4,6 +4,7 @@ import gc
 import logging
 import math
 import struct
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,16 +67,37 @@ class Engine:
         self, audio: WavAudio, options: TranscribeOptions, listener: ResultListener | None = None
     ) -> Transcript:
         """Raises: ServiceError, UNSUPPORTED_PARAMETER; Cancelled."""
+        self.capabilities.require(options)
+        options, listener = self._with_known_languages(options), listener or ResultListener()
+        if not options.languages:
+            return self._transcribed(audio, options, listener)
+        # No words are sent: they may be in another language, and then the audio is transcribed again.
+        listener = replace(listener, on_text=None)
+        transcript = self._transcribed(audio, options, listener)
+        if transcript.language is None or transcript.language in options.languages:
+            return transcript
+        return self._transcribed(audio, options.model_copy(update={"language": options.languages[0]}), listener)
+
+    def _with_known_languages(self, options: TranscribeOptions) -> TranscribeOptions:
+        """Returns the options with those of the listed languages that the model has: one of them as `language`, or
+        several as `languages`. Without either, if the model has no choice of languages."""
+        known = self.capabilities.languages or ()
+        languages = tuple(language for language in options.languages if language in known)
+        if options.language or not self.capabilities.language_choice:
+            languages = ()
+        language = languages[0] if len(languages) == 1 else options.language
+        return options.model_copy(update={"language": language, "languages": languages if len(languages) > 1 else ()})
+
+    def _transcribed(self, audio: WavAudio, options: TranscribeOptions, listener: ResultListener) -> Transcript:
         import mlx.core as mx
 
-        self.capabilities.require(options)
         # A model that samples gives the same text if the same request is repeated.
         mx.random.seed(0)
         arguments = self._family.arguments(options, audio.duration_s)
         # A path is the only form of audio that every family accepts.
         self._wav_path.write_bytes(audio.to_wav())
         try:
-            result = self._family.generate(self._model, str(self._wav_path), arguments, listener or ResultListener())
+            result = self._family.generate(self._model, str(self._wav_path), arguments, listener)
         finally:
             self._wav_path.unlink(missing_ok=True)
         return self._family.transcript(result, options, audio.duration_s)

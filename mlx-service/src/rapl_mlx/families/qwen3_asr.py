@@ -25,7 +25,7 @@ class Qwen3Asr:
         """`language_names` is the checkpoint's list, in English; if it is empty, all languages of Qwen3-ASR."""
         codes = tuple(code for name in language_names if (code := language_code(name)) in NAME_BY_CODE)
         self.capabilities = Capabilities(
-            languages=codes or tuple(NAME_BY_CODE), prompt=True, keywords=True, temperature=True
+            languages=codes or tuple(NAME_BY_CODE), language_choice=True, prompt=True, keywords=True, temperature=True
         )
 
     @classmethod

@@ -26,6 +26,7 @@ class Whisper:
         self.capabilities = Capabilities(
             languages=languages,
             language_detection=not is_english_only,
+            language_choice=not is_english_only,
             prompt=True,
             keywords=True,
             temperature=True,
@@ -46,6 +47,8 @@ class Whisper:
         arguments: dict[str, Any] = {"verbose": None, "word_timestamps": options.word_timestamps}
         if options.language:
             arguments["language"] = options.language
+        elif options.languages:
+            arguments["languages"] = options.languages
         if options.prompt:
             arguments["initial_prompt"] = options.prompt
         if options.keywords:
@@ -55,8 +58,9 @@ class Whisper:
         return arguments | {"temperature": (options.temperature,) if options.temperature else TEMPERATURES}
 
     def generate(self, model: Any, wav_path: str, arguments: dict[str, Any], listener: ResultListener) -> Any:
-        attempts = BestAttempts(model, arguments["temperature"], listener)
-        return type(model).generate(attempts, wav_path, **arguments)
+        others = {name: value for name, value in arguments.items() if name != "languages"}
+        attempts = BestAttempts(model, arguments["temperature"], listener, arguments.get("languages", ()))
+        return type(model).generate(attempts, wav_path, **others)
 
     def transcript(self, result: Any, options: TranscribeOptions, duration_s: float) -> Transcript:
         language = language_code(result.language)
@@ -65,20 +69,25 @@ class Whisper:
 
 
 class BestAttempts:
-    """A Whisper model that returns the best attempt to decode a window, if all of its attempts failed.
+    """A Whisper model that returns the best attempt to decode a window, if all of its attempts failed, and that detects
+    only the languages that the request allows.
 
     mlx-audio's `generate` calls `decode` once for each temperature until an attempt is good enough, and otherwise keeps
     the last one, which is often worse than the first. This object takes the place of the model in one call of
-    `generate`. Everything but `decode` is the model's.
+    `generate`. Everything but `decode` and the detection of the language is the model's.
 
     Args:
         model: the model; it is not changed.
         temperatures: those of the request.
         listener: of the request; a cancelled request ends before the next attempt.
+        languages: the codes that may be detected; all if there are none.
     """
 
-    def __init__(self, model: Any, temperatures: Sequence[float], listener: ResultListener) -> None:
+    def __init__(
+        self, model: Any, temperatures: Sequence[float], listener: ResultListener, languages: Sequence[str] = ()
+    ) -> None:
         self._model = model
+        self._languages = languages
         self._temperatures = temperatures
         self._listener = listener
         self._attempts: list[Any] = []
@@ -90,6 +99,16 @@ class BestAttempts:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._model, name)
+
+    def _detect_language(self, mel: Any, language: str | None = None) -> str:
+        """mlx-audio's own method, with `detect_language` of this object."""
+        return type(self._model)._detect_language(self, mel, language)
+
+    def detect_language(self, mel: Any) -> tuple[Any, Mapping[str, float]]:
+        """Returns what the model returns, with the probabilities of the allowed languages only."""
+        tokens, probabilities = self._model.detect_language(mel)
+        allowed = {code: each for code, each in probabilities.items() if code in self._languages}
+        return tokens, allowed or probabilities
 
     def decode(self, mel: Any, options: Any) -> Any:
         """Decodes a window at one temperature. At the last one it returns the best result of all temperatures."""

@@ -27,7 +27,7 @@ ever computed, and is no faster (decision 0007)."""
 # Source: lid_dict, textnorm_dict and inference() in funasr/models/sense_voice/model.py, FunASR 1.4.16.
 LANGUAGE_QUERIES: Mapping[str | None, int] = {None: 0, "zh": 3, "en": 4, "yue": 7, "ja": 11, "ko": 12}
 EVENT_QUERY, EMOTION_QUERY = 1, 2
-WITH_PUNCTUATION_AND_NUMERALS = 14
+WITH_PUNCTUATION_AND_NUMERALS, WITHOUT_PUNCTUATION_AND_NUMERALS = 14, 15
 
 _PREPARING = threading.Lock()
 """Held during the first call of `Type.to_dtype`, which every inference calls. It fills a table of OpenVINO's Python
@@ -76,7 +76,11 @@ class AcousticModel:
         return self._is_ours
 
     def frame_tokens(
-        self, clips: Sequence[Floats], languages: Sequence[str | None], count: int = 1
+        self,
+        clips: Sequence[Floats],
+        languages: Sequence[str | None],
+        count: int = 1,
+        itn: Sequence[bool] | None = None,
     ) -> list[FrameTokens]:
         """Computes clips of shape (frames, DIMENSIONS) in one batch, padded to the longest one.
 
@@ -85,12 +89,17 @@ class AcousticModel:
             languages: the language of each clip, or None to detect it.
             count: how many tokens to return for each frame, from 1 to the size of the vocabulary. The first one is the
                 same for every `count`.
+            itn: whether each clip's text has numerals and punctuation; None: all of them have.
         """
-        language_queries = [LANGUAGE_QUERIES[language] for language in languages]
+        norms = [
+            WITH_PUNCTUATION_AND_NUMERALS if each else WITHOUT_PUNCTUATION_AND_NUMERALS
+            for each in itn or [True] * len(clips)
+        ]
+        choices = [(LANGUAGE_QUERIES[language], norm) for language, norm in zip(languages, norms, strict=True)]
         if not self._is_ours:
-            pairs = zip(clips, language_queries, strict=True)
-            return [FrameTokens.from_logits(self._logits_of_export(*each), count) for each in pairs]
-        queries = [[query, EVENT_QUERY, EMOTION_QUERY, WITH_PUNCTUATION_AND_NUMERALS] for query in language_queries]
+            pairs = zip(clips, choices, strict=True)
+            return [FrameTokens.from_logits(self._logits_of_export(clip, *each), count) for clip, each in pairs]
+        queries = [[language, EVENT_QUERY, EMOTION_QUERY, norm] for language, norm in choices]
         ends = [QUERIES + len(clip) for clip in clips]
         frames = padded_length(max(ends))
         speech = np.zeros((len(clips), frames - QUERIES, DIMENSIONS), np.float32)
@@ -105,8 +114,8 @@ class AcousticModel:
             for row, end in enumerate(ends)
         ]
 
-    def _logits_of_export(self, speech: Floats, query: int) -> Floats:
-        numbers = {"language": query, "textnorm": WITH_PUNCTUATION_AND_NUMERALS, "speech_lengths": len(speech)}
+    def _logits_of_export(self, speech: Floats, language: int, norm: int) -> Floats:
+        numbers = {"language": language, "textnorm": norm, "speech_lengths": len(speech)}
         numbers |= {"text_norm": numbers["textnorm"], "x_length": numbers["speech_lengths"]}
         inputs = [speech[None] if n in ("speech", "x") else np.array([numbers[n]], np.int32) for n in self._names]
         return self._infer(inputs)[0][0]

@@ -33,8 +33,10 @@ class RichText:
 def parse_rich_text(rich_text: str) -> RichText:
     """Splits text and tags. Tags without a known value (`EMO_UNKNOWN`, `Event_UNK`, `withitn`, ...) are dropped."""
     tags = [tag.strip().lower() for tag in _TAG.findall(rich_text)]
-    # A tag becomes a space only in scripts that put spaces between words.
-    text = "" if _NO_SPEECH in tags[:1] else join_texts(_TAG.split(rich_text)[::2])
+    # A tag becomes a space only in scripts that put spaces between words. The model also writes a space before a Latin
+    # word in Chinese or Japanese text, and none behind it; people type none.
+    words = (word for part in _TAG.split(rich_text)[::2] for word in part.split())
+    text = "" if _NO_SPEECH in tags[:1] else join_texts(words)
     return RichText(
         text,
         language=next((tag for tag in tags if tag in LANGUAGES), None),

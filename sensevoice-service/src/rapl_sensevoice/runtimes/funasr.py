@@ -13,9 +13,12 @@ from typing import Any
 from rapl_protocol.audio import WavAudio
 from rapl_service.memory import give_memory_back
 
-from rapl_sensevoice.model.decoding import FrameTokens, emissions, text_tokens
+from rapl_sensevoice.keywords.context_graph import ContextGraph
+from rapl_sensevoice.keywords.phrases import Keywords
+from rapl_sensevoice.model.decoding import FrameTokens
 from rapl_sensevoice.model.vocabulary import SentencepieceVocabulary, Vocabulary
 from rapl_sensevoice.model.words import TimedToken
+from rapl_sensevoice.runtimes.frames_to_text import decoded, forced_language, tokens_per_frame
 from rapl_sensevoice.runtimes.runtime import Decoded, DecodeRequest
 from rapl_sensevoice.unusable import ModelUnusable
 
@@ -44,6 +47,7 @@ class FunAsrRuntime:
         self._threads = threads
         self._auto_model: Any = None
         self._vocabulary: Vocabulary | None = None
+        self._keywords: Keywords | None = None
 
     def load(self, folder: Path) -> None:
         """Loads the model and transcribes a second of silence, so that the first request is not slower than others."""
@@ -71,11 +75,12 @@ class FunAsrRuntime:
             self.unload()
             raise ModelUnusable(f"model.pt in {folder} does not contain all weights of the model", "Replace it.")
         self._vocabulary = SentencepieceVocabulary(Path(self._auto_model.kwargs["tokenizer"].bpemodel))
-        self.decode(_WARM_UP, None, with_times=False)
+        self._keywords = Keywords(self._vocabulary)
+        self.decode_batch([DecodeRequest(_WARM_UP, None, with_times=False)])
         _give_memory_back()  # the checkpoint's own copy of the weights
 
     def unload(self) -> None:
-        self._auto_model = self._vocabulary = None
+        self._auto_model = self._vocabulary = self._keywords = None
         _give_memory_back()
 
     def features(self, audio: WavAudio) -> WavAudio:
@@ -84,42 +89,59 @@ class FunAsrRuntime:
     def batch_key(self, audio: WavAudio) -> tuple[Hashable, int]:
         return None, 1
 
-    def decode_batch(self, requests: Sequence[DecodeRequest]) -> Sequence[Decoded]:
-        return [self.decode(each.features, each.language, with_times=each.with_times) for each in requests]
+    def graph(self, keywords: tuple[str, ...]) -> ContextGraph | None:
+        assert self._keywords
+        return self._keywords.graph(keywords)
 
-    def decode(self, features: WavAudio, language: str | None, *, with_times: bool) -> Decoded:
+    def decode_batch(self, requests: Sequence[DecodeRequest]) -> Sequence[Decoded]:
+        return [self._decoded(each) for each in requests]
+
+    def _decoded(self, request: DecodeRequest) -> Decoded:
+        """FunASR writes the text and aligns its words, unless keywords or a list of languages change them."""
+        assert self._vocabulary
+        changes_text = request.graph is not None or len(request.languages) > 1
+        text, words, frames = self._inferred(request, with_times=request.with_times and not changes_text)
+        forced = forced_language(frames, request, self._vocabulary)
+        if forced:
+            _, frames = self._infer(request, forced, with_times=False)
+        ours = decoded(frames, request, forced, self._vocabulary)
+        return ours if changes_text else Decoded(text, words, ours.path)
+
+    def _inferred(
+        self, request: DecodeRequest, *, with_times: bool
+    ) -> tuple[str, tuple[TimedToken, ...] | None, FrameTokens]:
+        """Returns the text, its tokens with times if they are wanted and could be found, and the tokens of frames."""
         if with_times:
             try:
-                result, path = self._infer(features, language, with_times=True)
-                return Decoded(result["text"], _tokens(result), path)
+                result, frames = self._infer(request, request.language, with_times=True)
+                return result["text"], _tokens(result), frames
             except (IndexError, RuntimeError, ValueError):
                 # FunASR's alignment fails on some texts (FunASR issues 2637, 2782); the text without times works.
                 log.warning("FunASR could not compute word times", exc_info=True)
-        result, path = self._infer(features, language, with_times=False)
-        return Decoded(result["text"], path=path)
+        result, frames = self._infer(request, request.language, with_times=False)
+        return result["text"], None, frames
 
     def _infer(
-        self, audio: WavAudio, language: str | None, *, with_times: bool
-    ) -> tuple[dict[str, Any], tuple[TimedToken, ...]]:
-        """Returns FunASR's result, and the tokens of the most probable path, which FunASR does not return."""
+        self, request: DecodeRequest, language: str | None, *, with_times: bool
+    ) -> tuple[dict[str, Any], FrameTokens]:
+        """Returns FunASR's result, and the most probable tokens of each frame, which FunASR does not return."""
         import torch
 
-        assert self._vocabulary
         auto_model = self._auto_model
         logits: list[Any] = []  # the alignment computes them again
         hook = auto_model.model.ctc.ctc_lo.register_forward_hook(lambda _layer, _inputs, found: logits.append(found))
         # A copy: AutoModel.generate would merge these options into a dictionary that all its calls share.
         options = auto_model.kwargs | {
             "language": language or "auto",
-            "use_itn": True,  # SenseVoice writes numerals and punctuation only with it
+            "use_itn": request.itn,  # SenseVoice writes numerals and punctuation only with it
             "output_timestamp": with_times,
         }
         try:
             with torch.inference_mode():
-                [result], _ = auto_model.model.inference(data_in=[_samples(audio)], key=["audio"], **options)
+                [result], _ = auto_model.model.inference(data_in=[_samples(request.features)], key=["audio"], **options)
         finally:
             hook.remove()
-        return result, text_tokens(emissions(_frame_tokens(logits[0][0])), self._vocabulary)
+        return result, _frame_tokens(logits[0][0], tokens_per_frame(request))
 
 
 def _import_funasr() -> None:
@@ -153,9 +175,10 @@ def _samples(audio: WavAudio) -> Any:
     return np.pad(samples, (0, max(0, FBANK_WINDOW_SAMPLES - len(samples))))
 
 
-def _frame_tokens(logits: Any) -> FrameTokens:
-    """Finds the most probable token of each frame in a tensor of logits, (frames, tokens)."""
-    best, tokens = logits.max(dim=1, keepdim=True)
+def _frame_tokens(logits: Any, count: int) -> FrameTokens:
+    """Finds the most probable tokens of each frame in a tensor of logits, (frames, tokens)."""
+    # `topk` does not say which of several equal logits comes first, `max` returns the first one.
+    best, tokens = logits.max(dim=1, keepdim=True) if count == 1 else logits.topk(count, dim=1)
     log_probs = best - logits.logsumexp(dim=1, keepdim=True)
     return FrameTokens(tokens.int().cpu().numpy(), log_probs.float().cpu().numpy())
 

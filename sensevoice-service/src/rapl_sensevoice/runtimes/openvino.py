@@ -6,12 +6,15 @@ from pathlib import Path
 from rapl_protocol.audio import WavAudio
 from rapl_service.memory import give_memory_back, release_file_pages
 
+from rapl_sensevoice.keywords.context_graph import ContextGraph
+from rapl_sensevoice.keywords.phrases import Keywords
 from rapl_sensevoice.model.acoustic_model import AcousticModel, padded_length
-from rapl_sensevoice.model.decoding import FrameTokens, emissions, text_tokens
+from rapl_sensevoice.model.decoding import FrameTokens
 from rapl_sensevoice.model.features import features, frames_of
 from rapl_sensevoice.model.filter_bank import Floats
 from rapl_sensevoice.model.graph import QUERIES, Precision
 from rapl_sensevoice.model.vocabulary import PieceList, SentencepieceVocabulary, Vocabulary
+from rapl_sensevoice.runtimes.frames_to_text import decoded, forced_language, tokens_per_frame
 from rapl_sensevoice.runtimes.runtime import Decoded, DecodeRequest
 from rapl_sensevoice.unusable import ModelUnusable
 from rapl_sensevoice.weights.graph_files import converted, ready_made
@@ -39,6 +42,7 @@ class OpenVinoRuntime:
         self._scales_frames = scales_frames
         self._model: AcousticModel | None = None
         self._vocabulary: Vocabulary | None = None
+        self._keywords: Keywords | None = None
 
     def load(self, folder: Path) -> None:
         """Loads the model and transcribes silence of several lengths, so that the first request is as fast as others.
@@ -50,6 +54,7 @@ class OpenVinoRuntime:
         if files is None:
             raise ModelUnusable(f"there is no graph in {folder}", f"{PREPARE}.")
         self._vocabulary = _vocabulary(files.tokens)
+        self._keywords = Keywords(self._vocabulary)
         self._model = AcousticModel(files, self._precision, self._threads, self._scales_frames)
         for silence in _WARM_UP:
             self._transcribe(silence)
@@ -58,10 +63,10 @@ class OpenVinoRuntime:
         self._transcribe(_WARM_UP[0])  # maps again the pages that a request needs
 
     def _transcribe(self, audio: WavAudio) -> None:
-        self.decode(self.features(audio), None, with_times=False)
+        self.decode_batch([DecodeRequest(self.features(audio), None, with_times=False)])
 
     def unload(self) -> None:
-        self._model = self._vocabulary = None
+        self._model = self._vocabulary = self._keywords = None
         give_memory_back()
 
     def features(self, audio: WavAudio) -> Floats:
@@ -74,20 +79,29 @@ class OpenVinoRuntime:
         frames = padded_length(frames_of(audio) + QUERIES)
         return frames, max(1, MAX_BATCH_FRAMES // frames) if self._model.batches_well else 1
 
-    def decode(self, features: Floats, language: str | None, *, with_times: bool) -> Decoded:
-        return self.decode_batch([DecodeRequest(features, language, with_times)])[0]
+    def graph(self, keywords: tuple[str, ...]) -> ContextGraph | None:
+        assert self._keywords
+        return self._keywords.graph(keywords)
 
     def decode_batch(self, requests: Sequence[DecodeRequest]) -> Sequence[Decoded]:
-        assert self._model
-        found = self._model.frame_tokens([each.features for each in requests], [each.language for each in requests])
-        return [self._decoded(frames, each.with_times) for frames, each in zip(found, requests, strict=True)]
-
-    def _decoded(self, frames: FrameTokens, with_times: bool) -> Decoded:
         assert self._vocabulary
-        emitted = emissions(frames)
-        path = text_tokens(emitted, self._vocabulary)
-        text = self._vocabulary.text([each.token for each in emitted])
-        return Decoded(text, path if with_times else None, path)
+        languages = [each.language for each in requests]
+        found = self._frames(requests, languages)
+        forced = [forced_language(frames, each, self._vocabulary) for frames, each in zip(found, requests, strict=True)]
+        if again := [number for number, language in enumerate(forced) if language]:
+            frames = self._frames([requests[number] for number in again], [forced[number] for number in again])
+            for number, each in zip(again, frames, strict=True):
+                found[number] = each
+        return [
+            decoded(frames, each, language, self._vocabulary)
+            for frames, each, language in zip(found, requests, forced, strict=True)
+        ]
+
+    def _frames(self, requests: Sequence[DecodeRequest], languages: Sequence[str | None]) -> list[FrameTokens]:
+        assert self._model
+        features = [each.features for each in requests]
+        count = max(map(tokens_per_frame, requests))
+        return self._model.frame_tokens(features, languages, count, [each.itn for each in requests])
 
 
 def _vocabulary(path: Path) -> Vocabulary:

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from rapl_protocol.audio import WavAudio
 
+from rapl_sensevoice.keywords.context_graph import ContextGraph
 from rapl_sensevoice.model.words import TimedToken
 
 
@@ -27,11 +28,18 @@ class DecodeRequest:
     features: Any
     """The result of `Runtime.features`."""
     language: str | None
+    """One of `rich_tags.LANGUAGES`, or None to detect it."""
     with_times: bool
+    languages: tuple[str, ...] = ()
+    """The languages among which it is detected; all if there are none."""
+    itn: bool = True
+    """Whether the text has numerals and punctuation ("inverse text normalisation")."""
+    graph: ContextGraph | None = None
+    """The keywords; None if there are none."""
 
 
 class Runtime(Protocol):
-    """One model. Only the inference thread calls it, except `features` and `batch_key`, which are thread-safe."""
+    """One model. Only the inference thread calls it. `features`, `graph` and `batch_key` are thread-safe."""
 
     def load(self, folder: Path) -> None:
         """Loads verified weights from `folder`. Model libraries are imported here and not earlier."""
@@ -46,10 +54,10 @@ class Runtime(Protocol):
         """Returns a key that is equal for clips that may share a batch, and the size of the largest batch."""
         ...
 
-    def decode(self, features: Any, language: str | None, *, with_times: bool) -> Decoded:
-        """Transcribes one clip; `language` is one of `rich_tags.LANGUAGES`, or None to detect it."""
+    def graph(self, keywords: tuple[str, ...]) -> ContextGraph | None:
+        """Returns the graph of keywords; None if the model can write none of them. Thread-safe."""
         ...
 
     def decode_batch(self, requests: Sequence[DecodeRequest]) -> Sequence[Decoded]:
-        """Transcribes several clips with the same batch key. Each result is the same as that of `decode`."""
+        """Transcribes clips with the same batch key. Each result is the same as that of a batch of one."""
         ...

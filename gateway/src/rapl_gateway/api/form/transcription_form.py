@@ -27,7 +27,7 @@ from rapl_gateway.api.form.fields import (
 )
 from rapl_gateway.api.subtitles.rules import BY_RULES, SubtitleOptions
 from rapl_gateway.api.upload import Form
-from rapl_gateway.languages import parse_languages
+from rapl_gateway.languages import language_list
 
 MAX_PROMPT_CHARACTERS = 100_000
 MAX_KEYWORDS = 1_000
@@ -69,10 +69,14 @@ class TranscriptionForm:
     model: str | None
     language: str | None
     """ISO 639 code, or None if the language is to be detected."""
+    languages: tuple[str, ...]
+    """ISO 639 codes of the languages among which it is detected; empty: all."""
     prompt: str | None
     keywords: tuple[str, ...]
     response_format: ResponseFormat
     temperature: float | None
+    itn: bool | None
+    """Whether the text has numerals and punctuation; None: as the engine usually writes it."""
     granularities: frozenset[Granularity]
     includes: frozenset[Include]
     prepare: PrepareOptions
@@ -109,14 +113,17 @@ class TranscriptionForm:
         if Include.SUBTITLES in includes and response_format is not ResponseFormat.VERBOSE_JSON:
             raise invalid("include", "'subtitles' can be included in response_format 'verbose_json' only")
         options = _chunking_strategy(form) | {"speech_detection": speech_detection, "audio_track": _audio_track(form)}
+        languages = () if translate else _languages(form)
         return cls(
             file=file,
             model=text_of(form, "model"),
-            language=None if translate else _language(form),
+            language=languages[0] if len(languages) == 1 else None,
+            languages=languages if len(languages) > 1 else (),
             prompt=_prompt(form),
             keywords=_keywords(form),
             response_format=response_format,
             temperature=number_of(form, "temperature", 1.0),
+            itn=None if text_of(form, "itn") is None else flag_of(form, "itn"),
             granularities=_granularities(form),
             includes=includes,
             prepare=PrepareOptions.model_validate(options),
@@ -143,9 +150,11 @@ class TranscriptionForm:
         return TranscribeOptions(
             model=engine_model,
             language=self.language,
+            languages=self.languages,
             prompt=self.prompt,
             keywords=self.keywords,
             temperature=self.temperature,
+            itn=self.itn,
             word_timestamps=self.wants_words or (self.wants_subtitles and self.subtitles.use_words),
             words_are_optional=self.wants_subtitles and not self.wants_words and not self.subtitles.need_words,
             segment_timestamps=self.response_format in (*_SUBTITLES, ResponseFormat.VERBOSE_JSON),
@@ -162,12 +171,12 @@ def _response_format(form: Form) -> ResponseFormat:
     return wanted
 
 
-def _language(form: Form) -> str | None:
-    """Returns the requested language; None if there are several or none: the model then detects the language."""
+def _languages(form: Form) -> tuple[str, ...]:
+    """Returns the languages that may be spoken; empty if any may be."""
     language, languages = texts_of(form, "language"), texts_of(form, "languages")
     if language and languages:
         raise invalid("languages", "send either 'language' or 'languages', not both")
-    return parse_languages(languages, "languages") if languages else parse_languages(language)
+    return language_list(languages) if languages else language_list(language, "language")
 
 
 def _audio_track(form: Form) -> int | None:

@@ -14,7 +14,7 @@ from rapl_protocol.live_audio import G711_RATE_HZ, AudioEncoding, LiveOptions, T
 from rapl_protocol.transcript import TranscribeOptions
 
 from rapl_gateway.api.form.transcription_form import MAX_KEYWORDS, MAX_PROMPT_CHARACTERS
-from rapl_gateway.languages import parse_languages
+from rapl_gateway.languages import language_list, parse_languages
 
 MODELS_WITHOUT_TURN_DETECTION = ("gpt-live-transcribe", "gpt-realtime-whisper")
 """Models whose clients commit turns themselves, and may leave `turn_detection` out. Their snapshots count too."""
@@ -133,9 +133,11 @@ class SessionConfig:
         return LiveOptions(encoding=self.encoding, rate_hz=self.rate_hz, detection=self.detection)
 
     def transcribe_options(self, engine_model: str) -> TranscribeOptions:
+        languages = language_list(self.languages)
         return TranscribeOptions(
             model=engine_model,
-            language=parse_languages(self.languages),
+            language=languages[0] if len(languages) == 1 else None,
+            languages=languages if len(languages) > 1 else (),
             prompt=self.prompt,
             keywords=self.keywords or (),
             logprobs=self.logprobs,

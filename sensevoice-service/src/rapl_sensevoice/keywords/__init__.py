@@ -1,0 +1,1 @@
+"""Keywords: phrases that make the decoder prefer their words."""
