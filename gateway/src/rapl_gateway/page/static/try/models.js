@@ -60,6 +60,9 @@ export class Models extends EventTarget {
   }
 }
 
+/** Returns a model as it is now; null if the server does not say, or none is named. */
+export const modelNow = (id, signal) => (id ? getJson(pathOf(id), { signal }).catch(() => null) : Promise.resolve(null));
+
 /** Waits until a model is no longer on its way, and returns it. */
 export async function untilReady(id, signal, onModel) {
   for (;;) {

@@ -17,6 +17,7 @@ export function mount(section) {
       jobs.add(files);
     },
     recording: (file) => jobs.add([file], { isOnlyHere: true }),
+    discarded: (file) => jobs.offer(file),
     dictation: (dictation) => jobs.addDictation(dictation),
   });
   section.classList.add("stack", "try");

@@ -4,7 +4,7 @@ import { getJson } from "../../api.js";
 import { h, icon } from "../../dom.js";
 import { clock, setText, t } from "../../i18n.js";
 import { MICROPHONE, STOP } from "../../icons.js";
-import { pathOf } from "../../model.js";
+import { modelNow } from "../models.js";
 import { failure, reasonOf } from "../first_visit.js";
 import { hold, release } from "../unsaved.js";
 import { Capture } from "./capture.js";
@@ -139,6 +139,3 @@ export class Live {
     this.#words.scrollTop = this.#words.scrollHeight;
   }
 }
-
-/** The model as it is now; null if the server does not say, and then its words of the error remain. */
-const modelNow = (id) => getJson(pathOf(id)).catch(() => null);
