@@ -57,6 +57,8 @@ export default {
   "live.stop": "Stop",
   "live.again": "Speak again",
   "live.close": "Close",
+  "live.cut": "The last words did not arrive from the server.",
+  "live.unplugged": "The microphone was disconnected.",
   "live.closed": "The server ended the session.",
   "live.refused": "The server did not open a session. Perhaps too many are open: try again in a minute.",
 

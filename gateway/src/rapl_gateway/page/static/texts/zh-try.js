@@ -56,6 +56,8 @@ export default {
   "live.stop": "停止",
   "live.close": "关闭",
   "live.failed": "会话已结束",
+  "live.cut": "服务器没有发来最后几个词。",
+  "live.unplugged": "麦克风已断开。",
   "live.closed": "服务器结束了会话。",
   "live.again": "再说一次",
   "live.refused": "服务器没有建立会话，可能是打开的会话太多。请过一分钟再试。",

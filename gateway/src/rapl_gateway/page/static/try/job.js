@@ -103,6 +103,7 @@ export class Job extends EventTarget {
         headers: { "x-request-id": id },
         onSent,
         signal: this.#stop.signal,
+        isAction: Boolean(this.fields.model), // without one the user has just closed the dialog for the key
       });
       return new Result(answer.text, answer.headers);
     } finally {

@@ -62,7 +62,7 @@ export class Jobs {
   }
 
   #cardOf(job, opens) {
-    const again = () => job.again(this.#options.values);
+    const again = async () => job.again(await this.#options.known());
     const card = new Card(job, { opens, onRemove: () => this.#remove(card), onAgain: again });
     hold(job);
     job.addEventListener("change", () => this.#changed(card));

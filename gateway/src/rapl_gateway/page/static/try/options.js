@@ -96,6 +96,12 @@ export class Options extends EventTarget {
     };
   }
 
+  /** The choices, after the server has named its models; a key that it wants is asked for. */
+  async known() {
+    await this.#models.known();
+    return this.values;
+  }
+
   /** The chosen model; null before the server has named its models. */
   get model() {
     return this.#models.find(this.#model.value);

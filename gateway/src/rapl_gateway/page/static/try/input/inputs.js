@@ -64,7 +64,7 @@ export class Inputs {
   }
 
   #speak(stream) {
-    const live = new Live(stream, this.#options.values, {
+    const live = new Live(stream, () => this.#options.known(), {
       text: (dictation) => {
         this.#close();
         this.#on.dictation(dictation);

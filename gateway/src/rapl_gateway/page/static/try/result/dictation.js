@@ -1,6 +1,6 @@
 // What was dictated, as a card among the transcripts.
 
-import { h, icon, label, prose } from "../../dom.js";
+import { h, icon, label, prose, sentence } from "../../dom.js";
 import { CLOSE, COPY, DOWNLOAD, WARNING } from "../../icons.js";
 import { actionOf } from "../action.js";
 import { hold, release } from "../unsaved.js";
@@ -58,5 +58,5 @@ export class DictationCard {
 
 function brokenNote(problem) {
   const rest = h("p", { text: "dictation.rest_missing" });
-  return h("div.note.warn", {}, icon(WARNING), h("div", {}, prose(problem), rest));
+  return h("div.note.warn", {}, icon(WARNING), h("div", {}, prose(sentence(problem)), rest));
 }
