@@ -31,7 +31,7 @@ def run(minutes: float) -> int:
         found = json.loads(JavaScript(BROWSER).run("hour.mjs", recording, **gateways.environ))
     for name, value in found.items():
         print(f"{name}: {value / (1 << 20):.0f} MB" if name.endswith("_bytes") else f"{name}: {value}")
-    return 1 if found["page_bytes"] > MOST_BYTES else 0
+    return 1 if found["page_pss_bytes"] > MOST_BYTES else 0
 
 
 if __name__ == "__main__":

@@ -82,6 +82,48 @@ test("many files are transcribed, each in a card of its own, and can be removed"
     assert.equal(await page.getByRole("heading", { name: "Transcripts" }).count(), 0);
   }));
 
+test("what was removed comes back with Undo, by the keyboard too, and the browser asks again before it is lost", () =>
+  on(READY, async (page) => {
+    await choose(page, RECORDINGS.sample);
+    const own = card(page, NAMES.sample);
+    await own.getByText("Done", { exact: true }).waitFor();
+    await own.getByRole("button", { name: `Remove ${NAMES.sample}` }).press("Enter");
+    await own.waitFor({ state: "hidden" });
+    await page.getByRole("status").getByText(`Removed: ${NAMES.sample}`).waitFor();
+    await assertAccessible(page);
+    assert.equal(await asksBeforeLeaving(page), false);
+    await page.keyboard.press("Enter");
+    await own.getByRole("list", { name: "Transcript" }).getByText(WORDS).waitFor();
+    assert.equal(await own.evaluate((element) => element === document.activeElement), true);
+    assert.equal(await asksBeforeLeaving(page), true);
+  }));
+
+test("every finished one that was removed comes back with Undo", () =>
+  on(READY, async (page) => {
+    await choose(page, RECORDINGS.sample, RECORDINGS.microphone);
+    for (const name of [NAMES.sample, NAMES.microphone])
+      await card(page, name).getByText("Done", { exact: true }).waitFor();
+    await page.getByRole("button", { name: "Remove the finished ones" }).click();
+    await page.getByText("Removed: 2").waitFor();
+    await page.getByRole("button", { name: "Undo" }).click();
+    for (const name of [NAMES.sample, NAMES.microphone]) await card(page, name).getByText("Done").waitFor();
+  }));
+
+test("work that was stopped by its removal begins again with Undo", () =>
+  on(READY, async (page) => {
+    let release;
+    const held = new Promise((resolve) => (release = resolve));
+    await page.route("**/v1/audio/transcriptions", async (route) => {
+      await held;
+      await route.continue().catch(() => {}); // the first one was cancelled
+    });
+    await choose(page, RECORDINGS.sample);
+    await page.getByRole("button", { name: `Remove ${NAMES.sample}` }).click();
+    release();
+    await page.getByRole("button", { name: "Undo" }).click();
+    await card(page, NAMES.sample).getByText("Done", { exact: true }).waitFor();
+  }));
+
 test("a file that is dropped anywhere on the page, also on The fleet, is transcribed", () =>
   on(`${READY}/#/fleet`, async (page) => {
     await page.getByRole("table").waitFor();

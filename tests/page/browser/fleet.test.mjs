@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { assertAccessible, FIRST_VISIT, KEY, KEYED, on, READY, until, withBrowser } from "./page.mjs";
+import { assertAccessible, FIRST_VISIT, KEY, KEYED, on, READY, RECORDINGS, until, withBrowser } from "./page.mjs";
+import { NAMES } from "./try.mjs";
 
 const DIGITS = "mlx-community/digits-Qwen3-ASR-8bit";
 const MISSING = "mlx-community/missing";
@@ -170,6 +171,27 @@ test("a model that leaves the memory stays chosen, says why it cannot be used, a
     await button(page, "Load", SELFTEST).last().click();
     await page.getByRole("button", { name: /^Choose files/, disabled: false }).waitFor();
   }));
+
+test("a file whose model left the memory says at once what it waits for, is cancelled at once, and goes on with Load", () =>
+  on(
+    READY,
+    async (page) => {
+      await page.getByRole("combobox", { name: "Model", disabled: false }).waitFor();
+      await fetch(`${READY}/v1/models/${SELFTEST}/unload`, { method: "POST" });
+      await page.locator("input[type=file]").setInputFiles(RECORDINGS.several);
+      const own = card(page, NAMES.several);
+      await own.getByText(`${SELFTEST}: Not in memory.`).waitFor();
+      await own.getByRole("button", { name: "Cancel" }).click();
+      await own.getByText("Cancelled", { exact: true }).waitFor();
+      const running = async () => (await (await fetch(`${READY}/v1/status`)).json()).running_requests;
+      await until(async () => (await running()) === 0, "the work ends on the server");
+      await own.getByRole("button", { name: "Try again" }).click();
+      await own.getByText("Waiting for the model").or(own.getByText("The model is not ready")).waitFor();
+      await own.getByRole("button", { name: `Load ${SELFTEST}` }).click();
+      await own.getByText("Done", { exact: true }).waitFor();
+    },
+    { expected: /503/ },
+  ));
 
 test("while requests run, a person is asked before a model is unloaded", () =>
   on(fleet(READY), async (page) => {

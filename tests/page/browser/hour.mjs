@@ -14,9 +14,11 @@ const browser = await launch();
 const page = await browser.newPage();
 page.setDefaultTimeout(LIMIT_MS);
 const session = await browser.newBrowserCDPSession();
-const most = { page_bytes: 0, all_processes_bytes: 0 };
+// Pss counts a page of memory that processes share once in all, Rss once for each of them.
+const most = { page_pss_bytes: 0, page_rss_bytes: 0, all_pss_bytes: 0, all_rss_bytes: 0 };
+await page.waitForTimeout(3000); // a new browser is still starting
 await sample();
-const empty_browser_bytes = most.all_processes_bytes;
+const { all_pss_bytes: empty_browser_pss_bytes, all_rss_bytes: empty_browser_rss_bytes } = most;
 const sampling = setInterval(sample, SAMPLE_MS);
 
 await page.goto(READY);
@@ -39,7 +41,7 @@ clearInterval(sampling);
 const segments = await own.getByRole("list", { name: "Transcript" }).getByRole("listitem").count();
 await browser.close();
 const seen = { progress, cancelled_on_the_server: hasEnded, took_s: tookS.toFixed(1), segments };
-console.log(JSON.stringify({ ...seen, ...most, empty_browser_bytes }));
+console.log(JSON.stringify({ ...seen, ...most, empty_browser_pss_bytes, empty_browser_rss_bytes }));
 
 async function status() {
   return (await fetch(`${READY}/v1/status`)).json();
@@ -56,19 +58,21 @@ async function until(condition) {
 /** Takes the memory of the processes: of the largest renderer, which is the page's, and of all together. */
 async function sample() {
   const { processInfo } = await session.send("SystemInfo.getProcessInfo");
-  const sizes = processInfo.map(({ type, id }) => ({ type, bytes: memory(id) }));
-  const page = Math.max(0, ...sizes.filter(({ type }) => type === "renderer").map(({ bytes }) => bytes));
-  most.page_bytes = Math.max(most.page_bytes, page);
-  most.all_processes_bytes = Math.max(
-    most.all_processes_bytes,
-    sizes.reduce((sum, { bytes }) => sum + bytes, 0),
-  );
+  const sizes = processInfo.map(({ type, id }) => ({ type, pss: memory(id, "Pss"), rss: memory(id, "Rss") }));
+  for (const kind of ["pss", "rss"]) {
+    const of = (found) => found.map((size) => size[kind]);
+    const page = Math.max(0, ...of(sizes.filter(({ type }) => type === "renderer")));
+    const all = of(sizes).reduce((sum, bytes) => sum + bytes, 0);
+    most[`page_${kind}_bytes`] = Math.max(most[`page_${kind}_bytes`], page);
+    most[`all_${kind}_bytes`] = Math.max(most[`all_${kind}_bytes`], all);
+  }
 }
 
-/** The proportional set size of a process; 0 if it has ended. */
-function memory(pid) {
+/** The memory of a process in bytes, as its line `name` of /proc says; 0 if it has ended. */
+function memory(pid, name) {
   try {
-    return 1024 * Number(/^Pss:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"))[1]);
+    const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, "utf8");
+    return 1024 * Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(rollup)[1]);
   } catch (error) {
     if (["ENOENT", "ESRCH", "EACCES"].includes(error.code)) return 0;
     throw error;

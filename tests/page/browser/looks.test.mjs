@@ -103,6 +103,20 @@ test("a dialog for the key that is closed leaves a way back to it", () =>
     { expected: /401/ },
   ));
 
+test("who has closed the dialog for the key is asked again on Speak", () =>
+  on(
+    KEYED,
+    async (page) => {
+      await page.getByRole("dialog").waitFor();
+      await page.keyboard.press("Escape");
+      await page.getByRole("button", { name: /^Speak/ }).click();
+      await page.getByRole("dialog").getByRole("textbox").fill(KEY);
+      await page.keyboard.press("Enter");
+      await page.getByRole("heading", { name: "Listening" }).waitFor();
+    },
+    { expected: /401/ },
+  ));
+
 test("without a key the box of the models says so; with it, every note about the key goes", () =>
   on(
     KEYED,

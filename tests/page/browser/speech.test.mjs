@@ -113,13 +113,27 @@ test("the browser asks before a recording is lost whose transcription failed", (
     { expected: /503/ },
   ));
 
-test("a recording that is thrown away is not sent", () =>
+test("a recording that is thrown away is not sent, unless the user takes that back with Undo", () =>
   on(READY, async (page) => {
     await page.getByRole("button", { name: /^Record/ }).click();
     await page.getByRole("timer").getByText("0:01").waitFor();
     await page.getByRole("button", { name: "Throw away" }).click();
     await page.getByRole("button", { name: /^Record/ }).waitFor();
     await page.getByRole("heading", { name: "Transcripts" }).waitFor({ state: "hidden" });
+    await page.getByRole("button", { name: "Undo" }).click(); // it was a mistake
+    await page.getByRole("heading", { name: "Transcripts" }).waitFor();
+  }));
+
+test("what was dictated comes back with Undo", () =>
+  on(READY, async (page) => {
+    await speak(page);
+    await page.getByRole("button", { name: "Stop" }).click();
+    const dictation = card(page, "Dictation");
+    await dictation.getByRole("button", { name: /^Remove Dictation/ }).click();
+    await dictation.waitFor({ state: "hidden" });
+    await page.getByRole("button", { name: "Undo" }).click();
+    await dictation.getByText(SAID).waitFor();
+    assert.equal(await asksBeforeLeaving(page), true);
   }));
 
 test("a page without HTTPS from another machine says why there is no microphone, and how to mend it", () =>

@@ -27,14 +27,17 @@ export const address = (path) => new URL(path.replace(/^\//, ""), new URL("./", 
 
 export const authorization = () => (currentKey() ? { authorization: `Bearer ${currentKey()}` } : {});
 
-/** Sends a request and returns the Response. If the server wants a key, the user is asked for it. */
-export async function request(path, options = {}) {
+/**
+ * Sends a request and returns the Response. If the server wants a key, the user is asked for it; one who has closed that
+ * dialog is asked again only for an action.
+ */
+export async function request(path, { isAction, ...options } = {}) {
   for (;;) {
     const used = currentKey();
     const response = await reached(path, { ...options, headers: { ...options.headers, ...authorization() } });
     if (response.ok) return response;
     const error = await errorOf(response.status, await response.text(), response.headers);
-    if (response.status !== 401 || !(await askForKey(used, options.method === "POST"))) throw error;
+    if (response.status !== 401 || !(await askForKey(used, isAction ?? options.method === "POST"))) throw error;
   }
 }
 
@@ -71,13 +74,13 @@ export function errorOf(status, text, headers) {
  *
  * @returns {Promise<{headers: Headers, text: string}>}
  */
-export async function upload(path, form, { headers = {}, onSent = () => {}, signal } = {}) {
+export async function upload(path, form, { headers = {}, onSent = () => {}, signal, isAction = true } = {}) {
   for (;;) {
     const used = currentKey();
     const answer = await sendForm(path, form, { ...headers, ...authorization() }, onSent, signal);
     if (answer.status < 300) return answer;
     const error = errorOf(answer.status, answer.text, answer.headers);
-    if (answer.status !== 401 || !(await askForKey(used, true))) throw error;
+    if (answer.status !== 401 || !(await askForKey(used, isAction))) throw error;
   }
 }
 

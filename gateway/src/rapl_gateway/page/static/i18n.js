@@ -73,8 +73,9 @@ export function inWords(seconds) {
 /** Returns a number of bytes as people read it: "12 kB", "3.4 MB". */
 export function bytes(count) {
   const unit = count < 1e6 ? [1e3, "kB"] : count < 1e9 ? [1e6, "MB"] : [1e9, "GB"];
-  const digits = count / unit[0] < 10 && unit[1] !== "kB" ? 1 : 0;
-  return `${(count / unit[0]).toLocaleString(language, { maximumFractionDigits: digits })} ${unit[1]}`;
+  const shown = unit[1] === "kB" ? Math.ceil(count / 1e3) : count / unit[0]; // a small file is not "0 kB"
+  const digits = shown < 10 && unit[1] !== "kB" ? 1 : 0;
+  return `${shown.toLocaleString(language, { maximumFractionDigits: digits })} ${unit[1]}`;
 }
 
 /** Returns the name of a language, such as "Japanese", from its code; the code if it has no name. */

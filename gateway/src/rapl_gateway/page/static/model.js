@@ -1,7 +1,7 @@
 // What the state of a model means for a person. A model is an entry of GET /v1/models.
 
 import { ApiError, postJson } from "./api.js";
-import { h, prose } from "./dom.js";
+import { h, prose, sentence } from "./dom.js";
 import { bytes, t } from "./i18n.js";
 
 const LEAST_WEIGHTS_BYTES = 100_000; // the note of an unfinished download has some hundred bytes
@@ -53,6 +53,9 @@ export function stateText(model) {
 /** What the server says of the model's state; nothing of a model that a button can load: the words are for scripts. */
 export const reasonsOf = (model) =>
   stateOf(model) === "unloaded" ? [] : [model.reason, !isForScripts(model.remedy) && model.remedy].filter(Boolean);
+
+/** Returns what a person should know of a model that is not ready: its state, why, and what to do. */
+export const whyNot = (model) => [stateText(model), ...reasonsOf(model)].map(sentence).join(" ");
 
 /** Returns a button that loads a model, and then calls `onLoading`. What fails is shown beside it. */
 export function loadButton(id, onLoading = () => {}) {

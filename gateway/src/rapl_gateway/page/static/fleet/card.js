@@ -75,7 +75,7 @@ function showModel(made, model) {
 
 function facts(model) {
   const found = [model.owned_by];
-  if (model.disk_bytes) found.push(t("fleet.on_disk", { size: bytes(model.disk_bytes) }));
+  if (hasWeights(model)) found.push(t("fleet.on_disk", { size: bytes(model.disk_bytes) }));
   if (model.memory_bytes) found.push(t("fleet.in_memory", { size: bytes(model.memory_bytes) }));
   if (model.state === "ready" && model.load_s) found.push(t("fleet.loaded_in", { time: inWords(model.load_s) }));
   return found;

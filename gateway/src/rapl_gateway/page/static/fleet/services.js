@@ -55,7 +55,7 @@ function rows(status) {
       ...replica,
       service: backend.service,
       isUnused: never.has(backend.service),
-      queued_audio_s: number === 0 ? backend.queued_audio_s : null,
+      queued_audio_s: number === 0 && replica.state === "ok" ? backend.queued_audio_s : null,
     })),
   );
   const gateway = { service: "gateway", host: location.host, state: "ok", version: status.version };

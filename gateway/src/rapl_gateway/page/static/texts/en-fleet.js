@@ -2,7 +2,7 @@
 
 export default {
   "fleet.title": "The fleet",
-  "fleet.about": "RAPL {version}, running for {time}",
+  "fleet.about": "The models and services of this server. RAPL {version}, running for {time}.",
   "fleet.again": "Try again",
   "fleet.problems": "What is wrong",
   "fleet.all_well": "Nothing: the default model can be used",

@@ -2,7 +2,7 @@
 
 export default {
   "fleet.title": "服务状态",
-  "fleet.about": "RAPL {version}，已运行 {time}",
+  "fleet.about": "这台服务器的模型和服务进程。RAPL {version}，已运行 {time}。",
   "fleet.again": "重试",
   "fleet.problems": "问题",
   "fleet.all_well": "没有问题，默认模型可以使用",

@@ -77,7 +77,7 @@ export function failure(error, onLoading) {
       "div",
       {},
       h("strong", {}, error.title ?? t("error.other")),
-      why ? prose(why) : null,
+      why ? prose(sentence(why)) : null,
       isKey ? h("div.row", {}, enterKey()) : null,
       model ? loadButton(model.id, onLoading) : null,
       error.requestId ? requestId(error.requestId) : null,

@@ -1,7 +1,7 @@
 // One file on its way: sent, transcribed, done.
 
 import { ApiError, getJson, upload } from "../api.js";
-import { untilReady } from "./models.js";
+import { modelNow, untilReady } from "./models.js";
 import { fieldsOf, formOf } from "./request.js";
 import { Result } from "./result/result.js";
 import { timeLeft } from "./time_left.js";
@@ -12,11 +12,13 @@ const RUNNING = ["sending", "loading", "working"];
 /**
  * Dispatches "change" when its state changes and "progress" in between.
  *
- * state: "waiting", "sending", "loading" (the model is not ready yet), "working", "done", "failed" or "cancelled".
+ * state: "waiting", "sending", "loading" (nothing is done, for the model is not ready), "working", "done", "failed" or
+ * "cancelled".
  */
 export class Job extends EventTarget {
   state = "waiting";
-  progress = {}; // while sending: {part: 0 to 1}; while working: {doneS, durationS, leftS}; while loading: {model}
+  progress = {}; // while sending: {part: 0 to 1}; while working: {doneS, durationS, leftS}
+  model = null; // the model, while it is not ready and the work does not go on
   result = null;
   error = null;
   #stop = new AbortController();
@@ -54,9 +56,9 @@ export class Job extends EventTarget {
     return this.error?.code !== "audio_undecodable";
   }
 
-  /** Puts a job that failed or was cancelled into the queue again, with the options that hold now. */
-  again(options) {
-    this.fields = fieldsOf(options);
+  /** Puts a job that failed or was cancelled into the queue again; with new options, if they are given. */
+  again(options = null) {
+    if (options) this.fields = fieldsOf(options);
     this.error = null;
     this.#stop = new AbortController();
     this.#become("waiting");
@@ -81,7 +83,7 @@ export class Job extends EventTarget {
     } catch (error) {
       if (error.code !== "model_not_ready" || !this.fields.model) throw error;
       this.#become("loading");
-      const model = await untilReady(this.fields.model, this.#stop.signal, (state) => this.#tell({ model: state }));
+      const model = await untilReady(this.fields.model, this.#stop.signal, (now) => this.#tell({}, now));
       if (model.state !== "ready") throw Object.assign(error, { model });
       return await this.#sent();
     }
@@ -90,17 +92,18 @@ export class Job extends EventTarget {
   async #sent() {
     this.#become("sending", { part: 0 });
     const id = `page-${[...crypto.getRandomValues(new Uint32Array(3))].map((part) => part.toString(36)).join("")}`;
-    const stopped = { timer: null };
     const onSent = (loaded, total) => {
       this.#tell({ part: total ? loaded / total : 0 });
-      if (loaded >= total && this.state === "sending") this.#work(id, stopped);
+      if (loaded >= total && this.state === "sending") this.#become("working", {}, this.model);
     };
+    const stopped = this.#watch(id);
     try {
       const form = formOf(this.file, this.fields);
       const answer = await upload("v1/audio/transcriptions", form, {
         headers: { "x-request-id": id },
         onSent,
         signal: this.#stop.signal,
+        isAction: Boolean(this.fields.model), // without one the user has just closed the dialog for the key
       });
       return new Result(answer.text, answer.headers);
     } finally {
@@ -109,26 +112,42 @@ export class Job extends EventTarget {
     }
   }
 
-  #work(id, stopped) {
+  /** Asks the server how far it is and whether the model is ready, until the object that it returns says `hasEnded`. */
+  #watch(id) {
+    const { signal } = this.#stop;
+    const stopped = { hasEnded: false, timer: null };
     const estimate = timeLeft();
-    this.#become("working", {});
+    let before = 0;
     const ask = async () => {
-      const progress = await getJson(`v1/progress/${id}`, { signal: this.#stop.signal }).catch(() => null);
-      if (stopped.hasEnded || this.state !== "working") return; // null: it has just ended, and its answer comes
-      if (progress) this.#tell(estimate(progress, performance.now() / 1000));
+      // While it is sent, and at the very end, the server knows no progress.
+      const asked = this.state === "sending" ? null : getJson(`v1/progress/${id}`, { signal }).catch(() => null);
+      const [progress, model] = await Promise.all([asked, modelNow(this.fields.model, signal)]);
+      if (stopped.hasEnded || signal.aborted) return;
+      const goesOn = !model || model.state === "ready" || (progress?.done_s ?? 0) > before;
+      before = progress?.done_s ?? before;
+      const shown = progress ? estimate(progress, performance.now() / 1000) : this.progress;
+      this.#show(shown, goesOn ? null : model);
       stopped.timer = setTimeout(ask, POLL_MS);
     };
-    stopped.timer = setTimeout(ask, POLL_MS);
+    ask();
+    return stopped;
   }
 
-  #become(state, progress = {}) {
+  #show(progress, model) {
+    const state = this.state === "sending" ? "sending" : model ? "loading" : "working";
+    if (state !== this.state) this.#become(state, progress, model);
+    else this.#tell(progress, model);
+  }
+
+  #become(state, progress = {}, model = null) {
     this.state = state;
-    this.progress = progress;
+    this.#tell(progress, model);
     this.dispatchEvent(new Event("change"));
   }
 
-  #tell(progress) {
+  #tell(progress, model = this.model) {
     this.progress = progress;
+    this.model = model;
     this.dispatchEvent(new Event("progress"));
   }
 }

@@ -10,10 +10,6 @@ const LATER_MS = 15000;
 export class Models extends EventTarget {
   list = [];
   defaultId = null;
-  /** Resolves when the server has answered for the first time, or has failed to. */
-  asked = new Promise((resolve) => {
-    for (const name of ["change", "failed"]) this.addEventListener(name, resolve, { once: true });
-  });
   #timer = null;
   #isShown = false;
 
@@ -44,10 +40,15 @@ export class Models extends EventTarget {
     return ready.find((model) => model.id === this.defaultId) ?? ready[0] ?? null;
   }
 
-  async #ask() {
+  /** Asks for an action of the user, if the server has not named its models yet. It never throws. */
+  async known() {
+    if (!this.list.length) await this.#ask({ isAction: true });
+  }
+
+  async #ask(options = {}) {
     clearTimeout(this.#timer);
     try {
-      const [models, status] = await Promise.all([getJson("v1/models"), getJson("v1/status")]);
+      const [models, status] = await Promise.all([getJson("v1/models", options), getJson("v1/status", options)]);
       this.list = models.data;
       this.defaultId = status.default_model;
       this.dispatchEvent(new Event("change"));
@@ -59,6 +60,9 @@ export class Models extends EventTarget {
     if (this.#isShown) this.#timer = setTimeout(() => this.#ask(), isSoon ? SOON_MS : LATER_MS);
   }
 }
+
+/** Returns a model as it is now; null if the server does not say, or none is named. */
+export const modelNow = (id, signal) => (id ? getJson(pathOf(id), { signal }).catch(() => null) : Promise.resolve(null));
 
 /** Waits until a model is no longer on its way, and returns it. */
 export async function untilReady(id, signal, onModel) {

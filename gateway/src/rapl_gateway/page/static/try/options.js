@@ -1,8 +1,8 @@
 // What the user chooses for the next transcriptions. A choice is shown only if the model uses it.
 
-import { h, prose, replaceContent, sentence } from "../dom.js";
+import { h, prose, replaceContent } from "../dom.js";
 import { currentLanguage, languageName, t } from "../i18n.js";
-import { reasonsOf, showLoad, stateOf, stateText } from "../model.js";
+import { showLoad, stateOf, whyNot } from "../model.js";
 
 // Offered where an engine does not list its languages.
 const COMMON = [
@@ -96,6 +96,12 @@ export class Options extends EventTarget {
     };
   }
 
+  /** The choices, after the server has named its models; a key that it wants is asked for. */
+  async known() {
+    await this.#models.known();
+    return this.values;
+  }
+
   /** The chosen model; null before the server has named its models. */
   get model() {
     return this.#models.find(this.#model.value);
@@ -140,8 +146,7 @@ export class Options extends EventTarget {
   #show() {
     const { model } = this;
     const isReady = !model || model.state === "ready";
-    const why = isReady ? [] : [stateText(model), ...reasonsOf(model)].map(sentence);
-    replaceContent(this.#state, why.length ? [...prose(why.join(" ")).childNodes] : []);
+    replaceContent(this.#state, isReady ? [] : [...prose(whyNot(model)).childNodes]);
     showLoad(this.#load, model, this.#model);
     const can = this.#capabilities;
     this.#keywordsField.hidden = !can.keywords;

@@ -13,6 +13,8 @@ export function release(thing) {
   if (!held.size) removeEventListener("beforeunload", ask);
 }
 
+export const isHeld = (thing) => held.has(thing);
+
 function ask(event) {
   event.preventDefault(); // the browser words the question
 }

@@ -6,17 +6,22 @@ import { Inputs } from "./input/inputs.js";
 import { Jobs } from "./jobs.js";
 import { Models } from "./models.js";
 import { Options } from "./options.js";
+import { hold, release } from "./unsaved.js";
 
 export function mount(section) {
   const models = new Models();
   const options = new Options(models);
   const jobs = new Jobs(options);
+  const add = async (files, kind) => {
+    hold(files);
+    await options.known(); // else no model is chosen
+    jobs.add(files, kind);
+    release(files);
+  };
   const inputs = new Inputs(options, {
-    files: async (files) => {
-      if (!models.list.length) await models.asked; // until then no model is chosen
-      jobs.add(files);
-    },
-    recording: (file) => jobs.add([file], { isOnlyHere: true }),
+    files: (files) => add(files),
+    recording: (file) => add([file], { isOnlyHere: true }),
+    discarded: (file) => jobs.offer(file),
     dictation: (dictation) => jobs.addDictation(dictation),
   });
   section.classList.add("stack", "try");

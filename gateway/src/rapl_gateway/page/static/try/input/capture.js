@@ -3,6 +3,7 @@
 import { address } from "../../api.js";
 
 const WANTED_HZ = 24000; // what OpenAI's realtime API takes; speech needs no more
+const LAST_PIECE_MS = 1000; // a device that was taken away may stop its audio thread
 
 /** Hands pieces of the microphone's sound to `onPiece(pcm: ArrayBuffer, peak: 0 to 1)`. */
 export class Capture {
@@ -37,7 +38,7 @@ export class Capture {
     if (this.#node && this.#context.state === "running") {
       const ended = new Promise((resolve) => (this.onEnd = resolve));
       this.#node.port.postMessage("end");
-      await ended;
+      await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, LAST_PIECE_MS))]);
     }
     await this.#context?.close();
   }

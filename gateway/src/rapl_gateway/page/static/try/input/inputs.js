@@ -26,8 +26,9 @@ export class Inputs {
 
   /**
    * @param {Options} options what the user has chosen; shown below the tiles.
-   * @param {{files: function(File[]), recording: function(File), dictation: function(object)}} on called with files to
-   *   transcribe, with a recording of the browser, and with what was dictated, as `DictationCard` takes it.
+   * @param {{files: function(File[]), recording: function(File), discarded: function(File), dictation: function(object)}}
+   *   on called with files to transcribe, with a recording of the browser, with one that the user has thrown away, and
+   *   with what was dictated, as `DictationCard` takes it.
    */
   constructor(options, on) {
     this.#options = options;
@@ -63,7 +64,7 @@ export class Inputs {
   }
 
   #speak(stream) {
-    const live = new Live(stream, this.#options.values, {
+    const live = new Live(stream, () => this.#options.known(), {
       text: (dictation) => {
         this.#close();
         this.#on.dictation(dictation);
@@ -78,9 +79,10 @@ export class Inputs {
   }
 
   #record(stream) {
-    const recording = new Recording(stream, (file) => {
+    const recording = new Recording(stream, (file, isKept) => {
       this.#close();
-      if (file) this.#on.recording(file);
+      if (isKept) this.#on.recording(file);
+      else this.#on.discarded(file);
     });
     this.#show(recording.element);
     recording.start();

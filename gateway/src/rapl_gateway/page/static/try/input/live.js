@@ -4,7 +4,7 @@ import { getJson } from "../../api.js";
 import { h, icon } from "../../dom.js";
 import { clock, setText, t } from "../../i18n.js";
 import { MICROPHONE, STOP } from "../../icons.js";
-import { pathOf } from "../../model.js";
+import { modelNow } from "../models.js";
 import { failure, reasonOf } from "../first_visit.js";
 import { hold, release } from "../unsaved.js";
 import { Capture } from "./capture.js";
@@ -13,7 +13,8 @@ import { closeMicrophone, Level } from "./microphone.js";
 import { Realtime } from "./realtime.js";
 
 export class Live {
-  #options;
+  #choices;
+  #options = {};
   #on;
   #realtime = new Realtime();
   #capture;
@@ -30,12 +31,12 @@ export class Live {
 
   /**
    * @param {MediaStream} stream
-   * @param {object} options `values` of Options.
+   * @param {function(): Promise<object>} choices gives the `values` of Options.
    * @param {{text: function({text, model, problem}), close: function(boolean)}} on `text` is called at the end with
    *   what was said. If nothing was, `close` is called when the user has read why; true: to speak again.
    */
-  constructor(stream, options, on) {
-    this.#options = options;
+  constructor(stream, choices, on) {
+    this.#choices = choices;
     this.#on = on;
     this.#capture = new Capture(stream, (pcm, peak) => {
       this.#realtime.append(pcm);
@@ -52,7 +53,6 @@ export class Live {
     this.element = h("div.session", {}, head, this.#level.element, this.#words, this.#problem, this.#buttons);
     this.#unmark = markListening(() => this.stop());
     hold(this);
-    this.#showWords();
     this.#follow();
   }
 
@@ -62,12 +62,14 @@ export class Live {
     if (error) return this.#failed(error);
     if (this.isStopping) return;
     setText(this.#title, "live.listening");
+    this.#showWords();
     const began = performance.now();
     this.#timer = setInterval(() => (this.#time.textContent = clock((performance.now() - began) / 1000)), 500);
   }
 
   async #open() {
     try {
+      this.#options = await this.#choices();
       await getJson("v1/models"); // a WebSocket cannot say that a key is missing; this asks for it
       await this.#capture.start();
       await this.#realtime.open(this.#options, this.#capture.rateHz);
@@ -89,7 +91,8 @@ export class Live {
     await this.#capture.stop();
     closeMicrophone(this.#capture.stream);
     this.#level.element.hidden = true;
-    await this.#realtime.end();
+    const isWhole = await this.#realtime.end();
+    if (!isWhole) this.#error ??= { message: t("live.cut") };
     if (this.#error?.code === "model_not_ready") this.#error.model = await modelNow(this.#options.model);
     release(this);
     const text = this.#realtime.text.join("\n");
@@ -101,6 +104,8 @@ export class Live {
   #follow() {
     for (const name of ["text", "speech"]) this.#realtime.addEventListener(name, () => this.#showWords());
     this.#realtime.addEventListener("failed", ({ detail }) => this.#failed(detail));
+    for (const track of this.#capture.stream.getTracks())
+      track.addEventListener("ended", () => this.#failed({ message: t("live.unplugged") })); // not by `stop` of ours
     this.#realtime.addEventListener("closed", () => !this.isStopping && this.#failed({ message: t("live.closed") }));
   }
 
@@ -139,6 +144,3 @@ export class Live {
     this.#words.scrollTop = this.#words.scrollHeight;
   }
 }
-
-/** The model as it is now; null if the server does not say, and then its words of the error remain. */
-const modelNow = (id) => getJson(pathOf(id)).catch(() => null);

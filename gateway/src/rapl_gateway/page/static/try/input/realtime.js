@@ -45,13 +45,15 @@ export class Realtime extends EventTarget {
     else this.#send({ type: "input_audio_buffer.append", audio: base64(pcm) });
   }
 
-  /** Ends the audio, waits for the texts of its turns, and closes the session. */
+  /** Ends the audio, waits for the texts of its turns, and closes the session. Returns whether all texts came. */
   async end() {
-    if (this.#socket?.readyState !== WebSocket.OPEN) return;
+    if (this.#socket?.readyState !== WebSocket.OPEN) return false;
     const ended = new Promise((resolve) => (this.#onEnded = resolve));
     this.#send({ type: "input_audio_buffer.commit" });
-    await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, ENDING_MS))]);
+    const late = new Promise((resolve) => setTimeout(resolve, ENDING_MS, false));
+    const isWhole = await Promise.race([ended, late]);
     this.#socket.close();
+    return isWhole;
   }
 
   get text() {
@@ -66,11 +68,11 @@ export class Realtime extends EventTarget {
     const handler = HANDLERS[event.type];
     if (handler) handler(this, event);
     const isEnding = this.#onEnded && event.type.endsWith("committed") ? (this.isCommitted = true) : this.isCommitted;
-    if (this.#onEnded && isEnding && [...this.turns.values()].every((turn) => turn.isDone)) this.#onEnded();
+    if (this.#onEnded && isEnding && [...this.turns.values()].every((turn) => turn.isDone)) this.#onEnded(true);
   }
 
   #closed() {
-    this.#onEnded?.();
+    this.#onEnded?.(false);
     this.dispatchEvent(new Event("closed"));
   }
 

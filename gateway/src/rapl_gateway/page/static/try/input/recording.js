@@ -19,7 +19,7 @@ export class Recording {
   #level = new Level();
   #time = h("span.timer.number", { role: "timer" }, clock(0));
 
-  /** @param {function(?File)} onEnd called with the recording, or with null if it was thrown away. */
+  /** @param {function(File, boolean)} onEnd called with the recording, and whether the user wants its text. */
   constructor(stream, onEnd) {
     this.#stream = stream;
     this.#onEnd = onEnd;
@@ -84,6 +84,6 @@ export class Recording {
       hour12: false,
     });
     const name = `${t("record.name")} ${now.replaceAll(":", "-")}.${extension}`;
-    this.#onEnd(this.#isKept ? new File(this.#pieces, name, { type }) : null);
+    this.#onEnd(new File(this.#pieces, name, { type }), this.#isKept);
   }
 }

@@ -1,14 +1,16 @@
 // A file's card: how far it is, and then what came out of it.
 
-import { h, icon, label } from "../../dom.js";
+import { h, icon, label, prose, replaceContent } from "../../dom.js";
 import { bytes, clock, inWords, languageName, setText } from "../../i18n.js";
 import { CLOSE } from "../../icons.js";
 import { failure } from "../first_visit.js";
-import { stateText } from "../../model.js";
+import { showLoad, whyNot } from "../../model.js";
 import { release } from "../unsaved.js";
 import { detailsOf } from "./details.js";
 import { outputOf } from "./output.js";
 import { Player } from "./player.js";
+
+const NOTHING_DONE = { waiting: "work.waiting", loading: "work.loading" };
 
 export class Card {
   #player = null;
@@ -17,7 +19,10 @@ export class Card {
   #body = h("div.stack");
   #bar = h("progress", { labels: { "aria-label": "work.progress" } });
   #left = h("p.hint.number");
+  #waits = h("p.hint"); // why the work does not go on
+  #load = h("div");
   #cancel = h("button", { type: "button", text: "work.cancel", onclick: () => this.job.cancel() });
+  #working = h("div.working", {}, this.#bar, h("div.spread", {}, this.#left, this.#cancel), this.#waits, this.#load);
   #fold = h("button.quiet", { type: "button", hidden: true, "aria-expanded": "false", onclick: () => this.#toggle() });
 
   /**
@@ -33,10 +38,18 @@ export class Card {
     label(remove, "aria-label", ["jobs.remove", { name: job.file.name }]);
     const heading = h("div.file", {}, h("h3", { title: job.file.name }, job.file.name), this.#facts);
     const head = h("div.card-head", {}, heading, this.#state, this.#fold, remove);
-    this.element = h("li.card.stack.job", {}, head, this.#body);
+    this.element = h("li.card.stack.job", { tabIndex: -1 }, head, this.#body);
     job.addEventListener("change", () => this.#show());
     job.addEventListener("progress", () => this.#showProgress());
     this.#show();
+  }
+
+  get name() {
+    return this.job.file.name;
+  }
+
+  pause() {
+    this.#player?.pause();
   }
 
   /** Frees what the browser holds of the recording. */
@@ -58,7 +71,7 @@ export class Card {
     if (state === "done") this.#done();
     else if (state === "failed") this.#body.replaceChildren(...this.#failed(error));
     else if (state === "cancelled") this.#body.replaceChildren(this.#again());
-    else this.#body.replaceChildren(this.#working());
+    else replaceContent(this.#body, [this.#working]); // so that Cancel keeps its focus
     this.#showProgress();
   }
 
@@ -70,24 +83,27 @@ export class Card {
     return h("div.row", {}, h("button", { type: "button", text: "work.again", onclick: this.onAgain }));
   }
 
-  #working() {
-    return h("div.working", {}, this.#bar, h("div.spread", {}, this.#left, this.#cancel));
-  }
 
   #showProgress() {
-    const { part, doneS, durationS, leftS, model } = this.job.progress;
+    const { part, doneS, durationS, leftS } = this.job.progress;
     const ratio = part ?? (durationS ? doneS / durationS : null);
-    if (ratio === null || this.job.state === "loading") this.#bar.removeAttribute("value");
+    if (ratio === null) this.#bar.removeAttribute("value");
     else this.#bar.value = Math.min(1, ratio);
-    if (model) setText(this.#left, "work.model", () => ({ model: model.id, state: stateText(model) }));
-    else if (part !== undefined) setText(this.#left, "work.sent", { percent: Math.floor(100 * part) });
-    else if (!doneS) setText(this.#left, this.job.state === "waiting" ? "work.waiting" : "work.begun");
+    this.#showModel(this.job.model);
+    if (part !== undefined) setText(this.#left, "work.sent", { percent: Math.floor(100 * part) });
+    else if (!doneS) setText(this.#left, NOTHING_DONE[this.job.state] ?? "work.begun");
     else
       setText(this.#left, leftS === null ? "work.done" : "work.done_left", () => ({
         done: clock(doneS),
         whole: durationS ? clock(durationS) : "?",
         time: inWords(leftS ?? 0),
       }));
+  }
+
+  #showModel(model) {
+    this.#waits.hidden = !model;
+    if (model) replaceContent(this.#waits, [...prose(`${model.id}: ${whyNot(model)}`).childNodes]);
+    showLoad(this.#load, model, this.#cancel);
   }
 
   #done() {

@@ -1,6 +1,6 @@
 // What was dictated, as a card among the transcripts.
 
-import { h, icon, label, prose } from "../../dom.js";
+import { h, icon, label, prose, sentence } from "../../dom.js";
 import { CLOSE, COPY, DOWNLOAD, WARNING } from "../../icons.js";
 import { actionOf } from "../action.js";
 import { hold, release } from "../unsaved.js";
@@ -8,7 +8,7 @@ import { copy, save } from "./formats.js";
 
 /** A card like that of a file; its work is done already. */
 export class DictationCard {
-  job = { state: "done", hasEnded: true, isRunning: false, cancel: () => {} };
+  job = { state: "done", hasEnded: true, isRunning: false, cancel: () => {} }; // done already
   #title = h("h3", { text: "dictation.title" });
 
   /**
@@ -24,26 +24,28 @@ export class DictationCard {
     const head = h("div.card-head", {}, h("div.file", {}, this.#title, facts), state, remove);
     const words = h("p.dictated", { tabIndex: 0, labels: { "aria-label": "live.words" } }, text);
     const note = problem ? brokenNote(problem) : null;
-    this.element = h("li.card.stack.job", {}, head, note, words, this.#actions(text, time));
-    hold(this);
+    this.element = h("li.card.stack.job", { tabIndex: -1 }, head, note, words, this.#actions(text, time));
+    hold(this.job);
   }
 
   get name() {
     return this.#title.textContent;
   }
 
+  pause() {} // there is no sound
+
   close() {
-    release(this);
+    release(this.job);
   }
 
   #actions(text, time) {
     const copied = async () => {
       await copy(`${text}\n`);
-      release(this);
+      release(this.job);
     };
     const saved = () => {
       save(`${this.name} ${time.replace(":", "-")}.txt`, `${text}\n`, "text/plain");
-      release(this);
+      release(this.job);
     };
     return h(
       "div.row",
@@ -56,5 +58,5 @@ export class DictationCard {
 
 function brokenNote(problem) {
   const rest = h("p", { text: "dictation.rest_missing" });
-  return h("div.note.warn", {}, icon(WARNING), h("div", {}, prose(problem), rest));
+  return h("div.note.warn", {}, icon(WARNING), h("div", {}, prose(sentence(problem)), rest));
 }

@@ -1,6 +1,6 @@
 // What a user takes away: the transcript beside its player, or a file of a format; and the request that gives the same.
 
-import { h, label } from "../../dom.js";
+import { h } from "../../dom.js";
 import { COPY, DOWNLOAD } from "../../icons.js";
 import { actionOf } from "../action.js";
 import { curlOf, pythonOf } from "../request.js";
@@ -58,8 +58,8 @@ function choiceOf(name, onChoose) {
       onchange: () => onChoose(format),
     });
     input.checked = format === PLAYER;
-    if (SUBTITLES.includes(format)) label(input, "title", "format.subtitles"); // also its description for a reader
-    return h("label", { for: input.id }, input, h("span", { text: `format.${format}` }));
+    const kind = SUBTITLES.includes(format) ? h("span.kind", { text: "format.subtitles" }) : null; // unseen on a phone
+    return h("label", { for: input.id }, input, h("span.name", {}, h("span", { text: `format.${format}` }), kind));
   });
   return h("div.choice", { role: "radiogroup", labels: { "aria-label": ["format.label", { name }] } }, ...choices);
 }

@@ -38,6 +38,10 @@ export class Player {
     this.#draw(file);
   }
 
+  pause() {
+    this.#audio.pause();
+  }
+
   /** Frees what the browser holds of the file. */
   close() {
     this.#closing.abort();
