@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
 from rapl_service.background import spawn
@@ -16,6 +16,7 @@ from rapl_gateway.backends.backend import Backends
 from rapl_gateway.backends.catalog import ModelCatalog
 from rapl_gateway.metrics import TranscriptionMetrics
 from rapl_gateway.settings import Settings
+from rapl_gateway.speakers.service import SpeakerService, speaker_service
 from rapl_gateway.transcription.pipeline import Job, Pipeline
 from rapl_gateway.transcription.preprocess import RetryingPreprocessClient
 from rapl_gateway.transcription.replacements import NO_REPLACEMENTS, Replacements
@@ -60,6 +61,8 @@ class Gateway:
     metrics: TranscriptionMetrics | None = None
     replacements: Replacements = NO_REPLACEMENTS
     """The server's."""
+    speakers: SpeakerService | None = None
+    """None if no speaker-service is configured."""
     json_turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while the JSON body of a request is parsed."""
     running: RunningJobs = field(default_factory=RunningJobs)
@@ -84,16 +87,20 @@ async def open_gateway(
         service = Service("preprocess-service", settings.preprocess_url, START_SERVICES)
         preprocess = RetryingPreprocessClient(http, service, settings.restart_wait_s)
         backends = Backends(http, catalog, settings)
-        watch = spawn(preprocess.watch())
+        speakers = speaker_service(http, settings)
+        pipeline = Pipeline(preprocess, settings, speakers)
+        storage = UploadStorage(settings.max_stored_upload_bytes)
+        replacements = Replacements(catalog.replacements)
+        watches = [spawn(service.watch()) for service in (preprocess, speakers) if service]
         try:
             async with backends.watched():
-                pipeline, storage = Pipeline(preprocess, settings), UploadStorage(settings.max_stored_upload_bytes)
-                replacements = Replacements(catalog.replacements)
-                yield Gateway(settings, catalog, backends, preprocess, pipeline, storage, metrics, replacements)
+                yield Gateway(
+                    settings, catalog, backends, preprocess, pipeline, storage, metrics, replacements, speakers
+                )
         finally:
-            watch.cancel()
-            with suppress(asyncio.CancelledError):
-                await watch
+            for watch in watches:
+                watch.cancel()
+            await asyncio.gather(*watches, return_exceptions=True)
 
 
 def gateway_of(connection: HTTPConnection) -> Gateway:

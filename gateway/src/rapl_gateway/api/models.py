@@ -7,6 +7,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from rapl_protocol.errors import ErrorCode, ServiceError
+from rapl_protocol.models import ModelInfo
 
 from rapl_gateway.api.openapi import errors
 from rapl_gateway.backends.catalog import Route
@@ -82,4 +83,12 @@ def _model(gateway: Gateway, model: str, route: Route) -> dict[str, Any]:
     info = backend.info(route.engine_model)
     if info is None:
         return described | {"state": "absent", "reason": f"{backend.spec.service_name} has not loaded the model yet"}
-    return described | info.model_dump(mode="json", exclude={"id"})
+    return described | _info(gateway, info)
+
+
+def _info(gateway: Gateway, info: ModelInfo) -> dict[str, Any]:
+    """Returns what the engine reports of a model, and whether requests for it may ask for speakers: then it is the same
+    for every model."""
+    fields = info.model_dump(mode="json", exclude={"id"})
+    fields["capabilities"]["speakers"] = gateway.speakers is not None and gateway.speakers.problem is None
+    return fields

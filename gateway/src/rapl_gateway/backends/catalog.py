@@ -31,8 +31,8 @@ OPENAI_NAMES = (
 )
 """Model names that are hard-coded in clients. Each is an alias of the default model."""
 DIARIZING_NAMES = frozenset({"gpt-4o-transcribe-diarize"})
-"""Names of `OPENAI_NAMES` that promise speakers. RAPL serves them in the formats without speakers, which OpenAI has
-too. It lists them only if the catalog file defines them: no model of the built-in catalog distinguishes speakers."""
+"""Names of `OPENAI_NAMES` that promise speakers. Without speaker-service they are served in the formats without
+speakers, which OpenAI has too, and are listed only if the catalog file defines them."""
 _ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)*", re.ASCII)
 _MAX_SHOWN = 200
 Problem = tuple[tuple[str, ...], str]
@@ -116,7 +116,7 @@ class ModelCatalog:
             routes=routes,
             aliases=dict.fromkeys(OPENAI_NAMES, default) | file.aliases,
             default_model=default,
-            unlisted=DIARIZING_NAMES - file.aliases.keys() - file.models.keys(),
+            unlisted=_unlisted(settings, file),
             unknown_is_default=(settings.unknown_model or file.unknown_model) == "default",
             replacements=file.replacements,
             client_replacements={each.key_sha256: each.replacements for each in file.clients.values()},
@@ -264,6 +264,10 @@ def _built_in_routes() -> list[Route]:
         Route("rapl/selftest", "rapl/selftest", SENSEVOICE),
         Route("mlx-community/*", "mlx-community/*", MLX),
     ]
+
+
+def _unlisted(settings: Settings, file: CatalogContent) -> frozenset[str]:
+    return frozenset() if settings.speakers_url else DIARIZING_NAMES - file.aliases.keys() - file.models.keys()
 
 
 def _default_model(settings: Settings, file: CatalogContent) -> str:

@@ -14,7 +14,7 @@ from rapl_protocol.audio import SAMPLE_RATE_HZ
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.live_audio import Flush, Flushed, LiveEvent, SpeechStarted, SpeechStopped
 
-from rapl_gateway.api.upload import from_base64
+from rapl_gateway.api.json_body import from_base64
 from rapl_gateway.realtime.rules.client_events import (
     APPEND,
     id_of,
