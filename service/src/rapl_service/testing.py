@@ -85,6 +85,8 @@ class FakeSpeakerService:
         self.turns: tuple[SpeakerTurn, ...] = ()
         self.voices: list[tuple[float, ...] | None] = []
         """The voice of each request for an embedding; after the last one, that one again."""
+        self.speech_s = 2.0
+        """Seconds of speech in each embedding with a voice."""
         self.fails_with: ServiceError | None = None
         """What a diarization fails with when its body has ended."""
         self.state = ModelState.READY
@@ -121,7 +123,7 @@ class FakeSpeakerService:
     async def _embed(self, request: Request) -> Response:
         await request.body()
         voice = self.voices.pop(0) if len(self.voices) > 1 else self.voices[0]
-        embedding = VoiceEmbedding(embedding=voice, speech_s=2.0 if voice else 0.0, same_voice_cosine=0.5)
+        embedding = VoiceEmbedding(embedding=voice, speech_s=self.speech_s if voice else 0.0, same_voice_cosine=0.5)
         return Response(embedding.model_dump_json(), media_type="application/json")
 
     async def _models(self, _: Request) -> Response:

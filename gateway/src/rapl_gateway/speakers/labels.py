@@ -21,7 +21,7 @@ class Labels:
             for turn in turns
             if turn.reference is not None and turn.reference < len(names)
         }
-        self._letters = (letter for letter in _letters() if letter not in names)
+        self._letters = (letter for letter in letters() if letter not in names)
 
     def of(self, speaker: int | None) -> str:
         """Returns the label of a speaker. `None` is one who is in no turn."""
@@ -31,7 +31,7 @@ class Labels:
         return self._labels[key]
 
 
-def _letters() -> Iterator[str]:
+def letters() -> Iterator[str]:
     """Yields A to Z, then AA, AB and so on."""
     for number in count():
         letters, rest = "", number

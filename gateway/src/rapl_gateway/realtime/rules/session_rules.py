@@ -154,8 +154,8 @@ class SessionRules:
         return self._taken()
 
     def on_completed(self, item_id: str, completed: TurnCompleted) -> list[Command]:
-        if self.buffer.turns.pop(item_id, None):
-            self.buffer.complete(item_id, completed)
+        if turn := self.buffer.turns.pop(item_id, None):
+            self.buffer.complete(item_id, completed, turn.start_sample)
             self._close_if_done()
         return self._taken()
 
