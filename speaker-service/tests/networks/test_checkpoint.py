@@ -1,74 +1,23 @@
 """A PyTorch checkpoint is read without PyTorch, and nothing in it is run."""
 
-import io
-import pickle
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from checkpoints import Call, tensor, write_checkpoint
 from rapl_speakers.networks.checkpoint import read_checkpoint
-
-
-class Call:
-    """Pickled, it is a call of `function`."""
-
-    def __init__(self, module: str, name: str, *arguments: object) -> None:
-        self.name = f"{module} {name}"
-        self.arguments = arguments
-
-
-class Storage:
-    def __init__(self, kind: str, key: str, count: int) -> None:
-        self.kind, self.key, self.count = kind, key, count
-
-
-class Pickler(pickle._Pickler):  # pyright: ignore
-    """Writes calls of functions that need not exist here, and storages, as PyTorch writes them."""
-
-    def persistent_id(self, obj: object) -> object:
-        return ("storage", Global("torch", obj.kind), obj.key, "cpu", obj.count) if isinstance(obj, Storage) else None
-
-    def save(self, obj: object, save_persistent_id: bool = True) -> None:
-        if isinstance(obj, Global):
-            self.write(f"c{obj.module}\n{obj.name}\n".encode())
-        elif isinstance(obj, Call):
-            self.save(Global(*obj.name.split()))
-            self.save(obj.arguments)
-            self.write(pickle.REDUCE)
-        else:
-            super().save(obj, save_persistent_id)
-
-
-class Global:
-    def __init__(self, module: str, name: str) -> None:
-        self.module, self.name = module, name
-
-
-def tensor(key: str, shape: tuple[int, ...], strides: tuple[int, ...], count: int, kind: str = "FloatStorage") -> Call:
-    return Call("torch._utils", "_rebuild_tensor_v2", Storage(kind, key, count), 0, shape, strides, False, None)
-
-
-def checkpoint(path: Path, content: object, **storages: np.ndarray) -> Path:
-    pickled = io.BytesIO()
-    Pickler(pickled, 2).dump(content)
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("any/data.pkl", pickled.getvalue())
-        for key, values in storages.items():
-            archive.writestr(f"any/data/{key}", values.tobytes())
-    return path
 
 
 def test_tensors_are_read_by_their_names(tmp_path: Path):
     values = np.arange(6, dtype=np.float32)
-    path = checkpoint(tmp_path / "w.pt", {"a.weight": tensor("a", (2, 3), (3, 1), 6)}, a=values)
+    path = write_checkpoint(tmp_path / "w.pt", {"a.weight": tensor("a", (2, 3), (3, 1), 6)}, a=values)
 
     assert read_checkpoint(path)["a.weight"].tolist() == values.reshape(2, 3).tolist()
 
 
 def test_a_transposed_tensor_is_read_by_its_strides(tmp_path: Path):
     values = np.arange(6, dtype=np.float32)
-    path = checkpoint(tmp_path / "w.pt", {"a": tensor("a", (3, 2), (1, 3), 6)}, a=values)
+    path = write_checkpoint(tmp_path / "w.pt", {"a": tensor("a", (3, 2), (1, 3), 6)}, a=values)
 
     assert read_checkpoint(path)["a"].tolist() == values.reshape(2, 3).T.tolist()
 
@@ -78,14 +27,14 @@ def test_the_state_dictionary_of_a_trainer_is_found_among_other_things(tmp_path:
         "state_dict": {"a": tensor("a", (2,), (1,), 2), "count": tensor("n", (1,), (1,), 1, "LongStorage")},
         "task": Call("pyannote.audio", "Task", 1),
     }
-    path = checkpoint(tmp_path / "w.bin", whole, a=np.ones(2, np.float32), n=np.array([3]))
+    path = write_checkpoint(tmp_path / "w.bin", whole, a=np.ones(2, np.float32), n=np.array([3]))
 
     assert {name: each.tolist() for name, each in read_checkpoint(path).items()} == {"a": [1, 1]}
 
 
 def test_a_call_in_the_file_is_not_run(tmp_path: Path):
     target = tmp_path / "touched"
-    path = checkpoint(tmp_path / "w.pt", {"a": Call("os", "mkdir", str(target))})
+    path = write_checkpoint(tmp_path / "w.pt", {"a": Call("os", "mkdir", str(target))})
 
     read_checkpoint(path)
 
@@ -95,7 +44,7 @@ def test_a_call_in_the_file_is_not_run(tmp_path: Path):
 @pytest.mark.parametrize("shape", [(7,), (2, 4), (-1,)])
 def test_a_tensor_that_lies_outside_its_storage_is_an_error(tmp_path: Path, shape: tuple[int, ...]):
     strides = (4, 1)[-len(shape) :]
-    path = checkpoint(tmp_path / "w.pt", {"a": tensor("a", shape, strides, 6)}, a=np.zeros(6, np.float32))
+    path = write_checkpoint(tmp_path / "w.pt", {"a": tensor("a", shape, strides, 6)}, a=np.zeros(6, np.float32))
 
     with pytest.raises(ValueError, match=r"w\.pt is not a PyTorch checkpoint"):
         read_checkpoint(path)

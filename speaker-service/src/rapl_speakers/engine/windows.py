@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,22 +14,30 @@ LONGEST_GAP_S = 0.5
 """Silence between two parts of speech is shortened to this."""
 
 
+class Part(NamedTuple):
+    """Where audio of the recording lies in a window."""
+
+    in_window_s: float
+    in_recording_s: float
+    duration_s: float
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """Up to ten seconds of speech, with shortened silences."""
 
     samples: Floats
     """[-1, 1]"""
-    starts: tuple[tuple[float, float], ...]
-    """Where each part begins: seconds in the window, seconds in the recording."""
+    parts: tuple[Part, ...]
+    """In the order of time. What lies between two of them is silence."""
 
-    def in_recording(self, at_s: float, *, is_end: bool = False) -> float:
-        """The time in the recording of a time in the window. A time in a shortened silence is the part's end."""
-        start = self.starts[0]
-        for each in self.starts:
-            if each[0] < at_s or (each[0] == at_s and not is_end):
-                start = each
-        return start[1] + at_s - start[0]
+    def in_recording(self, start_s: float, end_s: float) -> Iterator[tuple[float, float]]:
+        """The times in the recording of a time in the window: one for each part that it touches."""
+        for part in self.parts:
+            first_s = max(start_s - part.in_window_s, 0.0)
+            last_s = min(end_s - part.in_window_s, part.duration_s)
+            if first_s < last_s:
+                yield part.in_recording_s + first_s, part.in_recording_s + last_s
 
 
 class Windows:
@@ -41,7 +50,7 @@ class Windows:
     def __init__(self, longest_s: float = WINDOW_S) -> None:
         self._most = int(longest_s * RATE_HZ)
         self._samples = np.empty(0, np.float32)
-        self._starts: list[tuple[float, float]] = []
+        self._parts: list[Part] = []
         self._end_s = 0.0
 
     def add(self, start_s: float, pcm: bytes | memoryview) -> Iterator[Window]:
@@ -50,30 +59,31 @@ class Windows:
         Args:
             pcm: s16le, 16 kHz.
         """
-        samples = np.frombuffer(pcm, "<i2").astype(np.float32) / 32768
+        samples = np.frombuffer(pcm, "<i2").astype(np.float32) / np.float32(32768)
         known = max(0, round((self._end_s - start_s) * RATE_HZ))
         samples, start_s = samples[known:], start_s + known / RATE_HZ
         gap = min(LONGEST_GAP_S, start_s - self._end_s)
         self._end_s = start_s + len(samples) / RATE_HZ
-        if self._starts:
-            self._samples = np.append(self._samples, np.zeros(round(max(0.0, gap) * RATE_HZ), np.float32))
+        if self._parts:
+            self._samples = np.concatenate([self._samples, np.zeros(round(max(0.0, gap) * RATE_HZ), np.float32)])
         while len(samples):
             if self._is_full():
                 yield self._taken()
             room = self._most - len(self._samples)
-            self._starts.append((len(self._samples) / RATE_HZ, start_s))
-            self._samples = np.append(self._samples, samples[:room])
+            taken = samples[:room]
+            self._parts.append(Part(len(self._samples) / RATE_HZ, start_s, len(taken) / RATE_HZ))
+            self._samples = np.concatenate([self._samples, taken])
             samples, start_s = samples[room:], start_s + room / RATE_HZ
 
     def rest(self) -> Iterator[Window]:
         """The last window, if there is one."""
-        if self._starts:
+        if self._parts:
             yield self._taken()
 
     def _is_full(self) -> bool:
         return len(self._samples) >= self._most
 
     def _taken(self) -> Window:
-        window = Window(self._samples[: self._most], tuple(self._starts))
-        self._samples, self._starts = np.empty(0, np.float32), []
+        window = Window(self._samples[: self._most], tuple(self._parts))
+        self._samples, self._parts = np.empty(0, np.float32), []
         return window

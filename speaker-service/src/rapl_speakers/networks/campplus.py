@@ -139,5 +139,6 @@ class _Builder:
         """Scale and shift of a batch normalisation."""
         prefix = name if f"{name}.running_var" in self._weights else f"{name}.batchnorm"
         mean, variance = self._weights[f"{prefix}.running_mean"], self._weights[f"{prefix}.running_var"]
-        scale = self._weights.get(f"{prefix}.weight", np.ones_like(mean)) / np.sqrt(variance + _EPSILON)
-        return scale, self._weights.get(f"{prefix}.bias", np.zeros_like(mean)) - mean * scale
+        scale = self._weights.get(f"{prefix}.weight", np.ones_like(mean)) / np.sqrt(variance + np.float32(_EPSILON))
+        shift = self._weights.get(f"{prefix}.bias", np.zeros_like(mean)) - mean * scale
+        return scale.astype(np.float32), shift.astype(np.float32)

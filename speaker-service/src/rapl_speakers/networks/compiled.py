@@ -66,7 +66,12 @@ class SegmentationNetwork:
     """pyannote's segmentation. One thread may use it at a time."""
 
     def __init__(self, graph: Path | Any, threads: int) -> None:
-        self._request = _compiled(graph, [1, WINDOW_SAMPLES], threads).create_infer_request()
+        compiled = _compiled(graph, [1, WINDOW_SAMPLES], threads)
+        self._request = compiled.create_infer_request()
+        self._shape = tuple(compiled.input(0).shape)
+        classes = compiled.output(0).shape[-1]
+        if classes != len(SETS):
+            raise ValueError(f"the segmentation has {classes} classes instead of {len(SETS)}")
 
     def people(self, samples: Floats) -> Bools:
         """Who of a window's three people speaks: bool, (frames, 3).
@@ -74,10 +79,10 @@ class SegmentationNetwork:
         Args:
             samples: at most WINDOW_SAMPLES; fewer are padded with silence.
         """
-        padded = np.zeros((1, WINDOW_SAMPLES), np.float32)
-        padded[0, : len(samples)] = samples
+        padded = np.zeros(WINDOW_SAMPLES, np.float32)
+        padded[: len(samples)] = samples
         frames = max(0, len(samples) - FIRST_FRAME_SAMPLES // 2) // FRAME_SAMPLES + 1
-        return _SPEAKS[self._request.infer([padded])[0][0].argmax(axis=1)][:frames]
+        return _SPEAKS[self._request.infer([padded.reshape(self._shape)])[0][0].argmax(axis=1)][:frames]
 
 
 def _compiled(graph: Path | Any, shape: list[int], threads: int) -> Any:
@@ -85,7 +90,8 @@ def _compiled(graph: Path | Any, shape: list[int], threads: int) -> Any:
 
     core = openvino.Core()
     model = core.read_model(graph) if isinstance(graph, Path) else graph
-    model.reshape(shape)
+    # An ONNX export has a dimension for channels, of which there is one.
+    model.reshape(shape if len(model.input(0).partial_shape) == len(shape) else [shape[0], 1, *shape[1:]])
     return core.compile_model(
         model, "CPU", {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY"}
     )
