@@ -525,9 +525,14 @@ async def test_the_models_say_whether_speakers_can_be_told_apart(start, speakers
 
 
 async def test_openais_name_is_listed_if_there_is_a_speaker_service(start, speakers):
-    models = (await (await start(speakers_url=speakers.url)).http.get("/v1/models")).json()["data"]
+    async def names(fleet) -> list[str]:
+        return [model.id async for model in fleet.openai.models.list()]
 
-    assert DIARIZING in [model["id"] for model in models]
+    with_service, down = await start(speakers_url=speakers.url), await start(speakers_url="http://127.0.0.1:9")
+    await until(lambda: speakers.polls)
+
+    assert DIARIZING in await names(with_service)
+    assert DIARIZING not in await names(down)
 
 
 async def test_the_status_has_the_service_and_its_problems(start, speakers):
@@ -545,6 +550,7 @@ async def test_the_status_has_the_service_and_its_problems(start, speakers):
     assert problem["status"] == "warning"
     assert "loading" in problem["reason"]
     [problem] = [each for each in (await status(down))["problems"] if each["subject"] == "speaker-service"]
+    assert problem["status"] == "skipped"
     assert "./rapl up --speakers" in problem["remedy"]
     assert (await status(without))["speakers"] is None
 

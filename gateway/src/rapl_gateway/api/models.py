@@ -24,7 +24,7 @@ async def list_models(request: Request) -> dict[str, Any]:
     gateway = gateway_of(request)
     await gateway.backends.first_poll()
     discovered = gateway.backends.discovered()
-    ids = dict.fromkeys([*gateway.catalog.ids(), *(route.model for route in discovered)])
+    ids = dict.fromkeys([*gateway.catalog.ids(have_speakers=_have_speakers(gateway)), *(route.model for route in discovered)])
     routes = {model: gateway.catalog.resolve(model, discovered) for model in ids}
     return {"object": "list", "data": [_model(gateway, model, route) for model, route in routes.items()]}
 
@@ -90,5 +90,9 @@ def _info(gateway: Gateway, info: ModelInfo) -> dict[str, Any]:
     """Returns what the engine reports of a model, and whether requests for it may ask for speakers: then it is the same
     for every model."""
     fields = info.model_dump(mode="json", exclude={"id"})
-    fields["capabilities"]["speakers"] = gateway.speakers is not None and gateway.speakers.problem is None
+    fields["capabilities"]["speakers"] = _have_speakers(gateway)
     return fields
+
+
+def _have_speakers(gateway: Gateway) -> bool:
+    return gateway.speakers is not None and gateway.speakers.problem is None

@@ -164,8 +164,8 @@ def _problems(gateway: Gateway, preprocess: ReplicaStatus) -> list[Problem]:
         default = None
         found.append(Problem(subject=gateway.catalog.default_model, status="failed", reason=error.message))
     if gateway.speakers and gateway.speakers.was_polled and (problem := gateway.speakers.problem):
-        name = gateway.speakers.service.name
-        found.append(Problem(subject=name, status="warning", reason=problem.reason, remedy=problem.remedy))
+        name, status = gateway.speakers.service.name, "warning" if gateway.speakers.was_reached else "skipped"
+        found.append(Problem(subject=name, status=status, reason=problem.reason, remedy=problem.remedy))
     for backend in gateway.backends:
         found += _process_problems(backend, is_needed=default is not None and default.backend == backend.name)
     if default:

@@ -31,8 +31,8 @@ OPENAI_NAMES = (
 )
 """Model names that are hard-coded in clients. Each is an alias of the default model."""
 DIARIZING_NAMES = frozenset({"gpt-4o-transcribe-diarize"})
-"""Names of `OPENAI_NAMES` that promise speakers. Without speaker-service they are served in the formats without
-speakers, which OpenAI has too, and are listed only if the catalog file defines them."""
+"""Names of `OPENAI_NAMES` that promise speakers. While speaker-service does not run, they are served in the formats
+without speakers, which OpenAI has too, and are listed only if the catalog file defines them."""
 _ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)*", re.ASCII)
 _MAX_SHOWN = 200
 Problem = tuple[tuple[str, ...], str]
@@ -85,7 +85,7 @@ class ModelCatalog:
     client_replacements: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
     """The same for the clients with one API key, by the key's SHA-256 digest in hexadecimal."""
     unlisted: frozenset[str] = frozenset()
-    """Aliases that are served but not listed."""
+    """Aliases that are served, but listed only if requests may ask for speakers."""
     _patterns: list[Route] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -116,7 +116,7 @@ class ModelCatalog:
             routes=routes,
             aliases=dict.fromkeys(OPENAI_NAMES, default) | file.aliases,
             default_model=default,
-            unlisted=_unlisted(settings, file),
+            unlisted=DIARIZING_NAMES - file.aliases.keys() - file.models.keys(),
             unknown_is_default=(settings.unknown_model or file.unknown_model) == "default",
             replacements=file.replacements,
             client_replacements={each.key_sha256: each.replacements for each in file.clients.values()},
@@ -125,10 +125,14 @@ class ModelCatalog:
             raise ValueError("\n".join(problems))
         return catalog
 
-    def ids(self) -> list[str]:
-        """Returns every public id that is listed: models first, then aliases. Patterns are not."""
+    def ids(self, *, have_speakers: bool = False) -> list[str]:
+        """Returns every public id that is listed: models first, then aliases. Patterns are not.
+
+        Args:
+            have_speakers: whether requests may ask for speakers now.
+        """
         models = [model for model in self.routes if not _is_pattern(model)]
-        return [*models, *(alias for alias in self.aliases if alias not in self.unlisted)]
+        return [*models, *(alias for alias in self.aliases if have_speakers or alias not in self.unlisted)]
 
     def resolve(self, model: str | None, discovered: Iterable[Route] = ()) -> Route:
         """Finds the route of a request for `model`; None or "" is the default model.
@@ -264,10 +268,6 @@ def _built_in_routes() -> list[Route]:
         Route("rapl/selftest", "rapl/selftest", SENSEVOICE),
         Route("mlx-community/*", "mlx-community/*", MLX),
     ]
-
-
-def _unlisted(settings: Settings, file: CatalogContent) -> frozenset[str]:
-    return frozenset() if settings.speakers_url else DIARIZING_NAMES - file.aliases.keys() - file.models.keys()
 
 
 def _default_model(settings: Settings, file: CatalogContent) -> str:

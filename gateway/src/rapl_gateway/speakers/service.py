@@ -39,7 +39,7 @@ class SpeakerService(SpeakerClient):
         super().__init__(http, service)
         self._idle_s = idle_s
         self._report: ModelList | None = None
-        self.was_polled = False
+        self.was_polled = self.was_reached = False
         self.running = 0
         """Diarizations in progress."""
         self.failures: Counter[str] = Counter()
@@ -77,6 +77,7 @@ class SpeakerService(SpeakerClient):
         while True:
             try:
                 self._report = await self.report()
+                self.was_reached = True
             except ServiceError:
                 self._report = None
             self.was_polled = True
