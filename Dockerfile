@@ -18,6 +18,7 @@ COPY gateway/pyproject.toml gateway/
 COPY preprocess-service/pyproject.toml preprocess-service/
 COPY sensevoice-service/pyproject.toml sensevoice-service/
 COPY mlx-service/pyproject.toml mlx-service/
+COPY speaker-service/pyproject.toml speaker-service/
 COPY cli/pyproject.toml cli/
 COPY bench/pyproject.toml bench/
 
@@ -43,7 +44,15 @@ COPY hub hub
 COPY sensevoice-service sensevoice-service
 RUN uv sync --frozen --no-dev $EXTRAS --no-editable --package rapl-sensevoice
 
-# The same with torch and FunASR, which serving does not need: to download and convert, and for the runtime `funasr`.
+FROM build AS build-speaker-service
+RUN uv sync --frozen --no-dev $EXTRAS --extra prepare --no-install-workspace --package rapl-speakers
+COPY protocol protocol
+COPY service service
+COPY hub hub
+COPY speaker-service speaker-service
+RUN uv sync --frozen --no-dev $EXTRAS --extra prepare --no-editable --package rapl-speakers
+
+# sensevoice-service with torch and FunASR, which serving does not need: to download and convert, and for the runtime `funasr`.
 FROM build AS build-prepare-model
 ARG TORCH_BACKEND=
 RUN uv sync --frozen --no-dev --no-install-workspace --package rapl-sensevoice
@@ -95,3 +104,12 @@ CMD ["sh", "-c", "python -m rapl_sensevoice.prepare_model --keep-trying && exec 
 FROM prepare-model AS sensevoice-service-funasr
 EXPOSE 8020
 CMD ["python", "-m", "rapl_sensevoice"]
+
+# It also downloads its weights, in a container of its own.
+FROM runtime AS speaker-service
+COPY --from=build-speaker-service /app /app
+RUN mkdir /models && chown rapl /models
+ENV RAPL_SPEAKERS_HOST=0.0.0.0 RAPL_SPEAKERS_MODEL_DIR=/models
+USER rapl
+EXPOSE 8040
+CMD ["python", "-m", "rapl_speakers"]

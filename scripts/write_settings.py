@@ -14,6 +14,7 @@ from rapl_mlx.settings import Settings as Mlx
 from rapl_preprocess.settings import Settings as Preprocess
 from rapl_sensevoice.settings import Settings as SenseVoice
 from rapl_service.settings.variables import Variable, variables_of
+from rapl_speakers.settings import Settings as Speakers
 
 ROOT = Path(__file__).parents[1]
 DOCUMENT = ROOT / "docs" / "settings.md"
@@ -24,6 +25,7 @@ SECTIONS: dict[str, tuple[Variable, ...]] = {
     "preprocess-service": tuple(variables_of(Preprocess).values()),
     "sensevoice-service and `prepare-model`": tuple(variables_of(SenseVoice).values()),
     "mlx-service": tuple(variables_of(Mlx).values()),
+    "speaker-service and `prepare-speakers`": tuple(variables_of(Speakers).values()),
     "The commands of `./rapl`": COMMANDS,
     "Docker Compose": COMPOSE,
     "Downloads": HUBS,

@@ -25,7 +25,7 @@ import atheris
 
 with atheris.instrument_imports(include=["rapl_gateway", "rapl_protocol", "python_multipart"]):
     from pydantic_core import from_json
-    from rapl_gateway.api import upload
+    from rapl_gateway.api import json_body, upload
     from rapl_gateway.api.form.transcription_form import TranscriptionForm
     from rapl_gateway.api.subtitles.cues import ruled_cues
     from rapl_gateway.api.subtitles.formats import to_vtt
@@ -97,7 +97,7 @@ def read_form(data: bytes) -> None:
 def read_json(data: bytes) -> None:
     form = upload.Form(files={"file": Upload(1 << 20)})
     with contextlib.suppress(ServiceError):
-        form.files["file"].add(upload.parse_json(data, form.fields))
+        form.files["file"].add(json_body.parse_json(data, form.fields))
         TranscriptionForm.parse(form, "on")
 
 

@@ -17,7 +17,7 @@ from rapl_protocol.testing import FakeTranscriber, make_tone
 from rapl_service.engine_app import transcriber_app
 from rapl_service.http.errors import error_response
 from rapl_service.http.websocket import GuardedWebSocket
-from rapl_service.testing import served
+from rapl_service.testing import FakeSpeakerService, served
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -160,6 +160,14 @@ async def start(tmp_path) -> AsyncIterator[Callable[..., Awaitable[Fleet]]]:
             return fleet
 
         yield start_fleet
+
+
+@pytest.fixture
+async def speakers() -> AsyncIterator[FakeSpeakerService]:
+    """A stand-in for speaker-service, at its `url`."""
+    service = FakeSpeakerService()
+    async with served(service.app()) as service.url:
+        yield service
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
-from rapl_sensevoice.cpu_quota import cpu_quota
 from rapl_sensevoice.settings import Settings
+from rapl_service.cpu_quota import cpu_quota
 
 
 @pytest.mark.parametrize("variable", ["RAPL_SENSEVOICE_RUNTIME", "SENSEVOICE_RUNTIME"])

@@ -43,6 +43,20 @@ VERBOSE_TRANSCRIPTION = record(
     {"language": STRING, "duration": NUMBER, "text": STRING},
     {"words": array(WORD), "segments": array(SEGMENT), "usage": USAGE_DURATION},
 )
+DIARIZED_SEGMENT = record(
+    {
+        "type": const("transcript.text.segment"),
+        "id": STRING,
+        "start": NUMBER,
+        "end": NUMBER,
+        "text": STRING,
+        "speaker": STRING,
+    }
+)
+DIARIZED_TRANSCRIPTION = record(
+    {"task": const("transcribe"), "duration": NUMBER, "text": STRING, "segments": array(DIARIZED_SEGMENT)},
+    {"usage": USAGE_DURATION},
+)
 TEXT_DELTA = record({"type": const("transcript.text.delta"), "delta": STRING})
 TEXT_DONE = record({"type": const("transcript.text.done"), "text": STRING}, {"languages": LANGUAGES})
 MODEL = record({"id": STRING, "object": const("model"), "created": INTEGER, "owned_by": STRING})

@@ -19,6 +19,7 @@ MEMBERS = {
     "rapl_preprocess": "preprocess-service",
     "rapl_sensevoice": "sensevoice-service",
     "rapl_mlx": "mlx-service",
+    "rapl_speakers": "speaker-service",
     "rapl_cli": "cli",
     "rapl_bench": "bench",
 }

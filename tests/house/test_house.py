@@ -14,6 +14,7 @@ MAY_IMPORT = {
     "rapl_preprocess": {"rapl_protocol", "rapl_service"},
     "rapl_sensevoice": {"rapl_protocol", "rapl_service", "rapl_hub"},
     "rapl_mlx": {"rapl_protocol", "rapl_service", "rapl_hub"},
+    "rapl_speakers": {"rapl_protocol", "rapl_service", "rapl_hub"},
     "rapl_cli": {"rapl_service"},
     "rapl_bench": {"rapl_protocol", "rapl_service", "rapl_sensevoice"},
 }
@@ -22,7 +23,7 @@ GATEWAY_LAYERS = (
     {"app", "__main__"},
     {"api", "realtime", "page"},
     {"gateway", "collector"},
-    {"transcription", "admission", "keywords"},
+    {"transcription", "speakers", "admission", "word_lists"},
     {"backends", "security"},
     {"settings", "languages", "timing", "metrics"},
 )

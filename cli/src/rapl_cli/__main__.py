@@ -15,7 +15,7 @@ from rapl_cli.errors import CommandError, report
 from rapl_cli.fleet.env_file import read_env_file
 
 _COMMANDS: dict[str, tuple[str, Callable[[Any, argparse.Namespace, list[str]], int]]] = {
-    "up": ("up", lambda up, o, _: up.up(with_mlx=o.mlx, download=not o.no_download, detach=o.detach)),
+    "up": ("up", lambda up, o, _: up.up(o.mlx, o.speakers, download=not o.no_download, detach=o.detach)),
     "down": ("up", lambda up, *_: up.down()),
     "status": ("status", lambda status, o, _: status.status(o)),
     "logs": ("logs", lambda logs, o, _: logs.logs(o.service, follow=o.follow, lines=o.lines)),

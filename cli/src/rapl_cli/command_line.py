@@ -50,7 +50,7 @@ MLX_ACTIONS = {
     "status": "print whether it runs and the state of each model",
     "logs": "print the end of the LaunchAgent's log",
 }
-SERVICES = ("gateway", "preprocess", "sensevoice", "mlx", "prepare-model")
+SERVICES = ("gateway", "preprocess", "sensevoice", "mlx", "speakers", "prepare-model", "prepare-speakers")
 """The programs of `rapl up`, as they are named in its log."""
 SHELLS = ("bash", "zsh", "fish", "tcsh")
 
@@ -146,7 +146,8 @@ def _add_services(parsers: Mapping[str, argparse.ArgumentParser]) -> None:
         action=argparse.BooleanOptionalAction,
         help="also start the MLX engine (the default on a Mac with Apple silicon)",
     )
-    up.add_argument("--no-download", action="store_true", help="do not download SenseVoiceSmall")
+    up.add_argument("--speakers", action="store_true", help="also start speaker-service, which tells speakers apart")
+    up.add_argument("--no-download", action="store_true", help="do not download SenseVoiceSmall and what speakers need")
     up.add_argument("--detach", action="store_true", help="run in the background; return when the services are up")
     status = parsers["status"]
     _add_gateway(status, has_json=True)

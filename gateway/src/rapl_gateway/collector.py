@@ -23,6 +23,12 @@ class GatewayCollector(Collector):
         preprocess = self._gateway.preprocess
         for code, count in preprocess.retries.items():
             families[catalog.RETRIES].add_metric([preprocess.service.name, code], count)
+        if speakers := self._gateway.speakers:
+            name, reachable = speakers.service.name, speakers.is_reachable
+            families[catalog.REPLICAS].add_metric([name, "reachable"], reachable)
+            families[catalog.REPLICAS].add_metric([name, "unreachable"], not reachable)
+            for code, count in speakers.failures.items():
+                families[catalog.BACKEND_FAILURES].add_metric([name, code], count)
         yield from families.values()
         yield self._fallbacks()
         stored = family(catalog.STORED_UPLOADS)

@@ -16,6 +16,7 @@ from rapl_gateway.backends.backend import Backends
 from rapl_gateway.backends.catalog import ModelCatalog
 from rapl_gateway.metrics import TranscriptionMetrics
 from rapl_gateway.settings import Settings
+from rapl_gateway.speakers.service import SpeakerService, speaker_service
 from rapl_gateway.transcription.pipeline import Job, Pipeline
 from rapl_gateway.transcription.preprocess import RetryingPreprocessClient
 from rapl_gateway.word_lists import WordLists
@@ -59,6 +60,8 @@ class Gateway:
     storage: UploadStorage
     words: WordLists
     metrics: TranscriptionMetrics | None = None
+    speakers: SpeakerService | None = None
+    """None if no speaker-service is configured."""
     json_turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while the JSON body of a request is parsed."""
     running: RunningJobs = field(default_factory=RunningJobs)
@@ -74,11 +77,13 @@ async def open_gateway(
         preprocess = RetryingPreprocessClient(http, service, settings.restart_wait_s)
         backends = Backends(http, catalog, settings)
         words = WordLists(settings.catalog_file())
-        watches = [spawn(preprocess.watch()), spawn(words.watch())]
+        speakers = speaker_service(http, settings)
+        pipeline = Pipeline(preprocess, settings, speakers)
+        storage = UploadStorage(settings.max_stored_upload_bytes)
+        watches = [spawn(each.watch()) for each in (preprocess, words, speakers) if each]
         try:
             async with backends.watched():
-                pipeline, storage = Pipeline(preprocess, settings), UploadStorage(settings.max_stored_upload_bytes)
-                yield Gateway(settings, catalog, backends, preprocess, pipeline, storage, words, metrics)
+                yield Gateway(settings, catalog, backends, preprocess, pipeline, storage, words, metrics, speakers)
         finally:
             for watch in watches:
                 watch.cancel()

@@ -23,6 +23,8 @@ class Stage(StrEnum):
     """A segment waits for a place at an engine."""
     INFER = "infer"
     """An engine has a segment."""
+    SPEAKERS = "speakers"
+    """It waits for speaker-service."""
     RENDER = "render"
     """The response is made."""
     SEND = "send"
@@ -31,7 +33,7 @@ class Stage(StrEnum):
     """None of the others: the gateway's own work, such as reading the fields and checking the text."""
 
 
-_BY_WEIGHT = (Stage.INFER, Stage.QUEUE, Stage.PREPARE, Stage.RECEIVE, Stage.RENDER, Stage.SEND)
+_BY_WEIGHT = (Stage.INFER, Stage.QUEUE, Stage.PREPARE, Stage.SPEAKERS, Stage.RECEIVE, Stage.RENDER, Stage.SEND)
 """If several stages are in progress, the time counts for the first of them. So the time in which an engine works for
 the request is always `infer`, and `prepare` is only the time that the request would have saved with faster
 preparation."""

@@ -47,11 +47,14 @@ def decode_single_frame(body: bytes) -> Frame:
     return Frame(_header(body[:end]), memoryview(body)[end + 1 :])
 
 
-async def decode_frames(chunks: AsyncIterable[bytes]) -> AsyncIterator[Frame]:
+async def decode_frames(chunks: AsyncIterable[bytes], *, max_payload_bytes: int | None = None) -> AsyncIterator[Frame]:
     """Yields frames as they arrive.
 
+    Args:
+        max_payload_bytes: the largest payload of one frame; None if the sender is trusted.
+
     Raises:
-        ValueError: the bytes are not frames, or the last frame is incomplete.
+        ValueError: the bytes are not frames, a payload is too large, or the last frame is incomplete.
     """
     buffer = bytearray()
     header: dict[str, Any] | None = None
@@ -67,6 +70,8 @@ async def decode_frames(chunks: AsyncIterable[bytes]) -> AsyncIterator[Frame]:
                 header = _header(bytes(buffer[:end]))
                 del buffer[: end + 1]
             size = header.pop("payload_bytes", 0)
+            if max_payload_bytes is not None and size > max_payload_bytes:
+                raise ValueError("a frame's payload is too large")
             if len(buffer) < size:
                 header["payload_bytes"] = size
                 break

@@ -1,4 +1,4 @@
-"""The interface of an engine. It is independent of HTTP, response formats and OpenAI's API."""
+"""The interfaces of engines. They are independent of HTTP, response formats and OpenAI's API."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -11,7 +11,9 @@ OnText = Callable[[str], None]
 """Receives each new piece of text while it is decoded. The pieces, concatenated, are the transcript's text."""
 
 
-class Transcriber(Protocol):
+class ModelHost(Protocol):
+    """What every engine does with its models."""
+
     async def start(self) -> None:
         """Begins to load the models and returns at once; `models()` reports the progress."""
 
@@ -47,6 +49,8 @@ class Transcriber(Protocol):
         """
         ...
 
+
+class Transcriber(ModelHost, Protocol):
     async def transcribe(
         self, audio: WavAudio, options: TranscribeOptions, on_text: OnText | None = None
     ) -> Transcript:

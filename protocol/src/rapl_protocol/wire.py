@@ -11,7 +11,7 @@
 | `POST /v1/clip` | a media file of up to MAX_SEGMENT_S | frame `audio`, then, with detection on, `speech` or `error` |
 | `POST /v1/speech` | audio as WAV | SpeechCheck as JSON |
 
-The WebSocket /v1/live is described in `live_audio`.
+The WebSocket /v1/live is described in `live_audio`, the routes of speaker-service in `speakers`.
 """
 
 from dataclasses import dataclass

@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 
 from pydantic import AliasChoices, Field, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
+from rapl_service.cpu_quota import cpu_quota
 from rapl_service.telemetry.settings import TelemetrySettings
 
-from rapl_sensevoice.cpu_quota import cpu_quota
 from rapl_sensevoice.model.graph import Precision
 
 Hub = Literal["modelscope", "huggingface"]

@@ -12,7 +12,7 @@ from rapl_protocol.audio import WavAudio
 from rapl_protocol.errors import ServiceError
 from rapl_protocol.frames import CONTENT_TYPE
 from rapl_protocol.models import ModelInfo, ModelList, ModelState
-from rapl_protocol.transcriber import Transcriber
+from rapl_protocol.transcriber import ModelHost, Transcriber
 from rapl_protocol.transcript import TranscribeOptions
 from rapl_protocol.wire import (
     MAX_TRANSCRIBE_BYTES,
@@ -38,18 +38,41 @@ def transcriber_app(
     metrics_readers: MetricsReaders = "local",
     name: str = "engine",
 ) -> FastAPI:
-    """The HTTP API of an engine: transcribe, models, load, unload, remove, live, ready and metrics."""
+    """The HTTP API of an engine for transcription: `engine_app`, and the route that transcribes."""
+    app = engine_app(transcriber, middleware, metrics_readers, name)
+
+    @app.post("/v1/transcribe")
+    async def transcribe(request: Request) -> Response:
+        wanted = decode_transcribe_request(await read_segment(request))
+        options, audio = wanted.options, wanted.audio
+        log_fields(request).update(model=options.model, audio_s=audio.duration_s)
+        _require_capable(transcriber, options)
+        if wanted.is_streamed:
+            return StreamingResponse(_texts_and_transcript(transcriber, audio, options), media_type=CONTENT_TYPE)
+        transcript = await cancel_on_disconnect(request, transcriber.transcribe(audio, options))
+        return Response(transcript.model_dump_json(), media_type="application/json")
+
+    return app
+
+
+def engine_app(
+    host: ModelHost,
+    middleware: Sequence[Middleware] = (),
+    metrics_readers: MetricsReaders = "local",
+    name: str = "engine",
+) -> FastAPI:
+    """What every engine has: the routes models, load, unload, remove, live, ready and metrics."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
-        await transcriber.start()
+        await host.start()
         try:
             yield
         finally:
-            await transcriber.close()
+            await host.close()
 
     own_version = version("rapl-service")
-    metrics = None if metrics_readers == "off" else _metrics(transcriber)
+    metrics = None if metrics_readers == "off" else _metrics(host)
     app = service_app(
         "RAPL engine",
         lifespan,
@@ -59,33 +82,22 @@ def transcriber_app(
         metrics_readers=metrics_readers,
     )
 
-    @app.post("/v1/transcribe")
-    async def transcribe(request: Request) -> Response:
-        wanted = decode_transcribe_request(await _read_body(request))
-        options, audio = wanted.options, wanted.audio
-        log_fields(request).update(model=options.model, audio_s=audio.duration_s)
-        _require_capable(transcriber, options)
-        if wanted.is_streamed:
-            return StreamingResponse(_texts_and_transcript(transcriber, audio, options), media_type=CONTENT_TYPE)
-        transcript = await cancel_on_disconnect(request, transcriber.transcribe(audio, options))
-        return Response(transcript.model_dump_json(), media_type="application/json")
-
     @app.get("/v1/models")
     async def models() -> ModelList:
-        found, memory_bytes = list(transcriber.models()), process_bytes(os.getpid())
+        found, memory_bytes = list(host.models()), process_bytes(os.getpid())
         return ModelList(models=found, memory_bytes=memory_bytes, version=own_version)
 
     @app.post("/v1/models/{model_id:path}/load")
     async def load(model_id: str) -> ModelInfo:
-        return await transcriber.load(model_id)
+        return await host.load(model_id)
 
     @app.post("/v1/models/{model_id:path}/unload")
     async def unload(model_id: str) -> ModelInfo:
-        return await transcriber.unload(model_id)
+        return await host.unload(model_id)
 
     @app.delete("/v1/models/{model_id:path}")
     async def remove(model_id: str) -> ModelInfo:
-        return await transcriber.remove(model_id)
+        return await host.remove(model_id)
 
     @app.get("/health/live")
     async def live() -> dict[str, str]:
@@ -94,20 +106,25 @@ def transcriber_app(
     @app.get("/health/ready")
     async def ready(model: str | None = None) -> JSONResponse:
         """200 if this model is ready; without a model, if any is. An orchestrator asks for the model that it serves."""
-        states = {info.id: info.state.value for info in transcriber.models()}
+        states = {info.id: info.state.value for info in host.models()}
         is_ready = ModelState.READY in ([states.get(model)] if model else states.values())
         return JSONResponse({"status": "ok" if is_ready else "not ready", "models": states}, 200 if is_ready else 503)
 
     return app
 
 
-def _metrics(transcriber: Transcriber) -> Metrics:
-    metrics = Metrics(lambda model: any(info.id == model for info in transcriber.models()))
-    metrics.registry.register(EngineCollector(transcriber, metrics.models))
+def _metrics(host: ModelHost) -> Metrics:
+    metrics = Metrics(lambda model: any(info.id == model for info in host.models()))
+    metrics.registry.register(EngineCollector(host, metrics.models))
     return metrics
 
 
-async def _read_body(request: Request) -> bytes:
+async def read_segment(request: Request) -> bytes:
+    """The body of a request with a segment of audio.
+
+    Raises:
+        ServiceError: AUDIO_TOO_LARGE.
+    """
     body = bytearray()
     async for chunk in request.stream():
         body += chunk

@@ -1,4 +1,5 @@
-"""Helpers for tests of services: an app on a real socket, and a search for reference cycles."""
+"""Helpers for tests of services: an app on a real socket, a stand-in for speaker-service, a search for reference
+cycles."""
 
 import asyncio
 import gc
@@ -6,9 +7,25 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 
 import uvicorn
+from rapl_protocol.errors import ServiceError
+from rapl_protocol.models import ModelInfo, ModelList, ModelState
+from rapl_protocol.speakers import (
+    Diarization,
+    DiarizationOptions,
+    RecordedSpeech,
+    SpeakerReference,
+    SpeakerTurn,
+    VoiceEmbedding,
+    decode_diarization_request,
+)
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from rapl_service.http.connection import GuardedHttp
+from rapl_service.http.errors import error_response
 from rapl_service.run import WebSocketProtocol
 
 
@@ -57,6 +74,62 @@ _CLOSE_LIMIT_S = 5.0
 _UNTIL_CLOSED_S = 0.005
 """A connection with unsent bytes needs another turn of the event loop to notice that its client is gone. One that is
 still closing when a test's loop ends causes a warning in a later test."""
+
+
+class FakeSpeakerService:
+    """A stand-in for speaker-service, which needs its weights. It hears nothing: a test tells it its answers."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        """Where its app runs, for the tests."""
+        self.turns: tuple[SpeakerTurn, ...] = ()
+        self.voices: list[tuple[float, ...] | None] = []
+        """The voice of each request for an embedding; after the last one, that one again."""
+        self.speech_s = 2.0
+        """Seconds of speech in each embedding with a voice."""
+        self.fails_with: ServiceError | None = None
+        """What a diarization fails with when its body has ended."""
+        self.state = ModelState.READY
+        self.options: list[DiarizationOptions] = []
+        """The options of each diarization."""
+        self.references: list[SpeakerReference] = []
+        self.speech: list[RecordedSpeech] = []
+        self.headers: list[dict[str, str]] = []
+        self.polls = 0
+
+    def app(self) -> Starlette:
+        return Starlette(
+            routes=[
+                Route("/v1/diarizations", self._diarize, methods=["POST"]),
+                Route("/v1/embeddings", self._embed, methods=["POST"]),
+                Route("/v1/models", self._models),
+            ]
+        )
+
+    async def _diarize(self, request: Request) -> Response:
+        self.headers.append(dict(request.headers))
+        async for event in decode_diarization_request(request.stream()):
+            match event:
+                case DiarizationOptions():
+                    self.options.append(event)
+                case SpeakerReference():
+                    self.references.append(event)
+                case RecordedSpeech():
+                    self.speech.append(event)
+        if self.fails_with:
+            return error_response(self.fails_with)
+        return Response(Diarization(turns=self.turns).model_dump_json(), media_type="application/json")
+
+    async def _embed(self, request: Request) -> Response:
+        await request.body()
+        voice = self.voices.pop(0) if len(self.voices) > 1 else self.voices[0]
+        embedding = VoiceEmbedding(embedding=voice, speech_s=self.speech_s if voice else 0.0, same_voice_cosine=0.5)
+        return Response(embedding.model_dump_json(), media_type="application/json")
+
+    async def _models(self, _: Request) -> Response:
+        self.polls += 1
+        models = ModelList(models=[ModelInfo(id="fake/voices", state=self.state)], memory_bytes=1, version="0.0.1")
+        return Response(models.model_dump_json(), media_type="application/json")
 
 
 @contextmanager

@@ -23,6 +23,8 @@ SERVICES = {
     "preprocess-service": "rapl_preprocess",
     "sensevoice-service": "rapl_sensevoice",
     "prepare-model": "rapl_sensevoice",
+    "speaker-service": "rapl_speakers",
+    "prepare-speakers": "rapl_speakers",
 }
 LISTENS = "A container listens on a fixed port on all its addresses; RAPL_PUBLISH and RAPL_PORT choose the host's."
 FILE = "The file is in the folder `config`, which RAPL_CONFIG_DIR names."
@@ -43,6 +45,9 @@ NOT_PASSED_ON = {
     "RAPL_MLX_TOKEN_FILE": "The container has no such file; RAPL_MLX_TOKEN reaches it.",
     "RAPL_ROOT": "The image has no checkout.",
     "RAPL_SENSEVOICE_MODEL_DIR": "The weights are in the volume `models`.",
+    "RAPL_SPEAKERS_HOST": LISTENS,
+    "RAPL_SPEAKERS_PORT": LISTENS,
+    "RAPL_SPEAKERS_MODEL_DIR": "The weights are in the volume `models`.",
 }
 """Settings that do not reach their containers, and why."""
 KEY = "a-key-from-the-file"
@@ -75,7 +80,7 @@ def folder(tmp_path: Path) -> Path:
 def environments(folder: Path, environ: dict[str, str]) -> dict[str, dict[str, str]]:
     """The environment of each container, as `docker compose config` has it."""
     bare = {name: value for name, value in os.environ.items() if not name.startswith("RAPL_")}
-    command = ["docker", "compose", "config", "--format", "json"]
+    command = ["docker", "compose", "--profile", "speakers", "config", "--format", "json"]
     ended = subprocess.run(command, cwd=folder, env=bare | environ, capture_output=True, text=True, timeout=60)
     assert ended.returncode == 0, ended.stderr
     services = json.loads(ended.stdout)["services"]
@@ -105,7 +110,7 @@ def test_what_is_listed_as_fixed_is_not_changed_by_the_file(folder):
     assert containers["gateway"]["RAPL_PORT"] == "8000"
     assert containers["gateway"]["RAPL_PUBLISH_PORT"] == "8123"
     assert all(containers["gateway"][name] == "" for name in ("RAPL_TLS_PORT", "RAPL_TLS_CERT", "RAPL_TLS_KEY"))
-    for service in ("preprocess-service", "sensevoice-service", "prepare-model"):
+    for service in SERVICES.keys() - {"gateway"}:
         assert {*containers[service]} & {*NOT_PASSED_ON} == set()
 
 

@@ -20,7 +20,7 @@ from rapl_cli.errors import report
 from rapl_cli.fleet import programs
 from rapl_cli.fleet.lock import AlreadyHeld, FleetLock
 from rapl_cli.fleet.mlx_reachability import is_apple_silicon
-from rapl_cli.fleet.ports import TLS_PORT, Ports, port_problem
+from rapl_cli.fleet.ports import SPEAKERS_PORT, TLS_PORT, Ports, port_problem
 from rapl_cli.fleet.programs import Program
 from rapl_cli.fleet.service_urls import ServiceUrls, service_urls
 from rapl_cli.fleet.settings_check import settings_are_right
@@ -34,7 +34,7 @@ _READY_LIMIT_S = 180.0
 _STOP_LIMIT_S = STOP_GRACE_S + 5.0
 
 
-def up(*, with_mlx: bool | None, download: bool, detach: bool) -> int:
+def up(with_mlx: bool | None, with_speakers: bool, *, download: bool, detach: bool) -> int:
     """Runs the services until SIGINT, SIGTERM or SIGHUP. Returns 2 if a setting is wrong, 1 if a service cannot start.
 
     `with_mlx=None` runs MLX on a Mac with Apple silicon only.
@@ -42,7 +42,7 @@ def up(*, with_mlx: bool | None, download: bool, detach: bool) -> int:
     if pid := LOCK.holder():
         return _refuse_second(pid)
     ports = Ports.from_environment()
-    services = service_urls(ports)
+    services = service_urls(ports, with_speakers=with_speakers)
     if problem := _port_problem(ports, services, with_mlx):
         report(problem)
         return 1
@@ -98,6 +98,9 @@ def _programs(
         fleet += [programs.prepare_model()] if download else []
     if _starts_mlx(with_mlx) and services["mlx-service"].is_ours:
         fleet.append(programs.mlx(ports))
+    if (speakers := services.get("speaker-service")) and speakers.is_ours:
+        fleet.append(programs.speakers(ports))
+        fleet += [programs.prepare_speakers()] if download else []
     return [*fleet, programs.gateway(ports, services.values())]
 
 
@@ -120,6 +123,8 @@ def _port_problem(ports: Ports, services: Mapping[str, ServiceUrls], with_mlx: b
         started.append(("sensevoice", "RAPL_SENSEVOICE_PORT", ports.sensevoice))
     if services["mlx-service"].is_ours and _starts_mlx(with_mlx):
         started.append(("mlx", "RAPL_MLX_PORT", ports.mlx))
+    if (speakers := services.get("speaker-service")) and speakers.is_ours:
+        started.append(("speakers", SPEAKERS_PORT, ports.speakers))
     for name, variable, port in started:
         if port and (problem := port_problem(port, variable)):
             return f"{name} cannot start: {problem}"
@@ -207,6 +212,7 @@ def _detach(ports: Ports, services: Mapping[str, ServiceUrls], with_mlx: bool | 
     command = [sys.executable, "-m", "rapl_cli", "up"]
     command += [] if download else ["--no-download"]
     command += [] if with_mlx is None else ["--mlx" if with_mlx else "--no-mlx"]
+    command += ["--speakers"] if "speaker-service" in services else []
     wrapper = [sys.executable, "-m", "rapl_cli.rotating_log", str(LOG_FILE)]
     process = subprocess.Popen(
         [*wrapper, *command],

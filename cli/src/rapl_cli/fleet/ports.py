@@ -10,6 +10,8 @@ import psutil
 from rapl_cli.errors import UsageError
 
 DEFAULT_PORTS = {"RAPL_PORT": 8000, "RAPL_PREPROCESS_PORT": 8010, "RAPL_SENSEVOICE_PORT": 8020, "RAPL_MLX_PORT": 8030}
+SPEAKERS_PORT, USUAL_SPEAKERS_PORT = "RAPL_SPEAKERS_PORT", 8040
+"""Of a service that runs only if it is wanted."""
 TLS_PORT, USUAL_TLS_PORT = "RAPL_TLS_PORT", 8443
 
 
@@ -25,13 +27,16 @@ class Ports:
     preprocess: int
     sensevoice: int
     mlx: int
+    speakers: int = USUAL_SPEAKERS_PORT
     gateway_tls: int | None = None
     """The gateway's port for HTTPS beside the one for HTTP."""
 
     @classmethod
     def from_environment(cls) -> "Ports":
         """Raises: PortError, with a line for each variable that is no port."""
-        defaults = DEFAULT_PORTS | ({TLS_PORT: USUAL_TLS_PORT} if os.environ.get(TLS_PORT) else {})
+        defaults = {**DEFAULT_PORTS, SPEAKERS_PORT: USUAL_SPEAKERS_PORT}
+        if os.environ.get(TLS_PORT):
+            defaults[TLS_PORT] = USUAL_TLS_PORT
         texts = {name: os.environ.get(name, "").strip() or str(default) for name, default in defaults.items()}
         wrong = [
             f"{name}: {text!r} is not a port from 1 to 65535; for example {name}={defaults[name]}"

@@ -53,6 +53,16 @@ def prepare_model() -> Program:
     return Program("prepare-model", environments.FUNASR.ensure(), arguments, once=True)
 
 
+def speakers(ports: Ports) -> Program:
+    environ = {"RAPL_SPEAKERS_PORT": str(ports.speakers)}
+    return Program("speakers", environments.SPEAKERS.ensure(), ("rapl_speakers",), environ, "RAPL_SPEAKERS_PORT")
+
+
+def prepare_speakers() -> Program:
+    arguments = ("rapl_speakers.prepare_model", "--keep-trying")
+    return Program("prepare-speakers", environments.SPEAKERS.ensure(), arguments, once=True)
+
+
 def mlx(ports: Ports) -> Program:
     environ = {"RAPL_MLX_PORT": str(ports.mlx)}
     model = os.environ.get("LOCAL_MODEL")

@@ -42,13 +42,20 @@ class ServiceUrls:
         return [port for scheme, host, port in places if (scheme, host) == ("http", "127.0.0.1") and port]
 
 
-def service_urls(ports: Ports, environ: Mapping[str, str] = os.environ) -> dict[str, ServiceUrls]:
-    """The addresses by service: preprocess-service, sensevoice-service and mlx-service."""
+def service_urls(
+    ports: Ports, environ: Mapping[str, str] = os.environ, *, with_speakers: bool = False
+) -> dict[str, ServiceUrls]:
+    """The addresses by service: preprocess-service, sensevoice-service and mlx-service, and on request speaker-service.
+
+    Without an address the gateway answers that it does not tell speakers apart.
+    """
     own = {
         "preprocess-service": ("RAPL_PREPROCESS_URL", ports.preprocess),
         "sensevoice-service": ("RAPL_SENSEVOICE_URL", ports.sensevoice),
         "mlx-service": ("RAPL_MLX_URL", ports.mlx),
     }
+    if with_speakers:
+        own["speaker-service"] = ("RAPL_SPEAKERS_URL", ports.speakers)
     return {
         service: ServiceUrls(service, variable, f"http://127.0.0.1:{port}", environ.get(variable) or None)
         for service, (variable, port) in own.items()

@@ -37,6 +37,8 @@ async def ready(request: Request) -> JSONResponse:
     if gateway.preprocess.problem:
         service = gateway.preprocess.service
         problems[service.name] = f"{gateway.preprocess.problem} {service.remedy}"
+    if gateway.speakers and gateway.speakers.was_polled and gateway.speakers.problem:
+        problems[gateway.speakers.service.name] = gateway.speakers.problem.message
     return JSONResponse(body, 503 if default_problem else 200)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from rapl_protocol.errors import ErrorCode, ServiceError
+from rapl_protocol.models import ModelInfo
 
 from rapl_gateway.api.openapi import errors
 from rapl_gateway.backends.catalog import Route
@@ -23,7 +24,9 @@ async def list_models(request: Request) -> dict[str, Any]:
     gateway = gateway_of(request)
     await gateway.backends.first_poll()
     discovered = gateway.backends.discovered()
-    ids = dict.fromkeys([*gateway.catalog.ids(), *(route.model for route in discovered)])
+    ids = dict.fromkeys(
+        [*gateway.catalog.ids(have_speakers=_have_speakers(gateway)), *(route.model for route in discovered)]
+    )
     routes = {model: gateway.catalog.resolve(model, discovered) for model in ids}
     return {"object": "list", "data": [_model(gateway, model, route) for model, route in routes.items()]}
 
@@ -82,4 +85,16 @@ def _model(gateway: Gateway, model: str, route: Route) -> dict[str, Any]:
     info = backend.info(route.engine_model)
     if info is None:
         return described | {"state": "absent", "reason": f"{backend.spec.service_name} has not loaded the model yet"}
-    return described | info.model_dump(mode="json", exclude={"id"})
+    return described | _info(gateway, info)
+
+
+def _info(gateway: Gateway, info: ModelInfo) -> dict[str, Any]:
+    """Returns what the engine reports of a model, and whether requests for it may ask for speakers: then it is the same
+    for every model."""
+    fields = info.model_dump(mode="json", exclude={"id"})
+    fields["capabilities"]["speakers"] = _have_speakers(gateway)
+    return fields
+
+
+def _have_speakers(gateway: Gateway) -> bool:
+    return gateway.speakers is not None and gateway.speakers.problem is None

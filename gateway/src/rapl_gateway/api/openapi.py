@@ -4,7 +4,9 @@ from typing import Any
 
 from pydantic import BaseModel
 from rapl_protocol.errors import HTTP_STATUS
+from rapl_protocol.speakers import MAX_SPEAKERS
 
+from rapl_gateway.api.form.speakers import MAX_KNOWN
 from rapl_gateway.api.form.transcription_form import MAX_AUDIO_TRACK, Granularity, Include, ResponseFormat
 from rapl_gateway.api.subtitles.rules import RULE_LIMITS, WHOLE_NUMBERS, SubtitleUnit
 
@@ -74,6 +76,27 @@ _TRANSCRIPTION_FIELDS: dict[str, Any] = {
         for name, (least, most) in RULE_LIMITS.items()
     },
     "chunking_strategy": {"type": "string", "description": "`auto`, or a `server_vad` object as JSON."},
+    "known_speaker_names[]": {
+        **_STRINGS,
+        "maxItems": MAX_KNOWN,
+        "description": "Names of speakers, for an answer with speakers.",
+    },
+    "known_speaker_references[]": {
+        **_STRINGS,
+        "maxItems": MAX_KNOWN,
+        "description": "A clip of each named speaker's voice, of 2 to 10 s, as a data URL in base64.",
+    },
+    "speaker_labels": {
+        "type": "boolean",
+        "default": False,
+        "description": "RAPL's own: whether `verbose_json`, `srt` and `vtt` name speakers.",
+    },
+    "num_speakers": {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": MAX_SPEAKERS,
+        "description": "RAPL's own: how many people speak, in an answer with speakers; found by RAPL if empty.",
+    },
 }
 _TRANSLATION_FIELDS = {
     name: _TRANSCRIPTION_FIELDS[name]

@@ -8,10 +8,12 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from rapl_protocol.transcript import Decoding, Segment, Transcript
 
 from rapl_gateway.api.form.transcription_form import Granularity, Include, ResponseFormat, TranscriptionForm
-from rapl_gateway.api.subtitles.cues import Cue, own_cues, ruled_cues, word_cues
+from rapl_gateway.api.subtitles.cues import Cue
 from rapl_gateway.api.subtitles.formats import to_srt, to_vtt
-from rapl_gateway.api.subtitles.rules import SubtitleOptions, SubtitleUnit
+from rapl_gateway.api.subtitles.rules import SubtitleOptions
+from rapl_gateway.api.subtitles.spoken import cues_of, spoken_cues
 from rapl_gateway.languages import NAMES
+from rapl_gateway.speakers.assignment import spoken_segments
 from rapl_gateway.transcription.result import Problem, TranscriptBuilder
 
 UNKNOWN_LANGUAGE = "unknown"
@@ -27,31 +29,69 @@ def render(result: TranscriptBuilder, form: TranscriptionForm) -> Response:
         case ResponseFormat.TEXT:
             return PlainTextResponse(transcript.text + "\n")
         case ResponseFormat.SRT:
-            return PlainTextResponse(to_srt(_cues(transcript, form.subtitles)))
+            return PlainTextResponse(to_srt(_cues(transcript, result, form.subtitles)))
         case ResponseFormat.VTT:
-            return PlainTextResponse(to_vtt(_cues(transcript, form.subtitles)))
+            return PlainTextResponse(to_vtt(_cues(transcript, result, form.subtitles)))
         case ResponseFormat.VERBOSE_JSON:
-            return JSONResponse(
-                verbose_fields(transcript, form) | coverage_fields(result) | _subtitles(transcript, form)
-            )
-        case ResponseFormat.JSON | ResponseFormat.DIARIZED_JSON:  # the form refuses the latter
+            fields = verbose_fields(transcript, form) | _named_segments(transcript, result, form)
+            return JSONResponse(fields | coverage_fields(result) | _subtitles(transcript, result, form))
+        case ResponseFormat.DIARIZED_JSON:
+            return JSONResponse(_diarized(transcript, result) | coverage_fields(result))
+        case ResponseFormat.JSON:
             return JSONResponse(_json(transcript, result, form))
 
 
-def _subtitles(transcript: Transcript, form: TranscriptionForm) -> dict[str, Any]:
+def _subtitles(transcript: Transcript, result: TranscriptBuilder, form: TranscriptionForm) -> dict[str, Any]:
     """Returns the field `subtitles`, if it was requested: the same files as the formats `srt` and `vtt`."""
     if Include.SUBTITLES not in form.includes:
         return {}
-    cues = _cues(transcript, form.subtitles)
+    cues = _cues(transcript, result, form.subtitles)
     return {"subtitles": {"srt": to_srt(cues), "vtt": to_vtt(cues)}}
 
 
-def _cues(transcript: Transcript, options: SubtitleOptions) -> list[Cue]:
-    if options.unit is SubtitleUnit.WORD:
-        return word_cues(transcript.segments)
-    if options.rules is None:
-        return own_cues(transcript.segments)
-    return ruled_cues(transcript.segments, options.rules, transcript.duration_s)
+def _cues(transcript: Transcript, result: TranscriptBuilder, options: SubtitleOptions) -> list[Cue]:
+    if result.speakers is None:
+        return cues_of(transcript.segments, options, transcript.duration_s)
+    return spoken_cues(spoken_segments(transcript.segments, result.speakers), options, transcript.duration_s)
+
+
+def _diarized(transcript: Transcript, result: TranscriptBuilder) -> dict[str, Any]:
+    return {
+        "task": "transcribe",
+        "duration": round(transcript.duration_s, 3),
+        "text": transcript.text,
+        "segments": speaker_segments(result),
+        "usage": _usage(transcript),
+    }
+
+
+def speaker_segments(result: TranscriptBuilder) -> list[dict[str, Any]]:
+    """Returns the segments with their speakers: OpenAI's fields, then RAPL's own. None without speakers."""
+    if result.speakers is None:
+        return []
+    return [
+        {
+            "type": "transcript.text.segment",
+            "id": f"seg_{number:03}",
+            "start": round(segment.start_s, 3),
+            "end": round(segment.end_s, 3),
+            "text": segment.text.strip(),
+            "speaker": spoken.speaker,
+            "language": segment.language,
+            "emotion": segment.emotion,
+            "events": list(segment.events),
+        }
+        for number, spoken in enumerate(spoken_segments(result.transcript().segments, result.speakers), 1)
+        for segment in [spoken.segment]
+    ]
+
+
+def _named_segments(transcript: Transcript, result: TranscriptBuilder, form: TranscriptionForm) -> dict[str, Any]:
+    """Returns the field `segments` with speakers, if they were requested."""
+    if result.speakers is None or Granularity.SEGMENT not in form.granularities:
+        return {}
+    spoken = spoken_segments(transcript.segments, result.speakers)
+    return {"segments": [segment_fields(n, each.segment) | {"speaker": each.speaker} for n, each in enumerate(spoken)]}
 
 
 def coverage_headers(result: TranscriptBuilder) -> dict[str, str]:

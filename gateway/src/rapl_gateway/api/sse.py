@@ -11,8 +11,9 @@ from contextlib import aclosing, suppress
 from typing import Any
 
 from rapl_protocol.errors import ServiceError
+from starlette.concurrency import run_in_threadpool
 
-from rapl_gateway.api.rendering import coverage_fields, language_fields, logprobs_field
+from rapl_gateway.api.rendering import coverage_fields, language_fields, logprobs_field, speaker_segments
 from rapl_gateway.transcription.replacements import ReplacedText
 from rapl_gateway.transcription.result import TranscriptBuilder
 
@@ -30,8 +31,8 @@ async def event_stream(
     *,
     with_logprobs: bool = False,
 ) -> AsyncGenerator[str, None]:
-    """Yields a delta event for each text, then an event with the whole text, then `[DONE]`. If the transcription
-    fails, it yields an error event and ends.
+    """Yields a delta event for each text, then the segments with their speakers if they were requested, then an event
+    with the whole text, then `[DONE]`. If the transcription fails, it yields an error event and ends.
 
     Args:
         first: a task that returns the first text, or None if there is no text. It may still be running.
@@ -65,6 +66,8 @@ async def event_stream(
             await cancelled(pending)
         if rest := replaced.end():
             yield _delta(rest)
+        for segment in await run_in_threadpool(speaker_segments, result):
+            yield _event(segment)
         done = {"type": "transcript.text.done", "text": result.transcript().text, **language_fields(result)}
         logprobs = logprobs_field(result) if with_logprobs else {}
         yield _event(done | logprobs | coverage_fields(result))

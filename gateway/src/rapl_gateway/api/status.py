@@ -16,6 +16,7 @@ from rapl_gateway.backends.backend import Backend
 from rapl_gateway.backends.catalog import Route
 from rapl_gateway.backends.replica import Replica
 from rapl_gateway.gateway import Gateway, gateway_of
+from rapl_gateway.speakers.service import SpeakerService
 
 router = APIRouter()
 
@@ -31,7 +32,8 @@ class ReplicaStatus(BaseModel):
     """Why it is unreachable."""
     remedy: str | None = None
     running_segments: int | None = None
-    """Segments that the gateway has sent to it and that have not ended; null for preprocess-service."""
+    """Segments that the gateway has sent to it and that have not ended; of speaker-service, recordings. null for
+    preprocess-service."""
     parallel: int | None = None
     """How many segments it transcribes at once."""
     memory_bytes: int | None = None
@@ -71,6 +73,8 @@ class Status(BaseModel):
     queued_audio_s: float
     """The sum of the backends."""
     preprocess: ReplicaStatus
+    speakers: ReplicaStatus | None
+    """The process of speaker-service; null if none is configured."""
     backends: list[BackendStatus]
     problems: list[Problem]
 
@@ -88,6 +92,7 @@ async def status(request: Request) -> Status:
         stored_upload_bytes=gateway.storage.used_bytes,
         queued_audio_s=round(sum(backend.queued_audio_s for backend in backends), 3),
         preprocess=preprocess,
+        speakers=gateway.speakers and _speakers(gateway.speakers),
         backends=backends,
         problems=_problems(gateway, preprocess),
     )
@@ -99,6 +104,20 @@ def _preprocess(gateway: Gateway) -> ReplicaStatus:
         return ReplicaStatus(host=_host(service.base_url), state="ok", version=gateway.preprocess.version)
     return ReplicaStatus(
         host=_host(service.base_url), state="unreachable", reason=gateway.preprocess.problem, remedy=service.remedy
+    )
+
+
+def _speakers(speakers: SpeakerService) -> ReplicaStatus:
+    host, problem = _host(speakers.service.base_url), speakers.problem
+    if not speakers.is_reachable and problem:
+        state = "unreachable" if speakers.was_polled else "unknown"
+        return ReplicaStatus(host=host, state=state, reason=problem.reason, remedy=problem.remedy)
+    return ReplicaStatus(
+        host=host,
+        state="ok",
+        running_segments=speakers.running,
+        memory_bytes=speakers.memory_bytes,
+        version=speakers.version,
     )
 
 
@@ -144,6 +163,9 @@ def _problems(gateway: Gateway, preprocess: ReplicaStatus) -> list[Problem]:
     except ServiceError as error:
         default = None
         found.append(Problem(subject=gateway.catalog.default_model, status="failed", reason=error.message))
+    if gateway.speakers and gateway.speakers.was_polled and (problem := gateway.speakers.problem):
+        name, status = gateway.speakers.service.name, "warning" if gateway.speakers.was_reached else "skipped"
+        found.append(Problem(subject=name, status=status, reason=problem.reason, remedy=problem.remedy))
     for backend in gateway.backends:
         found += _process_problems(backend, is_needed=default is not None and default.backend == backend.name)
     if default:

@@ -25,11 +25,15 @@ from rapl_gateway.api.rendering import coverage_headers
 from rapl_gateway.api.sse import cancelled, event_stream, next_text
 from rapl_gateway.api.subtitles.rules import SubtitleOptions
 from rapl_gateway.api.upload import Form, received_form
+from rapl_gateway.backends.catalog import Route
 from rapl_gateway.gateway import Gateway, gateway_of
 from rapl_gateway.metrics import TranscriptionMetrics
+from rapl_gateway.speakers.known import SpeakerRequest
+from rapl_gateway.speakers.service import not_configured
 from rapl_gateway.timing import Stage, stopwatch_of
 from rapl_gateway.transcription.pipeline import Job, Pipeline
 from rapl_gateway.transcription.result import REASON_NAMES, TranscriptBuilder
+from rapl_gateway.transcription.segment_task import INTERACTIVE_S
 
 FIRST_TEXT_S = 20.0
 """Seconds that a streamed response waits for its first text before it begins. An error in this time is sent with its
@@ -130,18 +134,24 @@ async def respond(request: Request, dialect: Dialect) -> Response:
         replacements = requested_replacements(fields.fields, gateway.words.replacements_of(client_id))
         route = gateway.catalog.resolve(form.model, gateway.backends.discovered())
         log_fields(request).update(model=route.model, backend=route.backend)
+        speakers = _speaker_request(gateway, form, route)
         reservation = gateway.backends.reserve(route, client_id, expected_s(form.file.size_bytes), stopwatch)
         stack.enter_context(reservation.held())
         info = gateway.backends[route.backend].info(route.engine_model)
         job = Job(
             media=form.file.content(),
             prepare=form.prepare,
-            options=gateway.words.with_keywords(form.options(route.engine_model), client_id),
+            options=gateway.words.with_keywords(
+                form.options(route.engine_model, cuts_by_words=speakers is not None and speakers.has_word_times),
+                client_id,
+            ),
             reservation=reservation,
             request_id=request_id(request),
             stopwatch=stopwatch,
             is_streamed=form.stream,
             is_model_ready=info is not None and info.state is ModelState.READY,
+            interactive_s=INTERACTIVE_S if speakers is None else 0.0,  # all others go first
+            speakers=speakers,
             result=TranscriptBuilder(replacements),
         )
         stack.enter_context(gateway.running.during(job))
@@ -149,6 +159,19 @@ async def respond(request: Request, dialect: Dialect) -> Response:
         if form.stream:
             return await _streamed(gateway, job, request, stack.pop_all())
         return await _whole(gateway, job, form, request, dialect)
+
+
+def _speaker_request(gateway: Gateway, form: TranscriptionForm, route: Route) -> SpeakerRequest | None:
+    """Returns what the request wants to know about its speakers; None if it does not ask for them.
+
+    Raises:
+        ServiceError: UNSUPPORTED_PARAMETER, if no speaker-service is configured.
+    """
+    if form.speakers is None:
+        return None
+    if gateway.speakers is None:
+        raise not_configured(form.speakers.param)
+    return SpeakerRequest(form.speakers.known, form.speakers.count, gateway.backends.give_word_times(route))
 
 
 def _engine_headers(gateway: Gateway, job: Job) -> dict[str, str]:

@@ -2,12 +2,10 @@
 anonymous temporary file."""
 
 import asyncio
-import binascii
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
-from pydantic_core import from_json, to_json
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from rapl_protocol.errors import ErrorCode, ServiceError
@@ -17,11 +15,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.types import Receive
 
+from rapl_gateway.api.json_body import MAX_FIELDS, MAX_FIELDS_BYTES, max_bytes_of, parse_json, unreadable
 from rapl_gateway.timing import Stage, Stopwatch
 
-_MAX_FIELDS = 200
 _MAX_FILES = 8
-_MAX_FIELD_BYTES = 1 << 20
 IN_MEMORY_BYTES = 1 << 20
 MAX_JSON_BYTES = 36 << 20
 """Largest JSON body: OpenAI's 25 MB of audio in base64. Parsing takes 100 MB of memory, and 220 MB if the base64 has
@@ -98,7 +95,7 @@ async def received_form(
     if not is_json and media_type != b"multipart/form-data":
         raise _invalid("the body must be multipart/form-data, as OpenAI's clients send it")
     if not is_json and b"boundary" not in options:
-        raise _unreadable("the Content-Type header has no boundary")
+        raise unreadable("the Content-Type header has no boundary")
     form, body = Form(storage=storage), _Body(request.receive, min(max_bytes, MAX_JSON_BYTES) if is_json else max_bytes)
     try:
         with stopwatch.stage(Stage.RECEIVE):
@@ -135,9 +132,9 @@ async def _read(body: _Body, boundary: bytes, form: Form) -> None:
             for upload in form.files.values():
                 await upload.spool()
     except FormParserError as error:
-        raise _unreadable(str(error)) from error
+        raise unreadable(str(error)) from error
     if not parts.has_ended:
-        raise _unreadable("it ends before its last boundary")
+        raise unreadable("it ends before its last boundary")
     for upload in form.files.values():
         await upload.end()
 
@@ -155,59 +152,6 @@ async def _read_json(body: _Body, form: Form, turn: asyncio.Lock) -> None:
         await audio.end()
 
 
-def parse_json(body: bytes, fields: dict[str, list[str]]) -> bytes:
-    """Adds the JSON's fields to `fields`, as a form has them, and returns the audio.
-
-    Raises:
-        ServiceError: INVALID_REQUEST, if the body is not such an object.
-    """
-    try:
-        sent: Any = from_json(body)
-    except ValueError:
-        sent = None
-    match sent:
-        case {"input_audio": {"data": str(data)}, **others}:
-            if len(others) > _MAX_FIELDS or len(to_json(others)) > _MAX_FIELD_BYTES:
-                raise _unreadable(f"its fields besides the audio are more than {_MAX_FIELD_BYTES >> 10} kB")
-            for name, value in others.items():
-                _add_json_field(fields, name, value)
-            return from_base64(data, "input_audio.data")
-        case _:
-            message = 'the JSON must have the audio in base64: {"input_audio": {"data": "...", "format": "wav"}}'
-            raise ServiceError(ErrorCode.INVALID_REQUEST, message, param="input_audio")
-
-
-def _add_json_field(fields: dict[str, list[str]], name: str, value: Any) -> None:
-    match value:
-        case None:
-            return
-        case str():
-            fields[name] = [value]
-        case list():
-            for each in cast("list[Any]", value):
-                if each is not None:
-                    text = each if isinstance(each, str) else to_json(each).decode()
-                    fields.setdefault(f"{name}[]", []).append(text)
-        case _:
-            fields[name] = [to_json(value).decode()]
-
-
-def from_base64(data: str, field: str) -> bytes:
-    """Decodes base64 with or without line breaks and padding; a data URL's head is left out.
-
-    Raises:
-        ServiceError: INVALID_REQUEST, with the field's name.
-    """
-    if data.startswith("data:"):
-        data = data.partition(",")[2]
-    data = "".join(data.split()).rstrip("=")
-    try:
-        return binascii.a2b_base64(data + "=" * (-len(data) % 4), strict_mode=True)
-    except ValueError:
-        param = field.partition(".")[0]
-        raise ServiceError(ErrorCode.INVALID_REQUEST, f"'{field}' is not base64", param=param) from None
-
-
 class _Parts:
     """Collects the parts of a form from the parser. A part named `file` is a file even without a file name: some
     clients send none."""
@@ -216,9 +160,9 @@ class _Parts:
         self.has_ended = False
         self._form = form
         self._header, self._value, self._disposition = b"", b"", b""
-        self._name, self._text = "", b""
+        self._name, self._text = "", bytearray()
         self._upload: Upload | None = None
-        self._fields = self._files = 0
+        self._fields = self._fields_bytes = self._files = 0
 
     def parser(self, boundary: bytes) -> MultipartParser:
         """Returns a parser that calls these methods. The parser is not stored in this object, because
@@ -252,18 +196,18 @@ class _Parts:
 
     def _on_part(self) -> None:
         _, options = parse_options_header(self._disposition)
-        self._name, self._text, self._upload = _decoded(options.get(b"name", b"")), b"", None
+        self._name, self._text, self._upload = _decoded(options.get(b"name", b"")), bytearray(), None
         self._disposition = b""
         if not self._name:
-            raise _unreadable("a part has no name")
+            raise unreadable("a part has no name")
         if b"filename" not in options and self._name != "file":
             self._fields += 1
-            if self._fields > _MAX_FIELDS:
-                raise _unreadable(f"it has more than {_MAX_FIELDS} fields")
+            if self._fields > MAX_FIELDS:
+                raise unreadable(f"it has more than {MAX_FIELDS} fields")
             return
         self._files += 1
         if self._files > _MAX_FILES:
-            raise _unreadable(f"it has more than {_MAX_FILES} files")
+            raise unreadable(f"it has more than {_MAX_FILES} files")
         if replaced := self._form.files.get(self._name):
             replaced.close()
         self._form.files[self._name] = self._upload = Upload(IN_MEMORY_BYTES, self._form.storage)
@@ -274,8 +218,11 @@ class _Parts:
             self._upload.add(piece)
             return
         self._text += piece
-        if len(self._text) > _MAX_FIELD_BYTES:
-            raise _unreadable(f"a field is larger than {_MAX_FIELD_BYTES >> 10} kB")
+        self._fields_bytes += len(piece)
+        if len(self._text) > (most_bytes := max_bytes_of(self._name)):
+            raise unreadable(f"a field is larger than {most_bytes >> 10} kB")
+        if self._fields_bytes > MAX_FIELDS_BYTES:
+            raise unreadable(f"its fields are larger than {MAX_FIELDS_BYTES >> 20} MB")
 
     def _on_part_end(self) -> None:
         if not self._upload:
@@ -285,15 +232,11 @@ class _Parts:
         self.has_ended = True
 
 
-def _decoded(text: bytes) -> str:
+def _decoded(text: bytes | bytearray) -> str:
     try:
         return text.decode()
     except UnicodeDecodeError:
         return text.decode("latin-1")
-
-
-def _unreadable(why: str) -> ServiceError:
-    return _invalid(f"the form cannot be read: {why}")
 
 
 def _invalid(message: str) -> ServiceError:

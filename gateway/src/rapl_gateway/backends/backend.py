@@ -269,6 +269,17 @@ class Backends:
         self[route.backend].require_room(client_id)
         return LoadReservation(self.targets(route), client_id, expected_s, stopwatch or Stopwatch())
 
+    def give_word_times(self, route: Route) -> bool:
+        """Returns whether the route's model and its fallbacks surely give the times of words. Another server's model
+        may give none, also if its API has a field for them."""
+        for target in self.targets(route):
+            backend = self[target.route.backend]
+            info = backend.info(target.route.engine_model)
+            can = info and info.capabilities
+            if backend.spec.kind != "rapl" or not can or not (can.is_known and can.word_timestamps):
+                return False
+        return True
+
     def targets(self, route: Route) -> list[Target]:
         """Returns the route's model, then its fallbacks, with the queues of their backends."""
         routes = self._catalog.with_fallbacks(route, self.discovered() if route.fallback else ())

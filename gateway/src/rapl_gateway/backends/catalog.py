@@ -31,8 +31,8 @@ OPENAI_NAMES = (
 )
 """Model names that are hard-coded in clients. Each is an alias of the default model."""
 DIARIZING_NAMES = frozenset({"gpt-4o-transcribe-diarize"})
-"""Names of `OPENAI_NAMES` that promise speakers. RAPL serves them in the formats without speakers, which OpenAI has
-too. It lists them only if the catalog file defines them: no model of the built-in catalog distinguishes speakers."""
+"""Names of `OPENAI_NAMES` that promise speakers. While speaker-service does not run, they are served in the formats
+without speakers, which OpenAI has too, and are listed only if the catalog file defines them."""
 _ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)*", re.ASCII)
 _MAX_SHOWN = 200
 Problem = tuple[tuple[str, ...], str]
@@ -81,7 +81,7 @@ class ModelCatalog:
     default_model: str
     unknown_is_default: bool = False
     unlisted: frozenset[str] = frozenset()
-    """Aliases that are served but not listed."""
+    """Aliases that are served, but listed only if requests may ask for speakers."""
     _patterns: list[Route] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -119,10 +119,14 @@ class ModelCatalog:
             raise ValueError("\n".join(problems))
         return catalog
 
-    def ids(self) -> list[str]:
-        """Returns every public id that is listed: models first, then aliases. Patterns are not."""
+    def ids(self, *, have_speakers: bool = False) -> list[str]:
+        """Returns every public id that is listed: models first, then aliases. Patterns are not.
+
+        Args:
+            have_speakers: whether requests may ask for speakers now.
+        """
         models = [model for model in self.routes if not _is_pattern(model)]
-        return [*models, *(alias for alias in self.aliases if alias not in self.unlisted)]
+        return [*models, *(alias for alias in self.aliases if have_speakers or alias not in self.unlisted)]
 
     def resolve(self, model: str | None, discovered: Iterable[Route] = ()) -> Route:
         """Finds the route of a request for `model`; None or "" is the default model.

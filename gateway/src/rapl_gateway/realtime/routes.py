@@ -61,7 +61,12 @@ async def _serve(websocket: WebSocket, sessions: Sessions, client_id: str, confi
         websocket,
         rules,
         live,
-        partial(sessions.begin_text, client_id=client_id, request_id=request_id(websocket)),
+        partial(
+            sessions.begin_text,
+            client_id=client_id,
+            request_id=request_id(websocket),
+            voices=sessions.new_voices(request_id(websocket)),
+        ),
         sessions.metrics,
         idle_s=settings.realtime_idle_s,
         max_session_s=settings.realtime_max_session_s,

@@ -18,6 +18,7 @@ from rapl_gateway.realtime.rules.config import SessionConfig
 from rapl_gateway.realtime.session import RealtimeSession
 from rapl_gateway.realtime.turn_text import TurnText, TurnTexts
 from rapl_gateway.security.client_secrets import ClientSecrets
+from rapl_gateway.speakers.voices import SessionVoices, TurnVoice
 from rapl_gateway.timing import Stage
 
 MODEL_WAIT_S = 60.0
@@ -101,9 +102,16 @@ class Sessions:
 
     def new_config(self) -> SessionConfig:
         """What a session has before its client configures it."""
-        return SessionConfig(default_model=self._gateway.catalog.default_model)
+        return SessionConfig(self._gateway.catalog.default_model, self._gateway.speakers is not None)
 
-    async def begin_text(self, turn: BeginTurn, figures: TurnFigures, client_id: str, request_id: str) -> TurnText:
+    def new_voices(self, request_id: str) -> SessionVoices | None:
+        """The voices of a new session; None if no speaker-service is configured."""
+        speakers = self._gateway.speakers
+        return SessionVoices(speakers, request_id) if speakers else None
+
+    async def begin_text(
+        self, turn: BeginTurn, figures: TurnFigures, client_id: str, request_id: str, voices: SessionVoices | None
+    ) -> TurnText:
         """Begins the text of a turn. Waits for a model that is being loaded.
 
         Raises:
@@ -120,6 +128,7 @@ class Sessions:
             options, route, client_id, request_id=request_id, is_detected=turn.is_detected, figures=figures
         )
         text.replacements = words.replacements_of(client_id)
+        text.voice = TurnVoice(voices) if voices and turn.config.speakers else None
         return text
 
 

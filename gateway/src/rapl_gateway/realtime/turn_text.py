@@ -19,6 +19,7 @@ from rapl_gateway.realtime.text.final_pass import FinalPass
 from rapl_gateway.realtime.text.open_part import LIMIT_BYTES, OpenPart, PassEngine
 from rapl_gateway.realtime.text.passes import OpenAudio, PassLimiter
 from rapl_gateway.settings import Settings
+from rapl_gateway.speakers.voices import TurnVoice
 from rapl_gateway.transcription.pipeline import Pipeline
 from rapl_gateway.transcription.replacements import NO_REPLACEMENTS
 from rapl_gateway.transcription.result import Problem
@@ -58,6 +59,8 @@ class TurnCompleted:
     """How many of them the final pass has otherwise."""
     retried: tuple[str, ...] = ()
     """The reason of each place whose first text was in doubt."""
+    speaker: str | None = None
+    """Who speaks, by the letters of the session; None if it was not requested, or is not known."""
 
 
 class TurnText:
@@ -72,6 +75,8 @@ class TurnText:
     ) -> None:
         self.replacements = NO_REPLACEMENTS
         """What the reader of the events is to replace in them."""
+        self.voice: TurnVoice | None = None
+        """Gets the audio of the turn too, from who appends it; None if speakers were not requested."""
         self._final = final
         self._has_deltas = has_deltas
         self._events: asyncio.Queue[TextDelta | None] = asyncio.Queue()

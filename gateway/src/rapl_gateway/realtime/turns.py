@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
+from dataclasses import replace
 
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_service.telemetry.tracing import span
@@ -17,6 +18,7 @@ from rapl_service.telemetry.tracing import span
 from rapl_gateway.realtime.figures import RealtimeMetrics, TurnFigures
 from rapl_gateway.realtime.replaced_turn import with_replacements
 from rapl_gateway.realtime.turn_text import TextDelta, TurnCompleted, TurnText
+from rapl_gateway.speakers.voices import TurnVoice
 
 log = logging.getLogger("rapl")
 
@@ -111,7 +113,7 @@ class _WaitingTurn:
     def append(self, pcm: bytes) -> None:
         self.figures.audio_bytes += len(pcm)
         if self._text:
-            self._text.append(pcm)
+            _append(self._text, pcm)
         else:
             self._early.append(pcm)
 
@@ -119,7 +121,7 @@ class _WaitingTurn:
         self.figures.commit()
         self._is_committed.set()
         if self._text:
-            self._text.commit()
+            _commit(self._text)
 
     async def events(self) -> AsyncGenerator[TextDelta | TurnCompleted, None]:
         """Raises: ServiceError. It is raised after the commit only, because OpenAI's `failed` belongs to an item."""
@@ -131,12 +133,33 @@ class _WaitingTurn:
             raise
         try:
             for pcm in self._early:
-                text.append(pcm)
+                _append(text, pcm)
             self._early.clear()
             if self._is_committed.is_set():
-                text.commit()
+                _commit(text)
             async with aclosing(with_replacements(text.events(), text.replacements)) as events:
                 async for event in events:
-                    yield event
+                    yield await _with_speaker(event, text.voice)
         finally:
             await text.close()
+            if text.voice:
+                await text.voice.close()
+
+
+def _append(text: TurnText, pcm: bytes) -> None:
+    text.append(pcm)
+    if text.voice:
+        text.voice.append(pcm)
+
+
+def _commit(text: TurnText) -> None:
+    text.commit()
+    if text.voice:
+        text.voice.commit()
+
+
+async def _with_speaker(event: TextDelta | TurnCompleted, voice: TurnVoice | None) -> TextDelta | TurnCompleted:
+    """Returns the event; the last one of a turn with text has its speaker."""
+    if voice is None or isinstance(event, TextDelta) or not event.transcript:
+        return event
+    return replace(event, speaker=await voice.speaker())

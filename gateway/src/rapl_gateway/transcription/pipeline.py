@@ -27,6 +27,11 @@ from rapl_service.calls.clients import DecodedClip, PreprocessClient
 from rapl_gateway.backends.fallback import LoadReservation
 from rapl_gateway.backends.retry import policy
 from rapl_gateway.settings import Settings
+from rapl_gateway.speakers.assignment import Speakers
+from rapl_gateway.speakers.known import SpeakerRequest, references_of
+from rapl_gateway.speakers.prepared_speech import Events, cut_where_speakers_change
+from rapl_gateway.speakers.service import SpeakerService
+from rapl_gateway.speakers.timeline import SpeakerTimeline
 from rapl_gateway.timing import Stage, Stopwatch
 from rapl_gateway.transcription.checks.transcript_checks import TranscriptChecks
 from rapl_gateway.transcription.early import EarlySegments
@@ -67,6 +72,8 @@ class Job:
     """As in `EngineCall`."""
     known: Transcript | None = None
     """The engine's transcript of a clip, if it is known already. It is judged like any other."""
+    speakers: SpeakerRequest | None = None
+    """None if the request does not ask for speakers."""
     result: TranscriptBuilder = field(default_factory=TranscriptBuilder)
     checks: TranscriptChecks = field(default_factory=TranscriptChecks)
 
@@ -74,9 +81,12 @@ class Job:
 class Pipeline:
     """Transcribes jobs. It keeps one more segment of a job in progress than the job's backend works on at once."""
 
-    def __init__(self, preprocess: PreprocessClient, settings: Settings) -> None:
+    def __init__(
+        self, preprocess: PreprocessClient, settings: Settings, speakers: SpeakerService | None = None
+    ) -> None:
         self._preprocess = preprocess
         self._settings = settings
+        self._speakers = speakers
         self.fallbacks: Counter[str] = Counter(no_speech_check=0, cut_by_gateway=0)
         """How often a request was served without preprocess-service, by kind."""
 
@@ -87,6 +97,8 @@ class Pipeline:
             ServiceError: can also be raised after some texts. If one segment fails, the whole job fails, so that no
                 text is missing without an error.
         """
+        if job.speakers:
+            return self._with_speakers(job, job.speakers)
         is_other_track = bool(job.prepare.audio_track)  # a WAV has only track 0, and preprocess-service says so
         clip = None if is_other_track else canonical_wav(job.media)
         if clip and clip.duration_s <= MAX_SEGMENT_S:
@@ -95,7 +107,7 @@ class Pipeline:
             )
             return self._clip(job, clip, NOTHING_TO_REPORT, check)
         if clip or len(job.media) > _MAX_CLIP_BYTES:
-            return self._recording(job)
+            return self._recording(job, self._events(job))
         return self._small_file(job)
 
     async def _small_file(self, job: Job) -> AsyncGenerator[str, None]:
@@ -107,7 +119,7 @@ class Pipeline:
                 check = partial(clip.speech_check, deadline_s=SPEECH_CHECK_S)
                 texts = self._clip(job, clip.audio, clip.media, check)
             else:
-                texts = self._recording(job)
+                texts = self._recording(job, self._events(job))
             async with aclosing(texts):
                 async for text in texts:
                     yield text
@@ -160,9 +172,32 @@ class Pipeline:
             return None
         return found.speech
 
-    async def _recording(self, job: Job) -> AsyncGenerator[str, None]:
-        """Prepares and transcribes the next segments while the text of the current one is sent."""
-        events = prepared_events(self._preprocess, job.media, job.prepare, job.request_id, self._count_cut)
+    async def _with_speakers(self, job: Job, wanted: SpeakerRequest) -> AsyncGenerator[str, None]:
+        """Transcribes the media as a recording, and finds its speakers: at the same time if the engine gives the times
+        of words, otherwise first, because the audio is then cut where the speaker changes."""
+        assert self._speakers, "a request for speakers is refused if there is no speaker-service"
+        with job.stopwatch.stage(Stage.PREPARE):
+            references = await references_of(wanted.known, self._preprocess, job.request_id)
+        async with self._speakers.diarization(references, wanted.count, job.request_id) as diarization:
+            events = diarization.fed_by(self._events(job))
+            if not wanted.has_word_times:
+                with job.stopwatch.stage(Stage.SPEAKERS):
+                    async with aclosing(events):
+                        async for _ in events:
+                            pass
+                    timeline = SpeakerTimeline(await diarization.turns())
+                events = cut_where_speakers_change(self._events(job), timeline)
+            async with aclosing(self._recording(job, events)) as texts:
+                async for text in texts:
+                    yield text
+            with job.stopwatch.stage(Stage.SPEAKERS):
+                job.result.speakers = Speakers(await diarization.turns(), wanted.names)
+
+    def _events(self, job: Job) -> Events:
+        return prepared_events(self._preprocess, job.media, job.prepare, job.request_id, self._count_cut)
+
+    async def _recording(self, job: Job, events: Events) -> AsyncGenerator[str, None]:
+        """Transcribes the next segments while the text of the current one is sent."""
         prefetcher = SegmentPrefetcher(events, partial(self._start, job), job.reservation.width + 1)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(prefetcher.close)

@@ -85,7 +85,7 @@ def recut(segment: SpeechSegment, judged: Judged, *, is_first: bool) -> Recut:
     start_s = first.middle_s if first else 0.0
     end_s = last.middle_s if last else segment.audio.duration_s
     if 0.0 < end_s - start_s < _NEARLY_ALL * segment.audio.duration_s:
-        return Recut(before, [_piece(segment, start_s, end_s)], after)
+        return Recut(before, [piece_of(segment, start_s, end_s)], after)
     whole = _with_other_edges(segment) if is_first else None
     return Recut((), [whole] if whole else _halves(segment), ())
 
@@ -103,7 +103,7 @@ def _with_other_edges(segment: SpeechSegment) -> SpeechSegment | None:
         return None
     start_s = max(0.0, speech[0].start_s - _SILENCE_S)
     end_s = min(audio.duration_s, speech[-1].end_s + _SILENCE_S)
-    return _piece(segment, start_s, end_s) if end_s - start_s < audio.duration_s - _SILENCE_S else None
+    return piece_of(segment, start_s, end_s) if end_s - start_s < audio.duration_s - _SILENCE_S else None
 
 
 def _halves(segment: SpeechSegment) -> list[SpeechSegment]:
@@ -117,7 +117,7 @@ def _halves(segment: SpeechSegment) -> list[SpeechSegment]:
         edges = [0.0, *(piece.end_s for piece in pieces)]
     else:
         edges = [0.0, cut_s, audio.duration_s]
-    return [_piece(segment, start_s, end_s) for start_s, end_s in pairwise(edges)]
+    return [piece_of(segment, start_s, end_s) for start_s, end_s in pairwise(edges)]
 
 
 def _not_flagged(judged: Judged) -> tuple[tuple[Segment, ...], tuple[Segment, ...]]:
@@ -151,7 +151,8 @@ def _longest_pause_s(speech: Intervals, duration_s: float) -> float | None:
     return max(inner)[1] if inner else None
 
 
-def _piece(segment: SpeechSegment, start_s: float, end_s: float) -> SpeechSegment:
+def piece_of(segment: SpeechSegment, start_s: float, end_s: float) -> SpeechSegment:
+    """Returns a part of a segment. Its times count from the start of the segment."""
     start, end = (round(at_s * SAMPLE_RATE_HZ) * SAMPLE_WIDTH_BYTES for at_s in (start_s, end_s))
     speech = segment.speech
     if speech is not None:

@@ -9,6 +9,7 @@ from rapl_protocol.intervals import Interval, merged
 from rapl_protocol.prepared import NOTHING_TO_REPORT, Damage, PrepareEnd, SpeechSegment
 from rapl_protocol.transcript import Segment, TokenLogprob, Transcript, join_texts
 
+from rapl_gateway.speakers.assignment import Speakers
 from rapl_gateway.transcription.checks.transcript_checks import Flag, Judged, Judgement, Suspicion
 from rapl_gateway.transcription.replaced_transcript import with_replacements
 from rapl_gateway.transcription.replacements import NO_REPLACEMENTS, Replacements
@@ -82,6 +83,8 @@ class TranscriptBuilder:
         """Seconds of the source that have been transcribed."""
         self.media = NOTHING_TO_REPORT
         """What was read of the media file; complete when `end` has been called."""
+        self.speakers: Speakers | None = None
+        """Who speaks when; None if it was not requested, or is not known yet."""
 
     @property
     def partial(self) -> str:

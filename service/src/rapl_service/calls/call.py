@@ -1,11 +1,12 @@
 """Requests to other services. Every failure becomes a ServiceError.
 
-`fetch` and `pieces` use `HttpPool`. `stream`, which can also send a file, uses aiohttp.
+`fetch` and `pieces` use `HttpPool`. `stream`, which can also send a file or a body that is still being made, uses
+aiohttp.
 """
 
 import asyncio
 import mmap
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import IO, Any, TypeVar
@@ -22,7 +23,7 @@ from rapl_service.calls.remedies import RAISE_DEADLINE, same_token
 from rapl_service.telemetry.tracing import CURRENT_SPAN
 
 M = TypeVar("M", bound=BaseModel)
-Body = bytes | memoryview | IO[bytes]
+Body = bytes | memoryview | IO[bytes] | AsyncIterable[bytes | memoryview]
 
 CONNECT_TIMEOUT_S = 2.0
 """A running service on this machine or network accepts a connection at once."""

@@ -22,7 +22,7 @@ LABELS = {
     f" A process has labels for at most {MAX_MODELS} models; the models after that are `other`.",
     "status": "The HTTP status; 101 for a WebSocket, 0 if the client left before the response.",
     "code": "The error's code, one of the table in `docs/openai.md`; empty without an error.",
-    "stage": "`receive`, `prepare`, `queue`, `infer`, `render`, `send` or `gateway`.",
+    "stage": "`receive`, `prepare`, `queue`, `infer`, `speakers`, `render`, `send` or `gateway`.",
     "outcome": "Of turns: `completed`, the code of the error with which the turn failed, or `dropped` if nothing was "
     "expected of it any more: the client cleared it or left, or it was shorter than 100 ms. Of passes: `text`, "
     "`no_speech`, `failed`, `cancelled` (the turn ended first), or `skipped`: the passes that a turn left out because "
@@ -32,7 +32,7 @@ LABELS = {
     "was lost), `internal`: the server closed it.",
     "waits_for": "`detection`: audio that is not yet sent to preprocess-service. `text`: audio in committed turns "
     "without a text.",
-    "backend": "A backend of `rapl.toml`, or `preprocess-service`.",
+    "backend": "A backend of `rapl.toml`, `preprocess-service` or `speaker-service`.",
     "state": "Of replicas: `reachable`, `unreachable`. Of decoders: `idle`, `busy`. Of models: `absent`,"
     " `downloading`, `loading`, `ready`, `failed`.",
     "reason": "Why a text is in doubt, such as `no_text`, `loop` or `truncated`, or what is wrong with the file: "

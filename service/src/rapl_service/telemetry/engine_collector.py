@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from prometheus_client.registry import Collector
 from rapl_protocol.models import ModelState
-from rapl_protocol.transcriber import Transcriber
+from rapl_protocol.transcriber import ModelHost
 
 from rapl_service.telemetry import catalog
 from rapl_service.telemetry.catalog import OTHER
@@ -12,8 +12,8 @@ from rapl_service.telemetry.metrics import Family, ModelLabels, family
 
 
 class EngineCollector(Collector):
-    def __init__(self, transcriber: Transcriber, labels: ModelLabels) -> None:
-        self._transcriber = transcriber
+    def __init__(self, host: ModelHost, labels: ModelLabels) -> None:
+        self._host = host
         self._labels = labels
 
     def collect(self) -> Iterator[Family]:
@@ -25,7 +25,7 @@ class EngineCollector(Collector):
                 catalog.MODEL_MEMORY, catalog.MODEL_PROCESS_ENDS,
             )
         }  # fmt: skip
-        for info in self._transcriber.models():
+        for info in self._host.models():
             model = self._labels.label(info.id)
             if model == OTHER:
                 continue

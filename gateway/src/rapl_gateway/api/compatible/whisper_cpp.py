@@ -34,7 +34,7 @@ async def _adapted(_: Request, form: Form) -> bool:
             raise _unsupported(name, f"'{name}' is not supported: the whole file is transcribed.")
     for name in ("diarize", "tinydiarize"):
         if flag(form, name):
-            raise _unsupported(name, f"'{name}' is not supported: no model distinguishes speakers.")
+            raise _unsupported(name, f"'{name}' is not supported here: /v1/audio/transcriptions tells speakers apart.")
     if flag(form, "detect_language"):
         form.fields.pop("language", None)
     if flag(form, "token_timestamps"):

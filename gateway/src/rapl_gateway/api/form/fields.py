@@ -42,16 +42,22 @@ def text_of(form: Form, field: str) -> str | None:
     return None if values is None or is_absent(values[-1]) else values[-1].strip()
 
 
-def texts_of(form: Form, field: str) -> Sequence[str]:
+def texts_of(form: Form, field: str, separator: str = ",") -> Sequence[str]:
     """Returns every value of an array. SDKs repeat `name[]`; other clients number the values (`name[0]`), or send
-    `name`, with commas (`a,b`) or as JSON (`["a", "b"]`). An array of absent values only counts as not sent."""
+    `name`, with commas (`a,b`) or as JSON (`["a", "b"]`). An array of absent values only counts as not sent.
+
+    Args:
+        form: the request.
+        field: its name, without brackets.
+        separator: what separates the values of one `name`, as a regular expression.
+    """
     _require_text(form, field)
     texts: list[str] = []
     for name, values in form.fields.items():
         if name.startswith(field) and (item := re.fullmatch(r"(\[\d*\])?", name[len(field) :])):
             for value in values:
                 listed = _json_list(value)
-                texts += listed if listed is not None else [value] if item.group() else value.split(",")
+                texts += listed if listed is not None else [value] if item.group() else re.split(separator, value)
     return () if all(map(is_absent, texts)) else [text.strip() for text in texts if text.strip()]
 
 

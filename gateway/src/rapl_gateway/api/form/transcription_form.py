@@ -25,8 +25,10 @@ from rapl_gateway.api.form.fields import (
     texts_of,
     unsupported,
 )
+from rapl_gateway.api.form.speakers import SpeakerFields, requested_speakers
 from rapl_gateway.api.subtitles.rules import BY_RULES, SubtitleOptions
 from rapl_gateway.api.upload import Form
+from rapl_gateway.backends.catalog import DIARIZING_NAMES
 from rapl_gateway.languages import language_list
 
 MAX_PROMPT_CHARACTERS = 100_000
@@ -36,7 +38,7 @@ _VAD_LIMITS = {"threshold": 1.0, "prefix_padding_ms": 5_000.0, "silence_duration
 
 
 class ResponseFormat(StrEnum):
-    """OpenAI's response formats. DIARIZED_JSON is refused, because no model distinguishes speakers."""
+    """OpenAI's response formats. DIARIZED_JSON has speakers."""
 
     JSON = "json"
     TEXT = "text"
@@ -47,6 +49,7 @@ class ResponseFormat(StrEnum):
 
 
 _SUBTITLES = (ResponseFormat.SRT, ResponseFormat.VTT)
+_WITH_SEGMENTS = (*_SUBTITLES, ResponseFormat.VERBOSE_JSON)
 
 
 class Granularity(StrEnum):
@@ -84,6 +87,8 @@ class TranscriptionForm:
     stream: bool
     translate: bool
     subtitles: SubtitleOptions
+    speakers: SpeakerFields | None
+    """None if the request does not ask for speakers."""
 
     @classmethod
     def parse(
@@ -108,15 +113,15 @@ class TranscriptionForm:
         file = form.files.get("file")
         if file is None:
             raise invalid("file", "the audio is missing: send it as a form file named 'file'")
-        _refuse_unsupported(form)
-        includes, response_format = _includes(form), _response_format(form)
+        model, includes, response_format = text_of(form, "model"), _includes(form), _response_format(form)
+        _refuse_what_diarization_lacks(form, model, response_format)
         if Include.SUBTITLES in includes and response_format is not ResponseFormat.VERBOSE_JSON:
             raise invalid("include", "'subtitles' can be included in response_format 'verbose_json' only")
         options = _chunking_strategy(form) | {"speech_detection": speech_detection, "audio_track": _audio_track(form)}
         languages = () if translate else _languages(form)
         return cls(
             file=file,
-            model=text_of(form, "model"),
+            model=model,
             language=languages[0] if len(languages) == 1 else None,
             languages=languages if len(languages) > 1 else (),
             prompt=_prompt(form),
@@ -130,6 +135,9 @@ class TranscriptionForm:
             stream=not translate and flag_of(form, "stream"),
             translate=translate,
             subtitles=subtitles.changed_by(partial(text_of, form)),
+            speakers=requested_speakers(
+                form, response_format, has_labels=response_format in _WITH_SEGMENTS, translate=translate
+            ),
         )
 
     @property
@@ -146,7 +154,15 @@ class TranscriptionForm:
     def wants_subtitles(self) -> bool:
         return not self.stream and (self.response_format in _SUBTITLES or Include.SUBTITLES in self.includes)
 
-    def options(self, engine_model: str) -> TranscribeOptions:
+    def options(self, engine_model: str, *, cuts_by_words: bool = False) -> TranscribeOptions:
+        """Returns the options for an engine.
+
+        Args:
+            engine_model: the engine's id of the model.
+            cuts_by_words: whether segments are cut by the times of words where the speaker changes.
+        """
+        needs_words = self.wants_subtitles and self.subtitles.need_words
+        uses_words = cuts_by_words or (self.wants_subtitles and self.subtitles.use_words)
         return TranscribeOptions(
             model=engine_model,
             language=self.language,
@@ -155,20 +171,16 @@ class TranscriptionForm:
             keywords=self.keywords,
             temperature=self.temperature,
             itn=self.itn,
-            word_timestamps=self.wants_words or (self.wants_subtitles and self.subtitles.use_words),
-            words_are_optional=self.wants_subtitles and not self.wants_words and not self.subtitles.need_words,
-            segment_timestamps=self.response_format in (*_SUBTITLES, ResponseFormat.VERBOSE_JSON),
+            word_timestamps=self.wants_words or uses_words,
+            words_are_optional=uses_words and not self.wants_words and not needs_words,
+            segment_timestamps=self.response_format in _WITH_SEGMENTS or self.speakers is not None,
             logprobs=self.logprobs,
             translate=self.translate,
         )
 
 
 def _response_format(form: Form) -> ResponseFormat:
-    wanted = one_of(ResponseFormat, "response_format", text_of(form, "response_format") or "json")
-    if wanted is ResponseFormat.DIARIZED_JSON:
-        message = "response_format 'diarized_json' is not supported: no model distinguishes speakers."
-        raise unsupported("response_format", message)
-    return wanted
+    return one_of(ResponseFormat, "response_format", text_of(form, "response_format") or "json")
 
 
 def _languages(form: Form) -> tuple[str, ...]:
@@ -214,11 +226,22 @@ def _includes(form: Form) -> frozenset[Include]:
     return frozenset(one_of(Include, "include", text) for text in texts_of(form, "include"))
 
 
-def _refuse_unsupported(form: Form) -> None:
-    """Refuses unsupported fields. If they were ignored, the response would mislead a client that relies on them."""
-    for field in ("known_speaker_names", "known_speaker_references"):
-        if texts_of(form, field):
-            raise unsupported(field, f"'{field}' is not supported: no model distinguishes speakers.")
+def _refuse_what_diarization_lacks(form: Form, model: str | None, response_format: ResponseFormat) -> None:
+    """Refuses what OpenAI refuses for its model with speakers. If it were ignored, the response would mislead a client
+    that relies on it. A prompt is refused for that model's name only: other models use it with speakers too.
+
+    `segment` is accepted: clients ask for it, and the answer has segments.
+    """
+    is_diarized = response_format is ResponseFormat.DIARIZED_JSON
+    if model in DIARIZING_NAMES and text_of(form, "prompt"):
+        raise unsupported("prompt", f"'prompt' is not supported with the model '{model}'.")
+    if not is_diarized and model not in DIARIZING_NAMES:
+        return
+    if Include.LOGPROBS in _includes(form):
+        raise unsupported("include", "'logprobs' cannot be included in an answer with speakers.")
+    if is_diarized and Granularity.WORD in _granularities(form):
+        field = "timestamp_granularities"
+        raise unsupported(field, "response_format 'diarized_json' has no times of words: use 'verbose_json'.")
 
 
 def _chunking_strategy(form: Form) -> dict[str, Any]:

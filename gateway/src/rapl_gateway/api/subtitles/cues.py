@@ -31,6 +31,8 @@ class Cue:
     start_s: float
     end_s: float
     lines: tuple[str, ...]
+    speaker: str | None = None
+    """Who says it; None if the request does not ask for speakers."""
 
 
 def own_cues(segments: Sequence[Segment]) -> list[Cue]:

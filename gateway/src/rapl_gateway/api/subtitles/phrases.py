@@ -1,16 +1,16 @@
 """The phrases of a text, with their times: no cue and no line of a subtitle divides a phrase."""
 
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from itertools import accumulate, pairwise
+from itertools import accumulate
 
 import budoux
-from rapl_protocol.transcript import Segment, Word
+from rapl_protocol.transcript import Segment
 
 from rapl_gateway.api.subtitles.rules import width
 from rapl_gateway.languages import is_spaceless
+from rapl_gateway.speakers.text_parts import text_parts
 
 _SENTENCE_ENDS = ".?!。？！…؟।"
 _CLAUSE_ENDS = ",;:、，；：،—–"
@@ -120,42 +120,16 @@ def _is_one(before: str, word: Phrase, is_phrase_start: bool) -> bool:
 def _words(segment: Segment) -> Iterator[Phrase]:
     """Yields the words as they are in the text, with the punctuation around them."""
     words = [word for word in segment.words or () if word.word.strip()]
-    spans = _spans(segment.text, words)
-    if spans is None:
+    parts = text_parts(segment.text, words)
+    if parts is None:
         before = ""
         for word in words:
             text = " ".join(word.word.split())
             yield Phrase(text, not _joins(before, text), word.start_s, word.end_s)
             before = text
         return
-    text = segment.text
-    cuts = [0, *(_cut(text, end, start) for (_, end), (start, _) in pairwise(spans)), len(text)]
-    for word, (begin, end) in zip(words, pairwise(cuts), strict=True):
-        part = text[begin:end]
+    for word, part in zip(words, parts, strict=True):
         yield Phrase(" ".join(part.split()), part[:1].isspace(), word.start_s, word.end_s)
-
-
-def _spans(text: str, words: Sequence[Word]) -> list[tuple[int, int]] | None:
-    """Returns where each word is in the text; None if the text does not have all of them."""
-    spans: list[tuple[int, int]] = []
-    at = 0
-    for word in words:
-        start = text.find(word.word.strip(), at)
-        if start < 0:
-            return None
-        at = start + len(word.word.strip())
-        spans.append((start, at))
-    return spans
-
-
-def _cut(text: str, end: int, start: int) -> int:
-    """Returns where the part of a word ends that ends at `end`, if the next word begins at `start`. An opening bracket
-    belongs to the next word, other punctuation to this one."""
-    between = text[end:start]
-    for offset, character in enumerate(between):
-        if character.isspace() or unicodedata.category(character) in ("Ps", "Pi"):
-            return end + offset
-    return start
 
 
 def _phrase_starts(text: str) -> set[int]:

@@ -6,7 +6,7 @@ from typing import Any, cast
 from pydantic_core import from_json
 from rapl_protocol.errors import ErrorCode, ServiceError
 
-from rapl_gateway.api.upload import from_base64
+from rapl_gateway.api.json_body import from_base64
 
 MAX_EVENT_BYTES = 15 << 20
 """Largest event of a client, in bytes. Source: OpenAI's limit for `input_audio_buffer.append`."""

@@ -14,11 +14,15 @@ from rapl_protocol.live_audio import G711_RATE_HZ, AudioEncoding, LiveOptions, T
 from rapl_protocol.transcript import TranscribeOptions
 
 from rapl_gateway.api.form.transcription_form import MAX_KEYWORDS, MAX_PROMPT_CHARACTERS
+from rapl_gateway.backends.catalog import DIARIZING_NAMES
 from rapl_gateway.languages import language_list, parse_languages
+from rapl_gateway.speakers.service import not_configured
 
 MODELS_WITHOUT_TURN_DETECTION = ("gpt-live-transcribe", "gpt-realtime-whisper")
 """Models whose clients commit turns themselves, and may leave `turn_detection` out. Their snapshots count too."""
 LOGPROBS = "item.input_audio_transcription.logprobs"
+SPEAKERS = "item.input_audio_transcription.speakers"
+"""RAPL's own: each turn has the event `.segment` with its speaker. OpenAI's model with speakers needs no `include`."""
 EAGERNESS_SILENCE_MS = {"high": 500, "medium": 1_000, "auto": 1_000, "low": 2_000}
 """The silence that ends a turn with `semantic_vad`, in milliseconds. RAPL measures silence, not meaning: a quarter of
 the longest silence that OpenAI documents for each value."""
@@ -101,6 +105,7 @@ class SessionConfig:
 
     default_model: str
     """The gateway's default model, which is used if the client names none."""
+    has_speaker_service: bool = False
     encoding: AudioEncoding = AudioEncoding.PCM16
     rate_hz: int = _PCM_RATE_HZ
     model: str | None = None
@@ -113,6 +118,12 @@ class SessionConfig:
     keywords: tuple[str, ...] | None = None
     turn_detection: TurnDetection | SemanticVad | Literal[Unset.UNSET] | None = Unset.UNSET
     logprobs: bool = False
+    includes_speakers: bool = False
+
+    @property
+    def speakers(self) -> bool:
+        """Whether the speaker of each turn is requested."""
+        return self.has_speaker_service and (self.includes_speakers or self.requested_model in DIARIZING_NAMES)
 
     @property
     def requested_model(self) -> str:
@@ -151,12 +162,16 @@ class SessionConfig:
             session: the session object as the client sent it, in either form.
 
         Raises:
-            ServiceError: INVALID_REQUEST, with the field's name.
+            ServiceError: INVALID_REQUEST, with the field's name; UNSUPPORTED_PARAMETER if the session shall have
+                speakers and the gateway has no speaker-service.
         """
         sent = _parsed(_nested(session))
         config = self
         if "include" in sent.model_fields_set:
-            config = replace(config, logprobs=LOGPROBS in (sent.include or ()))
+            included = sent.include or ()
+            if SPEAKERS in included and not self.has_speaker_service:
+                raise not_configured("session.include")
+            config = replace(config, logprobs=LOGPROBS in included, includes_speakers=SPEAKERS in included)
         given = sent.audio and sent.audio.input
         if not given:
             return config
@@ -192,7 +207,8 @@ class SessionConfig:
         }
 
     def _include(self) -> list[str] | None:
-        return [LOGPROBS] if self.logprobs else None
+        included = {LOGPROBS: self.logprobs, SPEAKERS: self.includes_speakers}
+        return [name for name, is_included in included.items() if is_included] or None
 
     def _transcription(self) -> dict[str, Any]:
         language = None if self.has_language_list else next(iter(self.languages), None)

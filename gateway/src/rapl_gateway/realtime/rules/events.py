@@ -82,6 +82,19 @@ class ServerEvents:
             problems=problems,
         )
 
+    def segment(self, item_id: str, turn: TurnCompleted, start_sample: int) -> Event:
+        """The turn with its speaker. Its times count from the first audio of the session, as those of its speech."""
+        start_s = start_sample / SAMPLE_RATE_HZ
+        return self._of_item(
+            "segment",
+            item_id,
+            id=self._new_id("seg"),
+            text=turn.transcript,
+            speaker=turn.speaker,
+            start=round(start_s, 3),
+            end=round(start_s + turn.duration_s, 3),
+        )
+
     def failed(self, item_id: str, error: ServiceError) -> Event:
         return self._of_item("failed", item_id, error=error.envelope()["error"])
 

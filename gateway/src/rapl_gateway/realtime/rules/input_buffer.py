@@ -241,8 +241,10 @@ class InputBuffer:
         if len(self.transcripts) > _MAX_ITEMS:
             self.transcripts.popitem(last=False)
 
-    def complete(self, item_id: str, completed: TurnCompleted) -> None:
-        """An item has its text."""
+    def complete(self, item_id: str, completed: TurnCompleted, start_sample: int = 0) -> None:
+        """An item has its text, and perhaps its speaker. `start_sample`: where its audio begins."""
         if item_id in self.transcripts:
             self.transcripts[item_id] = completed.transcript
+        if completed.speaker is not None:
+            self.send(self._events.segment(item_id, completed, start_sample))
         self.send(self._events.completed(item_id, completed, self.config.logprobs))

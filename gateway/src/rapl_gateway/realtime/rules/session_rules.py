@@ -14,7 +14,7 @@ from rapl_protocol.audio import SAMPLE_RATE_HZ
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.live_audio import Flush, Flushed, LiveEvent, SpeechStarted, SpeechStopped
 
-from rapl_gateway.api.upload import from_base64
+from rapl_gateway.api.json_body import from_base64
 from rapl_gateway.realtime.rules.client_events import (
     APPEND,
     id_of,
@@ -154,8 +154,8 @@ class SessionRules:
         return self._taken()
 
     def on_completed(self, item_id: str, completed: TurnCompleted) -> list[Command]:
-        if self.buffer.turns.pop(item_id, None):
-            self.buffer.complete(item_id, completed)
+        if turn := self.buffer.turns.pop(item_id, None):
+            self.buffer.complete(item_id, completed, turn.start_sample)
             self._close_if_done()
         return self._taken()
 

@@ -168,6 +168,7 @@ export default {
   "stage.prepare": "It is decoded, speech is found",
   "stage.queue": "Wait for the model",
   "stage.infer": "The model transcribes",
+  "stage.speakers": "Wait for the speakers",
   "stage.render": "The answer is written",
   "stage.send": "The answer is sent",
   "stage.gateway": "The gateway's own work",

@@ -168,6 +168,7 @@ export default {
   "stage.prepare": "解码并检测语音",
   "stage.queue": "等待模型",
   "stage.infer": "模型转写",
+  "stage.speakers": "等待区分说话人",
   "stage.render": "生成结果",
   "stage.send": "发送结果",
   "stage.gateway": "网关自身的处理",

@@ -1,0 +1,107 @@
+"""A diarization that runs while its recording is decoded and transcribed."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+
+from rapl_protocol.errors import ErrorCode, ServiceError
+from rapl_protocol.prepared import PreparedEvent, SpeechSegment
+from rapl_protocol.speakers import (
+    Diarization,
+    DiarizationEvent,
+    DiarizationOptions,
+    RecordedSpeech,
+    SpeakerReference,
+    SpeakerTurn,
+)
+from rapl_service.calls.call import unavailable
+from rapl_service.calls.remedies import RAISE_DEADLINE
+from rapl_service.calls.speakers import SpeakerClient
+
+from rapl_gateway.speakers.prepared_speech import Events, speech_of, with_known_speech
+
+_MOST_WAITING = 8
+"""Most parts of the recording that wait for the service, each of up to 1 MB."""
+
+
+class RunningDiarization:
+    """One request to speaker-service. It begins when the object is created.
+
+    Args:
+        client: calls the service.
+        options: the first frame of the request.
+        references: a recording of each known speaker.
+        idle_s: how long the service may take for a part of the recording, and for the turns at the end, in seconds.
+        request_id: for the log of speaker-service.
+    """
+
+    def __init__(
+        self,
+        client: SpeakerClient,
+        options: DiarizationOptions,
+        references: Sequence[SpeakerReference],
+        *,
+        idle_s: float,
+        request_id: str,
+    ) -> None:
+        self._service = client.service
+        self._idle_s = idle_s
+        self._first: tuple[DiarizationEvent, ...] = (options, *references)
+        self._parts: asyncio.Queue[RecordedSpeech | None] = asyncio.Queue(_MOST_WAITING)
+        self._is_accepted = asyncio.Event()
+        self._task = asyncio.create_task(client.diarize(self._events(), idle_s=idle_s, request_id=request_id))
+
+    async def accepted(self) -> None:
+        """Waits until the service has accepted the connection. Raises: ServiceError."""
+        accepted = asyncio.create_task(self._is_accepted.wait())
+        await self._unless_ended(accepted)
+
+    async def fed_by(self, events: Events) -> AsyncGenerator[PreparedEvent, None]:
+        """Yields the events, and sends their speech to the service.
+
+        Raises:
+            ServiceError: the service failed, or it reads too slowly.
+        """
+        async with aclosing(with_known_speech(events)) as known:
+            async for event in known:
+                if isinstance(event, SpeechSegment):
+                    for part in speech_of(event):
+                        await self._send(part)
+                yield event
+        await self._send(None)
+
+    async def turns(self) -> tuple[SpeakerTurn, ...]:
+        """Returns the turns of the whole recording, when all of its events have been read. Raises: ServiceError."""
+        return (await self._task).turns
+
+    async def close(self) -> None:
+        """Cancels the request, if it has not ended."""
+        self._task.cancel()
+        await asyncio.wait({self._task})
+        if not self._task.cancelled():
+            self._task.exception()  # so that asyncio does not report it: `fed_by` or `turns` has raised it
+        del self._task  # its exception has a traceback with this object: that would be a cycle
+
+    async def _events(self) -> AsyncGenerator[DiarizationEvent, None]:
+        self._is_accepted.set()
+        for event in self._first:
+            yield event
+        while (part := await self._parts.get()) is not None:
+            yield part
+
+    async def _send(self, part: RecordedSpeech | None) -> None:
+        await self._unless_ended(asyncio.create_task(self._parts.put(part)))
+
+    async def _unless_ended(self, step: asyncio.Task[None] | asyncio.Task[bool]) -> None:
+        """Waits for a step of the request. Raises: ServiceError, if the service fails or stops reading."""
+        try:
+            waits: set[asyncio.Task[None] | asyncio.Task[bool] | asyncio.Task[Diarization]] = {step, self._task}
+            await asyncio.wait(waits, timeout=self._idle_s, return_when=asyncio.FIRST_COMPLETED)
+            if self._task.done():
+                self._task.result()
+                raise unavailable(self._service, "answered before the recording had ended")
+            if not step.done():
+                message = f"{self._service.name} at {self._service.url} has read nothing for {self._idle_s:g} s."
+                raise ServiceError(ErrorCode.BACKEND_TIMEOUT, message, remedy=RAISE_DEADLINE)
+        finally:
+            step.cancel()
