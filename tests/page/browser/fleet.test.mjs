@@ -172,7 +172,7 @@ test("a model that leaves the memory stays chosen, says why it cannot be used, a
     await page.getByRole("button", { name: /^Choose files/, disabled: false }).waitFor();
   }));
 
-test("a file whose model left the memory says at once what it waits for, is cancelled at once, and goes on with Load", () =>
+test("a file whose model left the memory says at once what it waits for, is cancelled, and goes on with Load", () =>
   on(
     READY,
     async (page) => {
