@@ -178,8 +178,8 @@ test("a file whose model left the memory says at once what it waits for, is canc
     async (page) => {
       await page.getByRole("combobox", { name: "Model", disabled: false }).waitFor();
       await fetch(`${READY}/v1/models/${SELFTEST}/unload`, { method: "POST" });
-      await page.locator("input[type=file]").setInputFiles(RECORDINGS.several);
-      const own = card(page, NAMES.several);
+      await page.locator("input[type=file]").setInputFiles(RECORDINGS.sample);
+      const own = card(page, NAMES.sample);
       await own.getByText(`${SELFTEST}: Not in memory.`).waitFor();
       await own.getByRole("button", { name: "Cancel" }).click();
       await own.getByText("Cancelled", { exact: true }).waitFor();
