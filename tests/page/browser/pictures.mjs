@@ -93,6 +93,9 @@ async function transcript(page) {
     .click();
   await page.waitForTimeout(1200);
   await page.getByRole("button", { name: "Pause" }).click();
+  // In the third row, however slow the machine is.
+  await page.evaluate("document.querySelector('audio').currentTime = 4.2");
+  await page.locator("li[aria-current]").waitFor();
 }
 
 async function files(page) {
