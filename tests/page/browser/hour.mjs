@@ -1,10 +1,8 @@
 // A long recording on the page: `node hour.mjs RECORDING`. Prints what was seen as JSON. Run by tests/page_hour.py.
 
 import { readFileSync } from "node:fs";
-import path from "node:path";
 
 import { launch, READY } from "./page.mjs";
-import { card, choose } from "./try.mjs";
 
 const [recording] = process.argv.slice(2);
 const LIMIT_MS = 20 * 60_000;
@@ -22,26 +20,47 @@ const { all_pss_bytes: empty_browser_pss_bytes, all_rss_bytes: empty_browser_rss
 const sampling = setInterval(sample, SAMPLE_MS);
 
 await page.goto(READY);
-const own = card(page, path.basename(recording));
-await choose(page, recording);
-const progress = await own.getByText(/^\d+:\d+(:\d+)? of .* left$/).textContent();
-await own.getByRole("button", { name: "Cancel" }).click();
-await own.getByText("Cancelled", { exact: true }).waitFor();
+await waitFor("!document.querySelector('#option-model').disabled");
+await page.locator("input[type=file]").setInputFiles(recording);
+const hints = "[...document.querySelectorAll('.job .hint')].map((hint) => hint.textContent)";
+const progress = await waitFor(`${hints}.find((text) => text.endsWith(" left"))`);
+await press("Cancel");
+await waitFor("document.querySelector('.job .state').textContent === 'Cancelled'");
 const hasEnded = await until(async () => (await status()).running_requests === 0);
 const began = performance.now();
-await own.getByRole("button", { name: "Try again" }).click();
-await own.getByText("Done", { exact: true }).waitFor();
+await press("Try again");
+await waitFor("document.querySelector('.job .state').textContent === 'Done'");
 const tookS = (performance.now() - began) / 1000;
-await own
-  .getByRole("button", { name: /^Play from/ })
-  .last()
-  .click();
+const segments = await page.evaluate("document.querySelectorAll('.transcript li').length");
+await page.waitForTimeout(2000);
+const before_playing_pss_bytes = most.all_pss_bytes;
+await page.evaluate("[...document.querySelectorAll('.transcript .time')].at(-1).click()");
 await page.waitForTimeout(3000);
 clearInterval(sampling);
-const segments = await own.getByRole("list", { name: "Transcript" }).getByRole("listitem").count();
 await browser.close();
 const seen = { progress, cancelled_on_the_server: hasEnded, took_s: tookS.toFixed(1), segments };
-console.log(JSON.stringify({ ...seen, ...most, empty_browser_pss_bytes, empty_browser_rss_bytes }));
+const others = { before_playing_pss_bytes, empty_browser_pss_bytes, empty_browser_rss_bytes };
+console.log(JSON.stringify({ ...seen, ...most, ...others }));
+
+/**
+ * Waits until an expression is true on the page, and returns its value. Playwright's own search for roles would take
+ * some 100 MB there, for so many rows.
+ */
+async function waitFor(expression) {
+  for (;;) {
+    const found = await page.evaluate(expression);
+    if (found) return found;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+/** Clicks the button of the card with a text. */
+function press(text) {
+  return page.evaluate(
+    (wanted) => [...document.querySelectorAll(".job button")].find((each) => each.textContent === wanted).click(),
+    text,
+  );
+}
 
 async function status() {
   return (await fetch(`${READY}/v1/status`)).json();

@@ -3,7 +3,18 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { assertAccessible, isTooWide, KEY, KEYED, on, PHONE, READY, RECORDINGS, withBrowser } from "./page.mjs";
+import {
+  assertAccessible,
+  FIRST_VISIT,
+  isTooWide,
+  KEY,
+  KEYED,
+  on,
+  PHONE,
+  READY,
+  RECORDINGS,
+  withBrowser,
+} from "./page.mjs";
 import { card, NAMES } from "./try.mjs";
 
 const VIEWS = ["try", "fleet"];
@@ -29,6 +40,16 @@ for (const view of VIEWS)
         },
         { colorScheme, viewport: PHONE },
       ));
+
+test("on a first visit a long path widens the page of a phone nowhere", () =>
+  on(
+    FIRST_VISIT,
+    async (page) => {
+      await page.getByText(/weights in/).waitFor();
+      assert.equal(await isTooWide(page), false);
+    },
+    { viewport: { width: 320, height: 640 } },
+  ));
 
 test("the colours can be chosen, and the choice is kept", () =>
   on(READY, async (page) => {

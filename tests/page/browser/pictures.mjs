@@ -22,6 +22,8 @@ const STATES = {
   sending: [READY, sending],
   transcript: [READY, transcript],
   files: [READY, files],
+  removed: [READY, removed],
+  "waiting-for-model": [READY, waitingForModel],
   marks: [READY, markedTranscript],
   code: [READY, code],
   failed: [
@@ -91,12 +93,30 @@ async function transcript(page) {
     .click();
   await page.waitForTimeout(1200);
   await page.getByRole("button", { name: "Pause" }).click();
+  // In the third row, however slow the machine is.
+  await page.evaluate("document.querySelector('audio').currentTime = 4.2");
+  await page.locator("li[aria-current]").waitFor();
 }
 
 async function files(page) {
   await choose(page, RECORDINGS.several, RECORDINGS.sample, RECORDINGS.nothing, RECORDINGS.microphone);
   for (const name of [NAMES.several, NAMES.sample, NAMES.microphone]) await done(page, name);
   await seen(page, "Failed");
+}
+
+async function removed(page) {
+  await choose(page, RECORDINGS.sample, RECORDINGS.microphone);
+  for (const name of [NAMES.sample, NAMES.microphone]) await done(page, name);
+  const remove = page.getByRole("button", { name: `Remove ${NAMES.sample}` });
+  await remove.press("Enter"); // so the focus goes to Undo, and the line stays
+}
+
+/** Only for some seconds: then the server gives up. */
+async function waitingForModel(page) {
+  await page.getByRole("combobox", { name: "Model", disabled: false }).waitFor();
+  await fetch(`${READY}/v1/models/rapl/selftest/unload`, { method: "POST" });
+  await page.locator("input[type=file]").setInputFiles(RECORDINGS.several);
+  await seen(page, "Waiting for the model");
 }
 
 async function code(page) {
@@ -142,6 +162,7 @@ async function remove(page) {
 const browser = await launch(KNOWS_ELSEWHERE);
 for (const [state, [url, bring, options]] of Object.entries(STATES)) {
   if (!state.includes(word)) continue;
+  await load(); // a state before may have unloaded it
   const context = await browser.newContext({ viewport: DESKTOP, locale: "en-GB", deviceScaleFactor: 2, ...options });
   const page = await context.newPage();
   try {
@@ -155,8 +176,16 @@ for (const [state, [url, bring, options]] of Object.entries(STATES)) {
 }
 await browser.close();
 
+async function load() {
+  const model = `${READY}/v1/models/rapl/selftest`;
+  await fetch(`${model}/load`, { method: "POST" });
+  const state = async () => (await (await fetch(model)).json()).state;
+  while ((await state()) !== "ready") await new Promise((resolve) => setTimeout(resolve, 200));
+}
+
 /** Takes the whole page in both colours. */
 async function shots(page, name, viewport) {
+  await page.mouse.move(0, 0);
   await page.setViewportSize(viewport);
   const height = await page.evaluate("document.documentElement.scrollHeight");
   await page.setViewportSize({ ...viewport, height }); // what is outside the window is not drawn

@@ -7,6 +7,9 @@ import { bytes, t } from "./i18n.js";
 const LEAST_WEIGHTS_BYTES = 100_000; // the note of an unfinished download has some hundred bytes
 const LOADS_ITSELF = "mlx-service"; // it loads a model when a request needs it, and downloads what is missing
 
+const LEARNS_MS = 5000;
+const loadsBegun = new Map(); // id -> when, in ms
+
 /** Returns the path of a model in the API. */
 export const pathOf = (id) => `/v1/models/${id.split("/").map(encodeURIComponent).join("/")}`;
 
@@ -57,6 +60,9 @@ export const reasonsOf = (model) =>
 /** Returns what a person should know of a model that is not ready: its state, why, and what to do. */
 export const whyNot = (model) => [stateText(model), ...reasonsOf(model)].map(sentence).join(" ");
 
+/** Whether a button has just begun to load a model: the gateway learns of its new state within 2 s. */
+export const isLoadBegun = (id) => performance.now() < (loadsBegun.get(id) ?? -Infinity) + LEARNS_MS;
+
 /** Returns a button that loads a model, and then calls `onLoading`. What fails is shown beside it. */
 export function loadButton(id, onLoading = () => {}) {
   const problem = h("p.small.problem-text", { role: "alert" });
@@ -70,6 +76,7 @@ export function loadButton(id, onLoading = () => {}) {
     problem.replaceChildren();
     try {
       await postJson(`${pathOf(id)}/load`);
+      loadsBegun.set(id, performance.now());
       document.dispatchEvent(new Event("rapl:models"));
       onLoading();
     } catch (error) {

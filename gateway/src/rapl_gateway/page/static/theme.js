@@ -10,6 +10,8 @@ const ICONS = { auto: HALF, light: SUN, dark: MOON };
 /** Applies the choice that this browser keeps, and lets a button go to the next one. */
 export function startTheme(button) {
   show(button, localStorage.getItem(CHOSEN) ?? "auto");
+  const system = matchMedia("(prefers-color-scheme: dark)"); // it may change in the evening
+  system.addEventListener("change", () => document.dispatchEvent(new Event("rapl:theme")));
   button.addEventListener("click", () => {
     const next = CHOICES[(CHOICES.indexOf(document.documentElement.dataset.theme) + 1) % CHOICES.length];
     localStorage.setItem(CHOSEN, next);

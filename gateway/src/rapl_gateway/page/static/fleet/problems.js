@@ -1,6 +1,6 @@
 // What is wrong, and what to do about it: the problems of GET /v1/status, in the words of `rapl doctor`.
 
-import { h, icon, sentence } from "../dom.js";
+import { h, icon } from "../dom.js";
 import { t } from "../i18n.js";
 import { WARNING } from "../icons.js";
 import { isForScripts } from "../model.js";
@@ -42,7 +42,7 @@ function problem() {
     show(word, `${t(`fleet.problem.${found.status}`)} `);
     show(subject, found.subject);
     set(subject, "lang", "en");
-    showSentence(reason, sentence(found.reason));
+    showSentence(reason, found.reason);
     showSentence(remedy, isForScripts(found.remedy) ? null : found.remedy);
   };
   return { element, update };

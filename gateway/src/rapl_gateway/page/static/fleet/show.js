@@ -1,7 +1,7 @@
 // Shows what has changed and nothing else: an element that did not change keeps its focus, its selection and its place,
 // and a screen reader does not read it again.
 
-import { prose } from "../dom.js";
+import { prose, sentence } from "../dom.js";
 
 /** Hides an element or shows it. To set the same value again would count as a change. */
 export function hide(element, isHidden) {
@@ -31,13 +31,13 @@ export function showState(element, mood, text) {
   show(element, text);
 }
 
-/** Shows a sentence of the server, with the commands in backquotes as code. It is in English in every language. */
-export function showSentence(element, sentence) {
-  hide(element, !sentence);
-  if (!sentence || element.dataset.sentence === sentence) return;
-  element.dataset.sentence = sentence;
+/** Shows the server's words as a sentence, with the commands in backquotes as code. In every language it is English. */
+export function showSentence(element, words) {
+  hide(element, !words);
+  if (!words || element.dataset.words === words) return;
+  element.dataset.words = words;
   element.lang = "en";
-  element.replaceChildren(...prose(sentence).childNodes);
+  element.replaceChildren(...prose(sentence(words)).childNodes);
 }
 
 /**

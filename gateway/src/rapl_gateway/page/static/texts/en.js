@@ -28,7 +28,7 @@ export default {
   "error.status": "The server answered with status {status}.",
   "error.other": "This did not work",
   "error.unreachable": "RAPL does not answer",
-  "error.unreachable_why": "No answer came from the server. Look whether it runs: ./rapl status",
+  "error.unreachable_why": "No answer came from the server. Look whether it runs: `./rapl status`.",
   "error.invalid_request": "The server could not use this request",
   "error.unsupported_parameter": "This model does not support that",
   "error.audio_undecodable": "This file has no sound that can be read",

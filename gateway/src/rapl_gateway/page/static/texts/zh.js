@@ -28,7 +28,7 @@ export default {
   "error.status": "服务器返回了状态码 {status}。",
   "error.other": "操作没有成功",
   "error.unreachable": "RAPL 没有响应",
-  "error.unreachable_why": "服务器没有返回任何内容。请用 ./rapl status 查看它是否在运行。",
+  "error.unreachable_why": "服务器没有返回任何内容。请用 `./rapl status` 查看它是否在运行。",
   "error.invalid_request": "服务器无法处理这个请求",
   "error.unsupported_parameter": "这个模型不支持此功能",
   "error.audio_undecodable": "无法从这个文件中读取声音",

@@ -58,6 +58,7 @@ export class Job extends EventTarget {
 
   /** Puts a job that failed or was cancelled into the queue again; with new options, if they are given. */
   again(options = null) {
+    if (!this.hasEnded) return; // another button has done so
     if (options) this.fields = fieldsOf(options);
     this.error = null;
     this.#stop = new AbortController();

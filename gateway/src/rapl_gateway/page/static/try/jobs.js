@@ -26,7 +26,7 @@ export class Jobs {
   /** @param {Options} options what the user has chosen for what is sent next. */
   constructor(options) {
     this.#options = options;
-    const title = h("div.spread", {}, h("h2", { text: "jobs.title" }), this.#clear);
+    const title = h("div.spread.jobs-head", {}, h("h2", { text: "jobs.title" }), this.#clear);
     this.#inner = h("section.stack", { hidden: true }, title, this.#said, this.#list);
     this.element = h("div.stack", {}, this.#inner, this.#undo.element);
   }

@@ -1,7 +1,7 @@
 // The server's models, asked for again while the view is shown.
 
 import { getJson } from "../api.js";
-import { isComing, pathOf } from "../model.js";
+import { isComing, isLoadBegun, pathOf } from "../model.js";
 
 const SOON_MS = 3000; // while a model is being downloaded or loaded
 const LATER_MS = 15000;
@@ -69,7 +69,7 @@ export async function untilReady(id, signal, onModel) {
   for (;;) {
     const model = await getJson(pathOf(id), { signal });
     onModel(model);
-    if (!isComing(model)) return model;
+    if (model.state === "ready" || !(isComing(model) || isLoadBegun(id))) return model;
     await new Promise((resolve) => setTimeout(resolve, 1000));
   }
 }

@@ -22,7 +22,12 @@ export class Card {
   #waits = h("p.hint"); // why the work does not go on
   #load = h("div");
   #cancel = h("button", { type: "button", text: "work.cancel", onclick: () => this.job.cancel() });
-  #working = h("div.working", {}, this.#bar, h("div.spread", {}, this.#left, this.#cancel), this.#waits, this.#load);
+  #working = h(
+    "div.working",
+    {},
+    this.#bar,
+    h("div.spread", {}, h("div", {}, this.#left, this.#waits), h("div.row.end", {}, this.#load, this.#cancel)),
+  );
   #fold = h("button.quiet", { type: "button", hidden: true, "aria-expanded": "false", onclick: () => this.#toggle() });
 
   /**
@@ -86,8 +91,9 @@ export class Card {
 
   #showProgress() {
     const { part, doneS, durationS, leftS } = this.job.progress;
-    const ratio = part ?? (durationS ? doneS / durationS : null);
-    if (ratio === null) this.#bar.removeAttribute("value");
+    const ratio = part ?? (durationS && doneS ? doneS / durationS : null); // null: nobody knows yet how fast it goes
+    if (this.job.state === "waiting") this.#bar.value = 0;
+    else if (ratio === null) this.#bar.removeAttribute("value");
     else this.#bar.value = Math.min(1, ratio);
     this.#showModel(this.job.model);
     if (part !== undefined) setText(this.#left, "work.sent", { percent: Math.floor(100 * part) });
