@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rapl_gateway.realtime.replaced_turn import with_replacements
@@ -54,3 +55,20 @@ async def test_a_session_has_the_servers_replacements(start_realtime, tmp_path):
 
     deltas = [event["delta"] for event in client.events if event["type"].endswith(".delta")]
     assert completed["transcript"] == "".join(deltas) == "one 2 3"
+
+
+@pytest.mark.parametrize(
+    ("replacements", "transcript"),
+    [({"one": "1"}, "1 2 3"), ({"two three": "two, three"}, "one two, three"), (None, "one 2 3")],
+)
+async def test_a_client_adds_replacements_to_those_of_the_server(start_realtime, tmp_path, replacements, transcript):
+    (tmp_path / "rapl.toml").write_text('[replacements]\n"two three" = "2 3"\n')
+    fleet = await start_realtime()
+
+    async with connected(fleet) as client:
+        await client.update(**MANUAL, transcription={"replacements": replacements})
+        await client.append(SPEECH)
+        await client.commit()
+        completed = await client.until(".completed")
+
+    assert completed["transcript"] == transcript

@@ -150,6 +150,7 @@ def test_the_older_form_configures_the_same():
         ("format", {"type": "audio/pcmu", "rate": 16_000}, "session.audio.input.format.rate"),
         ("transcription", {"language": "klingon"}, "session.audio.input.transcription.language"),
         ("transcription", {"keywords": ["a\nb"]}, "session.audio.input.transcription.keywords"),
+        ("transcription", {"replacements": {"": "x"}}, "session.audio.input.transcription.replacements"),
         ("transcription", {"prompt": "x" * 100_001}, "session.audio.input.transcription.prompt"),
         ("turn_detection", {"type": "other"}, "session.audio.input.turn_detection.type"),
         ("turn_detection", {"type": "server_vad", "threshold": 2}, "session.audio.input.turn_detection.threshold"),

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 from rapl_sensevoice.keywords.best_path import best_path
-from rapl_sensevoice.keywords.phrases import BONUS, ONE_TOKEN_BONUS, Keywords, bonuses
+from rapl_sensevoice.keywords.phrases import BONUS, ONE_TOKEN_BONUS, SHARE, Keywords, bonuses
 from rapl_sensevoice.model.decoding import FrameTokens
 from rapl_sensevoice.model.vocabulary import PieceList, SentencepieceVocabulary
 from rapl_sensevoice.transcriber import SELFTEST_FOLDER
@@ -71,7 +71,7 @@ def test_a_keyword_of_several_tokens_has_more_effect_than_one_of_one_token():
 def test_keywords_that_differ_in_one_token_share_their_bonus():
     writings = [frozenset({(1, 2)}), frozenset({(1, 3), (7, 8, 9)}), frozenset({(4, 2)}), frozenset({(5, 6)})]
 
-    shared = [BONUS - math.log(number) for number in (3, 2, 2, 1)]
+    shared = [BONUS - SHARE * math.log(number) for number in (3, 2, 2, 1)]
     assert bonuses(writings) == pytest.approx(shared)
 
 

@@ -127,7 +127,7 @@ class Sessions:
         text = self._texts.begin(
             options, route, client_id, request_id=request_id, is_detected=turn.is_detected, figures=figures
         )
-        text.replacements = words.replacements_of(client_id)
+        text.replacements = turn.config.replacements_with(words.replacements_of(client_id))
         text.voice = TurnVoice(voices) if voices and turn.config.speakers else None
         return text
 

@@ -14,6 +14,8 @@ ONE_TOKEN_BONUS = 0.1
 """Of a keyword that is one token, in nats. The model was trained with this word, and no other token supports it."""
 BONUS = 2.5
 """Of a keyword of several tokens that is like no other one, in nats (decision 0018)."""
+SHARE = 1.5
+"""Keywords that are alike lose this many times the logarithm of their number."""
 _KEPT_GRAPHS = 16
 
 _Writings = frozenset[tuple[int, ...]]
@@ -63,7 +65,7 @@ def _bonus(writings: _Writings, keywords_of: Mapping[_Pattern, set[int]]) -> flo
     if min(map(len, writings)) == 1:
         return ONE_TOKEN_BONUS
     alike = {number for pattern in _patterns(writings) for number in keywords_of[pattern]}
-    return max(0.0, BONUS - math.log(len(alike)))
+    return max(0.0, BONUS - SHARE * math.log(len(alike)))
 
 
 def _patterns(writings: _Writings) -> Iterator[_Pattern]:

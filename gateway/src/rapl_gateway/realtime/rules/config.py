@@ -15,8 +15,10 @@ from rapl_protocol.transcript import TranscribeOptions
 
 from rapl_gateway.api.form.transcription_form import MAX_KEYWORDS, MAX_PROMPT_CHARACTERS
 from rapl_gateway.backends.catalog import DIARIZING_NAMES
+from rapl_gateway.backends.catalog_file import ReplacementTable
 from rapl_gateway.languages import language_list, parse_languages
 from rapl_gateway.speakers.service import not_configured
+from rapl_gateway.transcription.replacements import Replacements
 
 MODELS_WITHOUT_TURN_DETECTION = ("gpt-live-transcribe", "gpt-realtime-whisper")
 """Models whose clients commit turns themselves, and may leave `turn_detection` out. Their snapshots count too."""
@@ -61,6 +63,7 @@ class _Transcription(BaseModel):
     languages: Annotated[list[str] | None, BeforeValidator(_texts)] = Field(None, max_length=200)
     prompt: str | None = Field(None, max_length=MAX_PROMPT_CHARACTERS)
     keywords: Annotated[list[str] | None, BeforeValidator(_texts)] = Field(None, max_length=MAX_KEYWORDS)
+    replacements: ReplacementTable | None = None
 
 
 class _TurnDetection(BaseModel):
@@ -116,6 +119,8 @@ class SessionConfig:
     """Whether the client sent `languages`."""
     prompt: str | None = None
     keywords: tuple[str, ...] | None = None
+    replacements: Mapping[str, str] | None = None
+    """Those that the client added to the server's."""
     turn_detection: TurnDetection | SemanticVad | Literal[Unset.UNSET] | None = Unset.UNSET
     logprobs: bool = False
     includes_speakers: bool = False
@@ -153,6 +158,10 @@ class SessionConfig:
             keywords=self.keywords or (),
             logprobs=self.logprobs,
         )
+
+    def replacements_with(self, of_client: Replacements) -> Replacements:
+        """Returns the replacements of the session: those of its client, with those that it sent."""
+        return of_client.merged(self.replacements or {})
 
     def updated(self, session: Mapping[str, Any]) -> "SessionConfig":
         """Returns the configuration after an update. Only the fields that are present change; `turn_detection` is
@@ -215,6 +224,8 @@ class SessionConfig:
         described: dict[str, Any] = {"model": self.requested_model, "language": language, "prompt": self.prompt or ""}
         if self.has_language_list:
             described["languages"] = list(self.languages)
+        if self.replacements is not None:
+            described["replacements"] = dict(self.replacements)
         return described if self.keywords is None else described | {"keywords": list(self.keywords)}
 
     def _turn_detection(self) -> dict[str, Any] | None:
@@ -261,7 +272,9 @@ def _with_format(config: SessionConfig, sent: _Format) -> SessionConfig:
 
 def _with_transcription(config: SessionConfig, sent: _Transcription | None) -> SessionConfig:
     if sent is None:
-        return replace(config, model=None, languages=(), has_language_list=False, prompt=None, keywords=None)
+        return replace(
+            config, model=None, languages=(), has_language_list=False, prompt=None, keywords=None, replacements=None
+        )
     changes: dict[str, Any] = {}
     if "model" in sent.model_fields_set:
         changes["model"] = sent.model or None
@@ -269,6 +282,8 @@ def _with_transcription(config: SessionConfig, sent: _Transcription | None) -> S
         changes["prompt"] = sent.prompt or None
     if "keywords" in sent.model_fields_set:
         changes["keywords"] = None if sent.keywords is None else _checked(sent.keywords)
+    if "replacements" in sent.model_fields_set:
+        changes["replacements"] = sent.replacements
     if sent.model_fields_set & {"language", "languages"}:
         listed = sent.languages or ([sent.language] if sent.language else [])
         parse_languages(listed, "session.audio.input.transcription.language")
