@@ -37,7 +37,10 @@ def test_every_variable_in_a_compose_file_is_documented(file):
 @pytest.mark.parametrize(
     "document",
     ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"]
-    + [f"docs/{name}.md" for name in ("openai", "realtime", "settings", "operating", "mac", "docker", "metrics")],
+    + [
+        f"docs/{name}.md"
+        for name in ("openai", "realtime", "settings", "operating", "mac", "docker", "metrics", "scaling")
+    ],
 )
 def test_every_link_to_a_file_in_a_document_works(document):
     links = re.findall(r"\]\((?!https?://)([^)#]+)", (ROOT / document).read_text())

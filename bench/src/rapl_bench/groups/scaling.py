@@ -190,7 +190,7 @@ def _day_table(day: Day, outcome: DayOutcome) -> Table:
     for at_s, wait_s in outcome.clips:
         by_slot.setdefault(int(at_s // SLOT_S), []).append(wait_s)
     waits = tuple(quantile(by_slot[place], 0.95) if place in by_slot else 0.0 for place in range(len(slots)))
-    at_night = day.archive_begins_s / HOUR_S
+    at_night = (day.archive_begins_s - SLOT_S) / HOUR_S
     shown = tuple(value if hour < at_night else 0.0 for hour, value in zip(hours, needed, strict=True))
     replicas = Line("replicas", "replicas", tuple(p.at_s / HOUR_S for p in polls), tuple(p.replicas for p in polls))
     lines = (

@@ -30,8 +30,8 @@ class AutoscalerSettings:
     sudden_s: float = 25.0
     """Seconds of audio for each replica at the moment: for load that begins suddenly."""
     wait_s: float | None = None
-    """If it is set, one trigger of the type Value decides instead of the two: the seconds of audio in the queue, divided
-    by the measured throughput. The number of replicas grows by the factor by which that is above this time."""
+    """If it is set, one trigger of the type Value decides instead of the two: the seconds of audio in the queue by the
+    measured throughput. The number of replicas grows by the factor by which that is above this time."""
     least: int = 1
     most: int = 20
     poll_s: float = 30.0
