@@ -39,7 +39,10 @@ def test_every_variable_in_a_compose_file_is_documented(file):
     ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"]
     + [
         f"docs/{name}.md"
-        for name in ("openai", "realtime", "settings", "operating", "mac", "docker", "metrics", "swarm", "kubernetes")
+        for name in (
+            *("openai", "realtime", "settings", "operating", "mac", "docker", "metrics"),
+            *("swarm", "kubernetes", "scaling"),
+        )
     ],
 )
 def test_every_link_to_a_file_in_a_document_works(document):

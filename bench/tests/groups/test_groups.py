@@ -83,12 +83,12 @@ def commands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[list[str]]
     return started
 
 
-@pytest.mark.parametrize("group", ["realtime", "real"])
-def test_a_group_with_large_downloads_runs_only_if_it_is_named(commands, group):
+@pytest.mark.parametrize("group", ["advised", "realtime", "real"])
+def test_a_group_with_large_downloads_or_of_a_quarter_of_an_hour_runs_only_if_it_is_named(commands, group):
     assert main(["bench"]) == main(["bench", group]) == 0
     unnamed, named = commands
     assert group not in unnamed
-    assert set(GROUPS) - {"realtime", "real"} < set(unnamed)
+    assert set(GROUPS) - {"advised", "realtime", "real"} < set(unnamed)
     assert named[1:4] == ["-m", "rapl_bench", group]
 
 

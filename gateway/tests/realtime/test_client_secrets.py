@@ -32,6 +32,18 @@ async def test_a_gateway_with_another_key_does_not_accept_it(start_realtime):
     assert (status, error["code"]) == (401, "invalid_api_key")
 
 
+@pytest.mark.parametrize("keys", [{"api_keys": "sk-of-others"}, {}])
+async def test_a_secret_of_a_key_that_a_gateway_does_not_have_is_refused_there(start_realtime, keys):
+    one = await start_realtime(realtime_secrets_key=SHARED, **keys)
+    other = await start_realtime(api_keys=KEY, realtime_secrets_key=SHARED)
+    headers = {"authorization": f"Bearer {keys['api_keys']}"} if keys else {}
+    value = (await one.http.post("/v1/realtime/client_secrets", headers=headers)).json()["value"]
+
+    status, error = await refusal(other, additional_headers={"authorization": f"Bearer {value}"})
+
+    assert (status, error["code"]) == (401, "invalid_api_key")
+
+
 def test_a_shared_secret_has_the_client_and_the_session_until_it_expires():
     now = 1_000.0
     value, _ = SharedClientSecrets(SHARED, lambda: now).create("client", SESSION, 60)

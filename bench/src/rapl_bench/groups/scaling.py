@@ -29,6 +29,7 @@ DAY, QUICK_DAY = Day(people=400, archive_hours=100), Day(people=60, archive_hour
 SLOT_S = 600.0
 """Length of the parts of the day that the plot shows."""
 RULE = AutoscalerSettings()
+WAITING = AutoscalerSettings(wait_s=20.0, poll_s=15.0, calm_s=600.0, factor=2.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,10 @@ class Rule:
 
 
 RULES = (
-    Rule("as in deploy/kubernetes", RULE),
+    Rule("as advised", RULE),
+    Rule("20 s of waiting, by throughput", WAITING),
+    Rule("5 s of waiting, by throughput", replace(WAITING, wait_s=5.0)),
+    Rule("2 s of waiting, by throughput", replace(WAITING, wait_s=2.0)),
     Rule("2.5 s of audio per replica, usually", replace(RULE, usual_s=2.5)),
     Rule("10 s of audio per replica, usually", replace(RULE, usual_s=10.0)),
     Rule("no trigger for sudden load", replace(RULE, sudden_s=math.inf)),
@@ -186,7 +190,7 @@ def _day_table(day: Day, outcome: DayOutcome) -> Table:
     for at_s, wait_s in outcome.clips:
         by_slot.setdefault(int(at_s // SLOT_S), []).append(wait_s)
     waits = tuple(quantile(by_slot[place], 0.95) if place in by_slot else 0.0 for place in range(len(slots)))
-    at_night = day.archive_begins_s / HOUR_S
+    at_night = (day.archive_begins_s - SLOT_S) / HOUR_S
     shown = tuple(value if hour < at_night else 0.0 for hour, value in zip(hours, needed, strict=True))
     replicas = Line("replicas", "replicas", tuple(p.at_s / HOUR_S for p in polls), tuple(p.replicas for p in polls))
     lines = (

@@ -29,6 +29,9 @@ class AutoscalerSettings:
     """Seconds of audio for each replica, on average over `average_s`: for load that changes slowly."""
     sudden_s: float = 25.0
     """Seconds of audio for each replica at the moment: for load that begins suddenly."""
+    wait_s: float | None = None
+    """If it is set, one trigger of the type Value decides instead of the two: the seconds of audio in the queue by the
+    measured throughput. The number of replicas grows by the factor by which that is above this time."""
     least: int = 1
     most: int = 20
     poll_s: float = 30.0
@@ -54,17 +57,16 @@ class Autoscaler:
     _wanted: deque[tuple[float, int]] = field(default_factory=deque[tuple[float, int]])
     """When each number was wanted, within `calm_s`."""
 
-    def poll(self, now_s: float, queued_s: float) -> int:
+    def poll(self, now_s: float, queued_s: float, wait_s: float = 0.0) -> int:
         """Returns the number of replicas after a poll.
 
         Args:
             now_s: the time in seconds.
             queued_s: seconds of audio that wait or are in progress.
+            wait_s: the same audio, divided by the seconds of audio that are transcribed in a second.
         """
         rule = self.settings
-        _keep(self._seen, now_s, queued_s, rule.average_s)
-        average_s = sum(value for _, value in self._seen) / len(self._seen)
-        ratio = max(average_s / rule.usual_s, queued_s / rule.sudden_s)
+        ratio = self._ratio(now_s, queued_s, wait_s)
         is_near = abs(ratio / self.replicas - 1) <= TOLERANCE
         wanted = min(rule.most, max(rule.least, self.replicas if is_near else math.ceil(ratio)))
         _keep(self._wanted, now_s, wanted, rule.calm_s)
@@ -73,6 +75,15 @@ class Autoscaler:
         else:
             self.replicas = min(self.replicas, max(each for _, each in self._wanted))
         return self.replicas
+
+    def _ratio(self, now_s: float, queued_s: float, wait_s: float) -> float:
+        """Returns how many replicas the metric wants, before rounding."""
+        rule = self.settings
+        if rule.wait_s is not None:
+            return self.replicas * wait_s / rule.wait_s
+        _keep(self._seen, now_s, queued_s, rule.average_s)
+        average_s = sum(value for _, value in self._seen) / len(self._seen)
+        return max(average_s / rule.usual_s, queued_s / rule.sudden_s)
 
 
 def _keep(values: deque[tuple[float, T]], now_s: float, value: T, for_s: float) -> None:

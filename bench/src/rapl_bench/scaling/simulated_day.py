@@ -145,7 +145,8 @@ class _Run:
         autoscaler = Autoscaler(rule, rule.least)
         while True:
             queued_s = self._fleet.queued_s()
-            self._fleet.resize(autoscaler.poll(self._environment.now, queued_s))
+            wait_s = max(gateway.wait_s() for gateway in self._fleet.gateways)
+            self._fleet.resize(autoscaler.poll(self._environment.now, queued_s, wait_s))
             poll = Poll(self._environment.now, self._arrived_s, queued_s, self._fleet.wanted, len(self._fleet.ready))
             self.outcome.polls.append(poll)
             yield self._environment.timeout(rule.poll_s)

@@ -17,6 +17,8 @@ from rapl_service.fair_queue import FairQueue
 
 LONG_PREFETCH, SHORT_PREFETCH = 1, 8
 """As in `rapl_gateway.backends.scheduler`; a test compares them."""
+MEMORY_S = 60.0
+"""As in `rapl_gateway.backends.load`."""
 INTERACTIVE_S = 25.0
 """As in `rapl_gateway.transcription.segment_task`."""
 
@@ -86,6 +88,12 @@ class SimulatedGateway:
         self.queued_s = 0.0
         """Seconds of audio that it has accepted and not finished."""
         self.done_s = 0.0
+        self._running = 0
+        self._since = self._busy_s = self._recent_s = 0.0
+
+    def wait_s(self) -> float:
+        """Returns `queued_s`, divided by the measured throughput, as in `rapl_gateway.backends.load`."""
+        return self.queued_s * self._busy_s / self._recent_s if self._recent_s else 0.0
 
     def add(self, engine: SimulatedEngine) -> None:
         self._known.append(_Known(engine))
@@ -132,6 +140,9 @@ class SimulatedGateway:
         prefetch = LONG_PREFETCH if segment.is_long else SHORT_PREFETCH
         free = (known for known in self._known if known.has_room(prefetch))
         known = min(free, key=lambda each: (each.audio_s, self._random()))
+        if self._running == 0:
+            self._since = self._environment.now
+        self._running += 1
         known.segments += 1
         known.audio_s += segment.audio_s
         assert segment.done.callbacks is not None
@@ -143,4 +154,14 @@ class SimulatedGateway:
         known.audio_s = known.audio_s - segment.audio_s if known.segments else 0.0
         self.queued_s = max(0.0, self.queued_s - segment.audio_s)
         self.done_s += segment.audio_s
+        self._measure(segment.audio_s)
         self._assign_waiting()
+
+    def _measure(self, audio_s: float) -> None:
+        """Measures the throughput while segments are in work; earlier measurements count less."""
+        self._busy_s += self._environment.now - self._since
+        self._since = self._environment.now
+        self._running -= 1
+        self._recent_s += audio_s
+        if self._busy_s > MEMORY_S:
+            self._busy_s, self._recent_s = self._busy_s / 2, self._recent_s / 2

@@ -78,4 +78,5 @@ class ApiKeys:
         if key and (digest := self._keys.known_digest(f"Bearer {key}")):
             return digest.hex()
         secret = self._secrets.find(key) if scope["type"] == "websocket" else None
-        return secret.client_id if secret else None
+        # Another gateway may have made it for a key that this server does not have, or no longer.
+        return secret.client_id if secret and self._keys.has(secret.client_id) else None

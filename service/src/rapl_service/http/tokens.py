@@ -18,6 +18,10 @@ class BearerTokens:
         # All tokens are compared, so that the response time does not reveal which one was similar.
         return given if any([hmac.compare_digest(given, known) for known in self._digests]) else None
 
+    def has(self, digest_hex: str) -> bool:
+        """Whether this is the digest of one of these tokens, in hexadecimal."""
+        return any(digest_hex == known.hex() for known in self._digests)
+
 
 def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
