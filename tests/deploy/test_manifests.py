@@ -5,7 +5,7 @@ import re
 import kubernetes_validate
 import pytest
 import yaml
-from manifests import FOLDER, OVERLAYS, RENDERED, containers_of, of_kind, pod_of, rendered
+from manifests import FOLDER, OVERLAYS, RENDERED, containers_of, of_kind, pod_of, rendered, service_of
 from rapl_service.run import DRAIN_S
 from rapl_service.settings.names import NAMES
 from rapl_service.telemetry.catalog import QUEUE_AUDIO
@@ -59,7 +59,7 @@ def test_a_url_in_a_setting_of_the_gateway_names_a_service_and_its_port(name):
     [gateway] = [each for each in of_kind(name, "Deployment") if each["metadata"]["name"] == "gateway"]
     ports = {each["metadata"]["name"]: each["spec"]["ports"][0]["port"] for each in of_kind(name, "Service")}
 
-    urls = [each["value"] for each in containers_of(gateway)[0]["env"] if each.get("value", "").startswith("http://")]
+    urls = [each["value"] for each in service_of(gateway)["env"] if each.get("value", "").startswith("http://")]
     found = {host: int(port) for host, port in (re.fullmatch(r"http://(.*):(\d+)", url).groups() for url in urls)}  # type: ignore[union-attr]
     assert found == {service: ports[service] for service in ("preprocess-service", "sensevoice-service")}
 
@@ -67,7 +67,7 @@ def test_a_url_in_a_setting_of_the_gateway_names_a_service_and_its_port(name):
 @pytest.mark.parametrize("name", RENDERED)
 def test_a_pod_ends_later_than_its_service_needs_to_finish_its_requests(name):
     for deployment in of_kind(name, "Deployment"):
-        [container] = containers_of(deployment)
+        container = service_of(deployment)
         wait_s = container["lifecycle"]["preStop"]["sleep"]["seconds"]
 
         assert pod_of(deployment)["spec"]["terminationGracePeriodSeconds"] >= wait_s + DRAIN_S + 10
@@ -77,7 +77,7 @@ def test_a_pod_ends_later_than_its_service_needs_to_finish_its_requests(name):
 def test_an_engine_works_on_until_no_cache_of_dns_has_its_address(name):
     engines = [each for each in of_kind(name, "Deployment") if "rapl/role" in pod_of(each)["metadata"]["labels"]]
 
-    waits_s = [containers_of(each)[0]["lifecycle"]["preStop"]["sleep"]["seconds"] for each in engines]
+    waits_s = [service_of(each)["lifecycle"]["preStop"]["sleep"]["seconds"] for each in engines]
     assert waits_s
     assert all(wait_s > LIVE_DNS_S for wait_s in waits_s)
 
@@ -86,7 +86,7 @@ def test_an_engine_works_on_until_no_cache_of_dns_has_its_address(name):
 def test_an_engine_is_ready_when_its_model_is(name):
     [engine] = [each for each in of_kind(name, "Deployment") if "rapl/role" in pod_of(each)["metadata"]["labels"]]
 
-    path = containers_of(engine)[0]["readinessProbe"]["httpGet"]["path"]
+    path = service_of(engine)["readinessProbe"]["httpGet"]["path"]
     assert path == "/health/ready?model=iic/SenseVoiceSmall"
 
 
