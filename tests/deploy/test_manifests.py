@@ -69,8 +69,9 @@ def test_a_pod_ends_later_than_its_service_needs_to_finish_its_requests(name):
     for deployment in of_kind(name, "Deployment"):
         container = service_of(deployment)
         wait_s = container["lifecycle"]["preStop"]["sleep"]["seconds"]
+        drain_s = int({each["name"]: each.get("value") for each in container["env"]}.get("RAPL_DRAIN_S", DRAIN_S))
 
-        assert pod_of(deployment)["spec"]["terminationGracePeriodSeconds"] >= wait_s + DRAIN_S + 10
+        assert pod_of(deployment)["spec"]["terminationGracePeriodSeconds"] >= wait_s + drain_s + 10
 
 
 @pytest.mark.parametrize("name", RENDERED)
