@@ -19,10 +19,11 @@ BASE_IMAGE = "python:3.11-slim-bookworm"
 BUILD_LIMIT_S = 1800
 
 
-def docker(*arguments: str, limit_s: float = 120) -> str:
+def docker(*arguments: str, limit_s: float = 120, with_stderr: bool = False) -> str:
+    """Returns what `docker` prints. The logs of our services are on stderr."""
     ended = subprocess.run(["docker", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=limit_s)
     assert ended.returncode == 0, f"docker {' '.join(arguments)}:\n{ended.stdout[-3000:]}\n{ended.stderr[-3000:]}"
-    return ended.stdout
+    return ended.stdout + (ended.stderr if with_stderr else "")
 
 
 def compose(*arguments: str, overlays: tuple[str, ...] = (), project: str = PROJECT, limit_s: float = 120) -> str:

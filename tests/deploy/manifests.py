@@ -53,6 +53,12 @@ def containers_of(workload: Manifest) -> list[Manifest]:
     return [*pod.get("initContainers", ()), *pod["containers"]]
 
 
+def service_of(deployment: Manifest) -> Manifest:
+    """The container of the service, which has the Deployment's name."""
+    [found] = [each for each in containers_of(deployment) if each["name"] == deployment["metadata"]["name"]]
+    return found
+
+
 def selects(selector: Manifest, labels: dict[str, str]) -> bool:
     """Whether a selector with `matchLabels` alone, as ours are, selects these labels."""
     assert set(selector) <= {"matchLabels"}

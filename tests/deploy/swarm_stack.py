@@ -9,10 +9,12 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from containers import BASE_IMAGE, BUILD_LIMIT_S, docker
 from services import ROOT, SELFTEST, until
+from swarm_node import FIRST_ADDRESS, Node, network_of_two, second_node
 
 FOLDER = ROOT / "deploy" / "swarm"
 STACK, VERSION = "rapl-trial", "trial"
@@ -20,13 +22,16 @@ SERVICES = ("gateway", "preprocess-service", "sensevoice-service")
 CADDY = "caddy:2"
 KEYS = {"modest": "a-key-of-modest-appetite", "greedy": "a-key-of-great-appetite"}
 READY_LIMIT_S, UPDATE_LIMIT_S = 240.0, 600.0
-LABELS = ("rapl.engine", "rapl.edge")
+ENCRYPTED = 'driver_opts: { encrypted: "" } # between nodes'
 CHANGES = """
 services:
-  gateway: { environment: { RAPL_DEFAULT_MODEL: rapl/selftest } }
+  gateway:
+    environment: { RAPL_DEFAULT_MODEL: rapl/selftest }
+    deploy: { placement: { constraints: [node.role == manager] } }
   prepare-model: { deploy: { placement: { constraints: [node.labels.rapl.never == true] } } }
 """
-"""Nothing is downloaded: the self-test model is in the image."""
+"""Nothing is downloaded: the self-test model is in the image. The gateways are not on the node that may be lost: what a
+gateway has accepted is lost with it."""
 CADDY_IMAGE = f"""
 FROM {BASE_IMAGE}
 COPY caddy /usr/bin/caddy
@@ -41,7 +46,7 @@ def service(name: str) -> str:
 
 
 def tasks(name: str) -> list[str]:
-    """Returns the ids of the containers of a service that run now."""
+    """Returns the ids of the containers of a service that run now on the first node."""
     label = f"label=com.docker.swarm.service.name={service(name)}"
     return docker("ps", "--quiet", "--filter", label).split()
 
@@ -51,7 +56,8 @@ def wait_for_replicas(name: str, count: int) -> None:
 
     def is_so() -> bool:
         shown = docker("service", "ls", "--filter", f"name={service(name)}", "--format", "{{.Replicas}}").split()[0]
-        return shown == f"{count}/{count}" and len(tasks(name)) == count
+        running = docker("service", "ps", "--quiet", "--filter", "desired-state=running", service(name)).split()
+        return shown == f"{count}/{count}" and len(running) == count
 
     until(f"{name} has {count} healthy tasks", is_so, READY_LIMIT_S)
 
@@ -80,18 +86,26 @@ def _update_status(name: str) -> dict[str, str]:
 
 
 def log_lines_of(name: str, text: str) -> list[int]:
-    """Returns how many log lines of each task that runs have this text."""
-    return [docker("logs", each).count(text) for each in tasks(name)]
+    """Returns for each task that runs how many lines of its log have this text."""
+    logs = [docker("logs", each, with_stderr=True) for each in tasks(name)]
+    return [log.count(text) for log in logs]
+
+
+@dataclass(frozen=True)
+class Stack:
+    url: str
+    second: Node | None
+    """The second node, if there is one."""
 
 
 @contextmanager
-def running_stack(port: int, engines: int, cpus: str = "1") -> Iterator[str]:
-    """Deploys the stack and waits until every service is healthy. Yields its URL.
+def running_stack(port: int, engines: int, *, has_second_node: bool = False) -> Iterator[Stack]:
+    """Deploys the stack and waits until every service is healthy.
 
     Args:
         port: the published port.
-        engines: how many tasks of sensevoice-service.
-        cpus: the most CPUs of an engine.
+        engines: how many tasks of sensevoice-service. Each may use one CPU.
+        has_second_node: whether the swarm has a second node, for engines and preprocess-service.
     """
     os.environ |= {
         "RAPL_VERSION": VERSION,
@@ -100,7 +114,7 @@ def running_stack(port: int, engines: int, cpus: str = "1") -> Iterator[str]:
         "RAPL_HTTPS_PORT": str(port + 1),
         "RAPL_READY_MODEL": SELFTEST,
         "RAPL_SENSEVOICE_REPLICAS": str(engines),
-        "RAPL_SENSEVOICE_CPUS": cpus,
+        "RAPL_SENSEVOICE_CPUS": "1",
         "RAPL_SENSEVOICE_RESERVED_CPUS": "0.1",
         "RAPL_KEYS_VERSION": VERSION,
         "RAPL_CATALOG_VERSION": VERSION,
@@ -108,16 +122,35 @@ def running_stack(port: int, engines: int, cpus: str = "1") -> Iterator[str]:
     }
     with ExitStack() as stack:
         stack.enter_context(_images())
-        stack.enter_context(_swarm())
+        second = None
+        if has_second_node:
+            stack.enter_context(network_of_two())
+        stack.enter_context(_swarm(FIRST_ADDRESS if has_second_node else "127.0.0.1"))
+        if has_second_node:
+            second = stack.enter_context(second_node([f"rapl/{name}:{VERSION}" for name in SERVICES[1:]]))
+            _label(second.id, "rapl.engine")
         stack.enter_context(_secret())
         stack.callback(_remove_stack)
-        changes = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "changes.yml"
-        changes.write_text(CHANGES)
-        files = [part for file in (FOLDER / "stack.yml", changes) for part in ("--compose-file", str(file))]
-        docker("stack", "deploy", *files, STACK)
+        _deploy(Path(stack.enter_context(tempfile.TemporaryDirectory())), is_encrypted=not has_second_node)
         for name, count in {"caddy": 1, "gateway": 2, "preprocess-service": 2, "sensevoice-service": engines}.items():
             wait_for_replicas(name, count)
-        yield f"http://127.0.0.1:{port}"
+        yield Stack(f"http://127.0.0.1:{port}", second)
+
+
+def _deploy(folder: Path, *, is_encrypted: bool) -> None:
+    """Deploys a copy of the stack.
+
+    Args:
+        folder: for the copy.
+        is_encrypted: whether the networks between the nodes are; that needs IPsec in the kernel.
+    """
+    shutil.copytree(FOLDER, folder, dirs_exist_ok=True)
+    content = (folder / "stack.yml").read_text()
+    assert ENCRYPTED in content
+    (folder / "stack.yml").write_text(content if is_encrypted else content.replace(ENCRYPTED, ""))
+    (folder / "changes.yml").write_text(CHANGES)
+    files = [part for name in ("stack.yml", "changes.yml") for part in ("--compose-file", str(folder / name))]
+    docker("stack", "deploy", *files, STACK)
 
 
 @contextmanager
@@ -139,17 +172,22 @@ def _images() -> Iterator[None]:
 
 
 @contextmanager
-def _swarm() -> Iterator[None]:
+def _swarm(address: str) -> Iterator[None]:
+    """Makes this machine's engine a swarm, unless it is one."""
     was_there = docker("info", "--format", "{{.Swarm.LocalNodeState}}").strip() == "active"
     if not was_there:
-        docker("swarm", "init", "--advertise-addr", "127.0.0.1")
-    node = docker("node", "ls", "--quiet", "--filter", "role=manager").split()[0]
-    docker("node", "update", *(part for label in LABELS for part in ("--label-add", f"{label}=true")), node)
+        docker("swarm", "init", "--advertise-addr", address)
+    node = docker("info", "--format", "{{.Swarm.NodeID}}").strip()
+    _label(node, "rapl.engine", "rapl.edge")
     try:
         yield
     finally:
         if not was_there:
             docker("swarm", "leave", "--force")
+
+
+def _label(node: str, *labels: str) -> None:
+    docker("node", "update", *(part for label in labels for part in ("--label-add", f"{label}=true")), node)
 
 
 @contextmanager

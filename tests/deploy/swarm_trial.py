@@ -1,7 +1,8 @@
 """Sends mixed load to the stack of `deploy/swarm` while it is scaled, updated and loses tasks.
 
-    uv run python tests/deploy/swarm_trial.py            # everything, with an hour of audio again and again
-    uv run python tests/deploy/swarm_trial.py --short    # at most five minutes
+    uv run python tests/deploy/swarm_trial.py                  # everything, with an hour of audio again and again
+    uv run python tests/deploy/swarm_trial.py --second-node    # and the loss of a node; needs root
+    uv run python tests/deploy/swarm_trial.py --short          # at most five minutes
 
 Two keys of unequal appetite send clips, long recordings and realtime turns to two gateways behind one port. Every
 request that was accepted must end with the right text. The command prints the counts, and for each key how long clips
@@ -17,24 +18,27 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 
 import httpx
+import numpy as np
+import soundfile
 
 sys.path.append(str(Path(__file__).parents[1]))
 
 from chaos_sessions import Speaker, broken_promise, speak, words_of, wrong_texts
 from containers import docker
-from media import as_media
 from rapl_protocol.audio import WavAudio
 from services import SAMPLE, SAMPLE_TEXTS, SELFTEST
+from swarm_node import Node
 from swarm_stack import KEYS, log_lines_of, running_stack, scale, tasks, update, wait_for_replicas
 from websockets.exceptions import InvalidHandshake
 
 PORT = 21100
 DEADLINE_S = 900.0
 RIGHT, REFUSED, NOT_ACCEPTED = "right text", "refused: the queue was full", "not accepted: no connection"
-CLIENTS = {"modest": 1, "greedy": 5}
+CLIENTS = {"modest": 1, "greedy": 8}
 """How many clips each key has at once."""
 PAUSE_S = {"modest": 1.0, "greedy": 0.0}
 """Between two clips of one client."""
@@ -47,6 +51,8 @@ class Trial:
     """What has happened so far."""
 
     url: str
+    second: Node | None = None
+    """The second node, if there is one."""
     is_over: bool = False
     step: str = "before"
     outcomes: Counter[tuple[str, str, str]] = field(default_factory=Counter)
@@ -128,8 +134,9 @@ async def _outcomes_of_session(url: str, key: str, speaker: Speaker, dice: rando
     return [RIGHT] * len(heard.of(".completed")) + failed
 
 
-def steps(short: bool) -> list[tuple[str, Callable[[], object]]]:
+def steps(short: bool, second: Node | None) -> list[tuple[str, Callable[[], object]]]:
     """What is done to the stack under load, in order."""
+    loss = [("a node is lost", lambda: lose(second)), ("after it", lambda: time.sleep(60))] if second else []
     fast = ("--update-delay", "1s", "--update-monitor", "5s") if short else ()
     return [
         ("one engine", lambda: time.sleep(10 if short else 60)),
@@ -137,11 +144,12 @@ def steps(short: bool) -> list[tuple[str, Callable[[], object]]]:
         ("four engines", lambda: time.sleep(10 if short else 60)),
         ("two engines are lost", lambda: kill("sensevoice-service", 2, 4)),
         ("four engines to two", lambda: scale("sensevoice-service", 2)),
+        *loss,
         ("the engines are updated", lambda: update("sensevoice-service", *fast)),
         ("the gateways are updated", lambda: update("gateway", *fast)),
         ("a preprocess-service is lost", lambda: kill("preprocess-service", 1, 2)),
         ("preprocess-service is updated", lambda: update("preprocess-service", *fast)),
-        ("after it", lambda: time.sleep(5 if short else 60)),
+        ("at the end", lambda: time.sleep(5 if short else 60)),
     ]
 
 
@@ -152,18 +160,32 @@ def kill(name: str, count: int, replicas: int) -> None:
     wait_for_replicas(name, replicas)
 
 
+def lose(node: Node) -> None:
+    """Loses the node, and waits until Swarm has replaced its tasks on the other one."""
+    node.lose()
+    wait_for_replicas("sensevoice-service", 2)
+    wait_for_replicas("preprocess-service", 2)
+
+
 async def run_steps(trial: Trial, short: bool) -> None:
-    for name, action in steps(short):
+    for name, action in steps(short, trial.second):
         trial.step = name
         print(f"{time.strftime('%X')} {name}", file=sys.stderr)
         await asyncio.to_thread(action)
     trial.is_over = True
 
 
+def as_flac(pcm: bytes) -> bytes:
+    """Samples (16 kHz mono s16le) of any length as a FLAC file."""
+    file = BytesIO()
+    soundfile.write(file, np.frombuffer(pcm, np.int16), 16_000, format="FLAC")
+    return file.getvalue()
+
+
 async def run_trial(trial: Trial, short: bool) -> None:
     pcm = bytes(WavAudio.from_wav(SAMPLE.read_bytes()).pcm)
     times = (300 if short else 3600) * 32_000 // len(pcm)
-    recording = as_media(pcm * times, "ogg-opus")
+    recording = as_flac(pcm * times)
     load: list[Awaitable[None]] = [send_recordings(trial, "greedy", recording, times)]
     for key, clients in CLIENTS.items():
         load += [send_clips(trial, key) for _ in range(clients)]
@@ -194,10 +216,11 @@ def _figures(seconds: list[float]) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--short", action="store_true", help="at most five minutes")
-    short = parser.parse_args().short
-    with running_stack(PORT, engines=1) as url:
-        trial = Trial(url)
-        asyncio.run(run_trial(trial, short))
+    parser.add_argument("--second-node", action="store_true", help="a second node, which is lost; needs root")
+    given = parser.parse_args()
+    with running_stack(PORT, engines=1, has_second_node=given.second_node) as stack:
+        trial = Trial(stack.url, stack.second)
+        asyncio.run(run_trial(trial, given.short))
         served = log_lines_of("gateway", '"method": "POST"')
     print(table(trial))
     print(f"requests of the two gateways since their update: {served}")

@@ -1,7 +1,7 @@
 """What the Kubernetes manifests must never allow: rights, ways out, pods without probes, limits or a budget."""
 
 import pytest
-from manifests import RENDERED, Manifest, containers_of, of_kind, pod_of, selects
+from manifests import RENDERED, Manifest, containers_of, of_kind, pod_of, selects, service_of
 
 NO_WAY_OUT = ("preprocess-service", "sensevoice-service")
 """The pods that decode and transcribe."""
@@ -93,7 +93,7 @@ def test_every_deployment_has_probes_a_wait_before_its_end_and_a_spread(name):
 
     assert len(deployments) == 3
     for deployment in deployments:
-        [container] = containers_of(deployment)
+        container = service_of(deployment)
         assert {"readinessProbe", "livenessProbe", "startupProbe", "lifecycle"} <= set(container)
         [spread] = pod_of(deployment)["spec"]["topologySpreadConstraints"]
         assert selects(spread["labelSelector"], pod_of(deployment)["metadata"]["labels"])

@@ -11,8 +11,8 @@ pytestmark = pytest.mark.docker
 
 
 def test_no_accepted_request_is_lost_while_the_stack_is_scaled_updated_and_loses_tasks(capsys):
-    with running_stack(free_port(), engines=1) as url:
-        trial = Trial(url)
+    with running_stack(free_port(), engines=1) as stack:
+        trial = Trial(stack.url)
         asyncio.run(run_trial(trial, short=True))
         served = log_lines_of("gateway", '"method": "POST"')
 

@@ -8,4 +8,4 @@ from rapl_gateway.security.startup_checks import tls_of
 from rapl_gateway.settings import Settings
 
 if __name__ == "__main__":
-    run(create_app, Settings, tls_of, ws=GuardedWebSocket)
+    run(create_app, Settings, tls_of, drain_of=lambda settings: settings.drain_s, ws=GuardedWebSocket)

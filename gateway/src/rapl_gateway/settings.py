@@ -98,6 +98,9 @@ class Settings(TelemetrySettings):
     restart_wait_s: float = Field(8.0, ge=0)
     """How long a request waits for an engine that has just stopped answering, in seconds; after that it gets 503. While
     an engine loads its model again after a restart, requests wait for it."""
+    drain_s: int = Field(30, ge=0, le=86_400)
+    """How long the gateway finishes its running requests after SIGTERM, in seconds. Those that take longer get 503, so
+    set it to the time of your longest recording. Whoever stops the gateway must wait longer before SIGKILL."""
     max_queue_s: float = Field(1800.0, gt=0)
     """Longest queue per engine slot, in seconds of audio. Beyond it requests get 429."""
     max_upload_bytes: int = Field(1 << 30, gt=0)

@@ -30,7 +30,7 @@ from rapl_service.settings.unknown import REPORTED, unknown_settings
 from rapl_service.settings.variables import variables_of
 
 DRAIN_S = 30
-"""How long a service that has received SIGTERM waits for the requests in work."""
+"""How long a service that has received SIGTERM waits for the requests in work, unless it has a setting for that."""
 _MAX_WS_MESSAGE_BYTES = 16 << 20
 _TRIM_TICKS = 10
 _CERTIFICATE_TICKS = 100
@@ -77,6 +77,7 @@ def run(
     settings_class: type[S],
     tls_of: Callable[[S], Tls | None] = lambda _: None,
     *,
+    drain_of: Callable[[S], int] = lambda _: DRAIN_S,
     ws: WebSocketProtocol = "none",
     max_ws_message_bytes: int = _MAX_WS_MESSAGE_BYTES,
 ) -> None:
@@ -88,6 +89,7 @@ def run(
         create_app: creates the application; raises ValueError if the configuration is invalid.
         settings_class: settings to read from the environment.
         tls_of: the TLS certificate, if there is one; raises ValueError if it is invalid.
+        drain_of: how long the service waits for the requests in work after a signal, in seconds.
         ws: the protocol of WebSocket connections; with "none", an upgrade request is handled as plain HTTP.
         max_ws_message_bytes: a longer WebSocket message closes its connection with 1009.
     """
@@ -105,7 +107,8 @@ def run(
         _print_lines(problems)
         sys.exit(BAD_SETTING)
     if CHECK_SETTINGS not in sys.argv[1:]:
-        serve(app, settings, tls, ws=ws, max_ws_message_bytes=max_ws_message_bytes)  # type: ignore[arg-type]
+        limits = {"drain_s": drain_of(settings), "max_ws_message_bytes": max_ws_message_bytes}
+        serve(app, settings, tls, ws=ws, **limits)  # type: ignore[arg-type]
 
 
 def _print_lines(lines: list[str]) -> None:
@@ -119,6 +122,7 @@ def serve(
     tls: Tls | None = None,
     *,
     ws: WebSocketProtocol = "none",
+    drain_s: int = DRAIN_S,
     max_ws_message_bytes: int = _MAX_WS_MESSAGE_BYTES,
 ) -> None:
     configure_logging(settings.log_level, settings.log_format)
@@ -135,7 +139,7 @@ def serve(
         access_log=False,
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=DRAIN_S,
+        timeout_graceful_shutdown=drain_s,
         http=GuardedHttp,
         ws=ws,
         ws_max_size=max_ws_message_bytes,

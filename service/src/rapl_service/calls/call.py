@@ -18,6 +18,7 @@ from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.frames import CONTENT_TYPE
 from rapl_protocol.wire import KEEP_ALIVE_S
 
+from rapl_service.calls.lost_machine import noticing_socket
 from rapl_service.calls.pool import ConnectionLost, HttpPool, OnBody
 from rapl_service.calls.remedies import RAISE_DEADLINE, same_token
 from rapl_service.telemetry.tracing import CURRENT_SPAN
@@ -76,7 +77,7 @@ async def open_http() -> AsyncGenerator[Http]:
     # An idle connection is closed well before the server closes it: a request that is written to a connection while
     # the server closes it is lost, and a POST cannot simply be sent again.
     keep_s = KEEP_ALIVE_S / 2
-    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=keep_s)
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=keep_s, socket_factory=noticing_socket)
     jar = aiohttp.DummyCookieJar()
     async with (
         HttpPool(CONNECT_TIMEOUT_S, keep_s) as pool,

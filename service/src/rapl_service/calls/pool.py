@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 
 from httptools import HttpParserError, HttpResponseParser
 
+from rapl_service.calls.lost_machine import notice_lost_machine
+
 
 class ConnectionLost(ConnectionError):
     """The connection ended before a complete response. Whether the request was processed is unknown."""
@@ -172,11 +174,12 @@ async def _connect_to_any(origin: _Origin) -> "_Connection":
     tls = {"ssl": True, "server_hostname": origin.host} if origin.is_tls else {}
     for number, (*_, (host, port, *_)) in enumerate(addresses, start=1):
         try:
-            _, connection = await loop.create_connection(_Connection, str(host), int(port), **tls)
+            transport, connection = await loop.create_connection(_Connection, str(host), int(port), **tls)
         except OSError:
             if number == len(addresses):
                 raise
         else:
+            notice_lost_machine(transport.get_extra_info("socket"))
             return connection
     raise OSError(f"{origin.host} has no address")
 

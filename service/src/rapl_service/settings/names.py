@@ -18,6 +18,7 @@ NAMES = frozenset(
         "RAPL_DEADLINE_BASE_S",
         "RAPL_DEADLINE_PER_AUDIO_S",
         "RAPL_DEFAULT_MODEL",
+        "RAPL_DRAIN_S",
         "RAPL_ENV_FILE",
         "RAPL_HOST",
         "RAPL_LOG_FORMAT",
