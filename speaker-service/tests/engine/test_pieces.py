@@ -40,6 +40,13 @@ def test_two_people_who_take_turns_get_pieces_of_their_own():
     assert len(first[0].alone) == 2
 
 
+def test_a_pause_ends_a_piece():
+    [[first, second]] = pieces((0, 0.0, 1.1), (0, 1.5, 2.4))
+
+    assert first.alone[-1][1] == pytest.approx(1.1, abs=0.05)
+    assert second.alone[0][0] == pytest.approx(1.5, abs=0.05)
+
+
 def test_an_overlap_is_spoken_by_both_and_is_in_the_audio_of_neither():
     [first], [second] = pieces((0, 0.0, 1.2), (1, 0.8, 2.0))
 

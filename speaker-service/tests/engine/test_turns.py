@@ -1,7 +1,7 @@
 """Labelled times become turns in order, and speakers are numbered by their first turn."""
 
 import pytest
-from rapl_speakers.engine.turns import LONGEST_GAP_S, turns_of
+from rapl_speakers.engine.turns import LONGEST_GAP_S, SHORTEST_TURN_S, turns_of
 
 
 def turns(*times: tuple[float, float, int], references: tuple[int | None, ...] = (None, None, None)):
@@ -23,6 +23,10 @@ def test_speakers_are_numbered_in_the_order_of_their_first_turn():
 @pytest.mark.parametrize(("gap_s", "count"), [(LONGEST_GAP_S, 1), (LONGEST_GAP_S + 0.1, 2)])
 def test_a_short_pause_does_not_end_a_turn(gap_s: float, count: int):
     assert len(turns((0.0, 1.0, 0), (1.0 + gap_s, 3.0, 0))) == count
+
+
+def test_what_is_shorter_than_a_word_is_no_turn():
+    assert turns((0.0, SHORTEST_TURN_S - 0.05, 1), (0.1, 1.0, 0)) == [(0.1, 1.0, 0, None)]
 
 
 def test_turns_of_two_people_may_overlap():

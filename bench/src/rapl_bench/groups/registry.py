@@ -18,6 +18,7 @@ GROUPS = {
     "sensevoice": "SenseVoice's runtimes at the real model's size, and dictation through all services",
     "keywords": "keywords with SenseVoice: recall, false insertions and cost, beside FunASR's correction of the text",
     "realtime": "words while a person speaks, beside a whole upload and WhisperLiveKit",
+    "speakers": "who speaks when: error rates on conversations whose speakers are known",
     "real": "people's speech and published weights: words that are wrong, beside mlx-audio and faster-whisper",
 }
 Measurement = Callable[[BenchSettings], Coroutine[Any, Any, Sequence[Table]]]

@@ -6,7 +6,7 @@ import subprocess
 
 from rapl_cli.checkout import ROOT, STATE
 from rapl_cli.errors import report
-from rapl_cli.fleet.environments import FUNASR, MLX, REAL, SENSEVOICE, Environment, InstallError
+from rapl_cli.fleet.environments import FUNASR, MLX, REAL, SENSEVOICE, SPEAKERS, Environment, InstallError
 
 BENCH = Environment("bench", sync=("--package", "rapl-bench", "--no-dev"))
 LITELLM = Environment("bench-litellm", sync=(), installer=ROOT / "bench" / "install-litellm")
@@ -27,11 +27,12 @@ NEEDED = {
         "RAPL_BENCH_REAL_PYTHON": REAL,
         "RAPL_BENCH_WHISPERLIVEKIT_PYTHON": WHISPERLIVEKIT,
     },
+    "speakers": {"RAPL_BENCH_SPEAKERS_PYTHON": SPEAKERS, "RAPL_BENCH_REAL_PYTHON": REAL},
     "real": {"RAPL_BENCH_MLX_PYTHON": MLX, "RAPL_BENCH_REAL_PYTHON": REAL},
 }
 """For each group: the environments that it measures, by the variable that passes their Python interpreter."""
-ONLY_BY_NAME = {"advised", "realtime", "real"}
-"""Groups that run only if they are named: each takes a quarter of an hour, and the last two download hundreds of
+ONLY_BY_NAME = {"advised", "realtime", "speakers", "real"}
+"""Groups that run only if they are named: each takes a quarter of an hour, and the last three download hundreds of
 megabytes."""
 FORMER_NAMES = {"lanes": "fairness"}
 """Groups that were renamed; the old name still works."""

@@ -11,16 +11,26 @@ LEAST_PIECE_S = 0.5
 """The voice in a shorter group is too uncertain to make a person of it; it goes to the most similar person."""
 
 
+MOST_OF_LEAST_S = 10.0
+"""Somebody with this much audio is a person in a recording of any length."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """Thresholds, measured by `./rapl bench speakers`."""
 
-    same_person: float = 0.35
+    same_person: float = 0.32
     """Groups are one person's from this mean cosine of their pieces on."""
     least_person_s: float = 1.5
     """Somebody with less audio is not counted as a person, if there is anybody with more."""
+    least_person_share: float = 0.01
+    """In a longer recording, this share of all audio is the least, but never more than MOST_OF_LEAST_S."""
     known_person: float = 0.5
     """A person is a known one from this cosine of their voice and the reference on."""
+
+    def least_s(self, all_s: float) -> float:
+        """The least audio of a person in a recording with `all_s` seconds of it."""
+        return min(max(self.least_person_s, self.least_person_share * all_s), MOST_OF_LEAST_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +71,14 @@ def _labels_for(groups: Groups, rules: Rules, number: int) -> Labels:
     best = groups.labels_from(rules.same_person, number)
     for more in range(number, min(len(groups), number + _MORE_TRIES) + 1):
         labels = groups.labels_from(rules.same_person, more)
-        if (groups.joined(labels).seconds >= rules.least_person_s).sum() >= number:
+        if (groups.joined(labels).seconds >= rules.least_s(float(groups.seconds.sum()))).sum() >= number:
             return labels
     return best
 
 
 def _kept(found: Groups, rules: Rules, number: int | None) -> np.ndarray:
     """Whom to keep as a person."""
-    kept = found.seconds >= rules.least_person_s
+    kept = found.seconds >= rules.least_s(float(found.seconds.sum()))
     if number is not None:
         order = np.argsort(-found.seconds, kind="stable")
         kept = np.zeros(len(found), np.bool_)

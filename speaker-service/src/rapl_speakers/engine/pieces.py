@@ -17,6 +17,8 @@ Numbers = npt.NDArray[np.intp]
 FRAME_S = FRAME_SAMPLES / 16_000
 _FIRST_S = (FIRST_FRAME_SAMPLES - FRAME_SAMPLES) / 2 / 16_000
 _MOST_FRAMES = int(PIECE_FRAMES / 100 / FRAME_S)
+_SHORT_FRAMES = int(0.7 / FRAME_S)
+"""A part of less than 0.7 s says little about a voice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +47,26 @@ def pieces_of(people: Bools) -> Iterator[list[VoicePiece]]:
         if not len(frames):
             continue
         alone = np.flatnonzero(speaks & is_alone)
-        parts = np.array_split(alone if len(alone) else frames, -(-max(1, len(alone)) // _MOST_FRAMES))
+        parts = _parts(alone if len(alone) else frames)
         # Each frame gets the label of the part whose middle is the nearest.
         nearest = np.abs(frames[:, None] - np.array([np.mean(part) for part in parts])).argmin(axis=1)
         for number, part in enumerate(parts):
             nearest[np.isin(frames, part)] = number
         yield [VoicePiece(_runs(part), _runs(frames[nearest == number])) for number, part in enumerate(parts)]
+
+
+def _parts(frames: Numbers) -> list[Numbers]:
+    """Cuts at pauses, because another person may speak after one, and where a run is too long. Short runs that follow
+    each other are one part."""
+    parts: list[Numbers] = []
+    for run in np.split(frames, np.flatnonzero(np.diff(frames) > 1) + 1):
+        for part in np.array_split(run, -(-len(run) // _MOST_FRAMES)):
+            both = len(parts[-1]) + len(part) if parts else 0
+            if parts and both <= _MOST_FRAMES and min(len(parts[-1]), len(part)) < _SHORT_FRAMES:
+                parts[-1] = np.concatenate([parts[-1], part])
+            else:
+                parts.append(part)
+    return parts
 
 
 def _runs(frames: Numbers) -> tuple[tuple[float, float], ...]:

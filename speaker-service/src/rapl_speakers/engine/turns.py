@@ -7,6 +7,8 @@ from rapl_protocol.speakers import SpeakerTurn
 
 from rapl_speakers.engine.voices import Labels
 
+SHORTEST_TURN_S = 0.15
+"""What is shorter is no word, but an error at a boundary."""
 LONGEST_GAP_S = 0.5
 """A shorter pause of one person does not end the turn."""
 
@@ -49,7 +51,7 @@ def turns_of(times: Iterator[tuple[float, float, int]], references: Sequence[int
             found.append((*begun, person))
         open_turns[person] = (start_s, end_s)
     found += [(*begun, person) for person, begun in open_turns.items()]
-    found.sort()
+    found = sorted(turn for turn in found if turn[1] - turn[0] >= SHORTEST_TURN_S)
     numbers = {person: number for number, person in enumerate(dict.fromkeys(person for _, _, person in found))}
     return tuple(
         SpeakerTurn(
