@@ -24,7 +24,9 @@ async def list_models(request: Request) -> dict[str, Any]:
     gateway = gateway_of(request)
     await gateway.backends.first_poll()
     discovered = gateway.backends.discovered()
-    ids = dict.fromkeys([*gateway.catalog.ids(have_speakers=_have_speakers(gateway)), *(route.model for route in discovered)])
+    ids = dict.fromkeys(
+        [*gateway.catalog.ids(have_speakers=_have_speakers(gateway)), *(route.model for route in discovered)]
+    )
     routes = {model: gateway.catalog.resolve(model, discovered) for model in ids}
     return {"object": "list", "data": [_model(gateway, model, route) for model, route in routes.items()]}
 
