@@ -35,11 +35,17 @@ async def cut(timeline: SpeakerTimeline, *given: PreparedEvent) -> list[tuple[fl
     return [(each.start_s, each.end_s) for each in found if isinstance(each, SpeechSegment)]
 
 
-def test_only_the_speech_of_a_segment_is_sent_with_its_times_in_the_recording():
+def test_only_the_speech_of_a_segment_and_what_is_close_to_it_is_sent_with_its_times_in_the_recording():
     parts = list(speech_of(segment(20.0, (1.0, 3.0), (4.5, 10.0))))
 
-    assert [(part.start_s, part.audio.duration_s) for part in parts] == [(21.0, 2.0), (24.5, 5.5)]
-    assert bytes(parts[0].audio.pcm) == bytes(TEN_S.pcm[32_000:96_000])
+    assert [(part.start_s, part.audio.duration_s) for part in parts] == [(20.75, 2.5), (24.25, 5.75)]
+    assert bytes(parts[0].audio.pcm) == bytes(TEN_S.pcm[24_000:104_000])
+
+
+def test_a_short_pause_does_not_divide_what_is_sent():
+    parts = list(speech_of(segment(20.0, (1.0, 3.0), (3.4, 6.0))))
+
+    assert [(part.start_s, part.audio.duration_s) for part in parts] == [(20.75, 5.5)]
 
 
 def test_without_speech_detection_everything_is_sent():

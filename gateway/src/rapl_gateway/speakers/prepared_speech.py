@@ -6,12 +6,17 @@ from dataclasses import replace
 from itertools import pairwise
 
 from rapl_protocol.audio import SAMPLE_RATE_HZ, SAMPLE_WIDTH_BYTES, WavAudio
-from rapl_protocol.intervals import Interval
+from rapl_protocol.intervals import Interval, merged
 from rapl_protocol.prepared import PreparedEvent, PrepareEnd, SpeechSegment
 from rapl_protocol.speakers import RecordedSpeech
 
 from rapl_gateway.speakers.timeline import SpeakerTimeline
 from rapl_gateway.transcription.recut import piece_of
+
+_PADDING_S = 0.25
+"""Seconds around the speech that speaker-service gets too; what overlaps then is one part. Voices are recognized better
+with it: of 103 s of one person's speech in six recordings, 92 s had the right speaker; 77 s without, and 88 s if all of
+the audio was sent."""
 
 Events = AsyncGenerator[PreparedEvent, None]
 
@@ -58,11 +63,15 @@ def _pieces(segment: SpeechSegment, timeline: SpeakerTimeline) -> Iterator[Speec
 
 
 def speech_of(segment: SpeechSegment) -> Iterator[RecordedSpeech]:
-    """Yields the parts of a segment with speech; all of it if speech detection did not run."""
+    """Yields the parts of a segment with speech, and what is close to it; all of it if speech detection did not run."""
     if segment.speech is None:
         yield RecordedSpeech(segment.start_s, segment.audio)
         return
-    for part in segment.speech:
+    duration_s = segment.audio.duration_s
+    for part in merged(
+        Interval(max(0.0, start_s - _PADDING_S), min(duration_s, end_s + _PADDING_S))
+        for start_s, end_s in segment.speech
+    ):
         if pcm := _samples(segment.audio, part):
             yield RecordedSpeech(segment.start_s + part.start_s, WavAudio(pcm))
 

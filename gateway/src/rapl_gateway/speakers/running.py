@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from typing import Any
 
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.prepared import PreparedEvent, SpeechSegment
 from rapl_protocol.speakers import (
-    Diarization,
     DiarizationEvent,
     DiarizationOptions,
     RecordedSpeech,
@@ -53,8 +53,7 @@ class RunningDiarization:
 
     async def accepted(self) -> None:
         """Waits until the service has accepted the connection. Raises: ServiceError."""
-        accepted = asyncio.create_task(self._is_accepted.wait())
-        await self._unless_ended(accepted)
+        await self._unless_ended(asyncio.create_task(self._is_accepted.wait()))
 
     async def fed_by(self, events: Events) -> AsyncGenerator[PreparedEvent, None]:
         """Yields the events, and sends their speech to the service.
@@ -92,11 +91,10 @@ class RunningDiarization:
     async def _send(self, part: RecordedSpeech | None) -> None:
         await self._unless_ended(asyncio.create_task(self._parts.put(part)))
 
-    async def _unless_ended(self, step: asyncio.Task[None] | asyncio.Task[bool]) -> None:
+    async def _unless_ended(self, step: asyncio.Task[Any]) -> None:
         """Waits for a step of the request. Raises: ServiceError, if the service fails or stops reading."""
         try:
-            waits: set[asyncio.Task[None] | asyncio.Task[bool] | asyncio.Task[Diarization]] = {step, self._task}
-            await asyncio.wait(waits, timeout=self._idle_s, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({step, self._task}, timeout=self._idle_s, return_when=asyncio.FIRST_COMPLETED)
             if self._task.done():
                 self._task.result()
                 raise unavailable(self._service, "answered before the recording had ended")
