@@ -13,6 +13,7 @@ from rapl_gateway.realtime.figures import RealtimeMetrics, TurnFigures
 from rapl_gateway.realtime.turn_text import TextDelta, TurnCompleted, TurnText, TurnTexts
 from rapl_gateway.settings import Settings
 from rapl_protocol.errors import ErrorCode, ServiceError
+from rapl_protocol.models import Capabilities
 from rapl_protocol.prepared import SpeechCheck
 from rapl_protocol.testing import FakeTranscriber, make_tone
 from rapl_protocol.transcript import Decoding, Segment, TranscribeOptions, Transcript
@@ -439,6 +440,44 @@ async def test_the_language_of_settled_words_is_the_language_of_the_turn(start: 
     await speaker.finish()
 
     assert [options.language for _, options in listening.engine.calls][:3] == [None, None, "en"]
+
+
+async def test_each_pass_and_the_final_one_have_the_text_of_the_latest_pass_as_a_draft(start: Start):
+    listening = await start(ListeningEngine(capabilities=Capabilities(drafts=True)))
+    speaker = listening.begin()
+    for passes in range(1, 4):
+        speaker.say(3)
+        await listening.passed(passes)
+    speaker.say(3)
+    await speaker.finish()
+
+    drafts = [options.draft and options.draft.text for _, options in listening.engine.calls]
+    assert drafts == [None, *(" ".join(WORDS[:count]) for count in (3, 6, 9))]
+
+
+async def test_after_a_cut_a_draft_is_of_the_same_part_as_its_audio(start: Start):
+    listening = await start(ListeningEngine(capabilities=Capabilities(drafts=True)))
+    speaker = listening.begin()
+    for _ in range(9):
+        speaker.say(10)
+        calls = len(listening.engine.calls)
+        await until(lambda calls=calls: len(listening.engine.calls) > calls)
+    await speaker.finish()
+
+    drafted = [(heard(bytes(audio.pcm)), options.draft) for audio, options in listening.engine.calls if options.draft]
+    assert {words[0] for words, _ in drafted} > {WORDS[0]}
+    assert all(draft.text.split()[0] == words[0] for words, draft in drafted)
+
+
+async def test_a_model_that_does_not_use_drafts_gets_none(start: Start):
+    listening = await start()
+    speaker = listening.begin()
+    speaker.say(3)
+    await listening.passed(1)
+    speaker.say(3)
+    await speaker.finish()
+
+    assert [options.draft for _, options in listening.engine.calls] == [None, None]
 
 
 async def test_nothing_is_transcribed_before_speech_is_found(start: Start):
