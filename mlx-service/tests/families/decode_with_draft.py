@@ -4,7 +4,7 @@
     {"plain": [text, calls], "same": ..., "end": ..., "middle": ..., "foreign": ...}
 
 The drafts: its own text, one without its last two words, one with another word in the middle, and one about something
-else. `calls` counts the calls of the part that computes one token after another. Needs a Python with mlx-audio and rapl-mlx.
+else. `calls` counts the calls of the part that computes token after token. Needs a Python with mlx-audio and rapl-mlx.
 """
 
 import json

@@ -469,6 +469,33 @@ async def test_after_a_cut_a_draft_is_of_the_same_part_as_its_audio(start: Start
     assert all(draft.text.split()[0] == words[0] for words, draft in drafted)
 
 
+class StutteringEngine(ListeningEngine):
+    """Writes a text without sense for the whole audio of a turn that has ended."""
+
+    async def transcribe(self, audio, options, on_text=None):
+        found = await super().transcribe(audio, options, on_text)
+        if options.is_long or audio.duration_s < 5.0:
+            return found
+        text = "la " * 100
+        return found.model_copy(
+            update={"text": text, "segments": (found.segments[0].model_copy(update={"text": text}),)}
+        )
+
+
+async def test_pieces_of_a_doubted_text_get_no_draft_of_the_whole(start: Start):
+    listening = await start(StutteringEngine(capabilities=Capabilities(drafts=True)))
+    speaker = listening.begin()
+    speaker.say(10)
+    await listening.passed(1)
+    speaker.say(4)
+    await speaker.finish()
+
+    first, *again = [options.draft for _, options in listening.engine.calls if not options.is_long]
+    assert first
+    assert again
+    assert again == [None] * len(again)
+
+
 async def test_a_model_that_does_not_use_drafts_gets_none(start: Start):
     listening = await start()
     speaker = listening.begin()
