@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rapl_mlx.families.qwen3_asr import Qwen3Asr
+from rapl_mlx.families.qwen3_asr import MegaAsr, Phonon, Qwen3Asr
 from rapl_mlx.families.whisper import Whisper
 from rapl_protocol.transcript import Decoding, Segment, TranscribeOptions, Transcript
 
@@ -78,6 +78,8 @@ def test_qwen3_asrs_draft_is_the_text_as_the_model_writes_it(
     assert Qwen3Asr().arguments(options, 1.0)["draft"] == expected
 
 
-def test_both_declare_that_they_use_a_draft():
+def test_families_declare_whether_they_use_a_draft():
     assert Whisper(("en",)).capabilities.drafts
     assert Qwen3Asr().capabilities.drafts
+    assert MegaAsr().capabilities.drafts
+    assert not Phonon().capabilities.drafts

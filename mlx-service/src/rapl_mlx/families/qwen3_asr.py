@@ -63,6 +63,14 @@ class Qwen3Asr:
         return make_transcript(result.text, language, duration_s, is_truncated=result.is_truncated)
 
 
+class Phonon(Qwen3Asr):
+    """Qwen3-ASR with a loop of its own, which does not use drafts. Source: mlx_audio/stt/models/phonon/phonon.py."""
+
+    def __init__(self, language_names: Iterable[str] = ()) -> None:
+        super().__init__(language_names)
+        self.capabilities = self.capabilities.model_copy(update={"drafts": False})
+
+
 class MegaAsr(Qwen3Asr):
     """Qwen3-ASR with a second set of weights for noisy audio. Source: mlx_audio/stt/models/mega_asr/mega_asr.py."""
 
