@@ -119,7 +119,7 @@ class Simulation:
         can = Capabilities(drafts=speed.has_drafts)
         backend.replicas[0].models = [ModelInfo(id=MODEL, state=ModelState.READY, capabilities=can)]
         self._route = Route(MODEL, MODEL, "engine")
-        self._targets = (Target(self._route, backend.scheduler),)
+        self._targets = [Target(self._route, backend.scheduler)]
         preprocess: Any = SimpleNamespace(speech=print)  # is never called
         self._pipeline = Pipeline(preprocess, settings)
         self._texts = TurnTexts(_OneBackend(backend, self._targets), self._pipeline, settings)
@@ -161,11 +161,11 @@ class Simulation:
 
 
 class _OneBackend(Backends):
-    def __init__(self, backend: Backend, targets: tuple[Target, ...]) -> None:
+    def __init__(self, backend: Backend, targets: list[Target]) -> None:
         self._by_name = {backend.name: backend}
         self._targets = targets
 
-    def targets(self, route: Route) -> tuple[Target, ...]:
+    def targets(self, route: Route) -> list[Target]:
         return self._targets
 
 
