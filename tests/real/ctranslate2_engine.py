@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 MODELS: dict[str, Any] = {}
-DECODING = ("temperature", "avg_logprob", "compression_ratio", "no_speech_prob")
+DECODING = ("tokens", "temperature", "avg_logprob", "compression_ratio", "no_speech_prob")
 
 
 class CTranslate2Engine:

@@ -179,6 +179,30 @@ def test_a_cancelled_request_ends_before_the_next_attempt():
     assert len(model.decoded) == 2
 
 
+class TokenByToken(FakeWhisper):
+    """Its `decode` calls its decoder for each token, as mlx-audio's does."""
+
+    tokens = 0
+
+    def decoder(self, tokens: Any, audio_features: Any, kv_cache: Any) -> tuple[Any, Any, Any]:
+        self.tokens += 1
+        return tokens, kv_cache, None
+
+    def decode(self, mel: str, options: Options) -> Attempt:
+        for _ in range(20):
+            self.decoder("token", mel, kv_cache=[])
+        return super().decode(mel, options)
+
+
+def test_a_cancelled_request_ends_before_the_next_token():
+    model = TokenByToken(attempts_of(-0.5))
+    listener = ResultListener(is_cancelled=lambda: model.tokens == 7)
+    with pytest.raises(Cancelled):
+        FAMILY.generate(model, "audio.wav", FAMILY.arguments(options(), DURATION_S), listener)
+
+    assert model.tokens == 7
+
+
 def test_in_the_real_mlx_audio_the_best_attempt_is_kept_if_all_fail(mlx_python: str):
     program = [mlx_python, HERE / "decode_silence.py"]
     result = json.loads(subprocess.run(program, check=True, timeout=120, capture_output=True).stdout)

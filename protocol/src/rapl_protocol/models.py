@@ -48,6 +48,8 @@ class Capabilities(BaseModel):
     translation: bool = False
     """Whether the model can translate into English."""
     emotion_and_events: bool = False
+    drafts: bool = False
+    """Whether the model is faster with a `draft` that is nearly right. If not, it is accepted and has no effect."""
     decoding: tuple[str, ...] = ()
     """Fields of `transcript.Decoding` that the engine reports; in a response, the others have neutral values."""
 

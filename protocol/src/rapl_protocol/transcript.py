@@ -12,36 +12,6 @@ class _Wire(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-class TranscribeOptions(_Wire):
-    model: str
-    """The engine's own model id."""
-    language: str | None = None
-    """ISO 639 code, lower case; None lets the model detect it."""
-    languages: tuple[str, ...] = ()
-    """ISO 639 codes of the languages that may be spoken, if `language` is None; the model detects one of them. Empty:
-    all of the model's."""
-    prompt: str | None = None
-    """Text that the model may use as context."""
-    keywords: tuple[str, ...] = ()
-    """Names and terms that probably occur in the audio."""
-    itn: bool | None = None
-    """Whether the text has numerals and punctuation ("inverse text normalisation"); None: as the model usually writes
-    it."""
-    temperature: float | None = None
-    """Sampling temperature, 0 to 1; None: the model's default."""
-    word_timestamps: bool = False
-    words_are_optional: bool = False
-    """Whether a model without word timestamps transcribes without them. If not, it refuses `word_timestamps`."""
-    segment_timestamps: bool = False
-    """Whether to return one segment for each utterance, with its times; otherwise one segment may cover all audio."""
-    logprobs: bool = False
-    """Whether to return the log-probability of each token of the text, if the engine has them."""
-    translate: bool = False
-    """Translate into English instead of transcribing."""
-    is_long: bool = False
-    """Whether the audio is a segment of a long recording; short audio goes first in the queue."""
-
-
 class Word(_Wire):
     word: str
     start_s: float
@@ -120,6 +90,39 @@ class Transcript(_Wire):
     """The tokens of the text in order; None if they were not requested or the engine has none."""
     is_truncated: bool = False
     """Whether the engine stopped at its token limit, so that the end of the text may be missing."""
+
+
+class TranscribeOptions(_Wire):
+    model: str
+    """The engine's own model id."""
+    language: str | None = None
+    """ISO 639 code, lower case; None lets the model detect it."""
+    languages: tuple[str, ...] = ()
+    """ISO 639 codes of the languages that may be spoken, if `language` is None; the model detects one of them. Empty:
+    all of the model's."""
+    prompt: str | None = None
+    """Text that the model may use as context."""
+    keywords: tuple[str, ...] = ()
+    """Names and terms that probably occur in the audio."""
+    itn: bool | None = None
+    """Whether the text has numerals and punctuation ("inverse text normalisation"); None: as the model usually writes
+    it."""
+    temperature: float | None = None
+    """Sampling temperature, 0 to 1; None: the model's default."""
+    word_timestamps: bool = False
+    words_are_optional: bool = False
+    """Whether a model without word timestamps transcribes without them. If not, it refuses `word_timestamps`."""
+    segment_timestamps: bool = False
+    """Whether to return one segment for each utterance, with its times; otherwise one segment may cover all audio."""
+    logprobs: bool = False
+    """Whether to return the log-probability of each token of the text, if the engine has them."""
+    translate: bool = False
+    """Translate into English instead of transcribing."""
+    is_long: bool = False
+    """Whether the audio is a segment of a long recording; short audio goes first in the queue."""
+    draft: Transcript | None = None
+    """What the same model wrote for a beginning of this audio, or for nearly the same audio. The transcript does not
+    depend on it: an engine only checks it faster than it computes a text. Others ignore it."""
 
 
 def joined_logprobs(transcripts: Iterable[Transcript]) -> tuple[TokenLogprob, ...] | None:

@@ -132,7 +132,10 @@ class FallbackClient:
         return CallOptions(self._client_id, deadline_s, request_id, has_fallback, stopwatch=self._stopwatch)
 
     def _options(self, options: TranscribeOptions) -> TranscribeOptions:
-        return options.model_copy(update={"model": self.target.route.engine_model}) if self._index else options
+        """Returns the options for the model that is used now. A draft is of the first one."""
+        if not self._index:
+            return options
+        return options.model_copy(update={"model": self.target.route.engine_model, "draft": None})
 
     def _fall_back(self, index: int, error: ServiceError) -> None:
         """Changes to the next model. Raises the error if there is none, or if the model can no longer change."""

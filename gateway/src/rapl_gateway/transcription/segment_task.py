@@ -180,7 +180,8 @@ class SegmentTask:
         return better(first, checks.judge(cut.joined(again, segment.audio.duration_s), segment))
 
     async def _transcribe(self, audio: WavAudio) -> Transcript:
-        return usable(await self._engine.transcribe(audio, self._options))
+        """Transcribes a piece of the segment. A draft is of the whole segment."""
+        return usable(await self._engine.transcribe(audio, self._options.model_copy(update={"draft": None})))
 
     async def close(self) -> None:
         """Cancels the transcription if it is not finished."""

@@ -13,6 +13,7 @@ from rapl_gateway.realtime.figures import RealtimeMetrics, TurnFigures
 from rapl_gateway.realtime.turn_text import TextDelta, TurnCompleted, TurnText, TurnTexts
 from rapl_gateway.settings import Settings
 from rapl_protocol.errors import ErrorCode, ServiceError
+from rapl_protocol.models import Capabilities
 from rapl_protocol.prepared import SpeechCheck
 from rapl_protocol.testing import FakeTranscriber, make_tone
 from rapl_protocol.transcript import Decoding, Segment, TranscribeOptions, Transcript
@@ -439,6 +440,71 @@ async def test_the_language_of_settled_words_is_the_language_of_the_turn(start: 
     await speaker.finish()
 
     assert [options.language for _, options in listening.engine.calls][:3] == [None, None, "en"]
+
+
+async def test_each_pass_and_the_final_one_have_the_text_of_the_latest_pass_as_a_draft(start: Start):
+    listening = await start(ListeningEngine(capabilities=Capabilities(drafts=True)))
+    speaker = listening.begin()
+    for passes in range(1, 4):
+        speaker.say(3)
+        await listening.passed(passes)
+    speaker.say(3)
+    await speaker.finish()
+
+    drafts = [options.draft and options.draft.text for _, options in listening.engine.calls]
+    assert drafts == [None, *(" ".join(WORDS[:count]) for count in (3, 6, 9))]
+
+
+async def test_after_a_cut_a_draft_is_of_the_same_part_as_its_audio(start: Start):
+    listening = await start(ListeningEngine(capabilities=Capabilities(drafts=True)))
+    speaker = listening.begin()
+    for _ in range(9):
+        speaker.say(10)
+        calls = len(listening.engine.calls)
+        await until(lambda calls=calls: len(listening.engine.calls) > calls)
+    await speaker.finish()
+
+    drafted = [(heard(bytes(audio.pcm)), options.draft) for audio, options in listening.engine.calls if options.draft]
+    assert {words[0] for words, _ in drafted} > {WORDS[0]}
+    assert all(draft.text.split()[0] == words[0] for words, draft in drafted)
+
+
+class StutteringEngine(ListeningEngine):
+    """Writes a text without sense for the whole audio of a turn that has ended."""
+
+    async def transcribe(self, audio, options, on_text=None):
+        found = await super().transcribe(audio, options, on_text)
+        if options.is_long or audio.duration_s < 5.0:
+            return found
+        text = "la " * 100
+        return found.model_copy(
+            update={"text": text, "segments": (found.segments[0].model_copy(update={"text": text}),)}
+        )
+
+
+async def test_pieces_of_a_doubted_text_get_no_draft_of_the_whole(start: Start):
+    listening = await start(StutteringEngine(capabilities=Capabilities(drafts=True)))
+    speaker = listening.begin()
+    speaker.say(10)
+    await listening.passed(1)
+    speaker.say(4)
+    await speaker.finish()
+
+    first, *again = [options.draft for _, options in listening.engine.calls if not options.is_long]
+    assert first
+    assert again
+    assert again == [None] * len(again)
+
+
+async def test_a_model_that_does_not_use_drafts_gets_none(start: Start):
+    listening = await start()
+    speaker = listening.begin()
+    speaker.say(3)
+    await listening.passed(1)
+    speaker.say(3)
+    await speaker.finish()
+
+    assert [options.draft for _, options in listening.engine.calls] == [None, None]
 
 
 async def test_nothing_is_transcribed_before_speech_is_found(start: Start):

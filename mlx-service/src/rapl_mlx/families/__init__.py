@@ -11,7 +11,7 @@ from rapl_protocol.transcript import TranscribeOptions, Transcript
 
 from rapl_mlx.families.generic import GenericFamily
 from rapl_mlx.families.parakeet import Parakeet
-from rapl_mlx.families.qwen3_asr import MegaAsr, Qwen3Asr
+from rapl_mlx.families.qwen3_asr import MegaAsr, Phonon, Qwen3Asr
 from rapl_mlx.families.results import ResultListener
 from rapl_mlx.families.sensevoice import SenseVoice
 from rapl_mlx.families.whisper import Whisper
@@ -52,8 +52,10 @@ def family_name(model: Any) -> str:
 def family_of(model: Any) -> Family:
     """Raises: ModelFailed, for a model that cannot transcribe, such as a forced aligner."""
     match family_name(model):
-        case "qwen3_asr" | "phonon" if hasattr(model.config, "support_languages"):
+        case "qwen3_asr" if hasattr(model.config, "support_languages"):
             return Qwen3Asr.of(model)
+        case "phonon" if hasattr(model.config, "support_languages"):
+            return Phonon.of(model)
         case "mega_asr":
             return MegaAsr.of(model)
         case "whisper":

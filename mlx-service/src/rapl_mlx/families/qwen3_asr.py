@@ -11,6 +11,7 @@ from typing import Any, Self
 from rapl_protocol.models import Capabilities
 from rapl_protocol.transcript import TranscribeOptions, Transcript
 
+from rapl_mlx.families.drafts import DraftedQwen3Asr
 from rapl_mlx.families.languages import NAME_BY_CODE, language_code
 from rapl_mlx.families.results import ResultListener, make_transcript, max_tokens_for
 
@@ -25,7 +26,12 @@ class Qwen3Asr:
         """`language_names` is the checkpoint's list, in English; if it is empty, all languages of Qwen3-ASR."""
         codes = tuple(code for name in language_names if (code := language_code(name)) in NAME_BY_CODE)
         self.capabilities = Capabilities(
-            languages=codes or tuple(NAME_BY_CODE), language_choice=True, prompt=True, keywords=True, temperature=True
+            languages=codes or tuple(NAME_BY_CODE),
+            language_choice=True,
+            prompt=True,
+            keywords=True,
+            temperature=True,
+            drafts=True,
         )
 
     @classmethod
@@ -43,6 +49,8 @@ class Qwen3Asr:
             arguments["hotwords"] = list(options.keywords)
         if options.temperature is not None:
             arguments["temperature"] = options.temperature
+        if options.draft:
+            arguments["draft"] = _written(options.draft, arguments.get("language"))
         return arguments
 
     def generate(self, model: Any, wav_path: str, arguments: dict[str, Any], listener: ResultListener) -> "DecodedText":
@@ -58,6 +66,14 @@ class Qwen3Asr:
         """Returns one segment that spans the audio, because the model returns no times."""
         language = language_code(result.language)
         return make_transcript(result.text, language, duration_s, is_truncated=result.is_truncated)
+
+
+class Phonon(Qwen3Asr):
+    """Qwen3-ASR with a loop of its own, which does not use drafts. Source: mlx_audio/stt/models/phonon/phonon.py."""
+
+    def __init__(self, language_names: Iterable[str] = ()) -> None:
+        super().__init__(language_names)
+        self.capabilities = self.capabilities.model_copy(update={"drafts": False})
 
 
 class MegaAsr(Qwen3Asr):
@@ -120,6 +136,12 @@ class DecodedText:
         self._listener.send_text(grown)
 
 
+def _written(draft: Transcript, language: str | None) -> str:
+    """Returns the text as the model writes it; `language` is the requested one."""
+    name = NAME_BY_CODE.get(draft.language or "")
+    return draft.text if language or not name else f"{_LANGUAGE}{name}{_TEXT}{draft.text}"
+
+
 def _pieces(
     model: Any,
     wav_path: str,
@@ -128,6 +150,7 @@ def _pieces(
     system_prompt: str | None = None,
     hotwords: list[str] | None = None,
     temperature: float = 0.0,
+    draft: str = "",
 ) -> Iterator[str]:
     """Yields the output of the model: one piece for each token, with whole characters only, and one at the end."""
     import numpy as np
@@ -138,7 +161,10 @@ def _pieces(
     audio = np.array(load_audio(wav_path))
     audio = np.pad(audio, (0, max(0, _MIN_SAMPLES - len(audio))))
     detokenizer = StreamingDetokenizer(model._tokenizer, skip_special_tokens=True)
-    for token, _ in model.stream_generate(
+    drafted = DraftedQwen3Asr(model, model._tokenizer.encode(draft) if draft else ())
+    # The method of the model, but with the model that knows the draft.
+    for token, _ in model.stream_generate.__func__(
+        drafted,
         audio,
         max_tokens=max_tokens,
         sampler=make_sampler(temperature),

@@ -4,11 +4,13 @@ import importlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import takewhile
 from typing import Any, Self
 
 from rapl_protocol.models import Capabilities
 from rapl_protocol.transcript import Decoding, Segment, TranscribeOptions, Transcript
 
+from rapl_mlx.families.drafts import DraftedWhisper
 from rapl_mlx.families.languages import language_code
 from rapl_mlx.families.results import ResultListener, finite, make_segment, make_transcript, make_word
 
@@ -32,6 +34,7 @@ class Whisper:
             temperature=True,
             word_timestamps=True,
             translation=not is_english_only,
+            drafts=True,
             decoding=tuple(Decoding.model_fields),
         )
 
@@ -55,12 +58,15 @@ class Whisper:
             arguments["hotwords"] = list(options.keywords)
         if options.translate:
             arguments["task"] = "translate"
+        if options.draft and (draft := _first_window(options.draft)):
+            arguments["draft"] = draft
         return arguments | {"temperature": (options.temperature,) if options.temperature else TEMPERATURES}
 
     def generate(self, model: Any, wav_path: str, arguments: dict[str, Any], listener: ResultListener) -> Any:
-        others = {name: value for name, value in arguments.items() if name != "languages"}
-        attempts = BestAttempts(model, arguments["temperature"], listener, arguments.get("languages", ()))
-        return type(model).generate(attempts, wav_path, **others)
+        arguments = dict(arguments)
+        languages, draft = arguments.pop("languages", ()), arguments.pop("draft", ())
+        attempts = BestAttempts(model, arguments["temperature"], listener, languages, draft)
+        return type(model).generate(attempts, wav_path, **arguments)
 
     def transcript(self, result: Any, options: TranscribeOptions, duration_s: float) -> Transcript:
         language = language_code(result.language)
@@ -79,17 +85,25 @@ class BestAttempts:
     Args:
         model: the model; it is not changed.
         temperatures: those of the request.
-        listener: of the request; a cancelled request ends before the next attempt.
+        listener: of the request; a cancelled request ends before the next attempt or token.
         languages: the codes that may be detected; all if there are none.
+        draft: tokens with which the text of the first window probably begins.
     """
 
     def __init__(
-        self, model: Any, temperatures: Sequence[float], listener: ResultListener, languages: Sequence[str] = ()
+        self,
+        model: Any,
+        temperatures: Sequence[float],
+        listener: ResultListener,
+        languages: Sequence[str] = (),
+        draft: Sequence[int] = (),
     ) -> None:
         self._model = model
         self._languages = languages
         self._temperatures = temperatures
         self._listener = listener
+        self._draft = draft
+        """For the next attempt."""
         self._attempts: list[Any] = []
         """The results for the current window, from the lowest temperature to the highest."""
         self._is_earlier_kept = False
@@ -118,7 +132,9 @@ class BestAttempts:
         else:
             # The same for all attempts: the output of the encoder, which `decode` takes instead of the spectrogram.
             mel = self._attempts[0].audio_features
-        result = self._model.decode(mel, replace(options, prompt=options.prompt[self._prompt_start :]))
+        model = DraftedWhisper(self._model, self._draft, self._listener.raise_if_cancelled)
+        self._draft = ()
+        result = type(self._model).decode(model, mel, replace(options, prompt=options.prompt[self._prompt_start :]))
         self._attempts.append(result)
         if options.temperature != self._temperatures[-1]:
             return result
@@ -136,6 +152,13 @@ class BestAttempts:
         elif len(prompt) < self._prompt_start:  # mlx-audio itself began a new context
             self._prompt_start = 0
         self._attempts, self._is_earlier_kept = [], False
+
+
+def _first_window(draft: Transcript) -> list[int]:
+    """Returns the tokens of the first window of a transcript, with those of its times; [] if they are not known."""
+    decodings = (segment.decoding for segment in draft.segments)
+    of_window = takewhile(lambda each: each and each.seek == 0 and each.tokens, decodings)
+    return [token for each in of_window if each and each.tokens for token in each.tokens]
 
 
 def _quality(result: Any) -> tuple[bool, float]:

@@ -62,6 +62,13 @@ class PassEngine:
             return options
         return options.model_copy(update={"language": language})
 
+    def with_draft(self, options: TranscribeOptions, draft: Transcript | None) -> TranscribeOptions:
+        """Returns the options with this draft, if the model is faster with one."""
+        info = self.backend.info(options.model)
+        if draft is None or info is None or not info.capabilities.drafts:
+            return options
+        return options.model_copy(update={"draft": draft})
+
     async def has_speech(self, audio: WavAudio) -> bool:
         """Raises: ServiceError."""
         detection = PrepareOptions(speech_detection=self.settings.speech_switch)
@@ -98,12 +105,16 @@ class OpenPart:
 
     @property
     def options(self) -> TranscribeOptions:
-        """The options of the next pass. The language does not change after the first settled words."""
+        """The options of the next pass. The text of the latest one is its draft."""
+        return self._engine.with_draft(self._options_of_turn(), self._text)
+
+    def _options_of_turn(self) -> TranscribeOptions:
+        """The language does not change after the first settled words."""
         return self._engine.with_language(self._options, self.settling.language)
 
     def next_part(self) -> "OpenPart":
         """Returns the part that follows, with the audio that was not taken from this one."""
-        return OpenPart(self._engine, self.options, self.audio, is_detected=self._is_detected)
+        return OpenPart(self._engine, self._options_of_turn(), self.audio, is_detected=self._is_detected)
 
     def append(self, pcm: bytes) -> None:
         """Adds 16 kHz mono s16le samples."""
