@@ -22,7 +22,7 @@ GATEWAY_LAYERS = (
     {"app", "__main__"},
     {"api", "realtime", "page"},
     {"gateway", "collector"},
-    {"transcription", "admission", "keywords"},
+    {"transcription", "admission", "word_lists"},
     {"backends", "security"},
     {"settings", "languages", "timing", "metrics"},
 )
