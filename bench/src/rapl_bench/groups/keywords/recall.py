@@ -151,7 +151,7 @@ def figures_of(
     said: Sequence[Texts], written: Sequence[Texts], keywords: Sequence[str], language: Language
 ) -> dict[str, float]:
     """Returns the recall of the phrases in the first group of clips, and for the second group how many phrases of the
-    list were written although nobody said them, and the wrong words."""
+    list were written although they were not said, and the wrong words."""
     pairs = [
         (times(words, each, language), times(text, each, language))
         for words, text in zip(said[0], written[0], strict=True)
