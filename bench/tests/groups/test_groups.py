@@ -83,12 +83,12 @@ def commands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[list[str]]
     return started
 
 
-@pytest.mark.parametrize("group", ["advised", "realtime", "real"])
+@pytest.mark.parametrize("group", ["advised", "realtime", "speakers", "real"])
 def test_a_group_with_large_downloads_or_of_a_quarter_of_an_hour_runs_only_if_it_is_named(commands, group):
     assert main(["bench"]) == main(["bench", group]) == 0
     unnamed, named = commands
     assert group not in unnamed
-    assert set(GROUPS) - {"advised", "realtime", "real"} < set(unnamed)
+    assert set(GROUPS) - {"advised", "realtime", "speakers", "real"} < set(unnamed)
     assert named[1:4] == ["-m", "rapl_bench", group]
 
 
@@ -104,7 +104,7 @@ def test_every_sensevoice_runtime_can_be_imported_in_its_environment():
     subprocess.run([python, "-c", "import funasr, openvino, rapl_sensevoice, sentencepiece, torch"], check=True)
 
 
-@pytest.mark.parametrize("group", ["sensevoice", "long", "fairness", "realtime", "real", "keywords"])
+@pytest.mark.parametrize("group", ["sensevoice", "long", "fairness", "realtime", "speakers", "real", "keywords"])
 async def test_a_group_without_its_environment_is_unavailable(settings, monkeypatch, group):
     monkeypatch.delenv("RAPL_BENCH_FUNASR_PYTHON", raising=False)
     monkeypatch.delenv("RAPL_BENCH_SENSEVOICE_PYTHON", raising=False)

@@ -48,7 +48,7 @@ class Groups:
     def similarities(self) -> Floats:
         """The mean cosine of the pieces of each two groups, (groups, groups)."""
         means = self.sums / self.counts[:, None]
-        return means @ means.T
+        return np.matmul(means, means.T, dtype=np.float32)
 
     def labels_from(self, similarity: float, most: int | None = None) -> Labels:
         """Joins groups while their mean cosine is at least `similarity`, or, with `most`, until so many are left."""

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from rapl_bench.groups.speakers.mixtures import Conversation, Turns
+from rapl_bench.groups.speakers.mixtures import Conversation, Turns, float_samples
 from rapl_bench.real.recordings import SHARED, RealRecording
 
 
@@ -11,7 +11,7 @@ def excerpts(folder: Path = SHARED / "speakers") -> list[Conversation]:
     found = []
     for truth in sorted(folder.glob("*.rttm")) if folder.exists() else []:
         recording = RealRecording(truth.stem, "real-speech", None, None, truth.with_suffix(".flac"))
-        found.append(Conversation(truth.stem, recording.pcm().astype("float32") / 32768, _turns(truth)))
+        found.append(Conversation(truth.stem, float_samples(recording.pcm()), _turns(truth)))
     return found
 
 

@@ -64,7 +64,7 @@ def conversation(people: Sequence[Person], noise: Samples, duration_s: float, se
     at_s, before = random.uniform(0.2, 1.0), None
     order = list(people)
     while at_s < duration_s:
-        person = order.pop(0) if order else people[random.integers(len(people))]
+        person = order.pop(0) if order else people[int(random.integers(len(people)))]
         if person is before:
             continue
         said = _cut(person, random) * gains[person.name]
@@ -89,11 +89,15 @@ def speech_in(samples: Samples) -> list[tuple[float, float]]:
     return [(run[0] / 100, (run[-1] + 1) / 100) for run in runs if len(run) > 5]
 
 
+def float_samples(pcm: npt.NDArray[np.int16]) -> Samples:
+    return (pcm / 32768).astype(np.float32)
+
+
 def without_pauses(name: str, recordings: Sequence[npt.NDArray[np.int16]]) -> Person:
     """The speech of one person's recordings, one after another at the same level."""
     parts: list[Samples] = []
     for pcm in recordings:
-        samples = pcm.astype(np.float32) / 32768
+        samples = float_samples(pcm)
         for start_s, end_s in speech_in(samples):
             part = samples[round(start_s * SAMPLE_RATE_HZ) : round(end_s * SAMPLE_RATE_HZ)]
             parts.append(part * np.float32(0.06 / max(1e-4, float(np.sqrt(np.square(part).mean())))))

@@ -3,7 +3,7 @@
 import numpy as np
 from rapl_protocol.audio import SAMPLE_RATE_HZ
 
-from rapl_bench.groups.speakers.mixtures import Person, Samples, without_pauses
+from rapl_bench.groups.speakers.mixtures import Person, Samples, float_samples, without_pauses
 from rapl_bench.real.packages import SOUNDS
 from rapl_bench.real.recordings import RealRecordings
 
@@ -46,4 +46,4 @@ def noises(recordings: RealRecordings) -> list[Samples]:
     spectrum[1:] /= np.sqrt(np.arange(1, len(spectrum)))
     pink = np.fft.irfft(spectrum).astype(np.float32)
     babble = recordings.by_name("xx-sb-noise1")
-    return [pink, *([babble.pcm().astype(np.float32) / 32768] if babble else [])]
+    return [pink, *([float_samples(babble.pcm())] if babble else [])]

@@ -6,6 +6,7 @@ little speech decide.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from pyannote.core import Annotation, Segment, Timeline
@@ -36,9 +37,8 @@ class Score:
 
 def score(truth: Turns, found: Turns, duration_s: float, collar_s: float) -> Score:
     metric = DiarizationErrorRate(collar=collar_s, skip_overlap=False)
-    parts = metric(
-        _annotation(truth), _annotation(found), uem=Timeline([Segment(0, duration_s)]), detailed=True
-    )  # fmt: skip
+    audio = Timeline([Segment(0, duration_s)])
+    parts: Any = metric(_annotation(truth), _annotation(found), uem=audio, detailed=True)
     extra = len({name for *_, name in found}) - len({name for *_, name in truth})
     return Score(
         parts["total"], parts["confusion"], parts["missed detection"], parts["false alarm"], extra
