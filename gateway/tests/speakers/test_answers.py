@@ -1,5 +1,6 @@
 """Answers in `diarized_json`: OpenAI's form, and what of the work is done for them."""
 
+import pytest
 from openai.types.audio import TranscriptionDiarized
 from speakers.conversation import DIARIZING, SAID, TEXT, TWO, Talker, diarize, said
 
@@ -43,11 +44,12 @@ async def test_a_short_clip_whose_speech_is_found_late_has_speakers_too(fleet, s
     assert [(part.start_s, part.audio.duration_s) for part in speakers.speech] == [(0.0, 9.0)]
 
 
-async def test_without_the_times_of_words_the_audio_is_cut_where_the_speaker_changes(start, speakers):
+@pytest.mark.parametrize("size_bytes", [8, 3 << 20], ids=["in memory", "in a temporary file"])
+async def test_without_the_times_of_words_the_audio_is_cut_where_the_speaker_changes(start, speakers, size_bytes):
     speakers.turns = TWO
     fleet = await start(Talker(words=False), speakers_url=speakers.url)
 
-    answer = await diarize(fleet)
+    answer = await diarize(fleet, b"SPEECH:2".ljust(size_bytes))
 
     lengths = [audio.duration_s for audio, _ in fleet.sensevoice.calls]
     assert sorted(lengths) == [4.5, 4.5, 4.5, 4.5]

@@ -17,7 +17,7 @@ _LONGEST_S = 20.0
 """Seconds from the start of a turn that are compared: more adds little to a voice."""
 _CERTAIN_S = 1.5
 """A turn with less speech makes no new speaker: its voice is uncertain."""
-_DEADLINE_S = 2.0
+_DEADLINE_S = 5.0
 """A turn does not wait longer for its speaker, in seconds. It usually takes a tenth of a second, beside its text."""
 
 log = logging.getLogger("rapl")
