@@ -25,7 +25,7 @@ PACE = 0.2
 FLEETS, QUICK_FLEETS = (1, 2, 4, 10, 100, 1000), (1, 10)
 MOST_BUSY = 0.7
 """Part of its core that a gateway may need. With more, requests wait for it."""
-DAY, QUICK_DAY = Day(people=400, archive_hours=100), Day(people=60, archive_hours=10)
+DAY, QUICK_DAY = Day(people=400, archive_hours=100), Day(people=40, archive_hours=5)
 SLOT_S = 600.0
 """Length of the parts of the day that the plot shows."""
 RULE = AutoscalerSettings()

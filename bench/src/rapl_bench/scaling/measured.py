@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from statistics import median
 
 import httpx
+from rapl_protocol.audio import SAMPLE_RATE_HZ
 from rapl_protocol.prepared import SpeechSegment
 from rapl_service.calls.call import Service, open_http
 from rapl_service.calls.clients import PreprocessClient
@@ -35,8 +36,12 @@ class Media:
 
     @classmethod
     def made(cls) -> "Media":
-        long = {length_s: recordings.encoded(recordings.speech(length_s), "m4a") for length_s in RECORDINGS_S}
+        long = {length_s: _m4a(length_s) for length_s in RECORDINGS_S}
         return cls({length_s: recordings.wav(length_s) for length_s in CLIP_LENGTHS_S}, long)
+
+
+def _m4a(length_s: float) -> bytes:
+    return recordings.encoded(recordings.speech(length_s), "m4a", SAMPLE_RATE_HZ)
 
 
 @dataclass(frozen=True, slots=True)
