@@ -79,7 +79,15 @@ def gateway_limit(fleet: Fleet, *, clips_for_s: float, recording_s: float, watch
     poll_s = max(0.0, of_many - of_one) / (watched - 1) / (time.monotonic() - began)
     _, of_clips_of_many = _clips(many, preprocess, clips_for_s)
     replica_clip_s = max(0.0, of_clips_of_many[0] - of_clips[0]) / (watched - 1)
-    return GatewayLimit(clips.requests_per_s, *of_clips, *of_recordings, replica_clip_s, poll_s)
+    return GatewayLimit(
+        clips.requests_per_s,
+        gateway_clip_s=of_clips[0],
+        preprocess_clip_s=of_clips[1],
+        gateway_recording_s=of_recordings[0],
+        preprocess_recording_s=of_recordings[1],
+        replica_clip_s=replica_clip_s,
+        poll_s=poll_s,
+    )
 
 
 def _clips(gateway: ServerProcess, preprocess: ServerProcess, for_s: float) -> tuple[LoadResult, list[float]]:

@@ -4,10 +4,11 @@ import asyncio
 import itertools
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from statistics import median
+from typing import Any
 
 import httpx
 from rapl_protocol.audio import SAMPLE_RATE_HZ
@@ -138,7 +139,9 @@ class _Run:
             for pair in zip(before, after, strict=True)
         )
 
-    async def _counted(self, servers: Sequence[ServerProcess], count: Callable[[str], object]) -> list[float]:
+    async def _counted(
+        self, servers: Sequence[ServerProcess], count: Callable[[str], Coroutine[Any, Any, float]]
+    ) -> list[float]:
         return await asyncio.gather(*(count(server.url) for server in servers))
 
     async def _worked_s(self, url: str) -> float:
