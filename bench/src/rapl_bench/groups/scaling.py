@@ -192,7 +192,9 @@ def _day_table(day: Day, outcome: DayOutcome) -> Table:
     waits = tuple(quantile(by_slot[place], 0.95) if place in by_slot else 0.0 for place in range(len(slots)))
     at_night = (day.archive_begins_s - SLOT_S) / HOUR_S
     shown = tuple(value if hour < at_night else 0.0 for hour, value in zip(hours, needed, strict=True))
-    replicas = Line("replicas", "replicas", tuple(p.at_s / HOUR_S for p in polls), tuple(p.replicas for p in polls))
+    replicas = Line(
+        "replicas", "replicas", tuple(p.at_s / HOUR_S for p in polls), tuple(p.replicas for p in polls), is_step=True
+    )
     lines = (
         replicas,
         Line("fully busy replicas that the clips need", "replicas", hours, shown),
