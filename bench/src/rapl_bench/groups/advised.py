@@ -107,7 +107,7 @@ def _table(load: ChangingLoad, advised: DayOutcome, run: _Run) -> Table:
     ]
     at = [at_s / 60 for at_s, _ in run.replicas]
     counts = [count for _, count in run.replicas]
-    steps = Line("engines", "engines", (*at, load.length_s / 60), (*counts, counts[-1]))
+    steps = Line("engines", "engines", (*at, load.length_s / 60), (*counts, counts[-1]), is_step=True)
     lines = (steps, _waits("measured", load, measured), _waits("simulated", load, simulated))
     return Table(
         name="advised",

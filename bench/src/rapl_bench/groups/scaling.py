@@ -25,7 +25,7 @@ PACE = 0.2
 FLEETS, QUICK_FLEETS = (1, 2, 4, 10, 100, 1000), (1, 10)
 MOST_BUSY = 0.7
 """Part of its core that a gateway may need. With more, requests wait for it."""
-DAY, QUICK_DAY = Day(people=400, archive_hours=100), Day(people=60, archive_hours=10)
+DAY, QUICK_DAY = Day(people=400, archive_hours=100), Day(people=40, archive_hours=5)
 SLOT_S = 600.0
 """Length of the parts of the day that the plot shows."""
 RULE = AutoscalerSettings()
@@ -192,7 +192,9 @@ def _day_table(day: Day, outcome: DayOutcome) -> Table:
     waits = tuple(quantile(by_slot[place], 0.95) if place in by_slot else 0.0 for place in range(len(slots)))
     at_night = (day.archive_begins_s - SLOT_S) / HOUR_S
     shown = tuple(value if hour < at_night else 0.0 for hour, value in zip(hours, needed, strict=True))
-    replicas = Line("replicas", "replicas", tuple(p.at_s / HOUR_S for p in polls), tuple(p.replicas for p in polls))
+    replicas = Line(
+        "replicas", "replicas", tuple(p.at_s / HOUR_S for p in polls), tuple(p.replicas for p in polls), is_step=True
+    )
     lines = (
         replicas,
         Line("fully busy replicas that the clips need", "replicas", hours, shown),

@@ -11,6 +11,7 @@ from rapl_bench.reporting.results import Measure, Row, Table
 _BAR_INCHES = 0.3
 _GROUP_INCHES = 0.35
 _WIDTH_INCHES = 9.0
+_STYLES = {False: "default", True: "steps-post"}
 
 
 def plot(table: Table, file: Path) -> None:
@@ -28,7 +29,7 @@ def _plot_lines(table: Table, file: Path) -> None:
     all_axes = figure.subplots(len(panels), sharex=True, squeeze=False)[:, 0]
     for panel, axes in zip(panels, all_axes, strict=True):
         for line in (line for line in table.lines if line.panel == panel):
-            axes.plot(line.x, line.y, label=line.name, linewidth=1.2)
+            axes.plot(line.x, line.y, label=line.name, linewidth=1.2, drawstyle=_STYLES[line.is_step])
         axes.set_ylabel(panel, fontsize=8)
         axes.set_ylim(bottom=0)
         axes.grid(alpha=0.3)

@@ -76,6 +76,8 @@ class Line:
     """What the values are, with their unit. Lines of one panel share an axis; panels are below each other."""
     x: tuple[float, ...]
     y: tuple[float, ...]
+    is_step: bool = False
+    """Whether each value holds until the next one, as a count does."""
 
 
 @dataclass(frozen=True, slots=True)

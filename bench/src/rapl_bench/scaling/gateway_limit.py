@@ -14,7 +14,7 @@ from rapl_bench.processes import ServerProcess
 from rapl_bench.scaling.simulated_day import SEGMENT_S
 from rapl_bench.stub_engine import MODEL
 
-CLIP_S, RECORDING_S, AT_ONCE = 5.0, 600.0, 16
+CLIP_S, AT_ONCE = 5.0, 16
 _WARM_UP = 50
 
 
@@ -53,24 +53,24 @@ class GatewayLimit:
         return of_clips + of_recordings + replicas * (segments_per_s * self.replica_clip_s + self.poll_s)
 
 
-def gateway_limit(fleet: Fleet, *, clips_for_s: float, recordings_count: int, watched: int) -> GatewayLimit:
+def gateway_limit(fleet: Fleet, *, clips_for_s: float, recording_s: float, watched: int) -> GatewayLimit:
     """Measures one gateway.
 
     Args:
         fleet: starts the services.
         clips_for_s: how long clips are sent, in seconds.
-        recordings_count: how many recordings of ten minutes are sent.
+        recording_s: length of the recording that is sent, in seconds.
         watched: how many replicas are watched in the measurement of `poll_s`.
     """
     stub, preprocess = fleet.stub(addresses=watched), fleet.preprocess()
     set_engine_ms(stub, 0)
     gateway = fleet.gateway(stub, preprocess)
     clips, of_clips = _clips(gateway, preprocess, clips_for_s)
-    media = recordings.encoded(recordings.speech(RECORDING_S), "m4a")
+    media = recordings.encoded(recordings.speech(recording_s), "m4a")
     long = transcription(gateway.url, media, "long.m4a", MODEL)
     before = _cpu_s(gateway, preprocess)
-    run_load(long, at_once=1, count=recordings_count)
-    of_recordings = [spent / (RECORDING_S * recordings_count) for spent in _spent(before, gateway, preprocess)]
+    run_load(long, at_once=1, count=1)
+    of_recordings = [spent / recording_s for spent in _spent(before, gateway, preprocess)]
     urls = [f"http://127.0.0.{number}:{stub.port}" for number in range(1, watched + 1)]
     many = fleet.gateway(stub, preprocess, RAPL_SENSEVOICE_URL=",".join(urls))
     before, began = _cpu_s(gateway, many), time.monotonic()
@@ -79,7 +79,15 @@ def gateway_limit(fleet: Fleet, *, clips_for_s: float, recordings_count: int, wa
     poll_s = max(0.0, of_many - of_one) / (watched - 1) / (time.monotonic() - began)
     _, of_clips_of_many = _clips(many, preprocess, clips_for_s)
     replica_clip_s = max(0.0, of_clips_of_many[0] - of_clips[0]) / (watched - 1)
-    return GatewayLimit(clips.requests_per_s, *of_clips, *of_recordings, replica_clip_s, poll_s)
+    return GatewayLimit(
+        clips.requests_per_s,
+        gateway_clip_s=of_clips[0],
+        preprocess_clip_s=of_clips[1],
+        gateway_recording_s=of_recordings[0],
+        preprocess_recording_s=of_recordings[1],
+        replica_clip_s=replica_clip_s,
+        poll_s=poll_s,
+    )
 
 
 def _clips(gateway: ServerProcess, preprocess: ServerProcess, for_s: float) -> tuple[LoadResult, list[float]]:
@@ -112,5 +120,5 @@ def _spent(before: Sequence[float], *servers: ServerProcess) -> list[float]:
 
 async def measured_limit(fleet: Fleet, *, quick: bool) -> GatewayLimit:
     seconds = 0.5 if quick else 5.0
-    count, watched = (1, 5) if quick else (5, 100)
-    return await asyncio.to_thread(gateway_limit, fleet, clips_for_s=seconds, recordings_count=count, watched=watched)
+    recording_s, watched = (60.0, 5) if quick else (3600.0, 100)
+    return await asyncio.to_thread(gateway_limit, fleet, clips_for_s=seconds, recording_s=recording_s, watched=watched)

@@ -4,12 +4,14 @@ import asyncio
 import itertools
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from statistics import median
+from typing import Any
 
 import httpx
+from rapl_protocol.audio import SAMPLE_RATE_HZ
 from rapl_protocol.prepared import SpeechSegment
 from rapl_service.calls.call import Service, open_http
 from rapl_service.calls.clients import PreprocessClient
@@ -35,8 +37,12 @@ class Media:
 
     @classmethod
     def made(cls) -> "Media":
-        long = {length_s: recordings.encoded(recordings.speech(length_s), "m4a") for length_s in RECORDINGS_S}
+        long = {length_s: _m4a(length_s) for length_s in RECORDINGS_S}
         return cls({length_s: recordings.wav(length_s) for length_s in CLIP_LENGTHS_S}, long)
+
+
+def _m4a(length_s: float) -> bytes:
+    return recordings.encoded(recordings.speech(length_s), "m4a", SAMPLE_RATE_HZ)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +139,9 @@ class _Run:
             for pair in zip(before, after, strict=True)
         )
 
-    async def _counted(self, servers: Sequence[ServerProcess], count: Callable[[str], object]) -> list[float]:
+    async def _counted(
+        self, servers: Sequence[ServerProcess], count: Callable[[str], Coroutine[Any, Any, float]]
+    ) -> list[float]:
         return await asyncio.gather(*(count(server.url) for server in servers))
 
     async def _worked_s(self, url: str) -> float:
