@@ -171,10 +171,12 @@ async def _connect_to_any(origin: _Origin) -> "_Connection":
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
     addresses = random.sample(found, len(found))
-    tls = {"ssl": True, "server_hostname": origin.host} if origin.is_tls else {}
+    tls_name = origin.host if origin.is_tls else None
     for number, (*_, (host, port, *_)) in enumerate(addresses, start=1):
         try:
-            transport, connection = await loop.create_connection(_Connection, str(host), int(port), **tls)
+            transport, connection = await loop.create_connection(
+                _Connection, str(host), int(port), ssl=origin.is_tls or None, server_hostname=tls_name
+            )
         except OSError:
             if number == len(addresses):
                 raise
