@@ -78,6 +78,8 @@ def update(name: str, *options: str) -> None:
     until(f"the update of {name} has begun", lambda: _update_status(name)["StartedAt"] != before["StartedAt"])
     until(f"the update of {name} has ended", lambda: _update_status(name)["State"] != "updating", UPDATE_LIMIT_S)
     assert _update_status(name)["State"] == "completed", _update_status(name)
+    replicas = int(docker("service", "inspect", "--format", "{{.Spec.Mode.Replicated.Replicas}}", service(name)))
+    until(f"the old tasks of {name} have ended", lambda: len(tasks(name)) <= replicas, UPDATE_LIMIT_S)
 
 
 def _update_status(name: str) -> dict[str, str]:

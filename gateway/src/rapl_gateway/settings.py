@@ -100,7 +100,7 @@ class Settings(TelemetrySettings):
     an engine loads its model again after a restart, requests wait for it."""
     drain_s: int = Field(30, ge=0, le=86_400)
     """How long the gateway finishes its running requests after SIGTERM, in seconds. Those that take longer get 503, so
-    set it to the time of your longest recording. Whoever stops the gateway must wait longer before SIGKILL."""
+    set it to the time of your longest recording. The orchestrator must allow more time before it sends SIGKILL."""
     max_queue_s: float = Field(1800.0, gt=0)
     """Longest queue per engine slot, in seconds of audio. Beyond it requests get 429."""
     max_upload_bytes: int = Field(1 << 30, gt=0)

@@ -107,8 +107,8 @@ def run(
         _print_lines(problems)
         sys.exit(BAD_SETTING)
     if CHECK_SETTINGS not in sys.argv[1:]:
-        limits = {"drain_s": drain_of(settings), "max_ws_message_bytes": max_ws_message_bytes}
-        serve(app, settings, tls, ws=ws, **limits)  # type: ignore[arg-type]
+        drain_s = drain_of(settings)
+        serve(app, settings, tls, ws=ws, drain_s=drain_s, max_ws_message_bytes=max_ws_message_bytes)  # type: ignore[arg-type]
 
 
 def _print_lines(lines: list[str]) -> None:

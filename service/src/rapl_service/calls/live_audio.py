@@ -7,14 +7,11 @@ import math
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
 from typing import Self
 
 from pydantic import ValidationError
 from rapl_protocol.errors import HTTP_STATUS, ErrorCode, ServiceError, reason_of
 from rapl_protocol.live_audio import (
-    LIVE_PATH,
-    MAX_LIVE_MESSAGE_BYTES,
     Checkpoint,
     Flush,
     LiveControl,
@@ -23,17 +20,15 @@ from rapl_protocol.live_audio import (
     Resume,
     from_service,
 )
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
-from rapl_service.calls.call import CONNECT_TIMEOUT_S, Service, refusal, unavailable
+from rapl_service.calls.call import Service, refusal, unavailable
+from rapl_service.calls.live_connection import connect_to_live_audio
 from rapl_service.telemetry.tracing import CURRENT_SPAN
 
 DEFAULT_RESTART_WAIT_S = 8.0
 _RETRY_INTERVAL_S = 0.2
-_PING_S = 10.0
-"""Seconds between two pings, and for their answer. A service that hangs is noticed after twice this time."""
-_CLOSE_S = 1.0
 _PIECE_BYTES = 1 << 15
 """Longest binary message that is sent. A longer one would delay other sessions."""
 _MAX_KEPT_BYTES = 1 << 20
@@ -148,7 +143,7 @@ class LiveAudio:
         """Uses one connection until it is lost. Raises: ServiceError, if another connection would not help."""
         connected_at = math.inf
         try:
-            async with _connected(self._service, self._headers) as socket:
+            async with await connect_to_live_audio(self._service, self._headers) as socket:
                 connected_at = time.monotonic()
                 await self._exchange(socket)
         except (OSError, WebSocketException) as error:  # a TimeoutError is an OSError
@@ -268,22 +263,6 @@ class _Replay:
         self._first_byte, self._first_control = checkpoint.keep_from_byte, checkpoint.controls
         self.checkpoint = checkpoint
         self.progress = _Progress(checkpoint.at_sample * 2, arrived.events)
-
-
-@asynccontextmanager
-async def _connected(service: Service, headers: dict[str, str]) -> AsyncGenerator[ClientConnection]:
-    async with connect(
-        service.url.replace("http", "ws", 1) + LIVE_PATH,
-        additional_headers=headers,
-        compression=None,
-        max_size=MAX_LIVE_MESSAGE_BYTES,
-        open_timeout=CONNECT_TIMEOUT_S,
-        ping_interval=_PING_S,
-        ping_timeout=_PING_S,
-        close_timeout=_CLOSE_S,
-        proxy=None,
-    ) as socket:
-        yield socket
 
 
 def _require_temporary(service: Service, error: Exception) -> None:

@@ -5,8 +5,6 @@ content codings) took a fifth of the gateway's own time for a dictated sentence.
 """
 
 import asyncio
-import random
-import socket
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ from urllib.parse import urlsplit
 
 from httptools import HttpParserError, HttpResponseParser
 
+from rapl_service.calls.addresses import addresses_in_random_order
 from rapl_service.calls.lost_machine import notice_lost_machine
 
 
@@ -162,19 +161,19 @@ class HttpPool:
 
 
 async def _connect_to_any(origin: _Origin) -> "_Connection":
-    """Connects to an address of the name. They are tried in random order: an orchestrator gives all replicas of a
-    service one name, and the C library sorts the addresses, so that one replica would get all connections.
+    """Connects to one of the addresses of the name.
 
     Raises:
         OSError: the name cannot be resolved, or no address accepts a connection.
     """
     loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
-    addresses = random.sample(found, len(found))
-    tls = {"ssl": True, "server_hostname": origin.host} if origin.is_tls else {}
-    for number, (*_, (host, port, *_)) in enumerate(addresses, start=1):
+    addresses = await addresses_in_random_order(origin.host, origin.port)
+    tls_name = origin.host if origin.is_tls else None
+    for number, (host, port) in enumerate(addresses, start=1):
         try:
-            transport, connection = await loop.create_connection(_Connection, str(host), int(port), **tls)
+            transport, connection = await loop.create_connection(
+                _Connection, host, port, ssl=origin.is_tls or None, server_hostname=tls_name
+            )
         except OSError:
             if number == len(addresses):
                 raise
