@@ -79,6 +79,7 @@ async def test_the_clients_options_reach_the_engine(fleet):
         "language": "en",
         "languages": (),
         "itn": None,
+        "draft": None,
         "prompt": "Käse",
         "keywords": ("Emmentaler", "Gouda"),
         "translate": False,

@@ -231,7 +231,10 @@ class Scheduler:
         if not is_full and not segment.attempts.may_retry(error):
             raise error
         self.retries[error.code.value] += 1
-        log.warning("backend=%s address=%s error=%s: retry of a segment", self._name, replica.address, error.code.value)
+        # An engine stays full for as long as it is busy, and each of its segments finds that out.
+        level = logging.DEBUG if is_full else logging.WARNING
+        line = "backend=%s address=%s error=%s: retry of a segment"
+        log.log(level, line, self._name, replica.address, error.code.value)
 
     def _may_recover(self, segment: QueuedSegment) -> bool:
         """Returns whether a segment that no replica can take now should wait. It waits if its model was ready a moment
