@@ -1,5 +1,6 @@
 """The gateways whose page a browser drives, and what the browser's programs must know of them."""
 
+import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -35,7 +36,7 @@ class Gateways:
     def environ(self) -> dict[str, str]:
         """The variables that the browser's programs read."""
         return {
-            "CHROMIUM": shutil.which("chromium") or "",
+            "CHROMIUM": os.environ.get("CHROMIUM") or shutil.which("chromium") or "",
             "FIRST_VISIT": self.first_visit,
             "READY": self.ready,
             "KEYED": self.keyed,

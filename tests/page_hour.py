@@ -2,7 +2,8 @@
 
     python tests/page_hour.py [MINUTES]
 
-As for the tests, RAPL_SENSEVOICE_PYTHON and RAPL_MLX_PYTHON name the engines' Pythons. It exits with 1 if the browser's
+As for the tests, RAPL_SENSEVOICE_PYTHON and RAPL_MLX_PYTHON name the engines' Pythons. CHROMIUM may name another
+program than `chromium`, such as Debian's `chromium-headless-shell`, which is smaller. It exits with 1 if the browser's
 process of the page took more than MOST_BYTES.
 """
 
