@@ -80,6 +80,8 @@ def _recall_table(found: Sequence[dict[str, Any]], clips: int) -> Table:
         notes=(
             "Recall and `wrong with` are of clips with a phrase; `inserted` and `wrong words` of clips without one.",
             "`inserted`: phrases of the list that were written and not said. The model knows 34 words of English.",
+            "FunASR's correction compares the sounds of Chinese. It replaces nearly all English words, so it is not in "
+            "those rows.",
         ),
         settings={"clips": f"for each list {clips} with a phrase and {clips} without"},
     )
