@@ -175,7 +175,8 @@ def decode_clip_event(frame: Frame) -> ClipAudio | SpeechCheck:
 
 def encode_error(error: ServiceError) -> bytes:
     """The last frame of a stream that fails."""
-    return encode_frame({"type": "error", **error.envelope(), "retry_after": error.headers().get("retry-after")})
+    retry_after = error.headers().get("retry-after")
+    return encode_frame({"type": "error", **error.envelope(), **({"retry_after": retry_after} if retry_after else {})})
 
 
 def _error_of(header: dict[str, object]) -> ServiceError | ValueError:
