@@ -1,6 +1,7 @@
 """For all tests: property tests have no time limit, and an async test that blocks the event loop fails."""
 
 import asyncio
+import gc
 import inspect
 import os
 import time
@@ -28,6 +29,13 @@ hypothesis.settings.load_profile("rapl")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Runs the tests in a terminal first. After the other tests, in the same process, they failed; why is not known."""
     items.sort(key=lambda item: not item.path.is_relative_to(TESTS / "cli") and item.path.name != "test_listen.py")
+
+
+def pytest_collection_finish() -> None:
+    """Leaves the modules and the collected tests out of every later garbage collection. They stay for the whole run,
+    and with them a collection in the middle of a callback took seconds on a busy machine."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -91,6 +91,13 @@ def test_cues_keep_every_rule_and_every_word(text, word_s):
     assert "".join("".join(lines(cues)).split()) == "".join(text.split())
 
 
+def test_a_segment_whose_words_are_blank_is_one_cue():
+    blank = Segment(start_s=1, end_s=2, text="left out", words=(Word(word=" ", start_s=1.2, end_s=1.5),))
+
+    assert lines(shown(blank, duration_s=5)) == ["left out"]
+    assert lines(shown(spoken("hello"), blank, duration_s=5)) == ["hello", "left out"]
+
+
 def test_a_segment_that_keeps_the_rules_stays_as_it_is():
     segments = [
         spoken("A short one that stays.", start_s=1.0),

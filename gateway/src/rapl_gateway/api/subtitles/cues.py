@@ -51,7 +51,8 @@ def word_cues(segments: Sequence[Segment]) -> list[Cue]:
 
 
 def ruled_cues(segments: Sequence[Segment], rules: SubtitleRules, duration_s: float) -> list[Cue]:
-    """Returns cues that keep the rules, as far as the words allow it. A segment without words is one cue.
+    """Returns cues that keep the rules, as far as the words allow it. A segment without words, or with blank ones
+    only, is one cue.
 
     Args:
         segments: the engine's segments.
@@ -59,7 +60,7 @@ def ruled_cues(segments: Sequence[Segment], rules: SubtitleRules, duration_s: fl
         duration_s: duration of the whole audio; no cue is extended beyond it. 0: it is not known.
     """
     with_text = [segment for segment in segments if segment.text.strip()]
-    groups = [(has_words, list(group)) for has_words, group in groupby(with_text, lambda each: bool(each.words))]
+    groups = [(has_words, list(group)) for has_words, group in groupby(with_text, _has_words)]
     cues: list[Cue] = []
     for number, (has_words, group) in enumerate(groups, 1):
         limit_s = groups[number][1][0].start_s if number < len(groups) else duration_s or math.inf
@@ -68,6 +69,10 @@ def ruled_cues(segments: Sequence[Segment], rules: SubtitleRules, duration_s: fl
         else:
             cues += own_cues(group)
     return cues
+
+
+def _has_words(segment: Segment) -> bool:
+    return any(word.word.strip() for word in segment.words or ())
 
 
 class _Division:
