@@ -43,8 +43,8 @@ class Source:
 
 
 def sources(model_dir: Path) -> tuple[Source, ...]:
-    """CAM++ is on ModelScope. pyannote's own repository of the segmentation wants the reader's name, so it is the
-    export of it that Hugging Face's ONNX community publishes."""
+    """CAM++ is on ModelScope. pyannote's own repository of the segmentation can be read with an account only, so the
+    export of Hugging Face's ONNX community is used."""
     modelscope = ModelScopeHub("iic/speech_campplus_sv_zh_en_16k-common_advanced", model_dir / ".modelscope")
     return (
         Source(modelscope, "v1.0.0", VOICE.name, VOICE.sha256),

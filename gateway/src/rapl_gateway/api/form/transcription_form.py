@@ -30,9 +30,9 @@ from rapl_gateway.api.subtitles.rules import BY_RULES, SubtitleOptions
 from rapl_gateway.api.upload import Form
 from rapl_gateway.backends.catalog import DIARIZING_NAMES
 from rapl_gateway.languages import language_list
+from rapl_gateway.word_lists import MAX_KEYWORDS
 
 MAX_PROMPT_CHARACTERS = 100_000
-MAX_KEYWORDS = 1_000
 MAX_AUDIO_TRACK = 1_000
 _VAD_LIMITS = {"threshold": 1.0, "prefix_padding_ms": 5_000.0, "silence_duration_ms": 10_000.0}
 

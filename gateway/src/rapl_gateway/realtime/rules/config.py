@@ -13,12 +13,13 @@ from rapl_protocol.errors import ErrorCode, ServiceError, invalid_fields
 from rapl_protocol.live_audio import G711_RATE_HZ, AudioEncoding, LiveOptions, TurnDetection
 from rapl_protocol.transcript import TranscribeOptions
 
-from rapl_gateway.api.form.transcription_form import MAX_KEYWORDS, MAX_PROMPT_CHARACTERS
+from rapl_gateway.api.form.transcription_form import MAX_PROMPT_CHARACTERS
 from rapl_gateway.backends.catalog import DIARIZING_NAMES
 from rapl_gateway.backends.catalog_file import ReplacementTable
 from rapl_gateway.languages import language_list, parse_languages
 from rapl_gateway.speakers.service import not_configured
 from rapl_gateway.transcription.replacements import Replacements
+from rapl_gateway.word_lists import MAX_KEYWORDS
 
 MODELS_WITHOUT_TURN_DETECTION = ("gpt-live-transcribe", "gpt-realtime-whisper")
 """Models whose clients commit turns themselves, and may leave `turn_detection` out. Their snapshots count too."""
