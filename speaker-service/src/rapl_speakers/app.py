@@ -9,6 +9,8 @@ from rapl_protocol.wire import segment_too_long
 from rapl_service.engine_app import engine_app, read_segment
 from rapl_service.http.disconnect import cancel_on_disconnect
 from rapl_service.http.scope import log_fields
+from rapl_service.listening.access import Access
+from starlette.middleware import Middleware
 
 from rapl_speakers.service import MODEL_ID, SpeakerService
 from rapl_speakers.settings import Settings
@@ -21,7 +23,11 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 def speakers_app(service: SpeakerService, settings: Settings) -> FastAPI:
-    app = engine_app(service, metrics_readers=settings.metrics, name="speaker-service")
+    name = "speaker-service"
+    access = Middleware(
+        Access, service=name, prefix="RAPL_SPEAKERS_", token=settings.token, names=settings.allowed_hosts
+    )
+    app = engine_app(service, [access], settings.metrics, name)
 
     @app.post(DIARIZATIONS_PATH)
     async def diarize(request: Request) -> Response:
