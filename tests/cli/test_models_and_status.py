@@ -16,7 +16,7 @@ from terminal import CTRL_C
 MISSING = "mlx-community/missing"
 STATUS_FIELDS = {
     "url", "version", "uptime_s", "default_model", "running_requests", "stored_upload_bytes", "queued_audio_s",
-    "preprocess", "backends", "problems", "models",
+    "preprocess", "speakers", "backends", "problems", "models",
 }  # fmt: skip
 
 

@@ -102,7 +102,7 @@ def speakers_model(speakers: SpeakerService) -> dict[str, Any]:
         return described | info.model_dump(mode="json", exclude={"id", "capabilities"})
     if problem := speakers.problem:
         return described | {"state": "unreachable", "reason": problem.reason, "remedy": problem.remedy}
-    return described | {"state": "absent", "reason": f"{NAME} was not asked yet"}
+    return described | {"state": "unreachable", "reason": f"{NAME} was not asked yet"}
 
 
 def _described(model: str, service: str, engine_model: str) -> dict[str, Any]:
