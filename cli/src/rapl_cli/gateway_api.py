@@ -6,7 +6,6 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx
-from rapl_protocol.speakers import SPEAKERS_MODEL
 
 from rapl_cli.errors import CommandError
 from rapl_cli.gateway_address import NOTHING_LISTENS, GatewayAddress
@@ -16,6 +15,7 @@ _CHANGE_TIMEOUT = httpx.Timeout(120.0, connect=2.0)
 """An engine finishes the requests that it has accepted before it unloads a model, within 60 s."""
 _TRANSCRIPTION_TIMEOUT = httpx.Timeout(600.0, connect=2.0)
 
+_SPEAKERS_MODEL = "rapl/speakers"
 _START = "Start it with `docker compose up` or `./rapl up`; `./rapl doctor` looks for other causes."
 
 
@@ -84,7 +84,7 @@ class GatewayApi:
         """
         try:
             async with asyncio.timeout(limit_s):
-                while (await self.model(SPEAKERS_MODEL))["state"] == "unreachable":  # noqa: ASYNC110
+                while (await self.model(_SPEAKERS_MODEL))["state"] == "unreachable":  # noqa: ASYNC110
                     await asyncio.sleep(0.2)
         except TimeoutError:
             raise GatewayError(f"speaker-service does not answer after {limit_s:g} s") from None

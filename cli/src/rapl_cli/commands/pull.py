@@ -29,7 +29,7 @@ _SETTLE_S = 5.0
 
 
 @dataclass(frozen=True)
-class _Preparation:
+class _Download:
     """The download of an engine that does not download its model itself."""
 
     program: Callable[[], programs.Program]
@@ -38,14 +38,14 @@ class _Preparation:
     """What to do if the services do not run natively in this checkout."""
 
 
-_PREPARATIONS = {
-    "sensevoice-service": _Preparation(
+_DOWNLOADS = {
+    "sensevoice-service": _Download(
         programs.prepare_model,
         "rapl_sensevoice.prepare_model",
         "sensevoice-service does not download models. In Compose the container prepare-model does: "
         f"{PREPARE_IN_COMPOSE}, and `docker compose logs --follow prepare-model` shows it.",
     ),
-    "speaker-service": _Preparation(
+    "speaker-service": _Download(
         programs.prepare_speakers,
         "rapl_speakers.prepare_model",
         "speaker-service does not download models. In Compose the container prepare-speakers does: `docker compose "
@@ -94,15 +94,15 @@ async def _prepared(
     Raises:
         CommandError: the model needs it, and it runs elsewhere or may not be run.
     """
-    preparation = _PREPARATIONS.get(model["owned_by"])
-    if preparation is None or model["state"] not in ("absent", "failed"):
+    download = _DOWNLOADS.get(model["owned_by"])
+    if download is None or model["state"] not in ("absent", "failed"):
         yield None
         return
     if not may_download:
         raise CommandError(_not_ready(model, f"`./rapl pull {model['engine_model']}` downloads it."))
     if not address.is_local or LOCK.holder() is None:
-        raise CommandError(_not_ready(model, preparation.elsewhere))
-    async with _running(preparation) as downloader:
+        raise CommandError(_not_ready(model, download.elsewhere))
+    async with _running(download) as downloader:
         yield downloader
 
 
@@ -130,12 +130,12 @@ class _Downloader:
 
 
 @asynccontextmanager
-async def _running(preparation: _Preparation) -> AsyncGenerator["_Downloader"]:
+async def _running(download: _Download) -> AsyncGenerator["_Downloader"]:
     """Runs `prepare-model` or `prepare-speakers` until the context ends. It ends with this process, even after SIGKILL.
 
     Its log is not shown: the engine reports its state and the progress. But it cannot write its state on a full disk.
     """
-    program = replace(preparation.program(), arguments=(preparation.module,))
+    program = replace(download.program(), arguments=(download.module,))
     read_end, write_end = os.pipe()
     try:
         process = await asyncio.create_subprocess_exec(
