@@ -4,11 +4,14 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from typing import Generic, TypeVar
 
 import pytest
 from rapl_protocol.models import ModelState
 from rapl_service.testing import FakeSpeakerService, served, until
 from speakers.conversation import NOWHERE, TWO, Talker, diarize
+
+S = TypeVar("S", bound=FakeSpeakerService)
 
 
 class Waiting(FakeSpeakerService):
@@ -26,15 +29,15 @@ class Waiting(FakeSpeakerService):
 
 
 @asynccontextmanager
-async def running(service: FakeSpeakerService) -> AsyncIterator[FakeSpeakerService]:
+async def running(service: S) -> AsyncIterator[S]:
     async with served(service.app()) as service.url:
         yield service
 
 
-class Restarting:
+class Restarting(Generic[S]):
     """An address at which a service is started and stopped."""
 
-    def __init__(self, service: FakeSpeakerService) -> None:
+    def __init__(self, service: S) -> None:
         self.service = service
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
@@ -75,7 +78,7 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 @pytest.fixture
-async def restarting(speakers) -> AsyncIterator[Restarting]:
+async def restarting(speakers) -> AsyncIterator[Restarting[FakeSpeakerService]]:
     speakers.turns = TWO
     service = Restarting(speakers)
     await service.start()
@@ -84,7 +87,7 @@ async def restarting(speakers) -> AsyncIterator[Restarting]:
 
 
 @pytest.fixture
-async def mortal() -> AsyncIterator[Restarting]:
+async def mortal() -> AsyncIterator[Restarting[Waiting]]:
     """A service that answers when it may, and whose connections can be broken."""
     async with running(Waiting()) as waiting:
         service = Restarting(waiting)
@@ -173,6 +176,21 @@ async def test_a_service_that_stays_down_is_a_503_after_a_short_wait(start, rest
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "backend_unavailable")
     assert "./rapl up --speakers" in answer.json()["error"]["message"]
     await restarting.start()
+
+
+async def test_a_request_waits_for_a_model_that_is_loaded_again_after_a_restart(start, speakers):
+    speakers.turns = TWO
+    fleet = await start(Talker(), speakers_url=speakers.url, restart_wait_s=1.0)
+    await until(lambda: speakers.polls)
+    speakers.state = ModelState.LOADING
+    polls = speakers.polls
+    await until(lambda: speakers.polls >= polls + 2)
+    request = asyncio.create_task(diarize(fleet))
+    await until(lambda: speakers.polls >= polls + 6)
+    assert not request.done()
+    speakers.state = ModelState.READY
+
+    assert (await request).status_code == 200
 
 
 async def test_a_model_that_is_being_downloaded_is_not_waited_for(start, speakers):

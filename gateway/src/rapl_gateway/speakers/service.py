@@ -41,6 +41,7 @@ class SpeakerService:
         self._token = settings.speakers_token.get_secret_value() if settings.speakers_token else None
         self._idle_s = settings.deadline_s(MAX_SEGMENT_S)
         self._restart_window = RestartWindow(settings.restart_wait_s)
+        self._was_ready = False
         self.failures: Counter[str] = Counter()
         """Diarizations that failed, by the error's code."""
         self.retries: Counter[str] = Counter()
@@ -75,7 +76,7 @@ class SpeakerService:
             for url in self._urls:
                 await self._resolve(url)
             await asyncio.gather(*(process.refresh() for process in self.processes))
-            if self.model and self.model.state is ModelState.READY:
+            if self._is_back(self.model):
                 self._restart_window.mark_ready()
             is_restarting = self.was_reached and self.problem is not None
             await asyncio.sleep(_PROBE_INTERVAL_S if is_restarting else _POLL_INTERVAL_S)
@@ -97,6 +98,14 @@ class SpeakerService:
         for process in [each for each in self.processes if each.last_report] or self.processes:
             await change(process)
             await process.refresh()
+
+    def _is_back(self, model: ModelInfo | None) -> bool:
+        """Whether requests need not wait, or wait for a model that is loaded again after a restart."""
+        if model and model.state is ModelState.READY:
+            self._was_ready = True
+        return model is not None and (
+            model.state is ModelState.READY or (self._was_ready and model.state is ModelState.LOADING)
+        )
 
     @asynccontextmanager
     async def diarization(
