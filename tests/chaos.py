@@ -3,7 +3,8 @@
     uv run python tests/chaos.py --seconds 600 --seed 1
 
 Every request must end with the right text or a clear error, within its deadline, and every committed turn of a realtime
-session in its text or in `failed`. The command prints the counts.
+session in its text or in `failed`. The command prints the counts. speaker-service has small random networks, which hear
+one person in everything.
 """
 
 import argparse
@@ -44,6 +45,12 @@ class Request:
     times: int
     """How often the file contains the sample."""
     is_streamed: bool = False
+    has_speakers: bool = False
+
+    @property
+    def fields(self) -> dict[str, str]:
+        form = {"response_format": "diarized_json"} if self.has_speakers else {}
+        return {"model": self.model, "stream": "true" if self.is_streamed else "false", **form}
 
 
 def kinds() -> list[Request]:
@@ -56,6 +63,9 @@ def kinds() -> list[Request]:
         Request("stream", SELFTEST, wav, 1, is_streamed=True),
         Request("long file", SELFTEST, as_media(pcm * 10, "flac"), 10),
         Request("long stream", SELFTEST, WavAudio(pcm * 10).to_wav(), 10, is_streamed=True),
+        Request("speakers", SELFTEST, wav, 1, has_speakers=True),
+        Request("speakers on mlx", DIGITS, wav, 1, has_speakers=True),
+        Request("long stream with speakers", SELFTEST, as_media(pcm * 10, "flac"), 10, True, has_speakers=True),
     ]
 
 
@@ -68,11 +78,10 @@ async def outcome(fleet: Fleet, request: Request, gateway_killed_at: Sequence[fl
         gateway_killed_at: when the gateway was killed, as `time.monotonic()`.
     """
     began = time.monotonic()
-    data = {"model": request.model, "stream": "true" if request.is_streamed else "false"}
     try:
         async with httpx.AsyncClient(timeout=DEADLINE_S) as http, asyncio.timeout(DEADLINE_S):
             answer = await http.post(
-                f"{fleet.url}/v1/audio/transcriptions", data=data, files={"file": ("speech", request.file)}
+                f"{fleet.url}/v1/audio/transcriptions", data=request.fields, files={"file": ("speech", request.file)}
             )
     except httpx.ConnectError:
         return NOT_ACCEPTED
@@ -90,19 +99,33 @@ def verdict(request: Request, answer: httpx.Response) -> str:
     if answer.status_code != 200:
         return clear_error(answer.json(), str(answer.status_code))
     if not request.is_streamed:
-        return right_text(request, answer.json()["text"])
+        body = answer.json()
+        return right_answer(request, body["text"], body.get("segments", []))
+    segments: list[dict] = []
     for block in answer.text.split("\n\n"):
         name, _, content = block.rpartition("data: ")
         if "event: error" in name:
             return clear_error(json.loads(content), "error event")
+        if "transcript.text.segment" in content:
+            segments.append(json.loads(content))
         if "transcript.text.done" in content:
-            return right_text(request, json.loads(content)["text"])
+            return right_answer(request, json.loads(content)["text"], segments)
     return "WRONG: a stream without a final event"
 
 
 def right_text(request: Request, text: str) -> str:
     is_right = words_of(text) == words_of(SAMPLE_TEXTS[request.model]) * request.times
     return RIGHT if is_right else f"WRONG: text of {request.kind}: {text[:80]!r}"
+
+
+def right_answer(request: Request, text: str, segments: Sequence[dict]) -> str:
+    """Like `right_text`; with speakers the segments have the whole text, and one person says all of it."""
+    if request.has_speakers and {each["speaker"] for each in segments} != {"A"}:
+        return f"WRONG: speakers of {request.kind}: {[each['speaker'] for each in segments]}"
+    said = " ".join(each["text"] for each in segments)
+    if request.has_speakers and words_of(said) != words_of(text):
+        return f"WRONG: segments of {request.kind}: {said[:80]!r}"
+    return right_text(request, text)
 
 
 def clear_error(body: dict, how: str) -> str:
@@ -227,7 +250,7 @@ def main() -> int:
     options.add_argument("--seed", type=int, default=1)
     given = options.parse_args()
     pythons = os.environ["RAPL_SENSEVOICE_PYTHON"], os.environ["RAPL_MLX_PYTHON"]
-    with tempfile.TemporaryDirectory() as folder, running_fleet(Path(folder), *pythons) as fleet:
+    with tempfile.TemporaryDirectory() as folder, running_fleet(Path(folder), *pythons, with_speakers=True) as fleet:
         run = asyncio.run(chaos(fleet, given.seconds, given.seed))
     print(table(run))
     return 1 if wrong(run) else 0

@@ -123,10 +123,12 @@ class Fleet:
     preprocess: ServiceProcess
     sensevoice: ServiceProcess
     mlx: ServiceProcess
+    speakers: ServiceProcess | None = None
 
     @property
     def services(self) -> dict[str, ServiceProcess]:
-        return {name: getattr(self, name) for name in ("preprocess", "sensevoice", "mlx", "gateway")}
+        names = ("preprocess", "sensevoice", "mlx", "speakers", "gateway")
+        return {name: service for name in names if (service := getattr(self, name))}
 
     @property
     def url(self) -> str:
@@ -134,6 +136,10 @@ class Fleet:
 
     def models(self) -> dict[str, dict]:
         return {model["id"]: model for model in httpx.get(f"{self.url}/v1/models").json()["data"]}
+
+    def speakers_state(self) -> str:
+        """The state of speaker-service's model."""
+        return httpx.get(f"{self.url}/v1/models/rapl/speakers").json()["state"]
 
     def wait_for(self, model: str, state: str = "ready") -> None:
         until(f"{model} is {state}", lambda: self.models().get(model, {}).get("state") == state)
@@ -149,13 +155,16 @@ class Fleet:
 
 
 @contextmanager
-def running_fleet(folder: Path, sensevoice_python: str, mlx_python: str) -> Iterator[Fleet]:
+def running_fleet(
+    folder: Path, sensevoice_python: str, mlx_python: str, *, with_speakers: bool = False
+) -> Iterator[Fleet]:
     """Starts every service, with the self-test model and a tiny model on MLX, and waits until both are ready.
 
     Args:
         folder: for the logs.
         sensevoice_python: a Python with rapl-sensevoice.
         mlx_python: a Python with rapl-mlx and mlx-audio.
+        with_speakers: also starts speaker-service, with small random networks.
     """
     preprocess = ServiceProcess(sys.executable, "rapl_preprocess", "RAPL_PREPROCESS_PORT", folder / "preprocess")
     no_models = {"RAPL_SENSEVOICE_MODEL_DIR": str(folder / "models")}
@@ -170,14 +179,26 @@ def running_fleet(folder: Path, sensevoice_python: str, mlx_python: str) -> Iter
         "RAPL_MLX_URL": mlx.url,
         "RAPL_ROOT": str(folder),
     }
+    speakers = random_speakers(folder) if with_speakers else None
+    if speakers:
+        urls["RAPL_SPEAKERS_URL"] = speakers.url
     gateway = ServiceProcess(sys.executable, "rapl_gateway", "RAPL_PORT", folder / "gateway", **urls)
-    fleet = Fleet(gateway, preprocess, sensevoice, mlx)
+    fleet = Fleet(gateway, preprocess, sensevoice, mlx, speakers)
     with ExitStack() as stack:
         for service in fleet.services.values():
             stack.enter_context(service)
         for model in (SELFTEST, DIGITS):
             fleet.wait_for(model)
+        if speakers:
+            until("the speakers' model is ready", lambda: fleet.speakers_state() == "ready")
         yield fleet
+
+
+def random_speakers(folder: Path) -> ServiceProcess:
+    """The real speaker-service, with small random networks (`random_speakers.py`)."""
+    paths = os.pathsep.join([str(ROOT / "tests"), str(ROOT / "speaker-service" / "tests")])
+    environ = {"PYTHONPATH": paths, "RAPL_SPEAKERS_MODEL_DIR": str(folder / "speakers-models")}
+    return ServiceProcess(sys.executable, "random_speakers", "RAPL_SPEAKERS_PORT", folder / "speakers", **environ)
 
 
 def under_load(gateway_url: str, send: Callable[[str], T], requests: int, strike: Callable[[], object]) -> list[T]:

@@ -23,7 +23,7 @@ def serving() -> Callable[..., object]:
         app = speakers_app(service, Settings(metrics="clients"))
         async with (
             app.router.lifespan_context(app),
-            httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://speakers", timeout=60) as http,
+            httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost", timeout=60) as http,
         ):
             yield Speakers(http, weights)
 

@@ -9,7 +9,8 @@ SECONDS, SEED = 60.0, 7
 
 @pytest.fixture(scope="module")
 def own_fleet(sensevoice_python, mlx_python, tmp_path_factory):
-    with running_fleet(tmp_path_factory.mktemp("chaos"), sensevoice_python, mlx_python) as fleet:
+    folder = tmp_path_factory.mktemp("chaos")
+    with running_fleet(folder, sensevoice_python, mlx_python, with_speakers=True) as fleet:
         yield fleet
 
 
@@ -21,4 +22,5 @@ async def test_every_request_and_every_turn_ends_with_the_right_text_or_a_clear_
     assert run.outcomes["clip", chaos.RIGHT]
     assert run.outcomes["session with commits", chaos.RIGHT]
     assert run.outcomes["session with detected turns", chaos.RIGHT]
+    assert run.outcomes["speakers", chaos.RIGHT]
     assert run.faults

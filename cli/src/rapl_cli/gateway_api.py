@@ -15,6 +15,7 @@ _CHANGE_TIMEOUT = httpx.Timeout(120.0, connect=2.0)
 """An engine finishes the requests that it has accepted before it unloads a model, within 60 s."""
 _TRANSCRIPTION_TIMEOUT = httpx.Timeout(600.0, connect=2.0)
 
+_SPEAKERS_MODEL = "rapl/speakers"
 _START = "Start it with `docker compose up` or `./rapl up`; `./rapl doctor` looks for other causes."
 
 
@@ -48,6 +49,12 @@ def for_commands(message: str) -> str:
     return message.replace("GET /v1/models lists", "`./rapl models` lists")
 
 
+def with_speakers(models: list[dict[str, Any]], status: dict[str, Any]) -> list[dict[str, Any]]:
+    """The models, and the model of speaker-service as GET /v1/status has it."""
+    speakers = status.get("speakers")
+    return [*models, speakers["model"]] if speakers else models
+
+
 class GatewayApi:
     def __init__(self, address: GatewayAddress) -> None:
         self.address = address
@@ -63,6 +70,24 @@ class GatewayApi:
     async def models(self) -> list[dict[str, Any]]:
         """Every model with its state. Raises: GatewayError."""
         return (await self._request("GET", "/v1/models"))["data"]
+
+    async def models_and_speakers(self) -> list[dict[str, Any]]:
+        """Every model, and the model of speaker-service if one is configured. Raises: GatewayError."""
+        models, status = await asyncio.gather(self.models(), self.status())
+        return with_speakers(models, status)
+
+    async def wait_for_speakers(self, *, limit_s: float) -> None:
+        """Waits until the gateway reaches speaker-service. Its model may still be downloaded.
+
+        Raises:
+            GatewayError: it is not reached within `limit_s`.
+        """
+        try:
+            async with asyncio.timeout(limit_s):
+                while (await self.model(_SPEAKERS_MODEL))["state"] == "unreachable":  # noqa: ASYNC110
+                    await asyncio.sleep(0.2)
+        except TimeoutError:
+            raise GatewayError(f"speaker-service does not answer after {limit_s:g} s") from None
 
     async def model(self, model: str) -> dict[str, Any]:
         """One model with its state. Raises: GatewayError."""

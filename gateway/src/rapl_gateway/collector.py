@@ -9,6 +9,7 @@ from rapl_service.telemetry.metrics import Family, family
 
 from rapl_gateway.backends.backend import Backend
 from rapl_gateway.gateway import Gateway
+from rapl_gateway.speakers.service import NAME, SpeakerService
 
 
 class GatewayCollector(Collector):
@@ -24,11 +25,8 @@ class GatewayCollector(Collector):
         for code, count in preprocess.retries.items():
             families[catalog.RETRIES].add_metric([preprocess.service.name, code], count)
         if speakers := self._gateway.speakers:
-            name, reachable = speakers.service.name, speakers.is_reachable
-            families[catalog.REPLICAS].add_metric([name, "reachable"], reachable)
-            families[catalog.REPLICAS].add_metric([name, "unreachable"], not reachable)
-            for code, count in speakers.failures.items():
-                families[catalog.BACKEND_FAILURES].add_metric([name, code], count)
+            for spec, labels, value in _values_of_speakers(speakers):
+                families[spec].add_metric([NAME, *labels], value)
         yield from families.values()
         yield self._fallbacks()
         stored = family(catalog.STORED_UPLOADS)
@@ -65,4 +63,15 @@ def _values(backend: Backend) -> Iterator[tuple[MetricSpec, tuple[str, ...], flo
     for code, count in scheduler.failures.items():
         yield catalog.BACKEND_FAILURES, (code,), count
     for code, count in scheduler.retries.items():
+        yield catalog.RETRIES, (code,), count
+
+
+def _values_of_speakers(speakers: SpeakerService) -> Iterator[tuple[MetricSpec, tuple[str, ...], float]]:
+    """Yields the metric, the labels besides `backend`, and the value."""
+    reachable = sum(process.last_report is not None for process in speakers.processes)
+    yield catalog.REPLICAS, ("reachable",), reachable
+    yield catalog.REPLICAS, ("unreachable",), len(speakers.processes) - reachable
+    for code, count in speakers.failures.items():
+        yield catalog.BACKEND_FAILURES, (code,), count
+    for code, count in speakers.retries.items():
         yield catalog.RETRIES, (code,), count

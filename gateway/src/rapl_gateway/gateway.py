@@ -16,7 +16,7 @@ from rapl_gateway.backends.backend import Backends
 from rapl_gateway.backends.catalog import ModelCatalog
 from rapl_gateway.metrics import TranscriptionMetrics
 from rapl_gateway.settings import Settings
-from rapl_gateway.speakers.service import SpeakerService, speaker_service
+from rapl_gateway.speakers.service import SpeakerService
 from rapl_gateway.transcription.pipeline import Job, Pipeline
 from rapl_gateway.transcription.preprocess import RetryingPreprocessClient
 from rapl_gateway.word_lists import WordLists
@@ -77,7 +77,7 @@ async def open_gateway(
         preprocess = RetryingPreprocessClient(http, service, settings.restart_wait_s)
         backends = Backends(http, catalog, settings)
         words = WordLists(settings.catalog_file())
-        speakers = speaker_service(http, settings)
+        speakers = SpeakerService(http, settings) if settings.speakers_url else None
         pipeline = Pipeline(preprocess, settings, speakers)
         storage = UploadStorage(settings.max_stored_upload_bytes)
         watches = [spawn(each.watch()) for each in (preprocess, words, speakers) if each]

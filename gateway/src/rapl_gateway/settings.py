@@ -91,8 +91,9 @@ class Settings(TelemetrySettings):
     """Token that is sent to mlx-service."""
     mlx_token_file: ReadableFile | None = Field(None, examples=["/run/secrets/mlx-token"])
     """File with that token, such as a secret of an orchestrator. RAPL_MLX_TOKEN overrides it."""
-    speakers_url: BaseUrl | None = Field(None, examples=["http://127.0.0.1:8040"])
-    """URL of speaker-service, which tells speakers apart. Unset: requests for speakers get 400."""
+    speakers_url: BaseUrls | None = Field(None, examples=["http://127.0.0.1:8040"])
+    """URL of speaker-service, which tells speakers apart. Several replicas are set as for sensevoice-service. Unset:
+    requests for speakers get 400."""
     speakers_token: SecretStr | None = None
     """Token that is sent to speaker-service."""
     restart_wait_s: float = Field(8.0, ge=0)

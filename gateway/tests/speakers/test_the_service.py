@@ -116,7 +116,9 @@ async def test_the_status_has_the_service_and_its_problems(start, speakers):
 
     await until(lambda: speakers.polls)
     found = await status(fleet)
-    assert (found["speakers"]["state"], found["speakers"]["version"]) == ("ok", "0.0.1")
+    [process] = found["speakers"]["replicas"]
+    assert (process["state"], process["version"]) == ("ok", "0.0.1")
+    assert (found["speakers"]["model"]["id"], found["speakers"]["model"]["state"]) == ("rapl/speakers", "loading")
     [problem] = [each for each in found["problems"] if each["subject"] == "speaker-service"]
     assert problem["status"] == "warning"
     assert "loading" in problem["reason"]
@@ -167,7 +169,7 @@ async def test_the_service_has_no_work_for_a_client_that_has_left(start):
         await until(lambda: len(service.speech) == 2)
 
         async def running() -> int:
-            return (await fleet.http.get("/v1/status")).json()["speakers"]["running_segments"]
+            return (await fleet.http.get("/v1/status")).json()["speakers"]["replicas"][0]["running_segments"]
 
         assert await running() == 1
         request.cancel()

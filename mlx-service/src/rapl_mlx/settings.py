@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
-from rapl_service.http.hosts import is_loopback
+from rapl_service.listening.access import require_token_beyond_loopback
 from rapl_service.telemetry.settings import TelemetrySettings
 
 from rapl_mlx.models.catalog import ModelList, split_list
@@ -77,9 +77,7 @@ class Settings(TelemetrySettings):
     @field_validator("token")
     @classmethod
     def _token_unless_loopback(cls, token: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        if token is None and not is_loopback(info.data.get("host", "")):
-            raise ValueError("it must be set, because RAPL_MLX_HOST is not an address of this machine alone")
-        return token
+        return require_token_beyond_loopback(token, info.data.get("host", ""), "RAPL_MLX_")
 
     @field_validator("preload")
     @classmethod

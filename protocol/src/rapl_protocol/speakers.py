@@ -21,6 +21,8 @@ from rapl_protocol.errors import ErrorCode, ServiceError, reason_of
 from rapl_protocol.frames import Frame, decode_frames, encode_frame, frame_pieces
 from rapl_protocol.prepared import MAX_SEGMENT_S
 
+SPEAKERS_MODEL = "rapl/speakers"
+"""The model of speaker-service: both of its networks."""
 DIARIZATIONS_PATH = "/v1/diarizations"
 EMBEDDINGS_PATH = "/v1/embeddings"
 MIN_REFERENCE_S = 2.0

@@ -10,6 +10,7 @@ import uvicorn
 from rapl_protocol.errors import ServiceError
 from rapl_protocol.models import ModelInfo, ModelList, ModelState
 from rapl_protocol.speakers import (
+    SPEAKERS_MODEL,
     Diarization,
     DiarizationOptions,
     RecordedSpeech,
@@ -96,6 +97,8 @@ class FakeSpeakerService:
         self.speech: list[RecordedSpeech] = []
         self.headers: list[dict[str, str]] = []
         self.polls = 0
+        self.changes: list[str] = []
+        """What was asked of its model: `load`, `unload` or `DELETE`."""
 
     def app(self) -> Starlette:
         return Starlette(
@@ -103,6 +106,8 @@ class FakeSpeakerService:
                 Route("/v1/diarizations", self._diarize, methods=["POST"]),
                 Route("/v1/embeddings", self._embed, methods=["POST"]),
                 Route("/v1/models", self._models),
+                Route(f"/v1/models/{SPEAKERS_MODEL}/{{change}}", self._change, methods=["POST"]),
+                Route(f"/v1/models/{SPEAKERS_MODEL}", self._change, methods=["DELETE"]),
             ]
         )
 
@@ -126,9 +131,14 @@ class FakeSpeakerService:
         embedding = VoiceEmbedding(embedding=voice, speech_s=self.speech_s if voice else 0.0, same_voice_cosine=0.5)
         return Response(embedding.model_dump_json(), media_type="application/json")
 
+    async def _change(self, request: Request) -> Response:
+        self.changes.append(request.path_params.get("change", request.method))
+        info = ModelInfo(id=SPEAKERS_MODEL, state=self.state)
+        return Response(info.model_dump_json(), media_type="application/json")
+
     async def _models(self, _: Request) -> Response:
         self.polls += 1
-        models = ModelList(models=[ModelInfo(id="fake/voices", state=self.state)], memory_bytes=1, version="0.0.1")
+        models = ModelList(models=[ModelInfo(id=SPEAKERS_MODEL, state=self.state)], memory_bytes=1, version="0.0.1")
         return Response(models.model_dump_json(), media_type="application/json")
 
 

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_service.http.disconnect import cancel_on_disconnect
 from rapl_service.testing import served
 from starlette.applications import Starlette
@@ -52,6 +53,17 @@ async def test_work_is_cancelled_when_its_client_disconnects(body_bytes):
         writer.close()
 
         await asyncio.wait_for(service.was_cancelled.wait(), 5)
+
+
+async def test_work_that_a_stopping_server_cancels_is_an_error_after_which_the_request_can_be_sent_again():
+    service = SlowService()
+    answer = asyncio.create_task(cancel_on_disconnect(Request({"type": "http"}), service.work()))
+    await service.has_begun.wait()
+    answer.cancel()
+
+    with pytest.raises(ServiceError) as caught:
+        await answer
+    assert caught.value.code is ErrorCode.BACKEND_UNAVAILABLE
 
 
 async def test_work_does_not_start_for_a_client_that_has_disconnected():

@@ -10,6 +10,7 @@ from rapl_protocol.audio import WavAudio
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.models import ModelInfo, ModelState
 from rapl_protocol.speakers import (
+    SPEAKERS_MODEL,
     Diarization,
     DiarizationEvent,
     DiarizationOptions,
@@ -25,7 +26,6 @@ from rapl_speakers.engine.networks import Networks, load_networks
 from rapl_speakers.engine.people import Rules
 from rapl_speakers.weights import SpeakerWeights, WeightsUnusable
 
-MODEL_ID = "rapl/speakers"
 """Both networks together are one model."""
 LOOK_EVERY_S = 1.0
 
@@ -57,7 +57,7 @@ class SpeakerService:
         self._loaded_stamp: tuple[int, ...] | None = None
         self._watch: asyncio.Task[None] | None = None
         self._changing = asyncio.Lock()
-        self._info = ModelInfo(id=MODEL_ID, state=ModelState.LOADING, reason="the server has just started")
+        self._info = ModelInfo(id=SPEAKERS_MODEL, state=ModelState.LOADING, reason="the server has just started")
 
     async def start(self) -> None:
         self._worker.start()
@@ -84,7 +84,7 @@ class SpeakerService:
             if self._networks is not None:
                 self._is_wanted, self._networks, self._loaded_stamp = False, None, None
                 await self._worker.run_maintenance(give_memory_back)
-                remedy = f"POST /v1/models/{MODEL_ID}/load loads it again."
+                remedy = f"POST /v1/models/{SPEAKERS_MODEL}/load loads it again."
                 self._info = self._in_state(ModelState.ABSENT, "unloaded; its weights stay on disk", remedy)
         return self._info
 
@@ -180,27 +180,27 @@ class SpeakerService:
         try:
             self._networks = await self._worker.run_maintenance(lambda: load_networks(self._weights, self._threads))
         except WeightsUnusable as error:
-            log.error("model=%s: %s", MODEL_ID, error.reason)
+            log.error("model=%s: %s", SPEAKERS_MODEL, error.reason)
             self._info = self._in_state(ModelState.FAILED, error.reason, error.remedy)
             return
         except Exception as error:
-            log.exception("model=%s could not be loaded: %s", MODEL_ID, error)
+            log.exception("model=%s could not be loaded: %s", SPEAKERS_MODEL, error)
             self._info = self._in_state(ModelState.FAILED, "loading it failed", "The server's log has the cause.")
             return
         took_s = asyncio.get_running_loop().time() - began
         self._info = self._in_state(ModelState.READY).model_copy(update={"load_s": took_s})
-        log.info("model=%s state=ready took_s=%.1f", MODEL_ID, took_s)
+        log.info("model=%s state=ready took_s=%.1f", SPEAKERS_MODEL, took_s)
 
     def _in_state(self, state: ModelState, reason: str | None = None, remedy: str | None = None) -> ModelInfo:
         return ModelInfo(
-            id=MODEL_ID, state=state, reason=reason, remedy=remedy, disk_bytes=self._weights.disk_bytes(),
+            id=SPEAKERS_MODEL, state=state, reason=reason, remedy=remedy, disk_bytes=self._weights.disk_bytes(),
             parallel=self._max_requests,
         )  # fmt: skip
 
 
 def _require_known(model_id: str) -> None:
-    if model_id != MODEL_ID:
-        message = f"no model {model_id!r} here; available: {MODEL_ID}"
+    if model_id != SPEAKERS_MODEL:
+        message = f"no model {model_id!r} here; available: {SPEAKERS_MODEL}"
         raise ServiceError(ErrorCode.MODEL_NOT_FOUND, message, param="model")
 
 

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from containers import PROJECT, compose, docker, words
+from containers import BUILD_LIMIT_S, PROJECT, compose, docker, up, words
 from services import ROOT, free_port, until
 
 pytestmark = pytest.mark.docker
@@ -18,7 +18,8 @@ OUTSIDE = ("1.1.1.1", 443)
 OUTSIDE_NAME = "pypi.org"
 CLOSED = "rapl-closed-test"
 OVERLAY = ("docker-compose.closed.yml",)
-SERVICES = {"preprocess-service": 8010, "sensevoice-service": 8020}
+SERVICES = {"preprocess-service": 8010, "sensevoice-service": 8020, "speaker-service": 8040}
+PREPARATIONS = ("prepare-model", "prepare-speakers")
 PROBE = """
 import json, socket, sys
 def reaches(host, port):
@@ -55,6 +56,19 @@ def host_port() -> Iterator[int]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server.server_port
         server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def speakers(client) -> Iterator[None]:
+    """The containers of the profile `speakers` run too."""
+    names = ("speaker-service", "prepare-speakers")
+    with pytest.MonkeyPatch.context() as environ:
+        environ.setenv("COMPOSE_PROFILES", "speakers")
+        try:
+            up("--build", limit_s=BUILD_LIMIT_S)
+            yield
+        finally:
+            compose("rm", "--stop", "--force", *names)
 
 
 @pytest.fixture(scope="module")
@@ -112,13 +126,13 @@ def documented() -> dict[str, dict[str, bool]]:
 
 
 @pytest.fixture(scope="module")
-def reached(client, host_port: int, bridge_address: str, closed_gateway: int) -> dict[str, dict[str, bool]]:
+def reached(speakers, host_port: int, bridge_address: str, closed_gateway: int) -> dict[str, dict[str, bool]]:
     """What each container reaches: container, then target. All at once, because what is closed takes seconds."""
     known = targets(host_port, bridge_address, PROJECT)
     # The closed gateway runs without the other services, so only what lies outside is asked.
     outside = {name: targets(host_port, bridge_address, CLOSED)[name] for name in list(known)[:3]}
     with ThreadPoolExecutor() as pool:
-        probes = {name: pool.submit(probed, name, known) for name in ("gateway", *SERVICES, "prepare-model")}
+        probes = {name: pool.submit(probed, name, known) for name in ("gateway", *SERVICES, *PREPARATIONS)}
         probes["gateway, closed"] = pool.submit(probed, "gateway", outside, OVERLAY, CLOSED)
         found = {name: probe.result() for name, probe in probes.items()}
     found["gateway, closed"] = found["gateway"] | found["gateway, closed"]
@@ -155,7 +169,7 @@ def live(port: int) -> str:
     return f"import urllib.request; print(int(urllib.request.urlopen({url!r}, timeout=10).status == 200))"
 
 
-def test_the_gateway_has_connections_to_its_configured_backends_only(client, sample):
+def test_the_gateway_has_connections_to_its_configured_backends_only(client, speakers, sample):
     assert words(client, sample, "rapl/selftest") == "3 1 4 1 5 9."
     program = f"import socket; print(*(socket.gethostbyname(name) for name in {list(SERVICES)!r}))"
     addresses = compose("exec", "-T", "gateway", "python", "-c", program).split()

@@ -10,6 +10,7 @@ from rapl_service.calls.remedies import START_SERVICES, make_ready
 from rapl_cli.checkout import SAMPLE, SAMPLE_MODEL, SAMPLE_TEXT
 from rapl_cli.checks import connection, engines
 from rapl_cli.checks.check import Check, Scene, Status
+from rapl_cli.checks.speakers import speakers
 
 _TIMEOUT = httpx.Timeout(5.0, connect=2.0)
 _TRANSCRIPTION_LIMIT_S = 120.0
@@ -22,6 +23,8 @@ class _Answers:
     live: httpx.Response
     ready: dict[str, Any]
     models: httpx.Response
+    status: dict[str, Any]
+    """The answer to GET /v1/status; empty if the gateway did not give it."""
     models_without_key: int
     """The status of the list of models for a request without a key."""
     listed: list[dict[str, Any]] = field(default_factory=list)
@@ -51,17 +54,20 @@ def gateway(scene: Scene) -> Iterator[Check]:
             return
         yield from engines.services(scene, answers.ready, answers.listed)
         yield from _models(scene, answers)
+        yield from speakers(answers.status)
         yield _self_test(http, answers)
 
 
 def _answers(http: httpx.Client) -> _Answers | None:
     """None if the program is no gateway. Raises: httpx.HTTPError."""
     live, ready, models = http.get("/health/live"), http.get("/health/ready"), http.get("/v1/models")
+    status = http.get("/v1/status")
     without_key = http.get("/v1/models", headers={"authorization": ""})
     try:
         if live.is_success and live.json()["status"] != "ok":
             return None
-        found = _Answers(live, ready.json(), models, without_key.status_code)
+        known = status.json() if status.is_success else {}
+        found = _Answers(live, ready.json(), models, known, without_key.status_code)
         if models.is_success:
             found.listed = models.json()["data"]
         return found if "problems" in found.ready or "error" in found.ready else None

@@ -7,7 +7,7 @@ import httpx
 import psutil
 
 from rapl_cli.checks.check import Check, Scene
-from rapl_cli.fleet.ports import DEFAULT_PORTS, program_on
+from rapl_cli.fleet.ports import DEFAULT_PORTS, SPEAKERS_PORT, program_on
 from rapl_cli.fleet.service_urls import service_urls
 
 _LIMIT_S = 2.0
@@ -16,15 +16,19 @@ _SERVICES = {
     "RAPL_PREPROCESS_PORT": "preprocess-service",
     "RAPL_SENSEVOICE_PORT": "sensevoice-service",
     "RAPL_MLX_PORT": "mlx-service",
+    SPEAKERS_PORT: "speaker-service",
 }
 
 
 def ports(scene: Scene) -> list[Check]:
     if not scene.address.is_local:
         return [Check.skipped("ports", "the gateway is on another machine")]
-    elsewhere = {name for name, urls in service_urls(scene.ports, scene.environ).items() if not urls.is_ours}
+    urls = service_urls(scene.ports, scene.environ, with_speakers=True)
+    elsewhere = {name for name, each in urls.items() if not each.is_ours}
     numbers = (scene.ports.gateway, scene.ports.preprocess, scene.ports.sensevoice, scene.ports.mlx)
-    pairs = zip(DEFAULT_PORTS, numbers, strict=True)
+    pairs = [*zip(DEFAULT_PORTS, numbers, strict=True)]
+    if urls["speaker-service"].chosen or not _is_free(scene.ports.speakers):  # it runs only if it is wanted
+        pairs.append((SPEAKERS_PORT, scene.ports.speakers))
     return [_port(scene, port, variable) for variable, port in pairs if _SERVICES[variable] not in elsewhere]
 
 

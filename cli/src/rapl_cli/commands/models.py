@@ -14,6 +14,7 @@ from rapl_cli.gateway_address import GatewayAddress
 from rapl_cli.gateway_api import GatewayApi
 
 MLX = "mlx-service"
+SPEAKERS = "speaker-service"
 _ABILITIES = {
     "word_timestamps": "words",
     "translation": "translation",
@@ -105,7 +106,7 @@ def abilities(capabilities: dict[str, Any] | None) -> str:
 
 async def _models(address: GatewayAddress) -> list[dict[str, Any]]:
     async with GatewayApi(address) as api:
-        return await api.models()
+        return await api.models_and_speakers()
 
 
 def _is_confirmed(model: dict[str, Any]) -> bool:

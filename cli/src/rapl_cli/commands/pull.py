@@ -4,9 +4,9 @@ import argparse
 import asyncio
 import os
 import re
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rapl_service.calls.remedies import PREPARE_IN_COMPOSE
@@ -21,16 +21,39 @@ from rapl_cli.gateway_address import GatewayAddress
 from rapl_cli.gateway_api import GatewayApi
 
 _POLL_S = 0.5
-_ERROR_LINE = re.compile(r"Z ERROR rapl\.prepare-model (.*)")
-"""A line of the log of `prepare-model` with the reason why it failed, and the remedy."""
+_ERROR_LINE = re.compile(r"Z ERROR rapl\.prepare-(?:model|speakers) (.*)")
+"""A line of the log of `prepare-model` or `prepare-speakers` with the reason why it failed, and the remedy."""
 _WORKING = ("downloading", "loading")
 _SETTLE_S = 5.0
 """Seconds in which a state from before the command may still be reported: the gateway polls its engines every 2 s."""
-_SENSEVOICE = "sensevoice-service"
-_PREPARE_MODEL = (
-    "sensevoice-service does not download models. In Compose the container prepare-model does: "
-    f"{PREPARE_IN_COMPOSE}, and `docker compose logs --follow prepare-model` shows it."
-)
+
+
+@dataclass(frozen=True)
+class _Download:
+    """The download of an engine that does not download its model itself."""
+
+    program: Callable[[], programs.Program]
+    module: str
+    elsewhere: str
+    """What to do if the services do not run natively in this checkout."""
+
+
+_DOWNLOADS = {
+    "sensevoice-service": _Download(
+        programs.prepare_model,
+        "rapl_sensevoice.prepare_model",
+        "sensevoice-service does not download models. In Compose the container prepare-model does: "
+        f"{PREPARE_IN_COMPOSE}, and `docker compose logs --follow prepare-model` shows it.",
+    ),
+    "speaker-service": _Download(
+        programs.prepare_speakers,
+        "rapl_speakers.prepare_model",
+        "speaker-service does not download models. In Compose the container prepare-speakers does: `docker compose "
+        "--profile speakers up -d --force-recreate prepare-speakers`, and `docker compose logs --follow "
+        "prepare-speakers` shows it.",
+    ),
+}
+"""By the engine's name."""
 
 
 def pull(options: argparse.Namespace) -> int:
@@ -71,15 +94,15 @@ async def _prepared(
     Raises:
         CommandError: the model needs it, and it runs elsewhere or may not be run.
     """
-    is_missing = model["owned_by"] == _SENSEVOICE and model["state"] in ("absent", "failed")
-    if not is_missing:
+    download = _DOWNLOADS.get(model["owned_by"])
+    if download is None or model["state"] not in ("absent", "failed"):
         yield None
         return
     if not may_download:
         raise CommandError(_not_ready(model, f"`./rapl pull {model['engine_model']}` downloads it."))
     if not address.is_local or LOCK.holder() is None:
-        raise CommandError(_not_ready(model, _PREPARE_MODEL))
-    async with _running_prepare_model() as downloader:
+        raise CommandError(_not_ready(model, download.elsewhere))
+    async with _running(download) as downloader:
         yield downloader
 
 
@@ -107,12 +130,12 @@ class _Downloader:
 
 
 @asynccontextmanager
-async def _running_prepare_model() -> AsyncGenerator["_Downloader"]:
-    """Runs `prepare-model` until the context ends. It ends with this process, even after SIGKILL.
+async def _running(download: _Download) -> AsyncGenerator["_Downloader"]:
+    """Runs `prepare-model` or `prepare-speakers` until the context ends. It ends with this process, even after SIGKILL.
 
     Its log is not shown: the engine reports its state and the progress. But it cannot write its state on a full disk.
     """
-    program = replace(programs.prepare_model(), arguments=("rapl_sensevoice.prepare_model",))
+    program = replace(download.program(), arguments=(download.module,))
     read_end, write_end = os.pipe()
     try:
         process = await asyncio.create_subprocess_exec(

@@ -11,12 +11,12 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from rapl_cli.commands.models import MLX, is_alias, not_running
+from rapl_cli.commands.models import MLX, SPEAKERS, is_alias, not_running
 from rapl_cli.display import add_row, console, duration, engine, plain, show, show_json, size, state_text, table
 from rapl_cli.errors import CommandError
 from rapl_cli.fleet.mlx_reachability import is_expected_here
 from rapl_cli.gateway_address import GatewayAddress
-from rapl_cli.gateway_api import GatewayApi
+from rapl_cli.gateway_api import GatewayApi, with_speakers
 
 _WATCH_EVERY_S = 1.0
 
@@ -36,7 +36,7 @@ async def _fetched(address: GatewayAddress) -> dict[str, Any]:
     """The answer of GET /v1/status, with the gateway's address and the models. Raises: GatewayError."""
     async with GatewayApi(address) as api:
         found, models = await asyncio.gather(api.status(), api.models())
-    return {"url": address.url, **found, "models": models}
+    return {"url": address.url, **found, "models": with_speakers(models, found)}
 
 
 async def _watch(address: GatewayAddress, *, as_json: bool) -> None:
@@ -62,6 +62,7 @@ async def _screen_or_error(address: GatewayAddress) -> RenderableType:
 def _screen(found: dict[str, Any], address: GatewayAddress) -> Group:
     if address.is_local and not _is_mlx_needed(found):
         found = _without_mlx(found)
+    found = _without_unused_speakers(found)
     parts = [_head(found), "", _services(found), "", _models(found)]
     if found["problems"]:
         parts += ["", Text("Problems", "bold red"), _problems(found["problems"])]
@@ -83,6 +84,18 @@ def _without_mlx(found: dict[str, Any]) -> dict[str, Any]:
     models = [not_running(model) if model["owned_by"] == MLX else model for model in found["models"]]
     problems = [problem for problem in found["problems"] if problem["subject"] != MLX]
     return found | {"backends": backends, "models": models, "problems": problems}
+
+
+def _without_unused_speakers(found: dict[str, Any]) -> dict[str, Any]:
+    """The same status, in which it is no problem that speaker-service was never there: not everybody wants it."""
+    skipped = [each for each in found["problems"] if each["subject"] == SPEAKERS and each["status"] == "skipped"]
+    if not skipped or not found.get("speakers"):
+        return found
+    models = [not_running(model) if model["owned_by"] == SPEAKERS else model for model in found["models"]]
+    problems = [each for each in found["problems"] if each not in skipped]
+    replicas = list(map(not_running, found["speakers"]["replicas"]))
+    speakers = found["speakers"] | {"replicas": replicas}
+    return found | {"speakers": speakers, "models": models, "problems": problems}
 
 
 def _head(found: dict[str, Any]) -> Text:
@@ -109,6 +122,10 @@ def _services(found: dict[str, Any]) -> RenderableType:
             name = backend["service"] if number == 0 else ""
             state = state_text(replica["state"])
             add_row(shown, name, replica["host"], state, running, queued, size(replica["memory_bytes"]))
+    for number, process in enumerate(found["speakers"]["replicas"] if found.get("speakers") else []):
+        running = f"{process['running_segments']} of {process['parallel']}" if process["parallel"] else "-"
+        cells = process["host"], state_text(process["state"]), running, "-", size(process["memory_bytes"])
+        add_row(shown, SPEAKERS if number == 0 else "", *cells)
     return shown
 
 

@@ -154,6 +154,8 @@ async def _wait_until_up(api: GatewayApi, services: Mapping[str, ServiceUrls]) -
     """Waits for the services that `up` starts, and returns what is wrong with the others. Raises: GatewayError."""
     model = SAMPLE_MODEL if services["sensevoice-service"].is_ours else None
     await api.wait_until_ready(model, limit_s=_READY_LIMIT_S)
+    if (speakers := services.get("speaker-service")) and speakers.is_ours:
+        await api.wait_for_speakers(limit_s=_READY_LIMIT_S)
     return [text for name, text in (await api.problems()).items() if name in services and not services[name].is_ours]
 
 
@@ -192,7 +194,7 @@ async def _show_downloads(
     bars: dict[str, tqdm] = {}
     while sys.stderr.isatty():  # otherwise the services log the progress of downloads
         with suppress(GatewayError):  # the gateway is being restarted; the supervisor logs that
-            _draw(bars, await api.models())
+            _draw(bars, await api.models_and_speakers())
         await asyncio.sleep(0.5)
 
 

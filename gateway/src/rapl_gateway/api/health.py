@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from rapl_protocol.models import ModelState
 
 from rapl_gateway.gateway import Gateway, gateway_of
+from rapl_gateway.speakers import service as speakers
 
 router = APIRouter()
 
@@ -38,7 +39,7 @@ async def ready(request: Request) -> JSONResponse:
         service = gateway.preprocess.service
         problems[service.name] = f"{gateway.preprocess.problem} {service.remedy}"
     if gateway.speakers and gateway.speakers.was_polled and gateway.speakers.problem:
-        problems[gateway.speakers.service.name] = gateway.speakers.problem.message
+        problems[speakers.NAME] = gateway.speakers.problem.message
     return JSONResponse(body, 503 if default_problem else 200)
 
 

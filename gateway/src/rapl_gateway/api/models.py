@@ -1,6 +1,7 @@
 """GET /v1/models, and for one model GET and DELETE /v1/models/{id}, POST /v1/models/{id}/load and .../unload.
 
-A model has OpenAI's fields and, in addition, its state.
+A model has OpenAI's fields and, in addition, its state. The model of speaker-service transcribes nothing, so it is not
+in the list: `GET /v1/status` has it.
 """
 
 from typing import Any
@@ -8,10 +9,12 @@ from typing import Any
 from fastapi import APIRouter, Request
 from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.models import ModelInfo
+from rapl_protocol.speakers import SPEAKERS_MODEL
 
 from rapl_gateway.api.openapi import errors
 from rapl_gateway.backends.catalog import Route
 from rapl_gateway.gateway import Gateway, gateway_of
+from rapl_gateway.speakers.service import NAME, SpeakerService
 
 router = APIRouter()
 
@@ -35,6 +38,8 @@ async def list_models(request: Request) -> dict[str, Any]:
 async def retrieve_model(model: str, request: Request) -> dict[str, Any]:
     gateway = gateway_of(request)
     await gateway.backends.first_poll()
+    if gateway.speakers and model == SPEAKERS_MODEL:
+        return speakers_model(gateway.speakers)
     return _model(gateway, model, gateway.catalog.find(model, gateway.backends.discovered()))
 
 
@@ -43,6 +48,9 @@ async def load_model(model: str, request: Request) -> dict[str, Any]:
     """Loads a model before it is needed, for example when the user presses the key of a dictation app. Returns the
     model's state at once."""
     gateway = gateway_of(request)
+    if gateway.speakers and model == SPEAKERS_MODEL:
+        await gateway.speakers.load()
+        return speakers_model(gateway.speakers)
     route = gateway.catalog.find(model, gateway.backends.discovered())
     await gateway.backends[route.backend].load(route.engine_model)
     return _model(gateway, model, route)
@@ -53,6 +61,9 @@ async def unload_model(model: str, request: Request) -> dict[str, Any]:
     """Frees the model's memory in all replicas, after the requests that they have accepted. Its weights stay on disk;
     the next request may load it again."""
     gateway = gateway_of(request)
+    if gateway.speakers and model == SPEAKERS_MODEL:
+        await gateway.speakers.unload()
+        return speakers_model(gateway.speakers)
     route = gateway.catalog.find(model, gateway.backends.discovered())
     await gateway.backends[route.backend].unload(route.engine_model)
     return _model(gateway, model, route)
@@ -62,6 +73,9 @@ async def unload_model(model: str, request: Request) -> dict[str, Any]:
 async def remove_model(model: str, request: Request) -> dict[str, Any]:
     """Unloads a model and removes its weights from the disk. Like OpenAI's route, it returns `deleted`."""
     gateway = gateway_of(request)
+    if gateway.speakers and model == SPEAKERS_MODEL:
+        await gateway.speakers.remove()
+        return speakers_model(gateway.speakers) | {"deleted": True}
     route = gateway.catalog.find(model, gateway.backends.discovered())
     if model in gateway.catalog.aliases:
         message = f"`{model}` is another name of `{route.model}`. To remove its weights, name that model."
@@ -72,20 +86,34 @@ async def remove_model(model: str, request: Request) -> dict[str, Any]:
 
 def _model(gateway: Gateway, model: str, route: Route) -> dict[str, Any]:
     backend = gateway.backends[route.backend]
-    described: dict[str, Any] = {
-        "id": model,
-        "object": "model",
-        "created": CREATED,
-        "owned_by": backend.spec.service_name,
-        "shutdown_date": None,
-        "engine_model": route.engine_model,
-    }
+    described = _described(model, backend.spec.service_name, route.engine_model)
     if backend.problem:
         return described | {"state": "unreachable", "reason": backend.problem.reason, "remedy": backend.problem.remedy}
     info = backend.info(route.engine_model)
     if info is None:
         return described | {"state": "absent", "reason": f"{backend.spec.service_name} has not loaded the model yet"}
     return described | _info(gateway, info)
+
+
+def speakers_model(speakers: SpeakerService) -> dict[str, Any]:
+    """Returns the model of speaker-service with its state, in the form of the list's models."""
+    described = _described(SPEAKERS_MODEL, NAME, SPEAKERS_MODEL)
+    if info := speakers.model:
+        return described | info.model_dump(mode="json", exclude={"id", "capabilities"})
+    if problem := speakers.problem:
+        return described | {"state": "unreachable", "reason": problem.reason, "remedy": problem.remedy}
+    return described | {"state": "unreachable", "reason": f"{NAME} was not asked yet"}
+
+
+def _described(model: str, service: str, engine_model: str) -> dict[str, Any]:
+    return {
+        "id": model,
+        "object": "model",
+        "created": CREATED,
+        "owned_by": service,
+        "shutdown_date": None,
+        "engine_model": engine_model,
+    }
 
 
 def _info(gateway: Gateway, info: ModelInfo) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import time
 from importlib.metadata import version
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Request
@@ -11,12 +11,14 @@ from rapl_protocol.errors import ServiceError
 from rapl_protocol.models import ModelInfo, ModelState
 from rapl_service.calls.remedies import make_ready
 
+from rapl_gateway.api.models import speakers_model
 from rapl_gateway.api.openapi import errors
 from rapl_gateway.backends.backend import Backend
 from rapl_gateway.backends.catalog import Route
 from rapl_gateway.backends.replica import Replica
 from rapl_gateway.gateway import Gateway, gateway_of
-from rapl_gateway.speakers.service import SpeakerService
+from rapl_gateway.speakers.process import SpeakerProcess
+from rapl_gateway.speakers.service import NAME, SpeakerService
 
 router = APIRouter()
 
@@ -52,6 +54,15 @@ class BackendStatus(BaseModel):
     replicas: list[ReplicaStatus]
 
 
+class SpeakersStatus(BaseModel):
+    """speaker-service, which finds the speakers of recordings."""
+
+    service: str
+    model: dict[str, Any]
+    """Its model, with the fields of a model in `GET /v1/models`."""
+    replicas: list[ReplicaStatus]
+
+
 class Problem(BaseModel):
     subject: str
     """The service or the model that does not work."""
@@ -73,8 +84,8 @@ class Status(BaseModel):
     queued_audio_s: float
     """The sum of the backends."""
     preprocess: ReplicaStatus
-    speakers: ReplicaStatus | None
-    """The process of speaker-service; null if none is configured."""
+    speakers: SpeakersStatus | None
+    """null if no speaker-service is configured."""
     backends: list[BackendStatus]
     problems: list[Problem]
 
@@ -107,17 +118,25 @@ def _preprocess(gateway: Gateway) -> ReplicaStatus:
     )
 
 
-def _speakers(speakers: SpeakerService) -> ReplicaStatus:
-    host, problem = _host(speakers.service.base_url), speakers.problem
-    if not speakers.is_reachable and problem:
-        state = "unreachable" if speakers.was_polled else "unknown"
-        return ReplicaStatus(host=host, state=state, reason=problem.reason, remedy=problem.remedy)
+def _speakers(speakers: SpeakerService) -> SpeakersStatus:
+    return SpeakersStatus(
+        service=NAME, model=speakers_model(speakers), replicas=[_speaker_process(each) for each in speakers.processes]
+    )
+
+
+def _speaker_process(process: SpeakerProcess) -> ReplicaStatus:
+    host, running, report, problem = _host(process.address), process.running, process.last_report, process.problem
+    if report is None:
+        state = "unreachable" if process.was_polled else "unknown"
+        reason, remedy = (problem.reason, problem.remedy) if problem else (None, None)
+        return ReplicaStatus(host=host, state=state, reason=reason, remedy=remedy, running_segments=running)
     return ReplicaStatus(
         host=host,
         state="ok",
-        running_segments=speakers.running,
-        memory_bytes=speakers.memory_bytes,
-        version=speakers.version,
+        running_segments=running,
+        parallel=process.model and process.model.parallel,
+        memory_bytes=report.memory_bytes,
+        version=report.version,
     )
 
 
@@ -164,8 +183,8 @@ def _problems(gateway: Gateway, preprocess: ReplicaStatus) -> list[Problem]:
         default = None
         found.append(Problem(subject=gateway.catalog.default_model, status="failed", reason=error.message))
     if gateway.speakers and gateway.speakers.was_polled and (problem := gateway.speakers.problem):
-        name, status = gateway.speakers.service.name, "warning" if gateway.speakers.was_reached else "skipped"
-        found.append(Problem(subject=name, status=status, reason=problem.reason, remedy=problem.remedy))
+        status = "warning" if gateway.speakers.was_reached else "skipped"
+        found.append(Problem(subject=NAME, status=status, reason=problem.reason, remedy=problem.remedy))
     for backend in gateway.backends:
         found += _process_problems(backend, is_needed=default is not None and default.backend == backend.name)
     if default:

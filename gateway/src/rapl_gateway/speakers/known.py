@@ -10,7 +10,7 @@ from rapl_protocol.prepared import PrepareOptions
 from rapl_protocol.speakers import MAX_REFERENCE_S, MIN_REFERENCE_S, SpeakerReference
 from rapl_service.calls.clients import PreprocessClient
 
-from rapl_gateway.speakers.service import unusable_clip
+from rapl_gateway.speakers.process import unusable_clip
 from rapl_gateway.transcription.segments import PREPARE_IDLE_S
 
 _ROUNDING_S = 0.1

@@ -1,109 +1,117 @@
-"""speaker-service as the gateway sees it: whether it works, and its requests."""
+"""speaker-service as the gateway sees it: its processes, and which of them gets a request."""
 
 import asyncio
+import random
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 
+from rapl_protocol.audio import WavAudio
 from rapl_protocol.errors import ErrorCode, ServiceError
-from rapl_protocol.models import ModelInfo, ModelList, ModelState
+from rapl_protocol.models import ModelInfo, ModelState
 from rapl_protocol.prepared import MAX_SEGMENT_S
-from rapl_protocol.speakers import (
-    Diarization,
-    DiarizationEvent,
-    DiarizationOptions,
-    SpeakerReference,
-    unusable_reference_index,
-)
+from rapl_protocol.speakers import SPEAKERS_MODEL, DiarizationOptions, SpeakerReference, VoiceEmbedding
 from rapl_service.calls.call import Http, Service
 from rapl_service.calls.remedies import START_SPEAKERS
-from rapl_service.calls.speakers import SpeakerClient
 
-from rapl_gateway.settings import Settings
+from rapl_gateway.backends.discovery import addresses_of, host_of
+from rapl_gateway.backends.retry import Attempts, RestartWindow
+from rapl_gateway.settings import Settings, split_urls
+from rapl_gateway.speakers.process import SpeakerProcess
 from rapl_gateway.speakers.running import RunningDiarization
 
 NAME = "speaker-service"
 _POLL_INTERVAL_S = 2.0
+_PROBE_INTERVAL_S = 0.5
+"""Seconds between two polls while it is restarting."""
+_RETRY_INTERVAL_S = 0.2
 
 
-class SpeakerService(SpeakerClient):
-    """The client of speaker-service, which is polled while the gateway runs.
+class SpeakerService:
+    """All processes of speaker-service, which are found by DNS and polled while the gateway runs.
 
     Args:
         http: the HTTP clients of the gateway.
-        service: the address of speaker-service.
-        idle_s: how long the service may take for one step, in seconds.
+        settings: has its addresses, and the limits of waiting.
     """
 
-    def __init__(self, http: Http, service: Service, idle_s: float) -> None:
-        super().__init__(http, service)
-        self._idle_s = idle_s
-        self._report: ModelList | None = None
-        self.was_polled = self.was_reached = False
-        self.running = 0
-        """Diarizations in progress."""
+    def __init__(self, http: Http, settings: Settings) -> None:
+        self._http = http
+        self._urls = split_urls(settings.speakers_url or "")
+        self._token = settings.speakers_token.get_secret_value() if settings.speakers_token else None
+        self._idle_s = settings.deadline_s(MAX_SEGMENT_S)
+        self._restart_window = RestartWindow(settings.restart_wait_s)
+        self._was_ready = False
         self.failures: Counter[str] = Counter()
         """Diarizations that failed, by the error's code."""
+        self.retries: Counter[str] = Counter()
+        """Diarizations that were sent again, by the error code of the failure."""
+        self.processes: list[SpeakerProcess] = []
+        for url in self._urls:
+            self._add(url, url)
 
     @property
-    def is_reachable(self) -> bool:
-        return self._report is not None
+    def was_polled(self) -> bool:
+        return all(process.was_polled for process in self.processes)
 
     @property
-    def memory_bytes(self) -> int | None:
-        return self._report and self._report.memory_bytes
-
-    @property
-    def version(self) -> str | None:
-        return self._report and self._report.version
+    def was_reached(self) -> bool:
+        return any(process.was_reached for process in self.processes)
 
     @property
     def problem(self) -> ServiceError | None:
         """Why requests with speakers fail now; None if they do not."""
-        if self._report is None:
-            message = f"{self.service.name} at {self.service.url} cannot be reached."
-            return ServiceError(ErrorCode.BACKEND_UNAVAILABLE, message, remedy=self.service.remedy)
-        model = self._model(self._report)
-        return None if model is None or model.state is ModelState.READY else model.not_ready_error()
+        problems = [process.problem for process in self.processes]
+        return problems[0] if all(problems) else None
 
-    @staticmethod
-    def _model(report: ModelList) -> ModelInfo | None:
-        """Returns a model that is ready, or else the first one."""
-        ready = (info for info in report.models if info.state is ModelState.READY)
-        return next(ready, next(iter(report.models), None))
+    @property
+    def model(self) -> ModelInfo | None:
+        """Its model, as the process reports it that is the furthest; None if no process can be reached."""
+        models = [process.model for process in self.processes if process.model]
+        return next((model for model in models if model.state is ModelState.READY), next(iter(models), None))
 
     async def watch(self) -> None:
-        """Polls the service while the gateway runs."""
+        """Finds the processes and polls them while the gateway runs."""
         while True:
-            try:
-                self._report = await self.report()
-                self.was_reached = True
-            except ServiceError:
-                self._report = None
-            self.was_polled = True
-            await asyncio.sleep(_POLL_INTERVAL_S)
+            for url in self._urls:
+                await self._resolve(url)
+            await asyncio.gather(*(process.refresh() for process in self.processes))
+            if self._is_back(self.model):
+                self._restart_window.mark_ready()
+            is_restarting = self.was_reached and self.problem is not None
+            await asyncio.sleep(_PROBE_INTERVAL_S if is_restarting else _POLL_INTERVAL_S)
 
-    async def diarize(
-        self, events: AsyncIterable[DiarizationEvent], *, idle_s: float, request_id: str | None = None
-    ) -> Diarization:
-        """Same as `SpeakerClient.diarize`. An error about a reference is worded as OpenAI's field."""
-        self.running += 1
-        try:
-            return await super().diarize(events, idle_s=idle_s, request_id=request_id)
-        except ServiceError as error:
-            self.failures[error.code.value] += 1
-            index = unusable_reference_index(error)
-            if index is None:
-                raise
-            raise unusable_clip(index, error.reason.partition(f"{index} ")[2]) from None
-        finally:
-            self.running -= 1
+    async def load(self) -> None:
+        """Loads its model in every process. Raises: ServiceError."""
+        await self._change(lambda process: process.load(SPEAKERS_MODEL))
+
+    async def unload(self) -> None:
+        """Frees the model's memory in every process. Raises: ServiceError."""
+        await self._change(lambda process: process.unload(SPEAKERS_MODEL))
+
+    async def remove(self) -> None:
+        """Removes the model's weights on the disk of every process, one after the other, because processes may share a
+        disk. Raises: ServiceError."""
+        await self._change(lambda process: process.remove(SPEAKERS_MODEL))
+
+    async def _change(self, change: Callable[[SpeakerProcess], Awaitable[ModelInfo]]) -> None:
+        for process in [each for each in self.processes if each.last_report] or self.processes:
+            await change(process)
+            await process.refresh()
+
+    def _is_back(self, model: ModelInfo | None) -> bool:
+        """Whether requests need not wait, or wait for a model that is loaded again after a restart."""
+        if model and model.state is ModelState.READY:
+            self._was_ready = True
+        return model is not None and (
+            model.state is ModelState.READY or (self._was_ready and model.state is ModelState.LOADING)
+        )
 
     @asynccontextmanager
     async def diarization(
         self, references: Sequence[SpeakerReference], speakers: int | None, request_id: str
     ) -> AsyncGenerator[RunningDiarization]:
-        """A context in which a diarization runs.
+        """A context in which a diarization runs. It waits for a service that is restarting.
 
         Args:
             references: a recording of each known speaker.
@@ -113,22 +121,75 @@ class SpeakerService(SpeakerClient):
         Raises:
             ServiceError: the service did not accept the request.
         """
-        options = DiarizationOptions(speakers=speakers, references=len(references))
-        running = RunningDiarization(self, options, references, idle_s=self._idle_s, request_id=request_id)
+        running = await self._accepted(
+            DiarizationOptions(speakers=speakers, references=len(references)), references, request_id
+        )
         try:
-            await running.accepted()
             yield running
         finally:
             await running.close()
 
+    async def embedding(self, audio: WavAudio, *, deadline_s: float, request_id: str | None = None) -> VoiceEmbedding:
+        """Returns the voice in a piece of audio, from another process if the first one fails. Raises: ServiceError."""
+        attempts = Attempts()
+        while True:
+            process = self._least_busy()
+            try:
+                return await process.embedding(audio, deadline_s=deadline_s, request_id=request_id)
+            except ServiceError as error:
+                if not attempts.may_retry(error):
+                    raise
 
-def speaker_service(http: Http, settings: Settings) -> SpeakerService | None:
-    """Returns the client; None if no speaker-service is configured."""
-    if settings.speakers_url is None:
-        return None
-    token = settings.speakers_token.get_secret_value() if settings.speakers_token else None
-    service = Service(NAME, settings.speakers_url, START_SPEAKERS, token=token)
-    return SpeakerService(http, service, settings.deadline_s(MAX_SEGMENT_S))
+    async def _accepted(
+        self, options: DiarizationOptions, references: Sequence[SpeakerReference], request_id: str
+    ) -> RunningDiarization:
+        """Returns a diarization that a process has accepted. Nothing of the recording has been sent before."""
+        attempts = Attempts()
+        while True:
+            process = await self._usable()
+            running = RunningDiarization(process, options, references, idle_s=self._idle_s, request_id=request_id)
+            try:
+                async with AsyncExitStack() as stack:
+                    stack.push_async_callback(running.close)
+                    await running.accepted()
+                    stack.pop_all()
+                return running
+            except ServiceError as error:
+                if not attempts.may_retry(error):
+                    raise
+                self.retries[error.code.value] += 1
+
+    async def _usable(self) -> SpeakerProcess:
+        """Returns a process, and waits for one that is restarting. Raises: ServiceError."""
+        while True:
+            try:
+                return self._least_busy()
+            except ServiceError:
+                if not self._restart_window.is_open():
+                    raise
+            await asyncio.sleep(_RETRY_INTERVAL_S)
+
+    def _least_busy(self) -> SpeakerProcess:
+        """Raises: ServiceError, if no process can be used."""
+        if self.problem:
+            raise self.problem
+        usable = [process for process in self.processes if process.problem is None]
+        return min(usable, key=lambda process: (process.running, random.random()))
+
+    async def _resolve(self, url: str) -> None:
+        try:
+            found = set(await addresses_of(url))
+        except OSError:
+            return  # all containers behind the name may be stopped: the known ones may start again
+        known = {process.address for process in self.processes if process.service.url == url}
+        for address in sorted(found - known):
+            self._add(url, address)
+        self.processes[:] = [each for each in self.processes if each.address not in known - found]
+
+    def _add(self, url: str, address: str) -> None:
+        elsewhere = {} if address == url else {"address": address, "host": host_of(url)}
+        service = Service(NAME, url, START_SPEAKERS, token=self._token, **elsewhere)
+        self.processes.append(SpeakerProcess(self._http, service, self.failures))
 
 
 def not_configured(param: str) -> ServiceError:
@@ -136,9 +197,3 @@ def not_configured(param: str) -> ServiceError:
     remedy = f"{START_SPEAKERS} If it runs elsewhere, set RAPL_SPEAKERS_URL to its address."
     message = "This server does not tell speakers apart: it has no speaker-service."
     return ServiceError(ErrorCode.UNSUPPORTED_PARAMETER, message, param=param, remedy=remedy)
-
-
-def unusable_clip(index: int, reason: str) -> ServiceError:
-    """The error of a known speaker's clip. `reason` is the end of a sentence, and does not have the speaker's name."""
-    field = "known_speaker_references"
-    return ServiceError(ErrorCode.INVALID_REQUEST, f"'{field}[{index}]' {reason}", param=field)

@@ -30,6 +30,7 @@ from rapl_gateway.settings import Settings
 from rapl_gateway.speakers.assignment import Speakers
 from rapl_gateway.speakers.known import SpeakerRequest, references_of
 from rapl_gateway.speakers.prepared_speech import Events, cut_where_speakers_change
+from rapl_gateway.speakers.running import all_turns, turns_of_either
 from rapl_gateway.speakers.service import SpeakerService
 from rapl_gateway.speakers.timeline import SpeakerTimeline
 from rapl_gateway.timing import Stage, Stopwatch
@@ -178,20 +179,23 @@ class Pipeline:
         assert self._speakers, "a request for speakers is refused if there is no speaker-service"
         with job.stopwatch.stage(Stage.PREPARE):
             references = await references_of(wanted.known, self._preprocess, job.request_id)
-        async with self._speakers.diarization(references, wanted.count, job.request_id) as diarization:
-            events = diarization.fed_by(self._events(job))
-            if not wanted.has_word_times:
+        start = partial(self._speakers.diarization, references, wanted.count, job.request_id)
+        all_of_it = partial(all_turns, start, partial(self._events, job))
+        if wanted.has_word_times:
+            async with start() as diarization:
+                async with aclosing(self._recording(job, diarization.fed_by(self._events(job)))) as texts:
+                    async for text in texts:
+                        yield text
                 with job.stopwatch.stage(Stage.SPEAKERS):
-                    async with aclosing(events):
-                        async for _ in events:
-                            pass
-                    timeline = SpeakerTimeline(await diarization.turns())
-                events = cut_where_speakers_change(self._events(job), timeline)
+                    turns = await turns_of_either(diarization.turns(), all_of_it)
+        else:
+            with job.stopwatch.stage(Stage.SPEAKERS):
+                turns = await turns_of_either(all_of_it(), all_of_it)
+            events = cut_where_speakers_change(self._events(job), SpeakerTimeline(turns))
             async with aclosing(self._recording(job, events)) as texts:
                 async for text in texts:
                     yield text
-            with job.stopwatch.stage(Stage.SPEAKERS):
-                job.result.speakers = Speakers(await diarization.turns(), wanted.names)
+        job.result.speakers = Speakers(turns, wanted.names)
 
     def _events(self, job: Job) -> Events:
         return prepared_events(self._preprocess, job.media, job.prepare, job.request_id, self._count_cut)

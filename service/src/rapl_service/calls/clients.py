@@ -36,12 +36,36 @@ from rapl_service.calls.live_audio import DEFAULT_RESTART_WAIT_S, LiveAudio
 _DEFAULT_OPTIONS = PrepareOptions()
 
 
-class TranscriberClient:
-    """Client of an engine."""
+class ModelHostClient:
+    """Client of what every engine has: its models."""
 
     def __init__(self, http: Http, service: Service) -> None:
         self._http = http
         self.service = service
+
+    async def report(self, *, deadline_s: float = 2.0) -> ModelList:
+        """The engine's models and the memory of its process."""
+        return await Call(self._http, self.service, "GET", "/v1/models").fetch_as(ModelList, deadline_s)
+
+    async def models(self, *, deadline_s: float = 2.0) -> list[ModelInfo]:
+        return (await self.report(deadline_s=deadline_s)).models
+
+    async def load(self, model_id: str, *, deadline_s: float = 10.0) -> ModelInfo:
+        return await self._change("POST", model_id, "/load", deadline_s)
+
+    async def unload(self, model_id: str, *, deadline_s: float = 60.0) -> ModelInfo:
+        return await self._change("POST", model_id, "/unload", deadline_s)
+
+    async def remove(self, model_id: str, *, deadline_s: float = 60.0) -> ModelInfo:
+        return await self._change("DELETE", model_id, "", deadline_s)
+
+    async def _change(self, method: str, model_id: str, action: str, deadline_s: float) -> ModelInfo:
+        call = Call(self._http, self.service, method, f"/v1/models/{quote(model_id)}{action}")
+        return await call.fetch_as(ModelInfo, deadline_s)
+
+
+class TranscriberClient(ModelHostClient):
+    """Client of an engine for transcription."""
 
     async def transcribe(
         self, audio: WavAudio, options: TranscribeOptions, *, deadline_s: float, request_id: str | None = None
@@ -69,26 +93,6 @@ class TranscriberClient:
                     if isinstance(event, Transcript):
                         return
         raise unavailable(self.service, "closed the connection before its response was complete")
-
-    async def report(self, *, deadline_s: float = 2.0) -> ModelList:
-        """The engine's models and the memory of its process."""
-        return await Call(self._http, self.service, "GET", "/v1/models").fetch_as(ModelList, deadline_s)
-
-    async def models(self, *, deadline_s: float = 2.0) -> list[ModelInfo]:
-        return (await self.report(deadline_s=deadline_s)).models
-
-    async def load(self, model_id: str, *, deadline_s: float = 10.0) -> ModelInfo:
-        return await self._change("POST", model_id, "/load", deadline_s)
-
-    async def unload(self, model_id: str, *, deadline_s: float = 60.0) -> ModelInfo:
-        return await self._change("POST", model_id, "/unload", deadline_s)
-
-    async def remove(self, model_id: str, *, deadline_s: float = 60.0) -> ModelInfo:
-        return await self._change("DELETE", model_id, "", deadline_s)
-
-    async def _change(self, method: str, model_id: str, action: str, deadline_s: float) -> ModelInfo:
-        call = Call(self._http, self.service, method, f"/v1/models/{quote(model_id)}{action}")
-        return await call.fetch_as(ModelInfo, deadline_s)
 
 
 class PreprocessClient:

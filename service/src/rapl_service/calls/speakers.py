@@ -4,7 +4,6 @@ from collections.abc import AsyncGenerator, AsyncIterable
 
 import aiohttp
 from rapl_protocol.audio import WavAudio
-from rapl_protocol.models import ModelList
 from rapl_protocol.speakers import (
     DIARIZATIONS_PATH,
     EMBEDDINGS_PATH,
@@ -14,17 +13,14 @@ from rapl_protocol.speakers import (
     encode_diarization_event,
 )
 
-from rapl_service.calls.call import CONNECT_TIMEOUT_S, Call, Http, Service, unavailable
+from rapl_service.calls.call import CONNECT_TIMEOUT_S, Call, unavailable
+from rapl_service.calls.clients import ModelHostClient
 
 _PIECE_BYTES = 1 << 18
 """aiohttp writes each piece in one call, which blocks the event loop if the piece is large."""
 
 
-class SpeakerClient:
-    def __init__(self, http: Http, service: Service) -> None:
-        self._http = http
-        self.service = service
-
+class SpeakerClient(ModelHostClient):
     async def diarize(
         self, events: AsyncIterable[DiarizationEvent], *, idle_s: float, request_id: str | None = None
     ) -> Diarization:
@@ -52,10 +48,6 @@ class SpeakerClient:
         """Returns the voice in a piece of audio of up to MAX_SEGMENT_S. Raises: ServiceError."""
         call = Call(self._http, self.service, "POST", EMBEDDINGS_PATH, request_id)
         return await call.fetch_as(VoiceEmbedding, deadline_s, audio.wav_header(), audio.pcm)
-
-    async def report(self, *, deadline_s: float = 2.0) -> ModelList:
-        """Returns the service's models and the memory of its process. Raises: ServiceError."""
-        return await Call(self._http, self.service, "GET", "/v1/models").fetch_as(ModelList, deadline_s)
 
 
 async def _body(events: AsyncIterable[DiarizationEvent]) -> AsyncGenerator[bytes | memoryview, None]:

@@ -10,6 +10,8 @@ from rapl_protocol.errors import ErrorCode, ServiceError
 CLIENT_CONNECTION = "rapl_client_connection"
 """Key of a request's `ClientConnection` in its scope."""
 
+_RETRY_AFTER_S = 5
+
 T = TypeVar("T")
 
 
@@ -36,7 +38,8 @@ async def cancel_on_disconnect(request: Request, work: Coroutine[Any, Any, T]) -
     A client that disconnects usually sends its request again. The second request should not wait for the first one.
 
     Raises:
-        ServiceError: INVALID_REQUEST if the client has disconnected. Only the log shows this error.
+        ServiceError: INVALID_REQUEST if the client has disconnected. Only the log shows this error. BACKEND_UNAVAILABLE
+            if the server stops before the work is done.
     """
     client: ClientConnection = request.scope.get(CLIENT_CONNECTION) or ClientConnection()  # only GuardedHttp sets it
     if client.is_gone:
@@ -48,9 +51,10 @@ async def cancel_on_disconnect(request: Request, work: Coroutine[Any, Any, T]) -
     try:
         return await work
     except asyncio.CancelledError:
-        if not client.is_gone:
-            raise
         here.uncancel()
+        if not client.is_gone:  # only a server that stops cancels it, if it takes longer than the server waits
+            message = "the server is shutting down; send the request again."
+            raise ServiceError(ErrorCode.BACKEND_UNAVAILABLE, message, retry_after_s=_RETRY_AFTER_S) from None
         raise ServiceError(ErrorCode.INVALID_REQUEST, "the client disconnected") from None
     finally:
         client.tasks.discard(here)

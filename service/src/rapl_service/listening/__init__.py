@@ -1,1 +1,1 @@
-"""The sockets on which a service listens: their certificate, and how they are closed."""
+"""The sockets on which a service listens: their certificate, how they are closed, and who may call."""

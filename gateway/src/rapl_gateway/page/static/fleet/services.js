@@ -47,7 +47,7 @@ export function services() {
   return { element, update };
 }
 
-/** Returns the gateway, preprocess-service and each replica of each engine, as items of the table. */
+/** Returns the gateway, preprocess-service and each replica of each engine and of speaker-service, as items of the table. */
 function rows(status) {
   const never = new Set(status.problems.filter((each) => each.status === "skipped").map((each) => each.subject));
   const engines = status.backends.flatMap((backend) =>
@@ -58,9 +58,14 @@ function rows(status) {
       queued_audio_s: number === 0 && replica.state === "ok" ? backend.queued_audio_s : null,
     })),
   );
+  const speakers = (status.speakers?.replicas ?? []).map((replica) => ({
+    ...replica,
+    service: status.speakers.service,
+    isUnused: never.has(status.speakers.service),
+  }));
   const gateway = { service: "gateway", host: location.host, state: "ok", version: status.version };
   const preprocess = { ...status.preprocess, service: "preprocess-service" };
-  return [gateway, preprocess, ...engines].map((row) => ({ ...row, expected: status.version }));
+  return [gateway, preprocess, ...engines, ...speakers].map((row) => ({ ...row, expected: status.version }));
 }
 
 function processRow() {

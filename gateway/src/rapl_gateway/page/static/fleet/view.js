@@ -55,7 +55,8 @@ async function refresh(view) {
   let failure = null;
   try {
     const [status, listed] = await Promise.all([getJson("/v1/status"), getJson("/v1/models")]);
-    if (round === view.round) view.found = { status, models: listed.data };
+    const speakers = status.speakers ? [status.speakers.model] : []; // it transcribes nothing, so it is not in the list
+    if (round === view.round) view.found = { status, models: [...listed.data, ...speakers] };
   } catch (error) {
     failure = error;
   }

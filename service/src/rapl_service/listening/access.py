@@ -1,4 +1,5 @@
-"""The access check of mlx-service: requests must have its token and name this machine, and web pages are refused.
+"""The access check of an engine that listens natively: requests must have its token and name this machine, and web
+pages are refused.
 
 A page that is open in a browser on this machine can send requests to 127.0.0.1: by a form, or by its own host name if
 that resolves to 127.0.0.1 (DNS rebinding). The first has an `Origin` header, the second has that name as `Host`.
@@ -6,15 +7,33 @@ that resolves to 127.0.0.1 (DNS rebinding). The first has an `Origin` header, th
 
 from collections.abc import Iterable
 
+from pydantic import SecretStr
 from rapl_protocol.errors import ErrorCode, ServiceError
-from rapl_service.http.errors import refuse
-from rapl_service.http.hosts import AllowedHosts, local_names
-from rapl_service.http.tokens import BearerTokens
-from rapl_service.telemetry.endpoint import HAS_KEY, METRICS_PATH
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from rapl_service.http.errors import refuse
+from rapl_service.http.hosts import AllowedHosts, is_loopback, local_names
+from rapl_service.http.tokens import BearerTokens
+from rapl_service.telemetry.endpoint import HAS_KEY, METRICS_PATH
+
 _OPEN_PATHS = frozenset({"/health/live", METRICS_PATH})
+
+
+def require_token_beyond_loopback(token: SecretStr | None, host: str, prefix: str) -> SecretStr | None:
+    """Returns the token.
+
+    Args:
+        token: the setting `<prefix>TOKEN`.
+        host: the address on which the service listens.
+        prefix: of the names of the service's settings.
+
+    Raises:
+        ValueError: there is no token, and other machines reach the service.
+    """
+    if token is None and not is_loopback(host):
+        raise ValueError(f"it must be set, because {prefix}HOST is not an address of this machine alone")
+    return token
 
 
 class Access:
@@ -22,13 +41,19 @@ class Access:
 
     Args:
         app: receives the accepted requests.
+        service: the name of this service.
+        prefix: of the names of its settings.
         token: what clients must send as `Authorization: Bearer`; None requires no token.
         names: further names of this service, beside those of this machine and addresses.
     """
 
-    def __init__(self, app: ASGIApp, token: str | None = None, names: Iterable[str] = ()) -> None:
+    def __init__(
+        self, app: ASGIApp, service: str, prefix: str, token: SecretStr | None = None, names: Iterable[str] = ()
+    ) -> None:
         self._app = app
-        self._tokens = BearerTokens([token]) if token else None
+        self._service = service
+        self._prefix = prefix
+        self._tokens = BearerTokens([token.get_secret_value()]) if token else None
         self._hosts = AllowedHosts(local_names().union(names))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -43,12 +68,14 @@ class Access:
 
     def _error(self, path: str, headers: Headers) -> ServiceError | None:
         if "origin" in headers:
-            return ServiceError(ErrorCode.FORBIDDEN, "Web pages may not call mlx-service; call the gateway.")
+            return ServiceError(ErrorCode.FORBIDDEN, f"Web pages may not call {self._service}; call the gateway.")
         if not self._hosts.allow(headers.get("host", "").encode("latin-1")):
-            message = "The Host header does not name mlx-service. To allow the name, add it to RAPL_MLX_ALLOWED_HOSTS."
+            setting = f"{self._prefix}ALLOWED_HOSTS"
+            message = f"The Host header does not name {self._service}. To allow the name, add it to {setting}."
             return ServiceError(ErrorCode.FORBIDDEN, message)
         tokens = None if path in _OPEN_PATHS else self._tokens
         if tokens and not tokens.known_digest(headers.get("authorization", "")):
-            message = "mlx-service requires its token, RAPL_MLX_TOKEN, as `Authorization: Bearer <token>`."
+            setting = f"{self._prefix}TOKEN"
+            message = f"{self._service} requires its token, {setting}, as `Authorization: Bearer <token>`."
             return ServiceError(ErrorCode.INVALID_API_KEY, message)
         return None
