@@ -65,7 +65,8 @@ class ScriptProcess:
         raise ScriptError(f"a script exited:\n{log_tail(self._log)}")
 
     def _end(self) -> None:
-        assert self._process.stdin and self._process.stdout
+        assert self._process.stdin
+        assert self._process.stdout
         self._process.stdin.close()
         self._process.wait(60)
         self._process.stdout.close()
