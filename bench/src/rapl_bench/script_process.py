@@ -51,7 +51,7 @@ class ScriptProcess:
     def pid(self) -> int:
         return self._process.pid
 
-    def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
+    def call(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Raises: ScriptError."""
         assert self._process.stdin
         print(json.dumps(request), file=self._process.stdin, flush=True)

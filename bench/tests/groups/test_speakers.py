@@ -64,8 +64,8 @@ def test_a_script_answers_each_request_whatever_else_it_prints(tmp_path):
     )
 
     with ScriptProcess([sys.executable, "-c", source], tmp_path / "log") as script:
-        assert script.ask({"file": "a"}) == {"file": "a"}
-        assert script.ask({"file": "b"}) == {"file": "b"}
+        assert script.call({"file": "a"}) == {"file": "a"}
+        assert script.call({"file": "b"}) == {"file": "b"}
 
 
 def test_a_script_that_ends_early_shows_the_end_of_its_output(tmp_path):

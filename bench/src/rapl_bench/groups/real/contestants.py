@@ -48,7 +48,7 @@ class Library:
     def transcribe(self, model: RealModel, wav: Path) -> Answer:
         """Raises: ScriptError."""
         folder = model.ctranslate2 if self._has_ctranslate2 else model.mlx
-        return Answer(**self._script.ask({"model": str(folder), "file": str(wav)}))
+        return Answer(**self._script.call({"model": str(folder), "file": str(wav)}))
 
 
 class Rapl:

@@ -81,7 +81,7 @@ class OtherDiarizer:
         file = self._folder / f"{recording.name}.wav"
         if not file.exists():
             file.write_bytes(WavAudio(recording.pcm()).to_wav())
-        return tuple((start_s, end_s, name) for start_s, end_s, name in self._script.ask({"file": str(file)})["turns"])
+        return tuple((start_s, end_s, name) for start_s, end_s, name in self._script.call({"file": str(file)})["turns"])
 
 
 def speaker_service(python: str, models: Path, log: Path) -> ServerProcess:

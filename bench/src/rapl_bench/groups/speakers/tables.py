@@ -82,7 +82,7 @@ def _rows(case: str, recordings: Sequence[Conversation], outcomes: Mapping[str, 
 
 
 def known_table(found: Sequence[Named], people: int, settings: dict[str, str]) -> Table:
-    def share(part: str, whole: str) -> Measure:
+    def pooled_percent(part: str, whole: str) -> Measure:
         def pooled(chosen: Sequence[int]) -> float:
             parts, wholes = ([getattr(found[each], name) for each in chosen] for name in (part, whole))
             return 100 * sum(parts) / max(1e-9, sum(wholes))
@@ -98,10 +98,10 @@ def known_table(found: Sequence[Named], people: int, settings: dict[str, str]) -
         ),
         (
             Row(f"{len(found)} mixtures of {people} people", RAPL, {
-                "named right": share("right_s", "known_s"),
-                "named as another": share("as_another_s", "known_s"),
-                "without a turn": share("without_turn_s", "known_s"),
-                "strangers named as known": share("stranger_named_s", "stranger_s"),
+                "named right": pooled_percent("right_s", "known_s"),
+                "named as another": pooled_percent("as_another_s", "known_s"),
+                "without a turn": pooled_percent("without_turn_s", "known_s"),
+                "strangers named as known": pooled_percent("stranger_named_s", "stranger_s"),
             }),
         ),
         plotted="named right",
