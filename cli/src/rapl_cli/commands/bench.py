@@ -11,6 +11,7 @@ from rapl_cli.fleet.environments import FUNASR, MLX, REAL, SENSEVOICE, SPEAKERS,
 BENCH = Environment("bench", sync=("--package", "rapl-bench", "--no-dev"))
 LITELLM = Environment("bench-litellm", sync=(), installer=ROOT / "bench" / "install-litellm")
 WHISPERLIVEKIT = Environment("bench-whisperlivekit", sync=(), installer=ROOT / "bench" / "install-whisperlivekit")
+DIARIZERS = Environment("bench-diarizers", sync=(), installer=ROOT / "bench" / "install-diarizers")
 NEEDED = {
     "gateway": {"RAPL_BENCH_LITELLM_PYTHON": LITELLM},
     "telemetry": {},
@@ -27,7 +28,11 @@ NEEDED = {
         "RAPL_BENCH_REAL_PYTHON": REAL,
         "RAPL_BENCH_WHISPERLIVEKIT_PYTHON": WHISPERLIVEKIT,
     },
-    "speakers": {"RAPL_BENCH_SPEAKERS_PYTHON": SPEAKERS, "RAPL_BENCH_REAL_PYTHON": REAL},
+    "speakers": {
+        "RAPL_BENCH_SPEAKERS_PYTHON": SPEAKERS,
+        "RAPL_BENCH_REAL_PYTHON": REAL,
+        "RAPL_BENCH_DIARIZERS_PYTHON": DIARIZERS,
+    },
     "real": {"RAPL_BENCH_MLX_PYTHON": MLX, "RAPL_BENCH_REAL_PYTHON": REAL},
 }
 """For each group: the environments that it measures, by the variable that passes their Python interpreter."""

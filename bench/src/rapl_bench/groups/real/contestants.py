@@ -1,24 +1,18 @@
 """The contestants of the group `real`: each returns the text of a WAV file, and the time that it took."""
 
-import json
-import os
-import subprocess
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
 import httpx
 
-from rapl_bench.processes import ServerProcess, log_tail
+from rapl_bench.processes import ServerProcess
 from rapl_bench.real.models import RealModel
+from rapl_bench.script_process import ScriptProcess
 
 _SCRIPT = Path(__file__).parent / "contestant.py"
-
-
-class ContestantError(Exception):
-    """A contestant exited before it answered; the message has the end of its output."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,40 +35,20 @@ class Library:
     """mlx-audio or faster-whisper in a process of its own. The context ends the process."""
 
     def __init__(self, name: str, python: str, environ: Mapping[str, str], log: Path) -> None:
-        self._log = log
+        """Raises: ScriptError."""
         self._has_ctranslate2 = name == "faster-whisper"
-        with log.open("wb") as output:
-            self._process = subprocess.Popen(
-                [python, str(_SCRIPT), name],
-                env={**os.environ, **environ},
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=output,
-                text=True,
-            )
-        self._answer()
+        self._script = ScriptProcess([python, str(_SCRIPT), name], log, environ)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        assert self._process.stdin
-        self._process.stdin.close()
-        self._process.wait(60)
+    def __exit__(self, *exit_details: object) -> None:
+        self._script.__exit__(*exit_details)
 
     def transcribe(self, model: RealModel, wav: Path) -> Answer:
-        """Raises: ContestantError."""
+        """Raises: ScriptError."""
         folder = model.ctranslate2 if self._has_ctranslate2 else model.mlx
-        assert self._process.stdin
-        print(json.dumps({"model": str(folder), "file": str(wav)}), file=self._process.stdin, flush=True)
-        return Answer(**self._answer())
-
-    def _answer(self) -> dict[str, Any]:
-        assert self._process.stdout
-        for line in self._process.stdout:
-            if line.startswith("answer "):
-                return json.loads(line.removeprefix("answer "))
-        raise ContestantError(f"a contestant exited:\n{log_tail(self._log)}")
+        return Answer(**self._script.call({"model": str(folder), "file": str(wav)}))
 
 
 class Rapl:

@@ -26,7 +26,7 @@ async def measure(settings: BenchSettings) -> Sequence[Table]:
 
     Raises:
         GroupUnavailable: an environment or a package is missing.
-        ContestantError: a contestant exited.
+        ScriptError: a contestant exited.
     """
     return await asyncio.to_thread(_tables, settings)
 

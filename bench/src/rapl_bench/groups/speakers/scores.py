@@ -4,7 +4,7 @@ Rates are pooled: errors of all recordings in seconds, divided by all speech. A 
 little speech decide.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,13 +61,23 @@ def within_one(scores: Sequence[Score]) -> float:
 
 
 def interval(first: Sequence[Score], second: Sequence[Score] | None = None) -> tuple[float, float]:
-    """The 95 % interval of an error rate, or of the difference of two on the same recordings, which are resampled."""
+    """The 95 % interval of an error rate, or of the difference of two on the same recordings."""
+
+    def rate(chosen: Sequence[int]) -> float:
+        found = error_rate([first[each] for each in chosen])
+        return found - error_rate([second[each] for each in chosen]) if second else found
+
+    return resampled(len(first), rate)
+
+
+def resampled(number: int, figure: Callable[[Sequence[int]], float]) -> tuple[float, float]:
+    """The 95 % interval of a figure of `number` recordings, by the bootstrap.
+
+    Args:
+        figure: computes it from the indices of the recordings that were drawn.
+    """
     random = np.random.default_rng(0)
-    found = []
-    for _ in range(_RESAMPLES):
-        chosen = random.integers(len(first), size=len(first))
-        rate = error_rate([first[each] for each in chosen])
-        found.append(rate - error_rate([second[each] for each in chosen]) if second else rate)
+    found = [figure(random.integers(number, size=number).tolist()) for _ in range(_RESAMPLES)]
     low, high = np.quantile(found, (0.025, 0.975))
     return float(low), float(high)
 
