@@ -10,7 +10,7 @@ from pathlib import Path
 
 from local_hub import LocalHub
 from page_recordings import Recordings, write_recordings
-from services import DIGITS, DIGITS_FOLDER, SELFTEST, Fleet, ServiceProcess
+from services import DIGITS, DIGITS_FOLDER, SELFTEST, Fleet, ServiceProcess, random_speakers
 
 BROWSER = Path(__file__).parent / "page" / "browser"
 KEY = "key-of-the-page"
@@ -25,9 +25,9 @@ class Gateways:
     """Gateways of the fleet's services, by what a user meets at their page."""
 
     first_visit: str
-    """The default model is not on this machine."""
+    """The default model is not on this machine, and there is no speaker-service."""
     ready: str
-    """The default model is ready."""
+    """The default model is ready, and speakers can be told apart."""
     keyed: str
     """It requires KEY, and has no MLX engine."""
     recordings: Recordings
@@ -47,7 +47,8 @@ class Gateways:
 
 @contextmanager
 def page_gateways(folder: Path, fleet: Fleet, mlx_python: str, hub_bytes_per_s: int = 400_000) -> Iterator[Gateways]:
-    """Starts the gateways, and an MLX engine that downloads one of its models from a hub; the hub lacks the other one.
+    """Starts the gateways, speaker-service, and an MLX engine that downloads one of its models from a hub, which lacks
+    the other one.
 
     Args:
         folder: for logs, recordings and downloads.
@@ -56,7 +57,7 @@ def page_gateways(folder: Path, fleet: Fleet, mlx_python: str, hub_bytes_per_s: 
         hub_bytes_per_s: so slow that a browser sees the download of a model of 1.2 MB.
     """
     folder.mkdir(exist_ok=True)
-    with _downloading_engine(folder, mlx_python, hub_bytes_per_s) as engine:
+    with _downloading_engine(folder, mlx_python, hub_bytes_per_s) as engine, random_speakers(folder) as speakers:
         urls = {
             "RAPL_SENSEVOICE_URL": fleet.sensevoice.url,
             "RAPL_PREPROCESS_URL": fleet.preprocess.url,
@@ -68,7 +69,8 @@ def page_gateways(folder: Path, fleet: Fleet, mlx_python: str, hub_bytes_per_s: 
             environ = {**urls, **settings}
             return ServiceProcess(sys.executable, "rapl_gateway", "RAPL_PORT", folder / name, **environ)
 
-        ready = gateway("ready", RAPL_DEFAULT_MODEL=SELFTEST, RAPL_ALLOWED_HOSTS=OTHER_NAME)
+        of_ready = {"RAPL_ALLOWED_HOSTS": OTHER_NAME, "RAPL_SPEAKERS_URL": speakers.url}
+        ready = gateway("ready", RAPL_DEFAULT_MODEL=SELFTEST, **of_ready)
         keyed = gateway("keyed", RAPL_DEFAULT_MODEL=SELFTEST, RAPL_API_KEYS=KEY, RAPL_MLX_URL=NOWHERE)
         with ready, keyed, gateway("first-visit") as first_visit:
             yield Gateways(first_visit.url, ready.url, keyed.url, write_recordings(folder))

@@ -102,10 +102,11 @@ async def test_vtt_escapes_names_and_texts_of_known_speakers(start, speakers):
     assert answer.text.split("\n")[3] == "<v Ada &amp; &lt;Co&gt;>a &lt; b &amp; c"
 
 
-async def test_subtitles_beside_segments_name_speakers_too(fleet):
-    fields = {"response_format": "verbose_json", "include[]": "subtitles", "speaker_labels": "true"}
-
-    subtitles = (await fleet.transcribe(b"SPEECH:2", **fields)).json()["subtitles"]
+@pytest.mark.parametrize(
+    "fields", [{"response_format": "verbose_json", "speaker_labels": "true"}, {"response_format": "diarized_json"}]
+)
+async def test_subtitles_beside_segments_name_speakers_too(fleet, fields):
+    subtitles = (await fleet.transcribe(b"SPEECH:2", **fields, **{"include[]": "subtitles"})).json()["subtitles"]
 
     assert "\nA: The people" in subtitles["srt"]
     assert "\n<v A>The people" in subtitles["vtt"]

@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { assertAccessible, on, PHONE, READY, withBrowser } from "./page.mjs";
-import { markedTranscript } from "./try.mjs";
+import { assertAccessible, FIRST_VISIT, on, PHONE, READY, RECORDINGS, withBrowser } from "./page.mjs";
+import { card, choose, markedTranscript, NAMES } from "./try.mjs";
 
 withBrowser();
 
@@ -18,6 +18,26 @@ test("each speaker has a name and a colour", () =>
     assert.notEqual(await colour(first), await colour(second));
     assert.equal(await colour(first), await colour(third));
     await assertAccessible(page);
+  }));
+
+test("speakers that are asked for come from speaker-service, and the subtitles name them", () =>
+  on(READY, async (page) => {
+    await page.getByRole("checkbox", { name: "Tell them apart" }).check();
+    await choose(page, RECORDINGS.several);
+    const own = card(page, NAMES.several);
+    await own.getByRole("list", { name: "Transcript" }).getByText("Speaker A").first().waitFor();
+    await own.getByRole("radio", { name: "SRT" }).check({ force: true });
+    await own.getByText(/^A: 1 2 3/m).waitFor();
+    await own.getByText("This request as code").click();
+    const python = await own.getByLabel(/^Python/).textContent();
+    assert.match(python, /response_format="srt",\n\s+extra_body=\{"speaker_labels": "true"\}/);
+    await assertAccessible(page);
+  }));
+
+test("a server without speaker-service does not offer to tell speakers apart", () =>
+  on(FIRST_VISIT, async (page) => {
+    await page.getByRole("combobox", { name: "Model", disabled: false }).waitFor();
+    assert.equal(await page.getByRole("checkbox", { name: "Tell them apart" }).isVisible(), false);
   }));
 
 test("emotion, events, doubtful, missing and damaged places are marked", () =>

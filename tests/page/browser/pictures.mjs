@@ -170,7 +170,8 @@ for (const [state, [url, bring, options]] of Object.entries(STATES)) {
     await bring(page, context);
     for (const [size, viewport] of Object.entries(SIZES)) await shots(page, `${state}-${size}`, viewport);
   } catch (error) {
-    console.log(`${state}: ${error.message}`);
+    console.error(`${state}: ${error.message}`);
+    process.exitCode = 1; // after the pictures of the other states
   }
   await context.close();
 }

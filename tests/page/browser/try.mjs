@@ -9,6 +9,7 @@ const SEGMENT = { id: 0, start: 0, end: 1, text: "Hello.", language: "en", emoti
 // The models of the tests report nothing of this, so the server's answer is written here.
 const ANSWER = {
   text: "Hello. Good morning. Yes.",
+  subtitles: { srt: "", vtt: "WEBVTT\n\n" },
   duration: 5,
   language: "english",
   coverage: 0.9,

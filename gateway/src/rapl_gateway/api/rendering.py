@@ -36,7 +36,8 @@ def render(result: TranscriptBuilder, form: TranscriptionForm) -> Response:
             fields = verbose_fields(transcript, form) | _named_segments(transcript, result, form)
             return JSONResponse(fields | coverage_fields(result) | _subtitles(transcript, result, form))
         case ResponseFormat.DIARIZED_JSON:
-            return JSONResponse(_diarized(transcript, result) | coverage_fields(result))
+            fields = _diarized(transcript, result) | coverage_fields(result)
+            return JSONResponse(fields | _subtitles(transcript, result, form))
         case ResponseFormat.JSON:
             return JSONResponse(_json(transcript, result, form))
 

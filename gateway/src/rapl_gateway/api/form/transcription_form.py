@@ -50,6 +50,7 @@ class ResponseFormat(StrEnum):
 
 _SUBTITLES = (ResponseFormat.SRT, ResponseFormat.VTT)
 _WITH_SEGMENTS = (*_SUBTITLES, ResponseFormat.VERBOSE_JSON)
+_WITH_INCLUDED_SUBTITLES = (ResponseFormat.VERBOSE_JSON, ResponseFormat.DIARIZED_JSON)
 
 
 class Granularity(StrEnum):
@@ -115,8 +116,8 @@ class TranscriptionForm:
             raise invalid("file", "the audio is missing: send it as a form file named 'file'")
         model, includes, response_format = text_of(form, "model"), _includes(form), _response_format(form)
         _refuse_what_diarization_lacks(form, model, response_format)
-        if Include.SUBTITLES in includes and response_format is not ResponseFormat.VERBOSE_JSON:
-            raise invalid("include", "'subtitles' can be included in response_format 'verbose_json' only")
+        if Include.SUBTITLES in includes and response_format not in _WITH_INCLUDED_SUBTITLES:
+            raise invalid("include", "'subtitles' needs response_format 'verbose_json' or 'diarized_json'")
         options = _chunking_strategy(form) | {"speech_detection": speech_detection, "audio_track": _audio_track(form)}
         languages = () if translate else _languages(form)
         return cls(

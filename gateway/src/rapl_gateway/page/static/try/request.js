@@ -3,6 +3,9 @@
 import { address } from "../api.js";
 import { currentKey } from "../key.js";
 
+export const SUBTITLES = ["srt", "vtt"];
+const LABELS = "speaker_labels"; // RAPL's own field: OpenAI's package sends it as an extra one
+
 /** Returns the fields of a transcription. Without speakers they ask for everything that the player shows. */
 export function fieldsOf({ model, language, keywords, speakers }) {
   const chosen = { model, response_format: speakers ? "diarized_json" : "verbose_json" };
@@ -11,10 +14,16 @@ export function fieldsOf({ model, language, keywords, speakers }) {
   return chosen;
 }
 
+/** Returns the fields of the request that answers in a format. Subtitles name speakers if they are asked to. */
+export function inFormat(fields, format) {
+  const hasSpeakers = fields.response_format === "diarized_json" && SUBTITLES.includes(format);
+  return { ...fields, response_format: format, ...(hasSpeakers && { [LABELS]: "true" }) };
+}
+
 /** Returns the form that is sent. It asks for subtitles too, so that nothing is transcribed twice for them. */
 export function formOf(file, fields) {
   const form = new FormData();
-  if (fields.response_format === "verbose_json") form.append("include[]", "subtitles");
+  form.append("include[]", "subtitles");
   for (const [name, value] of Object.entries(fields)) for (const each of [value].flat()) form.append(name, each);
   form.append("file", file, file.name);
   return form;
@@ -47,9 +56,14 @@ export function pythonOf(fileName, fields) {
     `with open(${text(fileName)}, "rb") as file:`,
     "    transcript = client.audio.transcriptions.create(",
     "        file=file,",
-    ...Object.entries(fields).map(([name, value]) => `        ${name.replace("[]", "")}=${text(value)},`),
+    ...Object.entries(fields).map(([name, value]) => `        ${argumentOf(name, value)},`),
     "    )",
     `print(${["srt", "vtt", "text"].includes(fields.response_format) ? "transcript" : "transcript.text"})`,
   ];
   return lines.join("\n");
+}
+
+function argumentOf(name, value) {
+  if (name === LABELS) return `extra_body={${JSON.stringify(name)}: ${JSON.stringify(value)}}`;
+  return `${name.replace("[]", "")}=${JSON.stringify(value)}`;
 }

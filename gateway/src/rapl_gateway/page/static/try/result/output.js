@@ -3,11 +3,10 @@
 import { h } from "../../dom.js";
 import { COPY, DOWNLOAD } from "../../icons.js";
 import { actionOf } from "../action.js";
-import { curlOf, pythonOf } from "../request.js";
+import { curlOf, inFormat, pythonOf, SUBTITLES } from "../request.js";
 import { copy, FORMATS, save } from "./formats.js";
 
 const PLAYER = "player";
-const SUBTITLES = ["srt", "vtt"];
 
 /**
  * Returns the parts of the card: the choice of the format with what it shows, and the code of the request.
@@ -24,7 +23,7 @@ export function outputOf(player, file, fields, result, onTaken) {
     player.hidden = name !== PLAYER;
     preview.hidden = name === PLAYER;
     preview.textContent = name === PLAYER ? "" : text();
-    code.show({ ...fields, response_format: apiFormat(name, fields) });
+    code.show(inFormat(fields, name === PLAYER || name === "json" ? fields.response_format : name));
     for (const button of [copyButton, saveButton]) button.reset();
   };
   const copyButton = actionOf("format.copy", COPY, async () => {
@@ -40,10 +39,6 @@ export function outputOf(player, file, fields, result, onTaken) {
   const bar = h("div.output-bar", {}, choiceOf(file.name, choose), h("div.row", {}, copyButton, saveButton));
   choose(PLAYER);
   return [bar, player, preview, code.element];
-}
-
-function apiFormat(format, fields) {
-  return format === PLAYER || format === "json" ? fields.response_format : format;
 }
 
 let groups = 0;

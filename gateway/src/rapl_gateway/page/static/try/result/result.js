@@ -9,9 +9,9 @@ export class Result {
    * @param {Headers} headers of the answer.
    */
   constructor(text, headers) {
-    const { subtitles = null, ...json } = JSON.parse(text);
+    const { subtitles, ...json } = JSON.parse(text);
     this.json = json;
-    /** The files {srt, vtt} as the server makes them; null if they were not requested. */
+    /** The files {srt, vtt} as the server makes them. */
     this.subtitles = subtitles;
     this.text = this.json.text;
     this.segments = this.json.segments ?? [];
