@@ -39,8 +39,8 @@ def write_recordings(folder: Path) -> Recordings:
     sample, microphone, nothing = folder / "sample.wav", folder / "microphone.wav", folder / "notes.mp3"
     several = folder / "several.wav"
     shutil.copy(SAMPLE, sample)
-    _write(microphone, say(MICROPHONE_WORDS) + bytes(int(_MICROPHONE_PAUSE_S * 32_000)))
-    _write(several, b"".join(say(each) + bytes(_PAUSE_BYTES) for _ in range(5) for each in _UTTERANCES))
+    write_pcm(microphone, say(MICROPHONE_WORDS) + bytes(int(_MICROPHONE_PAUSE_S * 32_000)))
+    write_pcm(several, b"".join(say(each) + bytes(_PAUSE_BYTES) for _ in range(5) for each in _UTTERANCES))
     nothing.write_text("This is not a recording.")
     return Recordings(sample, microphone, nothing, several)
 
@@ -53,14 +53,14 @@ def write_long(path: Path, duration_s: float) -> Path:
         size += len(pieces[-1])
         if size >= 32_000 * duration_s:
             break
-    _write(path, b"".join(pieces))
-    return path
+    return write_pcm(path, b"".join(pieces))
 
 
-def _write(path: Path, pcm: bytes) -> None:
-    """Writes 16 kHz mono s16le as a WAV."""
+def write_pcm(path: Path, pcm: bytes) -> Path:
+    """Writes 16 kHz mono s16le as a WAV, and returns the path."""
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(16_000)
         file.writeframes(pcm)
+    return path

@@ -69,15 +69,19 @@ def running_engines(
 
 
 @contextmanager
-def running_gateway(folder: Path, engines: Sequence[str], models: Mapping[str, RealModel]) -> Iterator[RealFleet]:
-    """The gateway and preprocess-service, in front of engines with these models."""
+def running_gateway(
+    folder: Path, engines: Sequence[str], models: Mapping[str, RealModel], **settings: str
+) -> Iterator[RealFleet]:
+    """The gateway, with more settings, and preprocess-service, in front of engines with these models."""
     preprocess = ServiceProcess(sys.executable, "rapl_preprocess", "RAPL_PREPROCESS_PORT", folder / "preprocess")
     urls = {
         "RAPL_PREPROCESS_URL": preprocess.url,
         "RAPL_MLX_URL": ",".join(engines),
         "RAPL_ROOT": str(folder),
     }
-    gateway = ServiceProcess(sys.executable, "rapl_gateway", "RAPL_PORT", folder / "gateway", **urls, **SLOW)
+    gateway = ServiceProcess(
+        sys.executable, "rapl_gateway", "RAPL_PORT", folder / "gateway", **urls, **SLOW, **settings
+    )
     with preprocess, gateway:
         until("the gateway knows both models", lambda: {*models} <= _offered(gateway.url), LIMIT_S)
         yield RealFleet(gateway)

@@ -20,7 +20,9 @@ const MICROPHONE = [
 
 export const { FIRST_VISIT, READY, KEYED, KEY } = process.env;
 export const RECORDINGS = Object.fromEntries(
-  ["sample", "microphone", "nothing", "several"].map((name) => [name, process.env[`RECORDING_${name.toUpperCase()}`]]),
+  Object.entries(process.env)
+    .filter(([name]) => name.startsWith("RECORDING_"))
+    .map(([name, file]) => [name.slice("RECORDING_".length).toLowerCase(), file]),
 );
 export const PHONE = { width: 390, height: 844 };
 
