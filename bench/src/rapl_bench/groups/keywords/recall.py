@@ -9,7 +9,6 @@ import random
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 from speech import spoken
@@ -116,11 +115,11 @@ def listed(
     other: Callable[[random.Random, Language], list[str]] | None,
 ) -> tuple[str, ...]:
     """Returns the phrases, and others that no clip has."""
-    pairs = {pair for words in units(said, language) for pair in pairwise(words)}
+    texts = units(said, language)
     phrases = dict.fromkeys(language.phrases)
     while other and len(phrases) < length:
         phrase = language.space.join(other(rng, language))
-        if not pairs & set(pairwise(language.units(phrase))):
+        if not any(times(words, phrase, language) for words in texts):
             phrases[phrase] = None
     return tuple(phrases)
 
