@@ -2,8 +2,11 @@
 
 import hashlib
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -52,8 +55,6 @@ def hub(tmp_path: Path) -> Iterator[Any]:
 
 
 def prepared(hub: Any, folder: Path, sha256: str = hashlib.sha256(VOICE).hexdigest()) -> subprocess.CompletedProcess:
-    import os
-
     environ = {**os.environ, **hub.environ, "HF_HOME": str(folder / "home")}
     return subprocess.run(
         [sys.executable, "-c", PROGRAM, str(folder), sha256], env=environ, capture_output=True, text=True, timeout=200
@@ -79,3 +80,24 @@ def test_a_file_that_is_not_the_published_one_is_not_kept(hub: Any, tmp_path: Pa
     assert state["phase"] == "failed"
     assert "voice.pt" in state["reason"]
     assert not (folder / "voice.pt").exists()
+
+
+def test_a_signal_ends_the_command_and_its_state_says_so(hub: Any, tmp_path: Path):
+    published, folder = "iic/speech_campplus_sv_zh_en_16k-common_advanced", tmp_path / "models"
+    (tmp_path / published).mkdir(parents=True)
+    (tmp_path / published / "campplus_cn_en_common.pt").write_bytes(bytes(1_000_000))
+    hub.add(published, tmp_path / published, "v1.0.0")
+    hub.bytes_per_s = 20_000
+    environ = {**os.environ, **hub.environ, "RAPL_SPEAKERS_MODEL_DIR": str(folder)}
+    state = folder / "rapl" / "speakers" / "prepare-speakers.json"
+
+    command = [sys.executable, "-m", "rapl_speakers.prepare_model"]
+    with subprocess.Popen(command, env=environ, stderr=subprocess.PIPE, text=True) as run:
+        while not (state.exists() and json.loads(state.read_text())["done_bytes"]):
+            assert run.poll() is None
+            time.sleep(0.05)
+        run.send_signal(signal.SIGTERM)
+        _, log = run.communicate(timeout=60)
+
+    assert run.returncode == 130, log
+    assert json.loads(state.read_text())["reason"] == "the download was stopped"

@@ -1,18 +1,20 @@
 """`prepare-model`: downloads SenseVoice's weights and converts them, once; the server then needs no network."""
 
-import argparse
-import itertools
 import logging
-import os
-import signal
 import sys
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from rapl_hub.display import DownloadDisplay
 from rapl_hub.errors import DamagedFile, HubError, HubUnavailable, NotFound
+from rapl_hub.prepare import (
+    alone_in,
+    interrupt_on_signals,
+    interruption_ended,
+    keeps_trying,
+    silence_clients,
+    with_retries,
+)
 from rapl_hub.state import DownloadPhase, StateWriter
 from rapl_service.log import configure_logging
 from rapl_service.run import settings_or_exit
@@ -24,26 +26,13 @@ from rapl_sensevoice.weights.download import OTHER_HUB, OTHER_SOURCE, download, 
 from rapl_sensevoice.weights.graph_files import GraphManifest, ready_made
 from rapl_sensevoice.weights.manifest import Manifest
 from rapl_sensevoice.weights.on_disk import PREPARE, PREPARE_AGAIN, REPO, STATE_NAME, DownloadedWeights
-from rapl_sensevoice.weights.removal import locked
-
-RAISE_AGAIN_AFTER_S = 0.3
-TRIES = 4
-LONGEST_WAIT_S = 60
 
 log = logging.getLogger("rapl.prepare-model")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit code: 0 if the weights are complete, 1 if not, 130 after a signal."""
-    parser = argparse.ArgumentParser(
-        prog="prepare-model", description="Downloads SenseVoice's weights and converts them, once."
-    )
-    parser.add_argument(
-        "--keep-trying",
-        action="store_true",
-        help=f"while the network fails, try again without limit (default: {TRIES} times)",
-    )
-    keep_trying = parser.parse_args(arguments).keep_trying
+    keep_trying = keeps_trying("prepare-model", "Downloads SenseVoice's weights and converts them, once.", arguments)
     settings = settings_or_exit(Settings)
     configure_logging(settings.log_level, settings.log_format)
     folder = settings.model_dir / REPO
@@ -53,28 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if is_downloaded(folder, settings.revision) and _is_converted(folder, settings.graph_precision):
         log.info("the weights are in %s", folder)
         return 0
-    _silence_clients()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):
-        signal.signal(number, _interrupt)
+    silence_clients()
+    interrupt_on_signals()
     return _prepare(settings, folder, keep_trying)
-
-
-def _silence_clients() -> None:
-    """Turns off the progress bars and log lines of the hubs' clients. They are per file; our display covers all files.
-
-    The clients read these variables when they are imported, which happens later.
-    """
-    os.environ |= {"TQDM_DISABLE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_VERBOSITY": "error"}
-    logging.getLogger("httpx2").setLevel(logging.WARNING)
-
-
-def _interrupt(*_: object) -> None:
-    """Raises KeyboardInterrupt, again and again until it takes effect.
-
-    Python ignores exceptions in finalizers, and the hubs' clients have finalizers.
-    """
-    signal.setitimer(signal.ITIMER_REAL, RAISE_AGAIN_AFTER_S)
-    raise KeyboardInterrupt
 
 
 def _is_converted(folder: Path, precision: Precision | None) -> bool:
@@ -88,13 +58,17 @@ def _is_converted(folder: Path, precision: Precision | None) -> bool:
 def _prepare(settings: Settings, folder: Path, keep_trying: bool) -> int:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _locked(folder), StateWriter(folder / STATE_NAME, DownloadDisplay(REPO, log)) as state:
+        with alone_in(folder, log), StateWriter(folder / STATE_NAME, DownloadDisplay(REPO, log)) as state:
             try:
-                _download_with_retries(settings, folder, state, keep_trying)
+                hub = hub_of(settings)
+                with_retries(
+                    lambda: download(hub, settings.revision, folder, state),
+                    state, log, remedy=_CHECK_NETWORK, keep_trying=keep_trying,
+                )  # fmt: skip
                 _convert(folder, settings.graph_precision, state)
                 state.finish()
             except (Exception, KeyboardInterrupt) as error:
-                signal.setitimer(signal.ITIMER_REAL, 0)
+                interruption_ended()
                 reason, remedy = _explained(error, folder)
                 log.error("%s. %s", reason, remedy)
                 state.enter(DownloadPhase.FAILED, reason, remedy)
@@ -126,34 +100,6 @@ def _explained(error: BaseException, folder: Path) -> tuple[str, str]:
         case _:
             log.error("the preparation failed: %s", error, exc_info=error)
             return "the preparation failed", "The log of prepare-model has the cause."
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Locks the folder, so that two runs do not write the same files. A second run waits, and then finds the files."""
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(locked(folder, wait=False))
-        except BlockingIOError:
-            log.info("waiting for another prepare-model that is running in %s", folder)
-            stack.enter_context(locked(folder, wait=True))
-        yield
-
-
-def _download_with_retries(settings: Settings, folder: Path, state: StateWriter, keep_trying: bool) -> None:
-    hub = hub_of(settings)
-    for attempt in itertools.count(1):
-        try:
-            return download(hub, settings.revision, folder, state)
-        except HubUnavailable as error:
-            if attempt >= TRIES and not keep_trying:
-                raise
-            wait_s = min(2**attempt, LONGEST_WAIT_S)
-            at = time.strftime("%H:%M:%S UTC", time.gmtime(time.time() + wait_s))
-            reason = f"{error}; next try in {wait_s} s, at {at}"
-            log.warning("%s", reason)
-            state.enter(DownloadPhase.WAITING, reason, _CHECK_NETWORK)
-            time.sleep(wait_s)
 
 
 def _convert(folder: Path, precision: Precision | None, state: StateWriter) -> None:

@@ -1,21 +1,26 @@
 """`prepare-speakers`: downloads the weights of both networks, once; the server then needs no network."""
 
-import argparse
-import itertools
 import logging
-import os
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from rapl_hub.display import DownloadDisplay
-from rapl_hub.errors import HubError, HubUnavailable
+from rapl_hub.errors import HubError
 from rapl_hub.files import sha256_of
 from rapl_hub.hub import Hub
 from rapl_hub.huggingface import HuggingFaceHub
 from rapl_hub.modelscope import ModelScopeHub
+from rapl_hub.prepare import (
+    alone_in,
+    interrupt_on_signals,
+    interruption_ended,
+    keeps_trying,
+    silence_clients,
+    with_retries,
+)
 from rapl_hub.state import DownloadPhase, StateWriter
 from rapl_service.log import configure_logging
 from rapl_service.run import settings_or_exit
@@ -23,8 +28,6 @@ from rapl_service.run import settings_or_exit
 from rapl_speakers.settings import Settings
 from rapl_speakers.weights import FOLDER, PREPARE_AGAIN, STATE_NAME, VOICE, SpeakerWeights
 
-TRIES = 4
-LONGEST_WAIT_S = 60
 BY_HAND = "Or copy the two files there by hand: the README of speaker-service has their names and sources."
 
 log = logging.getLogger("rapl.prepare-speakers")
@@ -53,24 +56,16 @@ def sources(model_dir: Path) -> tuple[Source, ...]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns the exit code: 0 if the weights are complete, 1 if not, 130 after Ctrl-C."""
-    parser = argparse.ArgumentParser(
-        prog="prepare-speakers", description="Downloads the weights that speaker-service needs, once."
-    )
-    parser.add_argument(
-        "--keep-trying",
-        action="store_true",
-        help=f"while the network fails, try again without limit (default: {TRIES} times)",
-    )
-    keep_trying = parser.parse_args(arguments).keep_trying
+    """Returns the exit code: 0 if the weights are complete, 1 if not, 130 after a signal."""
+    keep_trying = keeps_trying("prepare-speakers", "Downloads the weights that speaker-service needs, once.", arguments)
     settings = settings_or_exit(Settings)
     configure_logging(settings.log_level, settings.log_format)
-    # The clients read these when they are imported: no bars of single files, and no reports to the hub.
-    os.environ |= {"TQDM_DISABLE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_VERBOSITY": "error"}
     weights = SpeakerWeights(settings.model_dir)
     if weights.are_complete:
         log.info("the weights are in %s", weights.folder)
         return 0
+    silence_clients()
+    interrupt_on_signals()
     return prepare(weights, sources(settings.model_dir), keep_trying)
 
 
@@ -78,12 +73,17 @@ def prepare(weights: SpeakerWeights, wanted: Sequence[Source], keep_trying: bool
     """Downloads what is missing. Returns the exit code, as `main`."""
     try:
         weights.folder.mkdir(parents=True, exist_ok=True)
-        with StateWriter(weights.folder / STATE_NAME, DownloadDisplay(FOLDER, log)) as state:
+        with (
+            alone_in(weights.folder, log),
+            StateWriter(weights.folder / STATE_NAME, DownloadDisplay(FOLDER, log)) as state,
+        ):
             try:
                 for source in wanted:
-                    _download_with_retries(source, weights.folder, state, keep_trying)
+                    download = partial(_download, source, weights.folder, state)
+                    with_retries(download, state, log, remedy="Check the network.", keep_trying=keep_trying)
                 state.finish()
             except (HubError, KeyboardInterrupt) as error:
+                interruption_ended()
                 reason = str(error) or "the download was stopped"
                 log.error("%s. %s. %s", reason, PREPARE_AGAIN, BY_HAND)
                 state.enter(DownloadPhase.FAILED, reason, f"{PREPARE_AGAIN} {BY_HAND}")
@@ -93,19 +93,6 @@ def prepare(weights: SpeakerWeights, wanted: Sequence[Source], keep_trying: bool
         return 1
     log.info("the weights are in %s", weights.folder)
     return 0
-
-
-def _download_with_retries(source: Source, folder: Path, state: StateWriter, keep_trying: bool) -> None:
-    for attempt in itertools.count(1):
-        try:
-            return _download(source, folder, state)
-        except HubUnavailable as error:
-            if attempt >= TRIES and not keep_trying:
-                raise
-            wait_s = min(2**attempt, LONGEST_WAIT_S)
-            log.warning("%s; next try in %d s", error, wait_s)
-            state.enter(DownloadPhase.WAITING, f"{error}; next try in {wait_s} s", "Check the network.")
-            time.sleep(wait_s)
 
 
 def _download(source: Source, folder: Path, state: StateWriter) -> None:

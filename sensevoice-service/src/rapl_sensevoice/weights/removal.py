@@ -1,23 +1,13 @@
-"""Removes the weights that `prepare-model` downloaded, and locks their folder against a second writer."""
+"""Removes the weights that `prepare-model` downloaded."""
 
-import fcntl
 import os
 import shutil
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+from rapl_hub.prepare import locked
 from rapl_protocol.errors import ErrorCode, ServiceError
-
-_LOCK_NAME = ".lock"
-
-
-@contextmanager
-def locked(folder: Path, *, wait: bool) -> Generator[None]:
-    """Holds the lock of the folder. Raises: BlockingIOError if another process holds it and `wait` is false."""
-    with (folder / _LOCK_NAME).open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
 
 
 def require_removable(folder: Path) -> None:

@@ -11,14 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from speech import spoken
+from speech import COMMANDS, LISTED_WORDS, spoken
 
-COMMANDS = (
-    "start", "open", "play", "next", "back", "up", "right", "yes", "on", "door", "volume", "hello", "please", "turn",
-    "set", "zero", "one", "two", "three", "four", "six", "seven", "eight", "nine",
-)  # fmt: skip
-LISTED_WORDS = ("stop", "close", "pause", "left", "off", "no", "light", "down", "music", "five")
-"""With COMMANDS, all English words of the self-test model. Many sound alike through noise: off and on, no and zero."""
 CHINESE = ("开始", "停止", "打开", "关闭", "播放", "音乐", "你好", "谢谢", *"零一二三四五六七八九")
 SYLLABLES = ("gh", "ne", "do", "en", "le", "lo", "ur", "ac", "ar", "mu", "op", "wn", "vo", "hr", "ea", "ev", "fi", "li")
 """Pieces of the model that are no words: names made of them are unlike the words of the clips."""

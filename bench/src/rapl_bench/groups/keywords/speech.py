@@ -5,6 +5,12 @@ import subprocess
 
 import numpy as np
 
+COMMANDS = (
+    "start", "open", "play", "next", "back", "up", "right", "yes", "on", "door", "volume", "hello", "please", "turn",
+    "set", "zero", "one", "two", "three", "four", "six", "seven", "eight", "nine",
+)  # fmt: skip
+LISTED_WORDS = ("stop", "close", "pause", "left", "off", "no", "light", "down", "music", "five")
+"""With COMMANDS, all English words of the self-test model. Many sound alike through noise: off and on, no and zero."""
 VOICES = ("m5", "m8", "f4", "f5", "klatt3", "Jacky", "steph", "john")
 """Variants of espeak-ng's voice that the self-test model was not trained with."""
 SNR_DB = 20

@@ -1,6 +1,6 @@
 """An engine behind RAPL's engine protocol, one segment at a time. Needs no package of this repository.
 
-python engine.py PORT whisper ID=FOLDER...    # CTranslate2, greedily, on one core; needs faster-whisper
+python engine.py PORT whisper ID=FOLDER...    # CTranslate2, greedily, on all cores; needs faster-whisper
 python engine.py PORT slowed URL              # the engine at URL, in the time that SenseVoice takes
 """
 
@@ -35,8 +35,7 @@ class Whisper:
 
         folders = dict(model.split("=", 1) for model in models)
         self._models = {
-            name: WhisperModel(folder, device="cpu", compute_type="float32", cpu_threads=1)
-            for name, folder in folders.items()
+            name: WhisperModel(folder, device="cpu", compute_type="float32") for name, folder in folders.items()
         }
 
     def models(self) -> bytes:
@@ -91,6 +90,7 @@ class Slowed:
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else the second packet of an answer waits for 40 ms
     engine: Engine
     one_at_a_time = threading.Lock()
 

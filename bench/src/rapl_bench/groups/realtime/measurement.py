@@ -2,12 +2,15 @@
 
 import asyncio
 import os
+import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from random import Random
 
 from rapl_bench import recordings
 from rapl_bench.fleet import SELFTEST, SENSEVOICE_PYTHON, Fleet
+from rapl_bench.groups.keywords.speech import COMMANDS, LISTED_WORDS, spoken
 from rapl_bench.groups.realtime import tables
 from rapl_bench.groups.realtime.contestants import REAL_PYTHON, Rapl, engine, whisper_live_kit
 from rapl_bench.groups.realtime.tables import AT_ONCE, UPLOAD, Clip
@@ -18,8 +21,8 @@ from rapl_bench.real.recordings import RealRecordings
 from rapl_bench.reporting.results import BenchSettings, Table
 
 _QUICK_CLIPS = 2
-_SPOKEN_S = (5.0, 10.0, 20.0)
-"""Lengths of the recordings for the self-test model."""
+_WORDS = (8, 12, 12, 16, 16, 20, 24, 32)
+"""Lengths of the recordings for the self-test model. Its sample again and again would look like a decoder's loop."""
 _SESSIONS = (1, 4, 8, 16)
 _QUICK_SESSIONS = (1, 2)
 
@@ -33,6 +36,8 @@ async def measure(settings: BenchSettings) -> Sequence[Table]:
     """
     if not os.environ.get(SENSEVOICE_PYTHON):
         raise GroupUnavailable("the environment of sensevoice-service could not be made")
+    if not settings.quick and shutil.which("espeak-ng") is None:
+        raise GroupUnavailable("espeak-ng is missing")
     found = await _sensevoice(settings)
     real_python = os.environ.get(REAL_PYTHON)
     if not real_python:
@@ -47,8 +52,7 @@ async def measure(settings: BenchSettings) -> Sequence[Table]:
 
 
 async def _sensevoice(settings: BenchSettings) -> list[Table]:
-    lengths = _SPOKEN_S[:1] if settings.quick else _SPOKEN_S
-    clips = [Clip(f"digits-{length_s:g}-s", "en", None, recordings.speech(length_s).tobytes()) for length_s in lengths]
+    clips = [Clip("sample", "en", None, recordings.speech(5.0).tobytes())] if settings.quick else list(_spoken_words())
     with Fleet(settings.scratch) as fleet:
         slowed = fleet.start(engine(sys.executable, ["slowed", fleet.sensevoice().url], fleet.log("slowed")))
         gateway = fleet.gateway(slowed, fleet.preprocess())
@@ -56,9 +60,16 @@ async def _sensevoice(settings: BenchSettings) -> list[Table]:
         found = await tables.played(tables.contestants(rapl, SELFTEST), clips)
         return [
             tables.figures("SenseVoice's time, the self-test model", SELFTEST, clips, found),
-            tables.equality(SELFTEST, list(zip(clips, found[AT_ONCE], found[UPLOAD], strict=True)), "Spoken digits."),
-            await tables.lag(rapl, SELFTEST, clips[min(1, len(clips) - 1)], _sessions(settings)),
+            tables.equality(SELFTEST, list(zip(clips, found[AT_ONCE], found[UPLOAD], strict=True)), "Spoken words."),
+            await tables.lag(rapl, SELFTEST, clips[len(clips) // 2], _sessions(settings)),
         ]
+
+
+def _spoken_words() -> Iterator[Clip]:
+    random = Random(0)
+    for number, count in enumerate(_WORDS, start=1):
+        text = " ".join(random.choices((*COMMANDS, *LISTED_WORDS), k=count))
+        yield Clip(f"words-{number}", "en", None, spoken(text, "en-us", random))
 
 
 async def _whisper(

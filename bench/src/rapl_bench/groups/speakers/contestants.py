@@ -1,9 +1,11 @@
 """What is compared: speaker-service, and senko and sherpa-onnx in processes of their own, all with the same weights."""
 
+import math
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
@@ -20,6 +22,7 @@ from rapl_protocol.speakers import (
 )
 
 from rapl_bench.groups.speakers.mixtures import Conversation, Turns
+from rapl_bench.memory import MemoryWatch
 from rapl_bench.processes import ServerProcess, free_port
 from rapl_bench.real.packages import PackageUnavailable
 from rapl_bench.script_process import ScriptProcess
@@ -37,6 +40,15 @@ class Contestant(Protocol):
     def pid(self) -> int: ...
 
     def turns(self, recording: Conversation) -> Turns: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Long:
+    """What a recording of hours cost."""
+
+    memory_mb: float
+    """The most that the process held meanwhile, without mapped files."""
+    cpu_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +72,17 @@ class SpeakerService:
 
     def found(self, recording: Conversation, references: Sequence[bytes] = ()) -> tuple[SpeakerTurn, ...]:
         """The turns with the references (s16le, 16 kHz) that they belong to."""
-        body = _body(recording.pcm(), references)
+        return self._diarized(_parts(recording.pcm()), references)
+
+    def long(self, recordings: Sequence[Conversation], duration_s: float) -> Long:
+        """Sends the recordings, again and again, as one of this length. Raises: MemoryNotMeasurable."""
+        before_s = _cpu_s(self.pid)
+        with MemoryWatch(self.pid) as memory:
+            self._diarized(islice(_endless_parts(recordings), math.ceil(duration_s / _PART_S)), ())
+        return Long(memory.private_mb, _cpu_s(self.pid) - before_s)
+
+    def _diarized(self, parts: Iterable[bytes], references: Sequence[bytes]) -> tuple[SpeakerTurn, ...]:
+        body = _body(parts, references)
         answer = httpx.post(f"{self._server.url}/v1/diarizations", content=body, timeout=_LIMIT_S)
         answer.raise_for_status()
         return Diarization.model_validate_json(answer.content).turns
@@ -135,11 +157,24 @@ def _cpu_s(pid: int) -> float:
     return times.user + times.system
 
 
-def _body(pcm: bytes, references: Sequence[bytes]) -> Iterator[bytes]:
+def _parts(pcm: bytes) -> Iterator[bytes]:
+    """Parts of _PART_S."""
     step = _PART_S * BYTES_PER_SECOND
+    for start in range(0, len(pcm), step):
+        yield pcm[start : start + step]
+
+
+def _endless_parts(recordings: Sequence[Conversation]) -> Iterator[bytes]:
+    while True:
+        for recording in recordings:
+            yield from _parts(recording.pcm())
+
+
+def _body(parts: Iterable[bytes], references: Sequence[bytes]) -> Iterator[bytes]:
     yield from map(bytes, encode_diarization_event(DiarizationOptions(references=len(references))))
     for reference in references:
         yield from map(bytes, encode_diarization_event(SpeakerReference(WavAudio(reference))))
-    for start in range(0, len(pcm), step):
-        part = RecordedSpeech(start / BYTES_PER_SECOND, WavAudio(pcm[start : start + step]))
-        yield from map(bytes, encode_diarization_event(part))
+    start_s = 0.0
+    for pcm in parts:
+        yield from map(bytes, encode_diarization_event(RecordedSpeech(start_s, WavAudio(pcm))))
+        start_s += len(pcm) / BYTES_PER_SECOND

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from rapl_bench.groups.speakers.excerpts import excerpts
 from rapl_bench.groups.speakers.known import Named, known_conversations, named
 from rapl_bench.groups.speakers.mixtures import Conversation, conversation
 from rapl_bench.groups.speakers.people import noises, people_of, people_with_references
-from rapl_bench.groups.speakers.tables import Outcome, diarization_table, known_table
+from rapl_bench.groups.speakers.tables import Outcome, diarization_table, hours_table, known_table
 from rapl_bench.real.packages import PackageUnavailable, RealPackages
 from rapl_bench.real.recordings import RealRecordings
 from rapl_bench.real.speaker_weights import speaker_weights
@@ -47,9 +48,11 @@ class Plan:
     """Half of them are for the choice of thresholds."""
     known: int
     """How many further mixtures have known speakers."""
+    hours: Sequence[float]
+    """Lengths of the recordings that show whether memory grows."""
 
 
-FULL, QUICK = Plan(30, 15), Plan(4, 2)
+FULL, QUICK = Plan(30, 15, (1, 10)), Plan(4, 2, (0.1, 0.2))
 
 
 async def measure(settings: BenchSettings) -> Sequence[Table]:
@@ -74,13 +77,19 @@ def tables(settings: BenchSettings, plan: Plan) -> list[Table]:
             service = SpeakerService(server)
             outcomes = {case: {RAPL: outcome} for case, outcome in _outcomes(service, cases).items()}
             known = _known_table(service, recordings, plan.known)
+            lengths_h = plan.hours if sys.platform == "linux" else ()  # memory is measured there only
+            hours = {each: service.long(cases[TEST], 3600 * each) for each in lengths_h}
         others, notes = _others(settings, {case: cases[case] for case in cases if case != TUNING})
     except PackageUnavailable as error:
         raise GroupUnavailable(str(error)) from error
     for case, found in others.items():
         outcomes[case] |= found
     mixtures = f"{plan.mixtures} of {DURATION_S:g} s, 2 to {MOST_PEOPLE} people, 12 to 25 dB above noise"
-    return [diarization_table(cases, outcomes, notes, {"mixtures": mixtures}), known]
+    return [
+        diarization_table(cases, outcomes, notes, {"mixtures": mixtures}),
+        known,
+        *([hours_table(hours)] if hours else []),
+    ]
 
 
 def _cases(recordings: RealRecordings, number: int) -> Cases:

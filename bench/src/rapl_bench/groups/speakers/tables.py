@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from rapl_bench.groups.speakers.contestants import RAPL, Answer
+from rapl_bench.groups.speakers.contestants import RAPL, Answer, Long
 from rapl_bench.groups.speakers.known import Named
 from rapl_bench.groups.speakers.mixtures import Conversation
 from rapl_bench.groups.speakers.scores import COLLARS_S, confusion, error_rate, interval, resampled, score, within_one
@@ -112,4 +112,22 @@ def known_table(found: Sequence[Named], people: int, settings: dict[str, str]) -
             "the other readers are from another part of the same recording.",
         ),
         settings=settings,
+    )  # fmt: skip
+
+
+def hours_table(found: Mapping[float, Long]) -> Table:
+    """Args: found: by the hours of the recording."""
+    return Table(
+        "speakers-hours",
+        "Speakers of hours in one request",
+        (Column("memory", "MB", 0), Column("CPU time of an audio second", "s", 4)),
+        tuple(
+            Row(f"{hours:g} h", RAPL, {
+                "memory": Measure(each.memory_mb),
+                "CPU time of an audio second": Measure(each.cpu_s / hours / 3600),
+            })
+            for hours, each in found.items()
+        ),
+        plotted="memory",
+        notes=("The mixtures for the test, again and again. `memory`: the most meanwhile, without mapped files.",),
     )  # fmt: skip
