@@ -54,11 +54,17 @@ def hub(tmp_path: Path) -> Iterator[Any]:
         yield hub
 
 
-def prepared(hub: Any, folder: Path, sha256: str = hashlib.sha256(VOICE).hexdigest()) -> subprocess.CompletedProcess:
-    environ = {**os.environ, **hub.environ, "HF_HOME": str(folder / "home")}
-    return subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(folder), sha256], env=environ, capture_output=True, text=True, timeout=200
-    )
+def command(folder: Path, sha256: str = hashlib.sha256(VOICE).hexdigest()) -> list[str]:
+    return [sys.executable, "-c", PROGRAM, str(folder), sha256]
+
+
+def environ(hub: Any, folder: Path) -> dict[str, str]:
+    return {**os.environ, **hub.environ, "HF_HOME": str(folder / "home")}
+
+
+def prepared(hub: Any, folder: Path, *sha256: str) -> subprocess.CompletedProcess:
+    arguments = command(folder, *sha256)
+    return subprocess.run(arguments, env=environ(hub, folder), capture_output=True, text=True, timeout=200)
 
 
 def test_both_files_come_from_their_hubs_and_lie_side_by_side(hub: Any, tmp_path: Path):
@@ -83,17 +89,12 @@ def test_a_file_that_is_not_the_published_one_is_not_kept(hub: Any, tmp_path: Pa
 
 
 def test_a_signal_ends_the_command_and_its_state_says_so(hub: Any, tmp_path: Path):
-    published, folder = "iic/speech_campplus_sv_zh_en_16k-common_advanced", tmp_path / "models"
-    (tmp_path / published).mkdir(parents=True)
-    (tmp_path / published / "campplus_cn_en_common.pt").write_bytes(bytes(1_000_000))
-    hub.add(published, tmp_path / published, "v1.0.0")
-    hub.bytes_per_s = 20_000
-    environ = {**os.environ, **hub.environ, "RAPL_SPEAKERS_MODEL_DIR": str(folder)}
+    folder = tmp_path / "models"
     state = folder / "rapl" / "speakers" / "prepare-speakers.json"
+    hub.bytes_per_s = 2  # the first file takes ten seconds
 
-    command = [sys.executable, "-m", "rapl_speakers.prepare_model"]
-    with subprocess.Popen(command, env=environ, stderr=subprocess.PIPE, text=True) as run:
-        while not (state.exists() and json.loads(state.read_text())["done_bytes"]):
+    with subprocess.Popen(command(folder), env=environ(hub, folder), stderr=subprocess.PIPE, text=True) as run:
+        while not state.exists():
             assert run.poll() is None
             time.sleep(0.05)
         run.send_signal(signal.SIGTERM)

@@ -15,7 +15,7 @@ from services import ROOT
 FOLDER = ROOT / "deploy" / "kubernetes"
 KUBECTL = Path(sys.executable).parent / "kubectl"
 OVERLAYS = tuple(sorted(folder.name for folder in (FOLDER / "overlays").iterdir()))
-OPTIONAL = ("mlx-machines", "weights-image")
+OPTIONAL = ("mlx-machines", "speakers", "weights-image")
 """Components that no overlay has: an operator adds them."""
 RENDERED = (*OVERLAYS, *(f"one-node with {component}" for component in OPTIONAL))
 """Everything that an operator may apply."""

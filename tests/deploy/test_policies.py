@@ -3,8 +3,9 @@
 import pytest
 from manifests import RENDERED, Manifest, containers_of, of_kind, pod_of, selects, service_of
 
-NO_WAY_OUT = ("preprocess-service", "sensevoice-service")
-"""The pods that decode and transcribe."""
+GET_AUDIO = [(name, workload) for name in RENDERED for workload in ("preprocess-service", "sensevoice-service")]
+GET_AUDIO += [("one-node with speakers", "speaker-service")]
+"""The pods that decode, transcribe and tell speakers apart."""
 WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob")
 
 
@@ -18,8 +19,7 @@ def policies_for(name: str, labels: dict[str, str]) -> list[Manifest]:
     return [each for each in policies if selects(each["podSelector"], labels)]
 
 
-@pytest.mark.parametrize("name", RENDERED)
-@pytest.mark.parametrize("workload", NO_WAY_OUT)
+@pytest.mark.parametrize(("name", "workload"), GET_AUDIO)
 def test_a_pod_that_gets_audio_to_work_on_has_no_way_out(name, workload):
     policies = policies_for(name, labels_of(name, workload))
 
@@ -34,8 +34,7 @@ def test_every_pod_is_closed_unless_a_policy_opens_it(name):
     ]
 
 
-@pytest.mark.parametrize("name", RENDERED)
-@pytest.mark.parametrize("workload", NO_WAY_OUT)
+@pytest.mark.parametrize(("name", "workload"), GET_AUDIO)
 def test_only_the_gateway_and_prometheus_may_call_a_pod_that_gets_audio(name, workload):
     rules = [rule for each in policies_for(name, labels_of(name, workload)) for rule in each.get("ingress", ())]
 
@@ -91,7 +90,7 @@ def test_every_container_has_requests_and_limits(name):
 def test_every_deployment_has_probes_a_wait_before_its_end_and_a_spread(name):
     deployments = of_kind(name, "Deployment")
 
-    assert len(deployments) == 3
+    assert len(deployments) == (4 if "speakers" in name else 3)
     for deployment in deployments:
         container = service_of(deployment)
         assert {"readinessProbe", "livenessProbe", "startupProbe", "lifecycle"} <= set(container)

@@ -9,9 +9,12 @@ from rapl_service.settings.names import NAMES
 from services import ROOT
 
 FOLDER = ROOT / "deploy" / "swarm"
+FILES = ("stack.yml", "mlx.yml", "speakers.yml")
 STACK = yaml.safe_load((FOLDER / "stack.yml").read_text())
-OURS = ("gateway", "preprocess-service", "sensevoice-service", "prepare-model")
-GET_AUDIO = OURS[:3]
+SPEAKERS = yaml.safe_load((FOLDER / "speakers.yml").read_text())["services"]
+STACK["services"] |= {each: SPEAKERS[each] for each in ("speaker-service", "prepare-speakers")}
+GET_AUDIO = ("gateway", "preprocess-service", "sensevoice-service", "speaker-service")
+OURS = (*GET_AUDIO, "prepare-model", "prepare-speakers")
 WAIT_S = 2
 """Between the moment at which Swarm takes a task out of DNS, and SIGTERM.
 Source: https://github.com/moby/moby/blob/v28.2.2/daemon/cluster/executor/container/controller.go"""
@@ -62,7 +65,7 @@ def test_an_engine_is_healthy_when_its_model_is_ready():
 
 
 def test_every_setting_of_a_container_exists():
-    files = (yaml.safe_load((FOLDER / name).read_text())["services"] for name in ("stack.yml", "mlx.yml"))
+    files = (yaml.safe_load((FOLDER / name).read_text())["services"] for name in FILES)
     used = {
         variable for services in files for service in services.values() for variable in service.get("environment", ())
     }
@@ -73,6 +76,6 @@ def test_every_setting_of_a_container_exists():
 
 def test_every_variable_of_the_shell_is_documented():
     documents = "".join((ROOT / "docs" / name).read_text() for name in ("swarm.md", "settings.md"))
-    text = "".join((FOLDER / name).read_text() for name in ("stack.yml", "mlx.yml"))
+    text = "".join((FOLDER / name).read_text() for name in FILES)
 
     assert {each for each in VARIABLE.findall(text) if f"`{each}`" not in documents} <= {"NO_PROXY"}

@@ -64,13 +64,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if weights.are_complete:
         log.info("the weights are in %s", weights.folder)
         return 0
-    silence_clients()
-    interrupt_on_signals()
     return prepare(weights, sources(settings.model_dir), keep_trying)
 
 
 def prepare(weights: SpeakerWeights, wanted: Sequence[Source], keep_trying: bool) -> int:
-    """Downloads what is missing. Returns the exit code, as `main`."""
+    """Downloads the files until they are complete or a signal comes. Returns the exit code, as `main`."""
+    silence_clients()
+    interrupt_on_signals()
     try:
         weights.folder.mkdir(parents=True, exist_ok=True)
         with (
@@ -85,7 +85,7 @@ def prepare(weights: SpeakerWeights, wanted: Sequence[Source], keep_trying: bool
             except (HubError, KeyboardInterrupt) as error:
                 interruption_ended()
                 reason = str(error) or "the download was stopped"
-                log.error("%s. %s. %s", reason, PREPARE_AGAIN, BY_HAND)
+                log.error("%s. %s %s", reason, PREPARE_AGAIN, BY_HAND)
                 state.enter(DownloadPhase.FAILED, reason, f"{PREPARE_AGAIN} {BY_HAND}")
                 return 130 if isinstance(error, KeyboardInterrupt) else 1
     except OSError as error:

@@ -1,7 +1,8 @@
 """What metrics and traces cost: requests and CPU time, in front of an engine that takes no time."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,8 @@ from rapl_bench.stub_engine import MODEL
 OFF, OFF_AGAIN, METRICS, SAMPLED = "neither", "neither, again", "metrics", "metrics, and traces of 1 in 100 requests"
 CLIP_S, AT_ONCE = 5.0, 16
 _FOR_S, _QUICK_FOR_S = 0.5, 0.3
-_ROUNDS, _QUICK_ROUNDS = 10, 2
+_ROUNDS, _QUICK_ROUNDS = 20, 2
+_TOGETHER_S, _QUICK_TOGETHER_S = 15.0, 0.3
 _STARTS, _QUICK_STARTS = 8, 1
 """How often the services are started anew. Two processes with the same settings differ by a few per cent for as long
 as they live, because their memory is laid out differently, and more rounds do not make that smaller."""
@@ -41,13 +43,17 @@ class Contestant:
 
 
 @dataclass(frozen=True, slots=True)
-class Round:
-    requests_per_s: float
+class Figures:
+    """What was measured of a contestant in one start of the services."""
+
+    requests_per_s: Sequence[float]
+    """Of each round."""
     cpu_ms: float
-    """CPU time of one request."""
+    """CPU time of one request, while all contestants had requests at the same time: whatever else the machine does
+    then, it does to all of them."""
 
 
-Rounds = Mapping[str, Sequence[Round]]
+Start = Mapping[str, Figures]
 """By the contestant's name."""
 
 
@@ -57,8 +63,8 @@ async def measure(settings: BenchSettings) -> Sequence[Table]:
 
 def _measured(settings: BenchSettings) -> Table:
     starts, rounds = (_QUICK_STARTS, _QUICK_ROUNDS) if settings.quick else (_STARTS, _ROUNDS)
-    for_s = _QUICK_FOR_S if settings.quick else _FOR_S
-    measured = [_measured_once(settings.scratch, rounds, for_s) for _ in range(starts)]
+    for_s, together_s = (_QUICK_FOR_S, _QUICK_TOGETHER_S) if settings.quick else (_FOR_S, _TOGETHER_S)
+    measured = [_measured_once(settings.scratch, rounds, for_s, together_s) for _ in range(starts)]
     return Table(
         name="telemetry",
         title="What metrics and traces cost, in front of an engine that takes no time",
@@ -70,15 +76,16 @@ def _measured(settings: BenchSettings) -> Table:
         plotted="requests beside neither",
         notes=(
             "A ratio is the median over the starts of the services; of each start, the median of the ratios of its "
-            "rounds. The second row without metrics and traces shows how much of a difference is noise. CPU time is "
-            "that of the gateway and preprocess-service together.",
+            "rounds, in which one contestant after the other has requests. CPU time is that of the gateway and "
+            "preprocess-service together, while all contestants have requests at the same time. The second row without "
+            "metrics and traces shows how much of a difference is noise.",
         ),
         settings={"starts": str(starts), "rounds": str(rounds)},
     )  # fmt: skip
 
 
-def _measured_once(scratch: Path, rounds: int, for_s: float) -> Rounds:
-    """Starts every contestant, and measures them in turns."""
+def _measured_once(scratch: Path, rounds: int, for_s: float, together_s: float) -> Start:
+    """Starts every contestant, and measures them in turns, and all together."""
     with Fleet(scratch) as fleet:
         stub = fleet.stub()
         set_engine_ms(stub, 0)
@@ -89,9 +96,10 @@ def _measured_once(scratch: Path, rounds: int, for_s: float) -> Rounds:
         }
         for call in calls.values():
             run_load(call, at_once=AT_ONCE, count=_WARM_UP)
-        return interleaved(
-            {name: partial(_round, each, calls[name], for_s) for name, each in contestants.items()}, rounds
-        )
+        alone = interleaved({name: partial(_requests_per_s, call, for_s) for name, call in calls.items()}, rounds)
+        with ThreadPoolExecutor(len(calls)) as pool:
+            together = pool.map(partial(_cpu_ms, for_s=together_s), contestants.values(), calls.values())
+            return {name: Figures(alone[name], cpu_ms) for name, cpu_ms in zip(calls, together, strict=True)}
 
 
 def _environs(stub: ServerProcess) -> dict[str, dict[str, str]]:
@@ -108,29 +116,30 @@ def _started(fleet: Fleet, stub: ServerProcess, environ: Mapping[str, str]) -> C
     return Contestant(fleet.gateway(stub, preprocess, **environ), preprocess)
 
 
-def _round(contestant: Contestant, call: Call, for_s: float) -> Round:
+def _requests_per_s(call: Call, for_s: float) -> float:
+    return run_load(call, at_once=AT_ONCE, for_s=for_s).requests_per_s
+
+
+def _cpu_ms(contestant: Contestant, call: Call, for_s: float) -> float:
     before_s = contestant.cpu_s()
     load = run_load(call, at_once=AT_ONCE, for_s=for_s)
-    return Round(load.requests_per_s, (contestant.cpu_s() - before_s) * 1000 / len(load.latencies_s))
+    return (contestant.cpu_s() - before_s) * 1000 / len(load.latencies_s)
 
 
-def _rows(starts: Sequence[Rounds]) -> list[Row]:
+def _rows(starts: Sequence[Start]) -> list[Row]:
     case = f"{CLIP_S:g} s WAV, {AT_ONCE} at once, speech check on"
     return [Row(case, name, _measures(starts, name)) for name in starts[0]]
 
 
-def _measures(starts: Sequence[Rounds], name: str) -> dict[str, Measure]:
-    def beside(figure: Callable[[Round], float]) -> Measure:
-        """The ratio to the contestant without metrics and traces."""
-        return Measure.of(
-            [median(figure(own) / figure(off) for own, off in zip(rounds[name], rounds[OFF], strict=True))
-             for rounds in starts]
-        )  # fmt: skip
-
-    every = [each for rounds in starts for each in rounds[name]]
+def _measures(starts: Sequence[Start], name: str) -> dict[str, Measure]:
+    """Ratios are to the contestant without metrics and traces."""
+    ratios = [
+        median(own / off for own, off in zip(start[name].requests_per_s, start[OFF].requests_per_s, strict=True))
+        for start in starts
+    ]
     return {
-        "requests": Measure.of([each.requests_per_s for each in every]),
-        "requests beside neither": beside(lambda each: each.requests_per_s),
-        "CPU time": Measure.of([each.cpu_ms for each in every]),
-        "CPU time beside neither": beside(lambda each: each.cpu_ms),
+        "requests": Measure.of([each for start in starts for each in start[name].requests_per_s]),
+        "requests beside neither": Measure.of(ratios),
+        "CPU time": Measure.of([start[name].cpu_ms for start in starts]),
+        "CPU time beside neither": Measure.of([start[name].cpu_ms / start[OFF].cpu_ms for start in starts]),
     }
