@@ -133,3 +133,27 @@ def test_without_references_everybody_is_unknown():
     people = people_in(recording.voices.groups, RULES)
 
     assert known_people(people.voices, np.empty((0, 192), np.float32), RULES) == [None]
+
+
+def cosines(*values: float) -> np.ndarray:
+    """References of length 1 whose cosines with the voice (1, 0, 0, ...) are these."""
+    references = np.zeros((len(values), 192), np.float32)
+    for number, value in enumerate(values):
+        references[number, 0], references[number, number + 1] = value, np.sqrt(1 - value**2)
+    return references
+
+
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [
+        ((0.52, 0.12), 0),  # in noise a person is no more like their own reference
+        ((0.52, 0.33), None),  # somebody else whose recording sounds like both
+        ((0.52,), 0),
+        ((0.48, 0.1), None),
+        ((0.45, 0.88), 1),  # two people who sound alike, both known
+    ],
+)
+def test_a_voice_is_a_known_one_only_if_no_other_reference_is_nearly_as_similar(values, found):
+    voice = np.eye(1, 192, dtype=np.float32)
+
+    assert known_people(voice, cosines(*values), RULES) == [found]

@@ -26,7 +26,12 @@ class Rules:
     least_person_share: float = 0.01
     """In a longer recording, this share of all audio is the least, but never more than MOST_OF_LEAST_S."""
     known_person: float = 0.5
-    """A person is a known one from this cosine of their voice and the reference on."""
+    """A person is a known one from this cosine of their voice and the reference on, if no other reference is nearly as
+    similar."""
+    known_margin: float = 0.25
+    """By so much the cosine with every other reference must be lower."""
+    certain_person: float = 0.6
+    """From this cosine on the other references do not matter."""
 
     def least_s(self, all_s: float) -> float:
         """The least audio of a person in a recording with `all_s` seconds of it."""
@@ -98,8 +103,17 @@ def known_people(voices: Floats, references: Floats, rules: Rules) -> list[int |
     """
     if not len(references) or not len(voices):
         return [None] * len(voices)
-    similar = voices @ references.T
-    return [int(row.argmax()) if row.max() >= rules.known_person else None for row in similar]
+    return [_known(similar, rules) for similar in voices @ references.T]
+
+
+def _known(similar: Floats, rules: Rules) -> int | None:
+    """The index of the reference that is the person's, of the cosines with all; or None."""
+    best = int(similar.argmax())
+    others = np.delete(similar, best).max(initial=-1.0)
+    least = rules.known_person
+    if similar[best] < rules.certain_person:
+        least = max(least, float(others) + rules.known_margin)
+    return best if similar[best] >= least else None
 
 
 def _normalised(vectors: Floats) -> Floats:

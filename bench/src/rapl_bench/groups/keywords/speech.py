@@ -17,7 +17,7 @@ SNR_DB = 20
 RATE_HZ, ESPEAK_RATE_HZ, HEADER_BYTES = 16_000, 22_050, 44
 
 
-def spoken(text: str, voice: str, rng: random.Random) -> bytes:
+def spoken(text: str, voice: str, rng: random.Random, snr_db: float = SNR_DB) -> bytes:
     """16-bit PCM at 16 kHz, with white noise."""
     command = ["espeak-ng", "-v", f"{voice}+{rng.choice(VOICES)}", "-s", str(rng.choice((150, 165, 180))), "--stdout"]
     wav = subprocess.run([*command, text], capture_output=True, check=True).stdout
@@ -26,5 +26,5 @@ def spoken(text: str, voice: str, rng: random.Random) -> bytes:
     speech = np.fft.irfft(np.fft.rfft(speech)[: samples // 2 + 1], samples)
     speech = np.pad(speech * 0.5 / np.abs(speech).max(), RATE_HZ // 5)
     level = np.sqrt(np.mean(speech[np.abs(speech) > 1e-3] ** 2))
-    noise = np.random.default_rng(rng.getrandbits(32)).normal(0, level * 10 ** (-SNR_DB / 20), len(speech))
+    noise = np.random.default_rng(rng.getrandbits(32)).normal(0, level * 10 ** (-snr_db / 20), len(speech))
     return (np.clip(speech + noise, -1, 1) * 32767).astype("<i2").tobytes()

@@ -23,6 +23,7 @@ from rapl_bench.reporting.results import BenchSettings, Table
 _QUICK_CLIPS = 2
 _WORDS = (8, 12, 12, 16, 16, 20, 24, 32)
 """Lengths of the recordings for the self-test model. Its sample again and again would look like a decoder's loop."""
+_SNR_DB = 40.0
 _SESSIONS = (1, 4, 8, 16)
 _QUICK_SESSIONS = (1, 2)
 
@@ -69,7 +70,7 @@ def _spoken_words() -> Iterator[Clip]:
     random = Random(0)
     for number, count in enumerate(_WORDS, start=1):
         text = " ".join(random.choices((*COMMANDS, *LISTED_WORDS), k=count))
-        yield Clip(f"words-{number}", "en", None, spoken(text, "en-us", random))
+        yield Clip(f"words-{number}", "en", None, spoken(text, "en-us", random, _SNR_DB))
 
 
 async def _whisper(

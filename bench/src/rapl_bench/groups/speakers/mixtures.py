@@ -17,7 +17,8 @@ OVERLAPPED = 0.15
 """Share of turns that begin before the one before has ended."""
 SNR_DB = (12.0, 25.0)
 _FRAME = SAMPLE_RATE_HZ // 100
-_SPEECH_BELOW_PEAK_DB = 35.0
+_SPEECH_BELOW_PEAK_DB = 30.0
+"""In the pauses of one recording, the hall is 32 to 37 dB below the peak."""
 _LONGEST_PAUSE_FRAMES = 25
 
 
