@@ -26,7 +26,6 @@ from rapl_speakers.engine.networks import Networks, load_networks
 from rapl_speakers.engine.people import Rules
 from rapl_speakers.weights import SpeakerWeights, WeightsUnusable
 
-"""Both networks together are one model."""
 LOOK_EVERY_S = 1.0
 
 T = TypeVar("T")

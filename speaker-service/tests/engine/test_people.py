@@ -114,6 +114,15 @@ def test_ten_hours_are_grouped_in_bounded_memory_and_the_people_are_still_found(
     assert recording.found() == recording.truth
 
 
+def test_the_same_audio_again_and_again_is_one_person():
+    recording = Recording()
+    jingle = np.stack([recording.voice(0) for _ in range(100)])
+    for _ in range(3):
+        recording.voices.add(jingle, np.full(100, 1.4, np.float32))
+
+    assert set(people_in(recording.voices.groups, RULES).person_of) == {0}
+
+
 def test_a_known_person_is_found_and_a_stranger_is_not():
     recording = Recording()
     for person in range(3):

@@ -54,7 +54,7 @@ class Groups:
         """Joins groups while their mean cosine is at least `similarity`, or, with `most`, until so many are left."""
         if len(self) < 2:
             return np.zeros(len(self), np.int32)
-        distances = 1 - self.similarities()
+        distances = np.maximum(1 - self.similarities(), 0)  # of the same audio twice it is rounded to less than 0
         np.fill_diagonal(distances, 0)
         tree = linkage(squareform(distances, checks=False), "average")
         if most is None:
