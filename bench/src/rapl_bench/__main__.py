@@ -5,11 +5,15 @@
 import argparse
 import asyncio
 import logging
+import os
+import shutil
+import signal
 import sys
 import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NoReturn
 
 from rapl_bench.groups.registry import GROUPS, GroupUnavailable, measurement
 from rapl_bench.reporting import machine
@@ -37,6 +41,7 @@ def main() -> int:
     folder = options.results / f"{datetime.now():%Y-%m-%d-%H%M}-{machine.short_name()}"
     report = _empty_report(options.quick)
     with tempfile.TemporaryDirectory(prefix="rapl-bench-") as scratch:
+        _end_with_everything(scratch)
         settings = BenchSettings(options.quick, Path(scratch), options.state)
         for group in options.groups or list(GROUPS):
             _measure(group, settings, report)
@@ -45,6 +50,20 @@ def main() -> int:
     if options.publish and not report.failures:
         publish(report, folder, options.results, options.publish)
     return 1 if report.failures else 0
+
+
+def _end_with_everything(scratch: str) -> None:
+    """From now on SIGTERM also ends the measured programs: all are in the process group of this one."""
+    if os.getpgrp() != os.getpid():
+        os.setpgid(0, 0)
+
+    def end(*_: object) -> NoReturn:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        os.killpg(0, signal.SIGTERM)
+        shutil.rmtree(scratch, ignore_errors=True)
+        os._exit(128 + signal.SIGTERM)  # at once: a group's thread would start further programs
+
+    signal.signal(signal.SIGTERM, end)
 
 
 def _measure(group: str, settings: BenchSettings, report: Report) -> None:

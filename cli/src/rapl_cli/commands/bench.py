@@ -58,7 +58,12 @@ def bench(options: argparse.Namespace) -> int:
     command = [str(BENCH.ensure()), "-m", "rapl_bench", *groups, "--state", str(STATE / "bench-cache")]
     command += ["--results", str(ROOT / "bench" / "results"), *(["--quick"] if options.quick else [])]
     command += ["--publish", str(ROOT / "README.md")] if options.publish else []
-    return subprocess.run(command, cwd=ROOT, env={**os.environ, **_interpreters(groups)}).returncode
+    with subprocess.Popen(command, cwd=ROOT, env={**os.environ, **_interpreters(groups)}) as measurements:
+        try:
+            return measurements.wait()
+        except KeyboardInterrupt:
+            measurements.terminate()  # it ends the programs that it measures
+            raise
 
 
 def _interpreters(groups: list[str]) -> dict[str, str]:
