@@ -1,6 +1,7 @@
 """Complete groups with the real services and small counts."""
 
 import subprocess
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -74,12 +75,12 @@ def commands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[list[str]]
     """The commands that `rapl bench` starts; none of them runs, and no environment is made."""
     started: list[list[str]] = []
 
-    def run(command: list[str], **_: object) -> SimpleNamespace:
+    def start(command: list[str], **_: object) -> nullcontext[SimpleNamespace]:
         started.append(command)
-        return SimpleNamespace(returncode=0)
+        return nullcontext(SimpleNamespace(wait=lambda: 0))
 
     monkeypatch.setattr(Environment, "ensure", lambda self: tmp_path / self.name)
-    monkeypatch.setattr("rapl_cli.commands.bench.subprocess.run", run)
+    monkeypatch.setattr("rapl_cli.commands.bench.subprocess.Popen", start)
     return started
 
 
