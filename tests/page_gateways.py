@@ -27,7 +27,7 @@ class Gateways:
     first_visit: str
     """The default model is not on this machine, and there is no speaker-service."""
     ready: str
-    """The default model is ready, and speakers can be told apart."""
+    """The default model is ready, and there is a speaker-service."""
     keyed: str
     """It requires KEY, and has no MLX engine."""
     recordings: Recordings

@@ -18,7 +18,7 @@ MATCHER_PACKAGES = ("pypinyin==0.55.0", "rapidfuzz==3.14.6")
 CLIPS, QUICK_CLIPS = 150, 20
 ROUNDS, QUICK_ROUNDS = 15, 2
 _FOLDER = Path(__file__).parent
-_LIMIT_S = 1800
+_LIMIT_S = 900
 
 
 async def measure(settings: BenchSettings) -> Sequence[Table]:
