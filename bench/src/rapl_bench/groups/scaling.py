@@ -133,7 +133,7 @@ def _fleet_measures(count: int, limit: GatewayLimit, times: ServiceTimes) -> Ite
     of_preprocess = clips_per_s * limit.preprocess_clip_s + rate / 2 * limit.preprocess_recording_s
     yield "throughput", Measure(outcome.throughput(load.measured_s))
     yield "beside the engines alone", Measure(outcome.throughput(load.measured_s) / rate)
-    yield "p95 of clips", Measure(outcome.clips_p95_s)
+    yield "p95 of clips", Measure(quantile(outcome.clips_s, 0.95))
     yield "cores for gateways", Measure(busy * gateways)
     yield "gateways", Measure(gateways)
     yield "cores for preprocess-service", Measure(of_preprocess)

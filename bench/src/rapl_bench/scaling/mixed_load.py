@@ -7,8 +7,6 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from rapl_bench.reporting.results import quantile
-
 CLIP_LENGTHS_S = (3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 20.0)
 """Lengths of clips; all are as frequent. Their mean is 8.5 s."""
 RECORDINGS_S = (60, 120, 180)
@@ -76,11 +74,3 @@ class Outcome:
     def throughput(self, measured_s: float) -> float:
         """Seconds of audio in one second, of all replicas together."""
         return sum(self.worked_s) / measured_s
-
-    @property
-    def clips_p95_s(self) -> float:
-        return quantile(self.clips_s, 0.95)
-
-    @property
-    def all_p95_s(self) -> float:
-        return quantile([*self.clips_s, *self.recordings_s], 0.95)

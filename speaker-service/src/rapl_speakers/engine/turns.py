@@ -7,8 +7,8 @@ from rapl_protocol.speakers import SpeakerTurn
 
 from rapl_speakers.engine.voices import Labels
 
-SHORTEST_TURN_S = 0.15
-"""What is shorter is no word, but an error at a boundary."""
+SHORTEST_TURN_S = 0.25
+"""What is shorter is hardly ever a word, but an error at a boundary."""
 LONGEST_GAP_S = 0.5
 """A shorter pause of one person does not end the turn."""
 

@@ -21,7 +21,7 @@ from rapl_bench.real.recordings import RealRecordings
 from rapl_bench.reporting.results import BenchSettings, Table
 
 _QUICK_CLIPS = 2
-_WORDS = (8, 12, 12, 16, 16, 20, 24, 32)
+_WORDS = (8, 12, 12, 16, 16, 20, 24, 32) * 3
 """Lengths of the recordings for the self-test model. Its sample again and again would look like a decoder's loop."""
 _SNR_DB = 40.0
 _SESSIONS = (1, 4, 8, 16)

@@ -24,7 +24,7 @@ from rapl_bench.groups.speakers.contestants import (
     speaker_service,
 )
 from rapl_bench.groups.speakers.excerpts import excerpts
-from rapl_bench.groups.speakers.known import Named, known_conversations, named
+from rapl_bench.groups.speakers.known import known_conversations, named
 from rapl_bench.groups.speakers.mixtures import Conversation, conversation
 from rapl_bench.groups.speakers.people import noises, people_of, people_with_references
 from rapl_bench.groups.speakers.tables import Outcome, diarization_table, hours_table, known_table
@@ -46,13 +46,13 @@ Cases = Mapping[str, Sequence[Conversation]]
 class Plan:
     mixtures: int
     """Half of them are for the choice of thresholds."""
-    known: int
-    """How many further mixtures have known speakers."""
+    known: tuple[int, int]
+    """How many further mixtures have known speakers: for the choice of the rules, and for the test."""
     hours: Sequence[float]
     """Lengths of the recordings that show whether memory grows."""
 
 
-FULL, QUICK = Plan(30, 15, (1, 10)), Plan(4, 2, (0.1, 0.2))
+FULL, QUICK = Plan(30, (15, 25), (1, 10)), Plan(4, (1, 1), (0.1, 0.2))
 
 
 async def measure(settings: BenchSettings) -> Sequence[Table]:
@@ -131,9 +131,11 @@ def _outcomes(contestant: Contestant, cases: Cases) -> dict[str, Outcome]:
     return {case: Outcome(measured(contestant, each), memory_mb(contestant)) for case, each in cases.items()}
 
 
-def _known_table(service: SpeakerService, recordings: RealRecordings, number: int) -> Table:
+def _known_table(service: SpeakerService, recordings: RealRecordings, numbers: tuple[int, int]) -> Table:
     people = people_with_references(recordings)
-    found: list[Named] = []
-    for each in known_conversations(people, noises(recordings), number, MOST_PEOPLE, DURATION_S):
-        found.append(named(each, service.found(each.conversation, list(each.references.values()))))
-    return known_table(found, len(people), {"references": "2 to 8 s, without noise"})
+    found = [
+        named(each, service.found(each.conversation, list(each.references.values())))
+        for each in known_conversations(people, noises(recordings), sum(numbers), MOST_PEOPLE, DURATION_S)
+    ]
+    cases = {TUNING: found[: numbers[0]], TEST: found[numbers[0] :]}
+    return known_table(cases, len(people), {"references": "2 to 8 s, without noise"})

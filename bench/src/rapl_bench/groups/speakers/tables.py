@@ -81,14 +81,12 @@ def _rows(case: str, recordings: Sequence[Conversation], outcomes: Mapping[str, 
     return rows
 
 
-def known_table(found: Sequence[Named], people: int, settings: dict[str, str]) -> Table:
-    def pooled_percent(part: str, whole: str) -> Measure:
-        def pooled(chosen: Sequence[int]) -> float:
-            parts, wholes = ([getattr(found[each], name) for each in chosen] for name in (part, whole))
-            return 100 * sum(parts) / max(1e-9, sum(wholes))
-
-        return Measure(pooled(range(len(found))), *resampled(len(found), pooled))
-
+def known_table(cases: Mapping[str, Sequence[Named]], people: int, settings: dict[str, str]) -> Table:
+    """
+    Args:
+        cases: what was named in each mixture, by case.
+        people: how many there are in all mixtures.
+    """
     return Table(
         "known-speakers",
         "Known speakers",
@@ -96,13 +94,14 @@ def known_table(found: Sequence[Named], people: int, settings: dict[str, str]) -
             Column("named right", "%", 1), Column("named as another", "%", 1), Column("without a turn", "%", 1),
             Column("strangers named as known", "%", 1),
         ),
-        (
-            Row(f"{len(found)} mixtures of {people} people", RAPL, {
-                "named right": pooled_percent("right_s", "known_s"),
-                "named as another": pooled_percent("as_another_s", "known_s"),
-                "without a turn": pooled_percent("without_turn_s", "known_s"),
-                "strangers named as known": pooled_percent("stranger_named_s", "stranger_s"),
-            }),
+        tuple(
+            Row(f"{len(found)} {case}, {people} people", RAPL, {
+                "named right": _pooled_percent(found, "right_s", "known_s"),
+                "named as another": _pooled_percent(found, "as_another_s", "known_s"),
+                "without a turn": _pooled_percent(found, "without_turn_s", "known_s"),
+                "strangers named as known": _pooled_percent(found, "stranger_named_s", "stranger_s"),
+            })
+            for case, found in cases.items()
         ),
         plotted="named right",
         notes=(
@@ -113,6 +112,14 @@ def known_table(found: Sequence[Named], people: int, settings: dict[str, str]) -
         ),
         settings=settings,
     )  # fmt: skip
+
+
+def _pooled_percent(found: Sequence[Named], part: str, whole: str) -> Measure:
+    def pooled(chosen: Sequence[int]) -> float:
+        parts, wholes = ([getattr(found[each], name) for each in chosen] for name in (part, whole))
+        return 100 * sum(parts) / max(1e-9, sum(wholes))
+
+    return Measure(pooled(range(len(found))), *resampled(len(found), pooled))
 
 
 def hours_table(found: Mapping[float, Long]) -> Table:
