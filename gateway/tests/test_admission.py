@@ -120,8 +120,20 @@ def test_throughput_counts_only_the_time_with_work():
     now = iter([0.0, 10.0, 100.0, 110.0])
     throughput = Throughput(lambda: next(now))
     for _ in range(2):
-        throughput.begin()
-        throughput.end(40.0)
+        throughput.begin(was_idle=True)
+        throughput.end(40.0, is_idle=True)
+
+    assert throughput.time_s(8.0) == 2.0
+
+
+@pytest.mark.parametrize("replicas", [1, 4])
+def test_throughput_is_that_of_one_replica_however_many_work(replicas):
+    now = iter([0.0] * replicas + [10.0] * replicas)
+    throughput = Throughput(lambda: next(now))
+    for _ in range(replicas):
+        throughput.begin(was_idle=True)
+    for _ in range(replicas):
+        throughput.end(40.0, is_idle=True)
 
     assert throughput.time_s(8.0) == 2.0
 

@@ -53,7 +53,7 @@ def _values(backend: Backend) -> Iterator[tuple[MetricSpec, tuple[str, ...], flo
     yield catalog.QUEUE_AUDIO, (), scheduler.queued.total_s
     yield catalog.QUEUE_SEGMENTS, (), scheduler.waiting_segments
     yield catalog.QUEUE_LIMIT, (), backend.queue_limit_s()
-    if time_per_second_s := scheduler.throughput.time_s(1.0):
+    if time_per_second_s := scheduler.time_s(1.0):
         yield catalog.THROUGHPUT, (), 1 / time_per_second_s
     yield catalog.BACKEND_AUDIO, (), scheduler.done_audio_s
     yield catalog.SLOTS, (), scheduler.slots()

@@ -1,10 +1,11 @@
 """Whatever fails and whoever cancels, every segment ends, and every count returns to zero."""
 
 import asyncio
+from itertools import count
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rapl_gateway.backends.load import CallOptions
+from rapl_gateway.backends.load import CallOptions, Throughput
 from rapl_gateway.backends.replica import Replica
 from rapl_gateway.backends.scheduler import Scheduler
 from rapl_protocol.audio import WavAudio
@@ -72,3 +73,19 @@ def test_every_segment_ends_and_every_count_returns_to_zero(scripts, segments):
         assert [replica.audio_s for replica in scheduler.replicas] == [0.0] * len(scripts)
 
     asyncio.run(run())
+
+
+async def test_after_single_clips_the_backend_knows_what_all_replicas_can_do():
+    times_s = []
+    for replicas in (1, 4):
+        scheduler = Scheduler("backend", restart_wait_s=0.01)
+        clock = count()
+        scheduler.throughput = Throughput(lambda clock=clock: float(next(clock)))
+        for number in range(replicas):
+            scheduler.replicas.append(Replica(ScriptedEngine(number, []), scheduler.schedule, [READY]))
+        for _ in range(5):
+            call = CallOptions("ada", deadline_s=1.0, request_id=None, has_fallback=False)
+            await scheduler.transcribe(WavAudio(bytes(32_000)), TranscribeOptions(model="model"), call)
+        times_s.append(scheduler.time_s(60.0))
+
+    assert times_s == [60.0, 15.0]

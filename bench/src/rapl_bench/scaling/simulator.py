@@ -88,12 +88,12 @@ class SimulatedGateway:
         self.queued_s = 0.0
         """Seconds of audio that it has accepted and not finished."""
         self.done_s = 0.0
-        self._running = 0
-        self._since = self._busy_s = self._recent_s = 0.0
+        self._since = self._work_s = self._recent_s = 0.0
 
     def wait_s(self) -> float:
-        """Returns `queued_s`, divided by the measured throughput, as in `rapl_gateway.backends.load`."""
-        return self.queued_s * self._busy_s / self._recent_s if self._recent_s else 0.0
+        """Returns `queued_s`, divided by the measured throughput of all replicas, as in
+        `rapl_gateway.backends.scheduler`."""
+        return self.queued_s * self._work_s / self._recent_s / len(self._known) if self._recent_s else 0.0
 
     def add(self, engine: SimulatedEngine) -> None:
         self._known.append(_Known(engine))
@@ -140,9 +140,7 @@ class SimulatedGateway:
         prefetch = LONG_PREFETCH if segment.is_long else SHORT_PREFETCH
         free = (known for known in self._known if known.has_room(prefetch))
         known = min(free, key=lambda each: (each.audio_s, self._random()))
-        if self._running == 0:
-            self._since = self._environment.now
-        self._running += 1
+        self._count_work()
         known.segments += 1
         known.audio_s += segment.audio_s
         assert segment.done.callbacks is not None
@@ -150,6 +148,7 @@ class SimulatedGateway:
         known.engine.transcribe(segment)
 
     def _release(self, known: _Known, segment: SimulatedSegment) -> None:
+        self._count_work()
         known.segments -= 1
         known.audio_s = known.audio_s - segment.audio_s if known.segments else 0.0
         self.queued_s = max(0.0, self.queued_s - segment.audio_s)
@@ -158,10 +157,11 @@ class SimulatedGateway:
         self._assign_waiting()
 
     def _measure(self, audio_s: float) -> None:
-        """Measures the throughput while segments are in work; earlier measurements count less."""
-        self._busy_s += self._environment.now - self._since
-        self._since = self._environment.now
-        self._running -= 1
+        """Measures the throughput of the replicas that work; earlier measurements count less."""
         self._recent_s += audio_s
-        if self._busy_s > MEMORY_S:
-            self._busy_s, self._recent_s = self._busy_s / 2, self._recent_s / 2
+        if self._work_s > MEMORY_S:
+            self._work_s, self._recent_s = self._work_s / 2, self._recent_s / 2
+
+    def _count_work(self) -> None:
+        self._work_s += sum(known.segments > 0 for known in self._known) * (self._environment.now - self._since)
+        self._since = self._environment.now

@@ -149,7 +149,7 @@ class Backend:
             return
         if queued.of(client_id) < limit_s / queued.clients(client_id) and queued.total_s < 2 * limit_s:
             return
-        wait_s = self.scheduler.throughput.time_s(queued.total_s / 2)
+        wait_s = self.scheduler.time_s(queued.total_s / 2)
         message = f"{self.spec.service_name}: {queued.total_s:.0f} s of audio are queued, and the queue is full."
         retry_after_s = wait_s and min(_MAX_RETRY_AFTER_S, wait_s)
         raise ServiceError(ErrorCode.OVERLOADED, message, retry_after_s=retry_after_s, remedy=SEND_AGAIN)
@@ -158,7 +158,7 @@ class Backend:
         """Returns the limit of the queue in seconds of audio: what can be transcribed in half of a request's deadline,
         but not more than the setting allows."""
         limit_s = self._settings.max_queue_s * max(1, self.scheduler.slots())
-        time_per_second_s = self.scheduler.throughput.time_s(1.0)
+        time_per_second_s = self.scheduler.time_s(1.0)
         if time_per_second_s is None:
             return limit_s
         return min(limit_s, max(_MIN_QUEUE_S, self._settings.deadline_base_s / 2 / time_per_second_s))

@@ -16,7 +16,7 @@ from rapl_gateway.backends.retry import Attempts
 from rapl_gateway.timing import Stopwatch
 
 _MEMORY_S = 60.0
-"""Seconds of work after which earlier measurements count half."""
+"""Seconds of work, of all replicas together, after which earlier measurements count half."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,33 +73,43 @@ def now() -> float:
 
 
 class Throughput:
-    """Measures how many seconds of audio a backend transcribes in one second of work."""
+    """Measures how many seconds of audio a replica transcribes in one second of work, in the mean of all replicas. Idle
+    replicas do not count, so that one that works alone says what all can do."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._running = 0
+        self._working = 0
         self._since = 0.0
-        self._busy_s = self._done_s = 0.0
+        self._work_s = self._done_s = 0.0
 
-    def begin(self) -> None:
-        if self._running == 0:
-            self._since = self._clock()
-        self._running += 1
+    def begin(self, *, was_idle: bool) -> None:
+        """Counts a segment that a replica gets. `was_idle`: whether it had none before."""
+        self._count_work()
+        self._working += was_idle
 
-    def end(self, audio_s: float) -> None:
-        """Counts `audio_s` seconds of transcribed audio; 0 if the work was cancelled or failed."""
-        now = self._clock()
-        self._busy_s += now - self._since
-        self._since = now
-        self._running -= 1
+    def end(self, audio_s: float, *, is_idle: bool) -> None:
+        """Counts a segment that has ended.
+
+        Args:
+            audio_s: seconds of audio that were transcribed; 0 if the work was cancelled or failed.
+            is_idle: whether the replica has no segment any more.
+        """
+        self._count_work()
+        self._working -= is_idle
         self._done_s += audio_s
-        if self._busy_s > _MEMORY_S:
-            self._busy_s /= 2
+        if self._work_s > _MEMORY_S:
+            self._work_s /= 2
             self._done_s /= 2
 
     def time_s(self, audio_s: float) -> float | None:
-        """Returns how many seconds of work `audio_s` seconds of audio take; None before the first measurement."""
-        return audio_s * self._busy_s / self._done_s if self._done_s else None
+        """Returns how many seconds one replica takes for `audio_s` seconds of audio; None before the first
+        measurement."""
+        return audio_s * self._work_s / self._done_s if self._done_s else None
+
+    def _count_work(self) -> None:
+        now = self._clock()
+        self._work_s += self._working * (now - self._since)
+        self._since = now
 
 
 class QueuedAudio:

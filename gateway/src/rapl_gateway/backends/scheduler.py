@@ -121,6 +121,13 @@ class Scheduler:
         """Returns how many segments all reachable replicas together work on at once."""
         return sum(self._slots(replica) for replica in self.replicas if replica.problem is None)
 
+    def time_s(self, audio_s: float) -> float | None:
+        """Returns how many seconds all reachable replicas together take for `audio_s` seconds of audio; None before the
+        first measurement."""
+        one_replica_s = self.throughput.time_s(audio_s)
+        reachable = sum(replica.problem is None for replica in self.replicas)
+        return one_replica_s and one_replica_s / max(1, reachable)
+
     def schedule(self) -> None:
         """Assigns waiting segments to replicas. It must be called after every change of a replica."""
         for replica in self.replicas:
@@ -156,7 +163,7 @@ class Scheduler:
     def remaining_s(self, segment: QueuedSegment, began: float) -> float:
         """Estimates how many seconds a replica will still work on a segment that it got at `began`, at most
         _MAX_RELEASE_DELAY_S."""
-        whole_s = (self.throughput.time_s(segment.audio_s) or 0.0) * max(1, self.slots())
+        whole_s = (self.time_s(segment.audio_s) or 0.0) * max(1, self.slots())
         return min(_MAX_RELEASE_DELAY_S, max(0.0, whole_s - (now() - began)))
 
     def _enqueue(self, segment: QueuedSegment) -> None:
@@ -197,13 +204,13 @@ class Scheduler:
             return
         # Without the random number, every idle gateway would send its next segment to the same replica.
         replica = min(free, key=lambda each: (not each.is_ready(segment.model), each.audio_s, random.random()))
+        self.throughput.begin(was_idle=not replica.segments)
         replica.assign(segment.audio_s)
-        self.throughput.begin()
         segment.assigned.set_result(replica)
 
     def _free(self, replica: Replica, segment: QueuedSegment) -> None:
         replica.release(segment.audio_s, is_done=segment.is_done)
-        self.throughput.end(segment.audio_s if segment.is_done else 0.0)
+        self.throughput.end(segment.audio_s if segment.is_done else 0.0, is_idle=not replica.segments)
         if segment.is_done:
             self.done_audio_s += segment.audio_s
             self._mark_ready(segment.model)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from rapl_gateway.realtime.text.settling import Hypothesis, Settling
 from rapl_gateway.realtime.text.units import text_of, units_of
 from rapl_protocol.audio import WavAudio
-from rapl_protocol.transcript import Decoding, Segment, Transcript
+from rapl_protocol.transcript import Decoding, Segment, TokenLogprob, Transcript
 
 WORDS = ["I", "went", "to", "the", "shop", "twenty", "21", "don't", "well-known", "好吗", "今天", "はい", "コーヒー",
          "안녕하세요", "ไทย", "Kaffee", ",", ".", "。", "?", "…", "$", "é", "e\u0301", "🙂"]  # fmt: skip
@@ -189,3 +189,54 @@ def test_a_text_of_which_the_engine_is_not_sure_settles_nothing(logprob, is_used
     transcript = Transcript(text="I went to", duration_s=1.0, segments=(segment,))
 
     assert (Hypothesis.of(transcript, WavAudio(bytes(32_000))) is not None) is is_used
+
+
+def pass_of(audio_s: float, text: str, *logprobs: float) -> Hypothesis:
+    """A pass over so much audio. Each word is a token, with these log-probabilities."""
+    tokens = [f" {word}" for word in text.split()]
+    found = tuple(TokenLogprob(token=token, logprob=each) for token, each in zip(tokens, logprobs, strict=False))
+    transcript = Transcript(text=text, duration_s=audio_s, logprobs=found)
+    hypothesis = Hypothesis.of(transcript, WavAudio(bytes(int(audio_s * 32_000))))
+    assert hypothesis is not None
+    return hypothesis
+
+
+def settled_after(*passes: Hypothesis) -> str:
+    settling = Settling()
+    for each in passes:
+        settling.add(each)
+    return settling.text
+
+
+def test_a_word_of_which_the_engine_is_not_sure_waits_until_passes_over_two_more_seconds_have_it():
+    text, logprobs = "I went to the shop and then", (-0.1, -0.1, -0.7, -0.1, -0.1, -0.1, -0.1)
+    passes = [pass_of(audio_s, text, *logprobs) for audio_s in (3.0, 3.8, 4.6, 5.0)]
+
+    assert settled_after(*passes[:2]) == "I went"
+    assert settled_after(*passes[:3]) == "I went"
+    assert settled_after(*passes) == "I went to the shop"
+
+
+def test_a_word_of_which_the_latest_pass_is_sure_does_not_wait():
+    text = "I went to the shop and then"
+    first, second = pass_of(3.0, text, *[-0.7] * 7), pass_of(3.8, text, *[-0.1] * 7)
+
+    assert settled_after(first, second) == "I went to the shop"
+
+
+def test_log_probabilities_of_another_text_hold_nothing_back():
+    text = "I went to the shop and then"
+    passes = [pass_of(audio_s, text, -0.7, -0.7) for audio_s in (3.0, 3.8)]
+
+    assert settled_after(*passes) == "I went to the shop"
+
+
+@settings(max_examples=200)
+@given(st.lists(st.tuples(TEXTS, st.lists(st.integers(0, 20), max_size=4)), max_size=8), TEXTS)
+def test_whatever_the_engine_is_not_sure_of_the_deltas_are_the_text(hypotheses, final):
+    settling, deltas = Settling(), ""
+    for number, (text, unsure) in enumerate(hypotheses):
+        deltas += settling.add(Hypothesis(number / 2, text, unsure=[range(at, at + 2) for at in unsure]))
+    deltas += settling.finish(final)
+
+    assert settling.text == deltas

@@ -93,7 +93,7 @@ DAMAGED_SECONDS = MetricSpec(
 )  # fmt: skip
 QUEUE_AUDIO = MetricSpec(
     "rapl_queue_audio_seconds", "gauge",
-    "Seconds of audio that a backend has accepted and not finished. Scale by this and the throughput.", ("backend",),
+    "Seconds of audio that a backend has accepted and not finished. Scale by this, as in docs/scaling.md.", ("backend",),
 )  # fmt: skip
 QUEUE_SEGMENTS = MetricSpec(
     "rapl_queue_segments", "gauge", "Segments that wait for a place at an engine.", ("backend",)
@@ -103,7 +103,8 @@ QUEUE_LIMIT = MetricSpec(
 )
 THROUGHPUT = MetricSpec(
     "rapl_backend_throughput", "gauge",
-    "Seconds of audio that a backend transcribes in one second of work; missing before the first measurement.",
+    "Seconds of audio that a backend's reachable replicas transcribe in one second if all of them work; missing before "
+    "the first measurement.",
     ("backend",),
 )  # fmt: skip
 BACKEND_AUDIO = MetricSpec(

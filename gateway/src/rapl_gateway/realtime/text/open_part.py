@@ -51,7 +51,8 @@ class PassEngine:
     async def transcribe(self, audio: WavAudio, options: TranscribeOptions, call: CallOptions) -> Transcript:
         """Raises: ServiceError."""
         # An engine's own queue has two classes. A pass is in the one that lets clips and final passes overtake.
-        options = options.model_copy(update={"is_long": True})
+        # The log-probabilities say of which words it is sure.
+        options = options.model_copy(update={"is_long": True, "logprobs": True})
         return await self.backend.scheduler.transcribe(audio, options, call)
 
     def with_language(self, options: TranscribeOptions, language: str | None) -> TranscribeOptions:

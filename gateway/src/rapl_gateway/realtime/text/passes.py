@@ -42,7 +42,7 @@ class PassLimiter:
 
     def interval_s(self, audio_s: float) -> float:
         """Returns how many seconds of audio a turn waits between two passes over `audio_s` seconds of audio."""
-        pass_s = self._scheduler.throughput.time_s(audio_s) or 0.0
+        pass_s = self._scheduler.time_s(audio_s) or 0.0
         return max(MIN_INTERVAL_S, _SHARE_OF_TIME * pass_s * len(self.active))
 
     @property

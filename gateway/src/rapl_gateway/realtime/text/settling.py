@@ -27,6 +27,10 @@ _AFTER_NUMERAL = 2
 _AGREED_OVER_S = 0.75
 """Seconds of audio by which the hypotheses that agree must differ at least. Texts of nearly the same audio have the
 same mistakes."""
+_SURE_WORD_LOGPROB = -0.5
+"""Lowest log-probability of the tokens of a word of which the engine is sure."""
+_UNSURE_AGREED_OVER_S = 2.0
+"""As _AGREED_OVER_S, for the other words."""
 _SURE_LOGPROB = -0.6
 """Lowest mean log-probability of a text that settles words. Whisper's first guesses at the beginning of a turn are
 lower."""
@@ -45,6 +49,8 @@ class Hypothesis:
     text: str
     language: str | None = None
     """ISO 639 code that the engine detected; None if it reported none."""
+    unsure: Sequence[range] = ()
+    """Tokens of which the engine is not sure: which of the text's letters and digits they are."""
 
     @classmethod
     def of(cls, transcript: Transcript, audio: WavAudio) -> "Hypothesis | None":
@@ -55,7 +61,7 @@ class Hypothesis:
             return None
         if is_unsure(transcript) or (not _logprobs(transcript) and audio.duration_s < _SURE_S):
             return None
-        return cls(audio.duration_s, transcript.text, transcript.language)
+        return cls(audio.duration_s, transcript.text, transcript.language, _unsure_tokens(transcript))
 
 
 def is_unsure(transcript: Transcript) -> bool:
@@ -68,6 +74,22 @@ def _logprobs(transcript: Transcript) -> list[float]:
     """The mean log-probability of each segment that has one."""
     logprobs = [each.decoding and each.decoding.avg_logprob for each in transcript.segments]
     return [logprob for logprob in logprobs if logprob is not None]
+
+
+def _unsure_tokens(transcript: Transcript) -> Sequence[range]:
+    """As `Hypothesis.unsure`. Nothing if the engine reports no log-probabilities, or those of another text."""
+    position, found = 0, list[range]()
+    for token in transcript.logprobs or ():
+        end = position + _letters(token.token)
+        if token.logprob < _SURE_WORD_LOGPROB:
+            found.append(range(position, end))
+        position = end
+    return found if position == _letters(transcript.text) else ()
+
+
+def _letters(text: str) -> int:
+    """Returns how many letters and digits a text has."""
+    return sum(character.isalnum() for character in text)
 
 
 class Settling:
@@ -101,17 +123,26 @@ class Settling:
         return self._grow(rest[:count], space)
 
     def _count_settled(self, hypothesis: Hypothesis, rest: Sequence[Unit]) -> int:
-        """Returns how many units of `rest`, from its start, are settled: those that all hypotheses of the last
-        _AGREED_OVER_S have, and one that is older, without what is held back at the end."""
-        is_old = [hypothesis.audio_s - each.audio_s >= _AGREED_OVER_S for each, _ in self._before]
-        while is_old[1:2] == [True]:
-            is_old.pop(0)
+        """Returns how many units of `rest`, from its start, are settled: those on which the latest hypotheses agree,
+        without what is held back at the end."""
+        while len(self._before) > 1 and hypothesis.audio_s - self._before[1][0].audio_s >= _UNSURE_AGREED_OVER_S:
             self._before.popleft()
-        if not is_old or not is_old[0] or any(each.language != hypothesis.language for each, _ in self._before):
-            return 0
-        agreed = min(_count_same(its_rest, rest) for _, its_rest in self._before)
+        agreed = self._count_agreed(hypothesis, rest, _AGREED_OVER_S)
+        if agreed and hypothesis.unsure:
+            long_agreed = self._count_agreed(hypothesis, rest, _UNSURE_AGREED_OVER_S)
+            agreed = min(agreed, _first_unsure(hypothesis, rest, long_agreed))
         count = min(agreed, _before_the_edge(rest))
         return len(_without_marks_at_end(rest[: _before_open_numeral(rest[:count])]))
+
+    def _count_agreed(self, hypothesis: Hypothesis, rest: Sequence[Unit], over_s: float) -> int:
+        """Returns how many units of `rest`, from its start, all hypotheses of the last `over_s` seconds have, and one
+        that is older."""
+        ages_s = [hypothesis.audio_s - each.audio_s for each, _ in self._before]
+        old = sum(age_s >= over_s for age_s in ages_s)
+        latest = list(self._before)[max(0, old - 1) :]
+        if not old or any(each.language != hypothesis.language for each, _ in latest):
+            return 0
+        return min(_count_same(its_rest, rest) for _, its_rest in latest)
 
     def stream(self, text: str) -> str:
         """Adds the beginning of the final text, as far as it is decoded. Returns what it adds, which may be "". Nothing
@@ -206,6 +237,18 @@ def _count_same(first: Sequence[Unit], second: Sequence[Unit]) -> int:
     """Returns how many units at the start are the same."""
     pairs = zip(first, second, strict=False)
     return sum(1 for _ in takewhile(lambda pair: pair[0].raw == pair[1].raw, pairs))
+
+
+def _first_unsure(hypothesis: Hypothesis, rest: Sequence[Unit], start: int) -> int:
+    """Returns the index of the first unit of `rest`, from `start` on, of which the engine is not sure; the number of
+    units if there is none. `rest` is the end of the hypothesis."""
+    position = _letters(hypothesis.text) - _letters(text_of(rest[start:]))
+    for index, unit in enumerate(rest[start:], start):
+        end = position + _letters(unit.raw)
+        if any(position < each.stop and each.start < end for each in hypothesis.unsure):
+            return index
+        position = end
+    return len(rest)
 
 
 def _before_the_edge(units: Sequence[Unit]) -> int:
