@@ -79,6 +79,24 @@ async def test_killing_a_replica_under_load_loses_nothing(two, fleet):
     assert {(await request).status_code for request in requests} == {200}
 
 
+async def test_killing_two_of_three_replicas_one_after_the_other_loses_nothing(start):
+    async with AsyncExitStack() as stack:
+        engines = [await stack.enter_async_context(EngineProcess(SerialTranscriber(text="text"))) for _ in range(3)]
+        for engine in engines:
+            engine.transcriber.may_work.clear()
+        fleet = await start(sensevoice_url=",".join(engine.url for engine in engines))
+        await fleet.http.get("/v1/models")
+        waiting = [asyncio.create_task(fleet.transcribe()) for _ in range(9)]
+        await until(lambda: [engine.transcriber.arrived for engine in engines] == [3, 3, 3])
+        for number, engine in enumerate(engines[:2], 1):
+            engine.kill()
+            await until(lambda number=number: sum(each.transcriber.arrived for each in engines) >= 9 + 3 * number)
+        engines[2].transcriber.may_work.set()
+        answers = [await each for each in waiting]
+
+    assert [answer.status_code for answer in answers] == [200] * 9
+
+
 async def test_a_replica_that_restarted_is_used_again(two, fleet):
     two[0].kill()
     assert [(await fleet.transcribe()).json()["text"] for _ in range(3)] == ["two"] * 3

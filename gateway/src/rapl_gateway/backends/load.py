@@ -51,6 +51,8 @@ class QueuedSegment:
     assigned: asyncio.Future[Replica] = field(init=False)
     is_done: bool = False
     attempts: Attempts = field(default_factory=Attempts)
+    starts_after: int = 0
+    """How many segments its replica must transcribe in all before it can begin with this one."""
     not_ready: ServiceError | None = None
     """The last MODEL_NOT_READY error of a replica, if there was one."""
 

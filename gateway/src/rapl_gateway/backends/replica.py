@@ -72,6 +72,10 @@ class Replica:
     """Whether a poll has ever succeeded."""
     segments: int = 0
     """How many segments the replica has, both in progress and in its own queue."""
+    short_segments: int = 0
+    """Those of them that are not long."""
+    done: int = 0
+    """How many segments the replica has transcribed."""
     audio_s: float = 0.0
     """Seconds of audio in these segments."""
     is_full: bool = False
@@ -106,16 +110,25 @@ class Replica:
         is_queue = error.code is ErrorCode.OVERLOADED and error.retry_after_s is not None and error.param is None
         return is_queue and self.client.has_bounded_queue
 
-    def assign(self, audio_s: float) -> None:
+    def assign(self, audio_s: float, *, is_long: bool) -> None:
         """Counts a segment that is sent to the replica."""
         self.segments += 1
+        self.short_segments += not is_long
         self.audio_s += audio_s
 
-    def release(self, audio_s: float, *, is_done: bool) -> None:
+    def release(self, audio_s: float, *, is_long: bool, is_done: bool) -> None:
         """Stops counting a segment that has ended."""
         self.is_full = self.is_full and not is_done
+        self.done += is_done
         self.segments -= 1
+        self.short_segments -= not is_long
         self.audio_s = self.audio_s - audio_s if self.segments else 0.0
+
+    def starts_after(self, slots: int, *, is_long: bool) -> int:
+        """Returns `done` from which on a segment that is sent now may be in work: the replica first takes the short
+        ones that it has, and for a long segment all of them. It works on `slots` segments at once."""
+        ahead = self.segments if is_long else max(self.short_segments, min(self.segments, slots))
+        return self.done + max(0, ahead - slots + 1)
 
     async def watch(self) -> None:
         """Polls the replica for its models until the task is cancelled. After a failed request it polls at once."""

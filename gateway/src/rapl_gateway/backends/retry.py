@@ -29,7 +29,7 @@ class Retry(Enum):
     """The request is sent again until its deadline, because the service did no work on it."""
     ONCE = auto()
     """The request is sent again once, because it may be the cause of the failure (`MAX_ATTEMPTS`). A request that could
-    not be sent at all (`ConnectError`) is sent again without limit."""
+    not be sent at all (`ConnectError`), or that waited in the service's own queue, is sent again without limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +70,11 @@ class Attempts:
     def __init__(self) -> None:
         self._failed = 0
 
-    def may_retry(self, error: ServiceError) -> bool:
-        """Counts this failure and returns whether the request may be sent again."""
+    def may_retry(self, error: ServiceError, *, was_waiting: bool = False) -> bool:
+        """Counts this failure and returns whether the request may be sent again. `was_waiting`: whether the service had
+        certainly not begun to work on it, so that it is not the cause."""
         retry = policy(error).retry
-        if retry is Retry.ONCE and not isinstance(error, ConnectError):
+        if retry is Retry.ONCE and not (was_waiting or isinstance(error, ConnectError)):
             self._failed += 1
         return retry is not Retry.NEVER and self._failed < MAX_ATTEMPTS
 

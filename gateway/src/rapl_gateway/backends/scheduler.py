@@ -205,11 +205,12 @@ class Scheduler:
         # Without the random number, every idle gateway would send its next segment to the same replica.
         replica = min(free, key=lambda each: (not each.is_ready(segment.model), each.audio_s, random.random()))
         self.throughput.begin(was_idle=not replica.segments)
-        replica.assign(segment.audio_s)
+        segment.starts_after = replica.starts_after(self._slots(replica), is_long=segment.is_long)
+        replica.assign(segment.audio_s, is_long=segment.is_long)
         segment.assigned.set_result(replica)
 
     def _free(self, replica: Replica, segment: QueuedSegment) -> None:
-        replica.release(segment.audio_s, is_done=segment.is_done)
+        replica.release(segment.audio_s, is_long=segment.is_long, is_done=segment.is_done)
         self.throughput.end(segment.audio_s if segment.is_done else 0.0, is_idle=not replica.segments)
         if segment.is_done:
             self.done_audio_s += segment.audio_s
@@ -235,7 +236,8 @@ class Scheduler:
         elif is_full:
             replica.mark_full()
         self.failures[error.code.value] += 1
-        if not is_full and not segment.attempts.may_retry(error):
+        was_waiting = replica.done < segment.starts_after
+        if not is_full and not segment.attempts.may_retry(error, was_waiting=was_waiting):
             raise error
         self.retries[error.code.value] += 1
         # An engine stays full for as long as it is busy, and each of its segments finds that out.
