@@ -236,7 +236,8 @@ class Scheduler:
         elif is_full:
             replica.mark_full()
         self.failures[error.code.value] += 1
-        was_waiting = replica.done < segment.starts_after
+        # Another server may work on all that it has at once.
+        was_waiting = replica.client.has_bounded_queue and replica.done < segment.starts_after
         if not is_full and not segment.attempts.may_retry(error, was_waiting=was_waiting):
             raise error
         self.retries[error.code.value] += 1

@@ -93,7 +93,8 @@ DAMAGED_SECONDS = MetricSpec(
 )  # fmt: skip
 QUEUE_AUDIO = MetricSpec(
     "rapl_queue_audio_seconds", "gauge",
-    "Seconds of audio that a backend has accepted and not finished. Scale by this, as in docs/scaling.md.", ("backend",),
+    "Seconds of audio that a backend has accepted and not finished. Scale by this, as in docs/scaling.md.",
+    ("backend",),
 )  # fmt: skip
 QUEUE_SEGMENTS = MetricSpec(
     "rapl_queue_segments", "gauge", "Segments that wait for a place at an engine.", ("backend",)
