@@ -1,5 +1,6 @@
 """A conversation of two people, an engine that writes what they say, and requests that ask who says it."""
 
+import asyncio
 import base64
 
 import httpx
@@ -72,3 +73,16 @@ def said(answer: httpx.Response) -> list[tuple[str, str]]:
 
 def data_url(audio: WavAudio = CLIP, kind: bytes = b"CLIP:") -> str:
     return "data:audio/wav;base64," + base64.b64encode(kind + audio.to_wav()).decode()
+
+
+async def replicas(fleet) -> dict[str, str]:
+    """The state of each process by its port."""
+    found = (await fleet.http.get("/v1/status")).json()["speakers"]["replicas"]
+    return {each["host"].rpartition(":")[2]: each["state"] for each in found}
+
+
+async def reached(fleet) -> None:
+    """Waits until the gateway has an answer of each process of speaker-service."""
+    async with asyncio.timeout(20):
+        while {*(await replicas(fleet)).values()} != {"ok"}:  # noqa: ASYNC110 (another process answers)
+            await asyncio.sleep(0.02)

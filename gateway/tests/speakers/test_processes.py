@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 import pytest
 from rapl_protocol.models import ModelState
 from rapl_service.testing import FakeSpeakerService, served, until
-from speakers.conversation import NOWHERE, TWO, Talker, diarize
+from speakers.conversation import NOWHERE, TWO, Talker, diarize, reached, replicas
 
 S = TypeVar("S", bound=FakeSpeakerService)
 
@@ -97,12 +97,6 @@ async def mortal() -> AsyncIterator[Restarting[Waiting]]:
         service.stop()
 
 
-async def replicas(fleet) -> dict[str, str]:
-    """The state of each process by its port."""
-    found = (await fleet.http.get("/v1/status")).json()["speakers"]["replicas"]
-    return {each["host"].rpartition(":")[2]: each["state"] for each in found}
-
-
 async def test_a_request_goes_to_the_process_that_can_be_reached(start, speakers):
     speakers.turns = TWO
     fleet = await start(Talker(), speakers_url=f"{NOWHERE},{speakers.url}")
@@ -156,7 +150,7 @@ async def test_a_recording_that_kills_the_service_twice_is_a_503(start, mortal):
 @pytest.mark.parametrize("words", [True, False])
 async def test_a_request_waits_for_a_service_that_restarts(start, restarting, words):
     fleet = await start(Talker(words=words), speakers_url=restarting.url)
-    await until(lambda: restarting.service.polls)
+    await reached(fleet)
     restarting.stop()
     request = asyncio.create_task(diarize(fleet))
     await asyncio.sleep(1.0)
@@ -168,7 +162,7 @@ async def test_a_request_waits_for_a_service_that_restarts(start, restarting, wo
 
 async def test_a_service_that_stays_down_is_a_503_after_a_short_wait(start, restarting):
     fleet = await start(Talker(), speakers_url=restarting.url, restart_wait_s=0.3)
-    await until(lambda: restarting.service.polls)
+    await reached(fleet)
     restarting.stop()
 
     answer = await diarize(fleet)
@@ -181,7 +175,7 @@ async def test_a_service_that_stays_down_is_a_503_after_a_short_wait(start, rest
 async def test_a_request_waits_for_a_model_that_is_loaded_again_after_a_restart(start, speakers):
     speakers.turns = TWO
     fleet = await start(Talker(), speakers_url=speakers.url, restart_wait_s=1.0)
-    await until(lambda: speakers.polls)
+    await reached(fleet)
     speakers.state = ModelState.LOADING
     polls = speakers.polls
     await until(lambda: speakers.polls >= polls + 2)
@@ -196,7 +190,7 @@ async def test_a_request_waits_for_a_model_that_is_loaded_again_after_a_restart(
 async def test_a_model_that_is_being_downloaded_is_not_waited_for(start, speakers):
     speakers.state = ModelState.DOWNLOADING
     fleet = await start(Talker(), speakers_url=speakers.url)
-    await until(lambda: speakers.polls)
+    await reached(fleet)
 
     answer = await diarize(fleet)
 

@@ -10,7 +10,7 @@ from rapl_protocol.errors import ErrorCode, ServiceError
 from rapl_protocol.models import ModelState
 from rapl_service.testing import FakeSpeakerService, reference_cycles, served, until
 from scrapes import scraped, value
-from speakers.conversation import DIARIZING, NOWHERE, TEXT, TWO, Talker, diarize
+from speakers.conversation import DIARIZING, NOWHERE, TEXT, TWO, Talker, diarize, reached
 
 
 @pytest.mark.parametrize("stream", ["false", "true"])
@@ -90,7 +90,7 @@ async def test_the_models_say_whether_speakers_can_be_told_apart(start, speakers
 
     with_service, without = await start(speakers_url=speakers.url), await start()
 
-    await until(lambda: speakers.polls)
+    await reached(with_service)
     assert await can(with_service) == {True}
     assert await can(without) == {False}
 
@@ -100,7 +100,7 @@ async def test_openais_name_is_listed_if_there_is_a_speaker_service(start, speak
         return [model.id async for model in fleet.openai.models.list()]
 
     with_service, down = await start(speakers_url=speakers.url), await start(speakers_url=NOWHERE)
-    await until(lambda: speakers.polls)
+    await reached(with_service)
 
     assert DIARIZING in await names(with_service)
     assert DIARIZING not in await names(down)
@@ -114,7 +114,7 @@ async def test_the_status_has_the_service_and_its_problems(start, speakers):
     async def status(fleet) -> dict:
         return (await fleet.http.get("/v1/status")).json()
 
-    await until(lambda: speakers.polls)
+    await reached(fleet)
     found = await status(fleet)
     [process] = found["speakers"]["replicas"]
     assert (process["state"], process["version"]) == ("ok", "0.0.1")

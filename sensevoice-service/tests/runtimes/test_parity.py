@@ -4,8 +4,10 @@ The log-probabilities of both runtimes are compared with those that FunASR compu
 """
 
 import json
+import platform
 import statistics
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -87,6 +89,15 @@ def results(engine_python: str, tmp_path_factory: pytest.TempPathFactory) -> dic
     return json.loads(ended.stdout.splitlines()[-1])
 
 
+def adds_8_bit_products_exactly() -> bool:
+    """Without VNNI, x86 adds two products of 8 bits in 16 bits, which is too little for graphs that are made for AMX.
+
+    Source: "Nuances of int8 computations" in oneDNN's documentation.
+    """
+    flags = Path("/proc/cpuinfo").read_text() if sys.platform == "linux" else ""
+    return platform.machine() != "x86_64" or "vnni" in flags
+
+
 def agreeing(results: dict[str, list[Any]], runtime: str) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     """FunASR's results and the runtime's, for the clips of which both wrote the same text and tags."""
     pairs = zip(results["funasr"], results[runtime], strict=True)
@@ -101,6 +112,8 @@ def test_float32_writes_exactly_what_funasr_writes(results: dict[str, list[Any]]
 
 @pytest.mark.parametrize("precision", ["int8", "int8 with AMX"])
 def test_the_default_precision_writes_the_same_for_98_in_100_clips(results: dict[str, list[Any]], precision: str):
+    if precision == "int8 with AMX" and not adds_8_bit_products_exactly():
+        pytest.skip("this processor has neither AMX nor VNNI")
     assert len(agreeing(results, precision)) >= 0.98 * CLIPS
 
 
