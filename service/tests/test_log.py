@@ -29,8 +29,11 @@ class Answer(BaseModel):
 
 @pytest.fixture
 def written() -> Iterator[tuple[logging.Logger, io.StringIO]]:
-    """A logger with the formatter of the services, and what it has written."""
-    log, stream = logging.getLogger("test-of-the-log"), io.StringIO()
+    """A logger with the formatter of the services, and what it has written.
+
+    It has no parent. pytest would keep the lines too, and its processes cannot send half of a surrogate pair.
+    """
+    log, stream = logging.Logger("test-of-the-log"), io.StringIO()
     handler = logging.StreamHandler(stream)
     handler.setFormatter(LogFormatter())
     log.addHandler(handler)

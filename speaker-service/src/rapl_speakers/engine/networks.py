@@ -27,13 +27,14 @@ class Networks:
     def voices_in(self, window: Window) -> list[tuple[list[VoicePiece], Floats]]:
         """The pieces of each person who speaks in a window, and their embeddings."""
         mel = log_mel(window.samples)
-        found = []
-        for pieces in pieces_of(self.segmentation.people(window.samples)):
-            audio = [(piece, _audio_of(piece, mel)) for piece in pieces]
-            audio = [(piece, frames) for piece, frames in audio if len(frames)]
-            if audio:
-                found.append(([piece for piece, _ in audio], self.voice.embeddings([frames for _, frames in audio])))
-        return found
+        heard = [
+            [(piece, frames) for piece in pieces if len(frames := _audio_of(piece, mel))]
+            for pieces in pieces_of(self.segmentation.people(window.samples))
+        ]
+        embeddings = iter(self.voice.embeddings([frames for person in heard for _, frames in person]))
+        return [
+            ([piece for piece, _ in person], np.stack([next(embeddings) for _ in person])) for person in heard if person
+        ]
 
     def main_voice(self, audio: WavAudio, rules: Rules) -> tuple[Floats | None, float]:
         """The voice of the person who speaks most, of length 1, and the seconds of it; None without any speech."""
