@@ -7,6 +7,9 @@ import subprocess
 from rapl_cli.checkout import ROOT
 from rapl_cli.fleet.environments import FUNASR, MLX, REAL
 
+_SEVERAL_PROCESSES = ["--numprocesses=3", "--dist=loadfile"]
+"""For all tests. Most of them wait for a service, so one process leaves two cores idle. A file's tests share fixtures."""
+
 
 def test(arguments: list[str]) -> int:
     """Runs pytest with `arguments`. Environment variables pass the engines' interpreters to the tests."""
@@ -18,8 +21,10 @@ def test(arguments: list[str]) -> int:
     if "real" in _marker(arguments):
         environ["RAPL_REAL_PYTHON"] = str(REAL.ensure())
     uv = os.environ.get("UV", "uv")
-    command = [uv, "run", "--frozen", "--project", str(ROOT), "python", "-m", "pytest", *arguments]
-    return subprocess.run(command, cwd=ROOT, env=environ).returncode
+    command = [uv, "run", "--frozen", "--project", str(ROOT), "python", "-m", "pytest"]
+    if all(each.startswith("--") for each in arguments):  # no test is chosen by its path, name or marker
+        command += _SEVERAL_PROCESSES
+    return subprocess.run([*command, *arguments], cwd=ROOT, env=environ).returncode
 
 
 def _marker(arguments: list[str]) -> str:
