@@ -8,7 +8,7 @@ from rapl_cli.checkout import ROOT
 from rapl_cli.fleet.environments import FUNASR, MLX, REAL
 
 _SEVERAL_PROCESSES = ["--numprocesses=3", "--dist=loadfile"]
-"""For all tests. Most of them wait for a service, so one process leaves two cores idle. A file's tests share fixtures."""
+"""Most tests wait for a service, and leave two cores idle. The tests of a file share its fixtures."""
 
 
 def test(arguments: list[str]) -> int:
