@@ -27,13 +27,15 @@ class Networks:
     def voices_in(self, window: Window) -> list[tuple[list[VoicePiece], Floats]]:
         """The pieces of each person who speaks in a window, and their embeddings."""
         mel = log_mel(window.samples)
-        heard = [
+        people = [
             [(piece, frames) for piece in pieces if len(frames := _audio_of(piece, mel))]
             for pieces in pieces_of(self.segmentation.people(window.samples))
         ]
-        embeddings = iter(self.voice.embeddings([frames for person in heard for _, frames in person]))
+        embeddings = iter(self.voice.embeddings([frames for person in people for _, frames in person]))
         return [
-            ([piece for piece, _ in person], np.stack([next(embeddings) for _ in person])) for person in heard if person
+            ([piece for piece, _ in person], np.stack([next(embeddings) for _ in person]))
+            for person in people
+            if person
         ]
 
     def main_voice(self, audio: WavAudio, rules: Rules) -> tuple[Floats | None, float]:

@@ -13,7 +13,7 @@ from rapl_speakers.networks.segmentation import FIRST_FRAME_SAMPLES, FRAME_SAMPL
 
 PIECE_FRAMES = 150
 """Frames of 10 ms in the longest piece of audio that gets an embedding."""
-HEARD_FRAMES = 125
+EMBEDDED_FRAMES = 125
 """Frames of a piece that the embedding is computed of. With all 150 it costs a fifth more and is no better."""
 WINDOW_SAMPLES = 160_000
 """Ten seconds: what the segmentation was trained on."""
@@ -46,15 +46,15 @@ class VoiceNetwork:
         from openvino import AsyncInferQueue
 
         # A piece in each thread is faster than all threads on one piece, and than a batch, which has rows to fill.
-        compiled = _compiled(graph, [1, HEARD_FRAMES, MEL_BINS], threads, streams=threads)
+        compiled = _compiled(graph, [1, EMBEDDED_FRAMES, MEL_BINS], threads, streams=threads)
         self._requests = AsyncInferQueue(compiled, threads)
 
     def embeddings(self, pieces: list[Floats]) -> Floats:
         """Vectors of length 1, float32, (pieces, 192).
 
         Args:
-            pieces: the `log_mel` of each, of any length. Of a longer one than HEARD_FRAMES the middle is taken, and a
-                shorter one is repeated.
+            pieces: the `log_mel` of each, of any length. Of one that is longer than EMBEDDED_FRAMES the middle is
+                taken, and a shorter one is repeated.
         """
         found = np.empty((len(pieces), DIMENSIONS), np.float32)
 
@@ -63,9 +63,9 @@ class VoiceNetwork:
 
         self._requests.set_callback(keep)
         for number, piece in enumerate(pieces):
-            start = max(0, len(piece) - HEARD_FRAMES) // 2
-            heard = np.resize(piece[start:], (HEARD_FRAMES, MEL_BINS))
-            self._requests.start_async([(heard - heard.mean(axis=0))[None]], number)
+            start = max(0, len(piece) - EMBEDDED_FRAMES) // 2
+            frames = np.resize(piece[start:], (EMBEDDED_FRAMES, MEL_BINS))
+            self._requests.start_async([(frames - frames.mean(axis=0))[None]], number)
         self._requests.wait_all()
         return found / np.linalg.norm(found, axis=1, keepdims=True)
 
