@@ -6,10 +6,11 @@ import inspect
 import os
 import time
 from collections.abc import Iterator
-from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 MAX_CALLBACK_S = 2.0
 """Processor time that one callback may take in the event loop's thread. Wall time would depend on what else runs on the
@@ -17,7 +18,6 @@ machine. Fakes that make seconds of a tone take 0.2 s; the services' own callbac
 MAX_WAIT_S = 5.0
 """Wall time of one callback, for those that sleep or wait for a file: long, because the machine may be busy."""
 WATCHED = ("gateway", "service")
-TESTS = Path(__file__).parent / "tests"
 
 os.environ["RAPL_ENV_FILE"] = os.devnull  # the settings of a developer's checkout do not change the tests
 os.environ.pop("RAPL_ROOT", None)  # `./rapl test` sets it, and services would look for rapl.toml there
@@ -26,9 +26,16 @@ hypothesis.settings.register_profile("rapl", deadline=None, database=None)
 hypothesis.settings.load_profile("rapl")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Runs the tests in a terminal first. After the other tests, in the same process, they failed; why is not known."""
-    items.sort(key=lambda item: not item.path.is_relative_to(TESTS / "cli") and item.path.name != "test_listen.py")
+class ScheduleByFile(LoadFileScheduling):
+    """The tests of a file run in one process. So do all of `tests/cli`: they start the services of this checkout."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return "tests/cli" if file.startswith("tests/cli/") else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ScheduleByFile | None:
+    return ScheduleByFile(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 def pytest_collection_finish() -> None:

@@ -1,27 +1,26 @@
 """Runs a command in a terminal, and shows what a person sees on its screen."""
 
 import contextlib
-import signal
+import errno
+import os
+import pty
+import select
+import subprocess
+import termios
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import pexpect
 import pyte
+from launcher import in_terminal
 
 CTRL_C = "\x03"
 HISTORY_LINES = 2000
 _READ_BYTES = 65536
 _END_LIMIT_S = 45.0
 """How long a command may take to end after its window was closed; then it is killed."""
-
-
-def _with_default_signals() -> None:
-    """The tests may run where these are ignored: under `nohup`, or in the background of a script."""
-    for number in (signal.SIGHUP, signal.SIGINT):
-        signal.signal(number, signal.SIG_DFL)
 
 
 class Terminal:
@@ -38,21 +37,24 @@ class Terminal:
         columns, rows = size
         self._screen = pyte.HistoryScreen(columns, rows, history=HISTORY_LINES, ratio=0.5)
         self._stream = pyte.ByteStream(self._screen)
-        program, *arguments = command
         environ = {**environ, "TERM": "xterm-256color", "COLUMNS": str(columns), "LINES": str(rows)}
-        self._process = pexpect.spawn(
-            program,
-            arguments,
+        self._window, inside = pty.openpty()
+        termios.tcsetwinsize(inside, (rows, columns))
+        self._process = subprocess.Popen(
+            in_terminal(command),
+            stdin=inside,
+            stdout=inside,
+            stderr=inside,
             env=environ,
-            cwd=str(cwd),
-            dimensions=(rows, columns),
-            preexec_fn=_with_default_signals,
-            use_poll=True,  # `select` cannot wait for a file number from 1024 on
+            cwd=cwd,
+            start_new_session=True,
         )
-        self._process.delaybeforesend = None
+        os.close(inside)
+        self._output = select.poll()  # `select` cannot wait for a file number from 1024 on
+        self._output.register(self._window, select.POLLIN)
+        self._window_is_open = True
         self.written = ""
         """All that was written so far, with control sequences."""
-        self._process.ptyproc.delayafterclose = self._process.ptyproc.delayafterterminate = 0.05
 
     def __enter__(self) -> Self:
         return self
@@ -61,10 +63,10 @@ class Terminal:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close_window()
-        deadline = time.monotonic() + _END_LIMIT_S
-        while self._process.isalive() and time.monotonic() < deadline:
-            time.sleep(0.02)
-        self._process.terminate(force=True)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_END_LIMIT_S)
+        self._process.kill()
+        self._process.wait()
 
     @property
     def pid(self) -> int:
@@ -108,17 +110,17 @@ class Terminal:
         while self._read(0.2):
             if time.monotonic() > deadline:
                 raise AssertionError(f"the command did not end:\n{self.text()}")
-        self._process.wait()
-        return -self._process.signalstatus if self._process.signalstatus else self._process.exitstatus or 0
+        return self._process.wait()
 
     def press(self, keys: str) -> None:
         """Types keys, such as CTRL_C."""
-        self._process.send(keys)
+        os.write(self._window, keys.encode())
 
     def close_window(self) -> None:
         """Closes the terminal, as if its window was closed: the command gets SIGHUP."""
-        with contextlib.suppress(pexpect.ExceptionPexpect, OSError):
-            self._process.close(force=False)
+        if self._window_is_open:
+            self._window_is_open = False
+            os.close(self._window)
 
     def _was_shown(self, text: str, times: int) -> bool:
         return max(self.text().count(text), self.written.count(text)) >= times
@@ -128,12 +130,14 @@ class Terminal:
 
     def _read(self, timeout_s: float) -> bool:
         """Reads what was written. Returns False at the end."""
+        if not self._output.poll(timeout_s * 1000):
+            return True
         try:
-            piece = self._process.read_nonblocking(_READ_BYTES, timeout_s)
-            self.written += piece.decode(errors="replace")
-            self._stream.feed(piece)
-        except pexpect.TIMEOUT:
-            pass
-        except pexpect.EOF:
+            piece = os.read(self._window, _READ_BYTES)
+        except OSError as error:
+            if error.errno != errno.EIO:  # how Linux says that no process has the terminal any longer
+                raise
             return False
-        return True
+        self.written += piece.decode(errors="replace")
+        self._stream.feed(piece)
+        return bool(piece)

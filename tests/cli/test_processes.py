@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from launcher import in_background, in_foreground
 from rapl_cli.commands.up import LOCK
 from services import ROOT, free_port, until
 
@@ -37,18 +38,11 @@ def have_ended(processes: list[psutil.Process]) -> bool:
     return not any(each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in processes)
 
 
-def with_default_signals() -> None:
-    """The tests may run where these are ignored: under `nohup`, or in the background of a script."""
-    for number in (signal.SIGHUP, signal.SIGINT):
-        signal.signal(number, signal.SIG_DFL)
-
-
 @pytest.fixture
 def up(environ) -> Iterator[subprocess.Popen[str]]:
     """A fleet in the foreground, which is ready."""
-    with subprocess.Popen(
-        ["./rapl", *UP], cwd=ROOT, env=environ, stderr=subprocess.PIPE, text=True, preexec_fn=with_default_signals
-    ) as process:
+    command = in_foreground(["./rapl", *UP])
+    with subprocess.Popen(command, cwd=ROOT, env=environ, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr
         for line in process.stderr:
             if line.startswith("rapl: up at"):
@@ -95,15 +89,10 @@ def test_down_leaves_a_process_alone_whose_number_is_in_a_file(environ):
             stranger.kill()
 
 
-def with_signals_of_a_background_job() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-@pytest.mark.parametrize("prepare", [with_default_signals, with_signals_of_a_background_job])
-def test_a_demo_that_is_stopped_leaves_no_service(environ, prepare):
-    with subprocess.Popen(
-        ["./rapl", "demo"], cwd=ROOT, env=environ, stderr=subprocess.PIPE, text=True, preexec_fn=prepare
-    ) as demo:
+@pytest.mark.parametrize("launched", [in_foreground, in_background])
+def test_a_demo_that_is_stopped_leaves_no_service(environ, launched):
+    command = launched(["./rapl", "demo"])
+    with subprocess.Popen(command, cwd=ROOT, env=environ, stderr=subprocess.PIPE, text=True) as demo:
         until("the services run", lambda: len(descendants(psutil.Process(demo.pid))) >= 3)
         services = descendants(psutil.Process(demo.pid))
         demo.send_signal(signal.SIGTERM)

@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 from intercepting_proxy import HANG_UP, InterceptingProxy
+from launcher import in_foreground
 from services import free_port, until
 from transcribe_command import LIMIT_S, TEXT, command, files_in, outputs_in, rapl
 
@@ -133,21 +134,11 @@ def test_other_errors_are_not_retried(folder, proxy, status, headers):
     assert ended.stderr == "one.wav: The model is being loaded.\n"
 
 
-def enable_ctrl_c() -> None:
-    """A shell that starts the tests in the background disables SIGINT, which child processes inherit."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
 def test_ctrl_c_exits_at_once_with_130_and_leaves_no_files(folder, proxy):
     before = files_in(folder)
     proxy.forward_limit = 0
-    with subprocess.Popen(
-        command("--url", proxy.url, ".", "--jobs", "2"),
-        cwd=folder,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=enable_ctrl_c,
-    ) as process:
+    transcribe = in_foreground(command("--url", proxy.url, ".", "--jobs", "2"))
+    with subprocess.Popen(transcribe, cwd=folder, stderr=subprocess.PIPE, text=True) as process:
         until("both files have arrived", lambda: proxy.requests == 2)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=20)

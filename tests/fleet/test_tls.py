@@ -70,6 +70,7 @@ def two_ports(fleet, certificate, folder: Path) -> ServiceProcess:
         "RAPL_TLS_CERT": str(certificate[0]),
         "RAPL_TLS_KEY": str(certificate[1]),
         "RAPL_TLS_PORT": str(free_port()),
+        "RAPL_DRAIN_S": "120",  # longer than the long stream takes, also on a busy machine
     }
     return ServiceProcess(sys.executable, "rapl_gateway", "RAPL_PORT", folder / "log", **environ)
 
