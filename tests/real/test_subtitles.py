@@ -20,7 +20,7 @@ from subtitle_checker import ShownCue, broken_rules, cues_in, reason
 pytestmark = pytest.mark.real
 log = logging.getLogger("rapl")
 
-CLIPS = 24
+CLIPS = 12
 MOST_BROKEN = 0.01
 """Share of the cues that may break a rule."""
 Audio = tuple[str, bytes, str]
@@ -77,18 +77,19 @@ def test_every_cue_keeps_every_rule_save_one_in_a_hundred_with_a_reason(fleet, l
     found = all_subtitles(fleet, audio)
     log.info(table("with rules", found))
 
-    assert len([cues for cues in found if cues]) >= 20
+    assert len([cues for cues in found if cues]) > CLIPS
     broken_cues = 0
     for (name, wav, _), cues in zip(audio, found, strict=True):
         broken = list(broken_rules(cues))
         duration_s = WavAudio.from_wav(wav).duration_s
         assert [each for each in broken if reason(cues, each, duration_s) is None] == [], name
         broken_cues += len({each.cue for each in broken})
-    assert broken_cues <= MOST_BROKEN * sum(map(len, found))
+    assert broken_cues <= max(1, MOST_BROKEN * sum(map(len, found)))
 
 
 def test_whispers_own_segments_break_the_rules(fleet, long_audio):
-    found = all_subtitles(fleet, long_audio, subtitle_rules="off")
-    log.info(table("without rules", found))
+    page = long_audio[0]
+    found = subtitles(fleet, page, subtitle_rules="off")
+    log.info(table("without rules", [found]))
 
-    assert sum(1 for cues in found for _ in broken_rules(cues)) > 10
+    assert len(list(broken_rules(found))) > 5
