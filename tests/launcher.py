@@ -1,7 +1,7 @@
 """Starts a program with the signals that a shell gives it, and in a terminal if asked.
 
 This file is run as a program of its own, which becomes the other one. A function between `fork` and `exec`, such as
-`preexec_fn`, would run in a copy of the tests' process, and that crashes once native libraries have threads in it.
+`preexec_fn`, would run in a copy of the tests' process. After other tests in the same process it ended with SIGSEGV.
 """
 
 import fcntl
